@@ -1,0 +1,317 @@
+"""The API over HTTP: one method per call of the contract.
+
+Each call gives the model's values or raises one of :mod:`reconciler.model.errors`'s ``ApiError`` kinds, whose ``fate``
+says what it may have done. Reads are tried again after any passing fault; a call that changes something only after one
+that is known to have changed nothing (no connection, rate limit): what to do about an unknown fate is for the engine
+to decide, and only there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import metadata
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from reconciler.adapters.api import address, answers, failures
+from reconciler.adapters.api.failures import Call
+from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
+from reconciler.model import contract
+from reconciler.model.errors import (
+    AnswerError,
+    ApiError,
+    ConfigError,
+    RateLimitedError,
+    RefusedError,
+    UnknownFateError,
+    UnreachableError,
+)
+from reconciler.model.live import Created, LiveProject, MessagePage, ProjectPage
+from reconciler.model.redact import Redactor
+from reconciler.model.values import Json
+
+T = TypeVar("T")
+
+BACKOFF_FIRST = 0.5
+BACKOFF_MAX = 30.0
+"""Seconds: the ceiling of the first wait before trying again, doubled each time up to the last."""
+
+TELL_FROM = 1.0
+"""Seconds: a longer wait is told."""
+
+KEEP_ALIVE = 4.0
+"""Seconds that an unused connection is kept: less than the 5 that common servers keep one, so that a call does not
+leave on a connection which the server is about to close, to an unknown fate."""
+
+_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=KEEP_ALIVE)
+_PHASES = 4
+"""Time-outs count by phase (free connection, connect, write, each read); a call as a whole gets this many of them."""
+
+
+def _version() -> str:
+    try:
+        return metadata.version("eversince-reconciler")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _open() -> None:
+    pass
+
+
+class ApiClient:
+    """A connection to one account, to be used with ``async with``.
+
+    ``url``: the API's address. ``key``: the account's key (may be empty towards loopback). ``limiter``: the pace,
+    shared with other clients of the account. ``transport``: requests stay in this process. ``timeout``: seconds for
+    each phase of a call. ``retries``: how often a call is tried again at most. ``redact`` takes secrets out of what
+    the server says (the key always goes). ``on_retry`` gets a line for people whenever a wait is longer than a second.
+    ``guard`` is asked right before a request that changes something leaves; what it raises stops that.
+
+    Raises:
+        ConfigError: the address or the key can't be used.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        limiter: RateLimiter,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = 30.0,
+        retries: int = 5,
+        redact: Callable[[str], str] = _same,
+        on_retry: Callable[[str], None] = _silent,
+        guard: Callable[[], None] = _open,
+    ) -> None:
+        base = address.checked(url, embedded=transport is not None)
+        self._outside = transport is None and not address.is_loopback(base.host)
+        key = address.checked_key(key, needed=self._outside)
+        self._url = str(base).rstrip("/")
+        self._encrypted = base.scheme == "https"
+        self._headers = {"Accept": "application/json", "User-Agent": f"eversince-reconciler/{_version()}"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
+        self._limiter = limiter
+        self._transport = transport
+        self._timeout = timeout
+        self._extensions = {"timeout": httpx.Timeout(timeout).as_dict()}
+        self._retries = retries
+        own = Redactor((key,))
+        self._redact: Callable[[str], str] = lambda text: redact(own(text))
+        self._on_retry = on_retry
+        self._guard = guard
+        self._guarded = {**self._extensions, "trace": self._trace}
+        self._told_until = 0.0
+        self._http: httpx.AsyncClient | None = None
+        self.requests = 0
+        """Calls sent so far, repeated ones included."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            # Without https nothing to verify, and an empty context trusts nobody; reading the certificates is slow.
+            trust = httpx.create_ssl_context() if self._encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        except OSError as error:
+            raise ConfigError("the certificates that SSL_CERT_FILE or SSL_CERT_DIR name can't be read") from error
+        try:
+            self._http = httpx.AsyncClient(
+                verify=trust,
+                http2=False,
+                trust_env=self._outside,
+                limits=_LIMITS,
+                follow_redirects=False,
+                transport=self._transport,
+            )
+        except (ValueError, ImportError, httpx.InvalidURL):
+            detail = "HTTPS_PROXY and ALL_PROXY take http:// and https:// URLs; NO_PROXY names hosts to reach directly."
+            raise ConfigError("the environment's proxy settings can't be used", detail) from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    async def create(self, body: Mapping[str, Json]) -> Created:
+        """``POST /projects``: 202 for a new project, 200 for the one that holds the idempotency key (not failed)."""
+        call = Call("POST", "/projects")
+        return await self._call(call, {202: partial(answers.made, existing=False), 200: _EXISTING}, body=body)
+
+    async def adopt(self, body: Mapping[str, Json]) -> Created:
+        """``POST /projects/adopt``: 201 newly adopted, 200 adopted before; ``NotFoundError``: no such studio project."""
+        call = Call("POST", "/projects/adopt", on_project=True)
+        return await self._call(call, {201: partial(answers.made, existing=False), 200: _EXISTING}, body=body)
+
+    async def list_projects(
+        self,
+        *,
+        offset: int = 0,
+        limit: int = contract.LIST_LIMIT_MAX,
+        status: str | None = None,
+        title: str | None = None,
+    ) -> ProjectPage:
+        """``GET /projects``: one page, in the server's order, which the contract does not fix."""
+        query = {"limit": limit, "offset": offset, "status": status, "title": title}
+        read = partial(answers.listed, limit=limit, offset=offset)
+        return await self._call(Call("GET", "/projects"), {200: read}, query=query)
+
+    async def project(self, project_id: str) -> LiveProject:
+        """``GET /projects/:id``; ``NotFoundError`` is the only way in which a project is known to be absent."""
+        call = self._on(project_id, "GET")
+        return await self._call(call, {200: answers.project})
+
+    async def patch_settings(self, project_id: str, body: Mapping[str, Json]) -> dict[str, Json]:
+        """``PATCH /projects/:id/settings``: the settings as they are now, ``aspect_ratio`` too, those answered."""
+        call = self._on(project_id, "PATCH", "/settings")
+        return await self._call(call, {200: answers.settings}, body=body)
+
+    async def cancel(self, project_id: str) -> str:
+        """``POST /projects/:id/cancel``: the status afterwards. A second one is a ``WrongStatusError``."""
+        call = self._on(project_id, "POST", "/cancel")
+        return await self._call(call, {200: answers.status})
+
+    async def send_message(self, project_id: str, body: Mapping[str, Json]) -> str:
+        """``POST /projects/:id/messages``: the status afterwards. Not idempotent, and there is no key."""
+        call = self._on(project_id, "POST", "/messages")
+        return await self._call(call, {202: answers.status}, body=body)
+
+    async def messages(
+        self,
+        project_id: str,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = contract.MESSAGES_LIMIT_MAX,
+    ) -> MessagePage:
+        """``GET /projects/:id/messages``: one page; ids of messages as cursors."""
+        call = self._on(project_id, "GET", "/messages")
+        query = {"limit": limit, "after": after, "before": before}
+        return await self._call(call, {200: answers.messages}, query=query)
+
+    async def credits(self) -> int | None:
+        """``GET /account/credits``: credits left. Beyond the contract: ``None`` where the API has no such call."""
+        try:
+            return await self._call(Call("GET", "/account/credits"), {200: answers.balance})
+        except (AnswerError, RefusedError) as error:
+            if isinstance(error, AnswerError) or error.status in (404, 405):
+                return None
+            raise
+
+    def _on(self, project_id: str, method: str, rest: str = "") -> Call:
+        """A call on one project, whose id can't leave its place in the path."""
+        path = f"/projects/{quote(project_id, safe='', errors='replace')}{rest}"
+        if project_id in ("", ".", ".."):
+            raise RefusedError(f"“{project_id}” is no project id; nothing was sent", method=method, path=path)
+        return Call(method, path, by_status=method != "GET", on_project=True)
+
+    async def _call(
+        self,
+        call: Call,
+        good: Mapping[int, Callable[[bytes], T]],
+        *,
+        body: Mapping[str, Json] | None = None,
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> T:
+        """Send, and send again while that can help and can do no harm."""
+        url = self._url + call.path
+        if query is not None:
+            url += "?" + urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
+        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        for attempt in range(self._retries + 1):
+            try:
+                return await self._once(call, url, content, good)
+            except ApiError as error:
+                wait = min(BACKOFF_MAX, BACKOFF_FIRST * 2**attempt) * random.random()  # noqa: S311
+                wait = error.retry_after or wait
+                if isinstance(error, RateLimitedError) and wait <= LONGEST_WAIT:
+                    self._limiter.pause(wait)  # everybody, whether this call is repeated or not
+                if attempt == self._retries or wait > LONGEST_WAIT or not _may_repeat(call, error):
+                    raise
+                if wait > TELL_FROM:
+                    why = error.diagnostics[0].summary
+                    self._on_retry(f"{call.method} {call.path}: {why}; trying again in {wait:.0f} s")
+                await asyncio.sleep(wait)
+        raise AssertionError
+
+    async def _once(self, call: Call, url: str, content: bytes | None, good: Mapping[int, Callable[[bytes], T]]) -> T:
+        if self._http is None:
+            raise RuntimeError("use ApiClient with «async with»")
+        request = httpx.Request(
+            call.method,
+            url,
+            headers=self._headers if content is None else self._headers_with_body,
+            content=content,
+            extensions=self._extensions if call.reads else self._guarded,
+        )
+        self._tell_pace()
+        await self._limiter.acquire()
+        if not call.reads:
+            self._guard()
+        self.requests += 1
+        headers: Mapping[str, str] = {}
+        try:
+            async with asyncio.timeout(self._timeout * _PHASES):
+                response = await self._http.send(request)
+            headers = response.headers
+        except (httpx.HTTPError, OSError) as error:  # OSError: time is up, or TLS breaks while reading
+            failure = failures.of_exception(call, error, self._redact)
+            if isinstance(failure, UnreachableError):
+                self.requests -= 1
+            raise failure from error
+        finally:
+            self._limiter.observe(headers)
+        read = good.get(response.status_code)
+        if read is None:
+            raise failures.of_status(call, response, self._redact)
+        try:
+            return read(response.content)
+        except ValueError as error:
+            raise failures.of_body(call, response, error, self._redact) from error
+
+    async def _trace(self, event: str, _: Mapping[str, object]) -> None:
+        """Connecting may have taken long, so the guard is asked once more when the first byte is about to leave."""
+        if event.endswith("send_request_headers.started"):
+            self._guard()
+
+    def _tell_pace(self) -> None:
+        """Say once, not per task, that the rate limit makes everybody wait."""
+        now = asyncio.get_running_loop().time()
+        wait = self._limiter.wait()
+        if wait > TELL_FROM and now >= self._told_until:
+            self._told_until = now + wait
+            self._on_retry(f"rate limit of {self._limiter.limit} requests a minute: waiting {wait:.0f} s")
+
+
+_EXISTING = partial(answers.made, existing=True)
+
+
+def _may_repeat(call: Call, error: ApiError) -> bool:
+    """Whether the fault may pass and repeating the call can't act twice."""
+    if isinstance(error, UnreachableError):
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    if isinstance(error, RateLimitedError):
+        return True
+    if isinstance(error, AnswerError):
+        return call.reads and isinstance(error.__cause__, answers.UndecodableError | httpx.DecodingError)
+    return call.reads and isinstance(error, UnknownFateError)

@@ -1,0 +1,236 @@
+"""What a call that failed is raised as: the one place that decides what the server may have done.
+
+======================================  ================================================================
+no connection, no free connection       ``UnreachableError``: nothing was sent
+anything after that without an answer   ``UnknownFateError``
+3xx; a 2xx not in the contract          ``AnswerError``
+5xx                                     ``UnknownFateError``; with code ``rate_limited`` ``RateLimitedError``
+408, 425, 499 without the envelope      ``UnknownFateError``: somebody between gave up waiting
+401, 403                                ``UnauthorizedError``
+402, or code ``insufficient_credits``   ``CreditsError``
+404 with the envelope, on a project     ``NotFoundError``; any other 404 says nothing about a project
+429                                     code ``project_limit``: ``ProjectLimitError``; else ``RateLimitedError``
+400, 409, 422 with the envelope         ``WrongStatusError`` or ``RefusedError``, see :func:`_wrong_status`
+any other 4xx                           ``RefusedError``
+======================================  ================================================================
+
+The envelope is ``{"error": {"code", "message", "status"}}`` (published). Reads never act: whatever became of one, its
+fate is ``NOT_DONE``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from reconciler.adapters.api.limiter import number, server_time
+from reconciler.model import contract
+from reconciler.model.contract import ErrorCode
+from reconciler.model.errors import (
+    AnswerError,
+    ApiError,
+    CreditsError,
+    Fate,
+    NotFoundError,
+    ProjectLimitError,
+    RateLimitedError,
+    RefusedError,
+    UnauthorizedError,
+    UnknownFateError,
+    UnreachableError,
+    WrongStatusError,
+)
+
+MESSAGE_MAX = 500
+"""Characters of a server's message that are passed on."""
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_GAVE_UP = frozenset({408, 425, 499})
+_STATUS_WORDS = re.compile(rf"\b(status|{'|'.join(contract.Status)})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as far as its failures go. ``path`` is shown, without the query."""
+
+    method: str
+    path: str
+    by_status: bool = False
+    """Whether the project's status can forbid it."""
+    on_project: bool = False
+    """Whether a 404 means that the project does not exist."""
+
+    @property
+    def reads(self) -> bool:
+        return self.method == "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What an error answer says; ``envelope``: in the API's own way."""
+
+    envelope: bool
+    code: str | None
+    message: str
+
+
+def clean(text: str, redact: Callable[[str], str], longest: int = MESSAGE_MAX) -> str:
+    """Foreign text for people: one line, no control characters, no secret, bounded."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = redact(line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from a number of seconds or an HTTP date (by the server's own clock)."""
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    seconds = number(text)
+    if seconds is None:
+        with contextlib.suppress(ValueError):
+            seconds = max(0.0, parsedate_to_datetime(text).timestamp() - server_time(headers))
+    return seconds
+
+
+def of_exception(call: Call, error: Exception, redact: Callable[[str], str]) -> ApiError:
+    """No answer: whether anything was sent decides."""
+    reason = clean(str(error), redact) or type(error).__name__
+    kind: type[ApiError]
+    if isinstance(error, _NOT_SENT):
+        kind, summary = UnreachableError, f"the API can't be reached: {reason}"
+        detail = "Nothing was sent. Check the network, the proxy and api.url."
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            detail = "Nothing was sent. SSL_CERT_FILE can name the certificates to trust."
+    elif isinstance(error, httpx.DecodingError):
+        kind, summary, detail = AnswerError, "the answer can't be decoded", reason
+    elif isinstance(error, TimeoutError | httpx.TimeoutException):
+        kind, summary, detail = UnknownFateError, "no answer came in time", reason
+    else:
+        kind, summary, detail = UnknownFateError, f"the connection broke before the answer was whole: {reason}", ""
+    if kind is not UnreachableError and not call.reads:
+        detail = f"{detail}\nThe server may have acted.".strip()
+    return _fated(kind(summary, detail, method=call.method, path=call.path), call)
+
+
+def of_body(call: Call, response: httpx.Response, error: ValueError, redact: Callable[[str], str]) -> ApiError:
+    """A 2xx whose body is not what the contract says."""
+    kind = clean(response.headers.get("content-type", "no content type"), redact, 100)
+    summary = f"the answer is outside the contract: {clean(str(error), redact)}"
+    return _answered(
+        AnswerError, summary, f"Content type: {kind}. Is api.url right?", call=call, response=response, redact=redact
+    )
+
+
+def of_status(call: Call, response: httpx.Response, redact: Callable[[str], str]) -> ApiError:
+    """An answer whose status is not one of the contract's good ones for this call."""
+    status = response.status_code
+    if 300 <= status < 400:
+        summary = "redirect refused; the key is sent nowhere else"
+        return _answered(
+            AnswerError, summary, "Set api.url to the final address.", call=call, response=response, redact=redact
+        )
+    if status < 400:
+        summary = f"status {status} is not in the contract for this call"
+        return _answered(AnswerError, summary, "", call=call, response=response, redact=redact)
+    refusal = _refusal(response, redact)
+    kind, summary = _refused(call, status, refusal)
+    detail = refusal.message
+    if not refusal.envelope:
+        what = clean(response.headers.get("content-type", "no content type"), redact, 100)
+        detail = f"This does not look like the API's own answer ({what}); is api.url right?"
+    return _answered(kind, summary, detail, call=call, response=response, redact=redact, code=refusal.code)
+
+
+def _refused(call: Call, status: int, refusal: _Refusal) -> tuple[type[ApiError], str]:
+    code = refusal.code
+    kind: type[ApiError]
+    if code == ErrorCode.RATE_LIMITED or (status == 429 and code != ErrorCode.PROJECT_LIMIT):
+        kind, summary = RateLimitedError, "too many requests"
+    elif status >= 500:
+        kind, summary = UnknownFateError, f"the server failed (status {status})"
+    elif code == ErrorCode.PROJECT_LIMIT:
+        kind, summary = ProjectLimitError, "all of the account's active slots are taken"
+    elif status in (401, 403):
+        kind, summary = UnauthorizedError, "the API key is missing, wrong or not allowed to do this"
+    elif status in _GAVE_UP and not refusal.envelope:
+        kind, summary = UnknownFateError, f"no answer came in time (status {status})"
+    elif not refusal.envelope:
+        kind, summary = RefusedError, f"refused with status {status}"
+    elif status == 402 or code == ErrorCode.INSUFFICIENT_CREDITS:
+        kind, summary = CreditsError, "too few credits"
+    elif status == 404 and call.on_project:
+        kind, summary = NotFoundError, "the account shows no such project"
+    elif _wrong_status(call, status, refusal):
+        kind, summary = WrongStatusError, "the project's status does not allow this"
+    else:
+        kind, summary = RefusedError, f"the API refused with status {status}"
+    return kind, summary
+
+
+def _wrong_status(call: Call, status: int, refusal: _Refusal) -> bool:
+    """Whether a refusal is about the project's status.
+
+    Only on the calls that a status can forbid: settings, cancel, message. The vendor says 400, and 409 for a lost
+    race, but not with which code. So: 409 always; 400 and 422 with a code other than ``validation_error``; with that
+    code or none if the message names a status, which a message about the body's fields has no reason to do.
+    """
+    if not call.by_status or status not in (400, 409, 422):
+        return False
+    if status == 409 or refusal.code not in (None, ErrorCode.VALIDATION):
+        return True
+    return _STATUS_WORDS.search(refusal.message) is not None
+
+
+def _refusal(response: httpx.Response, redact: Callable[[str], str]) -> _Refusal:
+    """Read the envelope; ``{"error": "text"}`` passes for one too, anything else does not."""
+    try:
+        error = json.loads(response.content)["error"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return _Refusal(envelope=False, code=None, message="")
+    if isinstance(error, str):
+        return _Refusal(envelope=True, code=None, message=clean(error, redact))
+    if not isinstance(error, dict):
+        return _Refusal(envelope=False, code=None, message="")
+    code, message = error.get("code"), error.get("message")
+    return _Refusal(
+        envelope=True,
+        code=clean(code, redact, 100) or None if isinstance(code, str) else None,
+        message=clean(message, redact) if isinstance(message, str) else "",
+    )
+
+
+def _answered(
+    kind: type[ApiError],
+    summary: str,
+    detail: str,
+    *,
+    call: Call,
+    response: httpx.Response,
+    redact: Callable[[str], str],
+    code: str | None = None,
+) -> ApiError:
+    request_id = response.headers.get("x-request-id")
+    error = kind(
+        summary,
+        detail,
+        method=call.method,
+        path=call.path,
+        status=response.status_code,
+        code=code,
+        request_id=clean(request_id, redact, 100) if request_id else None,
+        retry_after=retry_after(response.headers),
+    )
+    return _fated(error, call)
+
+
+def _fated(error: ApiError, call: Call) -> ApiError:
+    if call.reads:
+        error.fate = Fate.NOT_DONE
+    return error

@@ -1,0 +1,82 @@
+"""Saved plans: a JSON document in a file that only its owner may read (it holds briefs)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.model.errors import Diagnostic, Location, PlanFileError
+from reconciler.model.plan import Plan
+from reconciler.model.plan_json import decode_plan, encode_plan, json_text
+from reconciler.model.values import Json
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Far more than the plan of ten thousand projects: a larger file is something else."""
+
+_REMEDY = "Make a plan file with `reconciler plan --out FILE`."
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write the plan with mode 0600; whoever reads ``path`` meanwhile sees the old file or the new one, whole.
+
+    Raises:
+        PlanFileError: the file can't be written; what stood there before stands there still.
+
+    """
+    data = json_text(encode_plan(plan)).encode()
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        remedy = "Name a file in a folder that exists and that you may write to."
+        raise PlanFileError(f"can't write the plan file `{path}`: {error.strerror}", remedy) from error
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in the file.
+
+    Raises:
+        PlanFileError: there is no such file, it is not a plan file, was edited, or is of another format version.
+
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PlanFileError(f"can't read the plan file `{path}`: {error.strerror}", _REMEDY) from error
+    if len(data) > MAX_BYTES:
+        raise PlanFileError(f"`{path}` is too large for a plan file ({MAX_BYTES >> 20} MiB at most)", _REMEDY)
+    try:
+        return decode_plan(_parse(path, data))
+    except PlanFileError as error:
+        located = (replace(d, location=d.location or Location(str(path))) for d in error.diagnostics)
+        raise PlanFileError(tuple(located)) from error
+
+
+def _parse(path: Path, data: bytes) -> Json:
+    try:
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        place = Location(str(path), error.lineno, error.colno)
+        summary = f"`{path}` is not a plan file: {error.msg}"
+        raise PlanFileError((Diagnostic(severity="error", summary=summary, detail=_REMEDY, location=place),)) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, NaN, a number of thousands of digits, a thousand levels
+        raise PlanFileError(f"`{path}` is not a plan file: its content is not usable JSON", _REMEDY) from error
+
+
+def _refuse_constant(name: str) -> Json:
+    raise ValueError(name)

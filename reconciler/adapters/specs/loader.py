@@ -1,0 +1,291 @@
+"""Specification files as one :class:`Desired`: all projects of a workspace, checked across files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from reconciler.adapters.specs import schema
+from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
+from reconciler.adapters.specs.config import FILE
+from reconciler.adapters.specs.declarations import Declarations, Given
+from reconciler.adapters.specs.files import FileProblem, inside, read_text, walk
+from reconciler.adapters.specs.json_schema import published
+from reconciler.adapters.specs.layers import Layer, locate
+from reconciler.adapters.specs.problems import problems_of
+from reconciler.adapters.specs.project import ProjectReader
+from reconciler.adapters.specs.repetition import PROJECTS_MAX
+from reconciler.adapters.specs.suggest import did_you_mean, printable, quoted
+from reconciler.adapters.specs.variables import Filler
+from reconciler.adapters.specs.yaml_files import MAX_BYTES, parse
+from reconciler.model.config import Config
+from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject, ImportOrigin, Moved, Removed
+from reconciler.model.errors import Diagnostic, Location, SpecError
+
+_NONE: Mapping[str, str | Given] = MappingProxyType({})
+
+
+def spec_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a specification file."""
+    return published(schema.Spec)
+
+
+def load_var_file(path: Path) -> dict[str, str | Given]:
+    """The variables of a file: one YAML (or JSON) mapping of names to values.
+
+    Raises:
+        SpecError: it can't be read, or holds something else.
+
+    """
+    file = printable(str(path))
+    try:
+        parsed = parse(read_text(path, str(path), MAX_BYTES), file)
+    except FileProblem as problem:
+        raise SpecError(
+            (error(problem.code, problem.summary, problem.detail, location=Location(file, problem.line)),)
+        ) from None
+    found = parsed.problems
+    values: dict[str, str | Given] = {}
+    for number, (root, mark) in enumerate(parsed.documents):
+        if number or not isinstance(root, dict | None):
+            found.append(error(Code.TYPE, "a file of variables is one mapping", location=Location(file, *mark)))
+        for name, value in root.items() if isinstance(root, dict) else ():
+            at = locate((Layer(file, root, ()),), (name,))
+            values[name] = value if isinstance(value, str) else Given(value, at)
+    if found:
+        raise SpecError(in_order(found))
+    return values
+
+
+def load_specs(config: Config, *, env: Mapping[str, str], variables: Mapping[str, str | Given] = _NONE) -> Desired:
+    """Everything that the workspace's specifications declare, every variable filled.
+
+    ``env`` is where ``${env.…}`` is looked up (names in ``policy.allowed_env`` alone), ``variables`` are given for
+    ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, which win over declared defaults.
+
+    Raises:
+        SpecError: with all errors of all files, by file and place.
+
+    """
+    return _Workspace(config, env, variables).load()
+
+
+@dataclass(slots=True)
+class _File:
+    """The parts of one file that count: its documents' projects, and its defaults."""
+
+    name: str
+    projects: list[tuple[str, Layer]] = field(default_factory=list)
+    defaults: Layer | None = None
+
+
+class _Workspace:
+    def __init__(self, config: Config, env: Mapping[str, str], variables: Mapping[str, str | Given]) -> None:
+        self._config = config
+        self._env = env
+        self._given = variables
+        self._found: list[Diagnostic] = []
+        self._declarations = Declarations(self._found)
+        self._texts: dict[str, str] = {}
+        self._all_read = True
+        self._repeated = 0
+        self._named: dict[str, Location | None] = {}
+        self._places: dict[str, Location | None] = {}
+        self._projects: dict[str, DesiredProject] = {}
+        self._moved: list[Moved] = []
+        self._removed: list[Removed] = []
+
+    def load(self) -> Desired:
+        config = self._config
+        name = config.file or FILE
+        defaults = Layer(name, config.defaults, ())
+        self._declarations.add(Layer(name, config.variables, ()), set())
+        files = [self._file(name) for name in self._names()]
+        variables = self._declarations.values(self._given, self._env)
+        filler = Filler(
+            workspace=config.workspace,
+            variables=variables,
+            env=self._env,
+            allowed=config.policy.allowed_env,
+            failed=self._declarations.failed,
+        )
+        reader = ProjectReader(config.root, filler, self._found)
+        for layer in (defaults, *(file.defaults for file in files)):
+            if layer is not None and layer.tree:
+                reader.check_defaults(layer)
+        for file in files:
+            below = (defaults,) if file.defaults is None else (file.defaults, defaults)
+            for project, layer in file.projects:
+                self._project(reader, project, (layer, *below))
+        self._check_targets()
+        self._check_moved()
+        self._check_removed()
+        if self._found:
+            raise SpecError(self._sourced())
+        return Desired(self._config.workspace, self._projects, tuple(self._moved), tuple(self._removed))
+
+    def _sourced(self) -> tuple[Diagnostic, ...]:
+        """What was found, in order, with the lines it is about."""
+        found = in_order(self._found)
+        name = self._config.file
+        if name is not None and any(finding.location and finding.location.file == name for finding in found):
+            with contextlib.suppress(FileProblem):
+                self._texts[name] = read_text(inside(self._config.root, name), name, MAX_BYTES)
+        return with_sources(found, self._texts)
+
+    def _error(self, code: Code, summary: str, detail: str, location: Location | None, address: str = "") -> None:
+        self._found.append(error(code, summary, detail, location=location, address=address or None))
+
+    def _names(self) -> list[str]:
+        folder = self._config.specs
+        if not os.path.isdir(self._config.root / folder):  # noqa: PTH112  takes any name
+            detail = f"run `reconciler init`, or create the folder; specs: in {FILE} names another one"
+            summary = f"there is no folder {printable(folder)} with specifications"
+            self._error(Code.NO_SPECS, summary, detail, None)
+            return []
+        names, problems = walk(self._config.root, folder)
+        for name, problem in problems:
+            self._error(problem.code, problem.summary, problem.detail, Location(printable(name)))
+        return [name for name in names if name != FILE]
+
+    def _file(self, name: str) -> _File:
+        """Read a file: report what is wrong with it as YAML and with its frame, keep its moves and removals."""
+        file = _File(printable(name))
+        try:
+            text = read_text(inside(self._config.root, name), name, MAX_BYTES)
+        except FileProblem as problem:
+            self._error(problem.code, problem.summary, problem.detail, Location(file.name, problem.line))
+            self._all_read = False
+            return file
+        self._texts[file.name] = text
+        parsed = parse(text, file.name)
+        self._found += parsed.problems
+        self._all_read = self._all_read and not parsed.problems
+        for root, mark in parsed.documents:
+            if isinstance(root, dict):
+                self._document(file, root)
+            elif root is not None:
+                summary = f"a specification must be a mapping, not {quoted(root)}"
+                detail = f"there are {', '.join(schema.Document.model_fields)}"
+                self._error(Code.TYPE, summary, detail, Location(file.name, *mark))
+        return file
+
+    def _document(self, file: _File, root: dict[str, Any]) -> None:
+        frame = Layer(file.name, root, ())
+        wrong = set()
+        for problem in problems_of(schema.Document, root):
+            wrong.add(problem.path[: 2 if problem.path[0] == "variables" else 1])
+            at = locate((frame,), problem.path, on_key=problem.on_key)
+            self._error(problem.code, problem.summary, problem.detail, at)
+        if "variables" in root and ("variables",) not in wrong:
+            broken = {str(path[1]) for path in wrong if len(path) > 1}
+            self._declarations.add(Layer(file.name, root, ("variables",)), broken)
+        if "defaults" in root and ("defaults",) not in wrong:
+            if file.defaults is not None:
+                at = locate((frame,), ("defaults",), on_key=True)
+                first = locate((file.defaults,), (), on_key=True)
+                self._error(Code.DUPLICATE_KEY, "this file has defaults already", f"at {first}", at)
+            else:
+                file.defaults = Layer(file.name, root, ("defaults",))
+        if ("projects",) not in wrong:
+            file.projects += [
+                (address, Layer(file.name, root, ("projects", address))) for address in root.get("projects", ())
+            ]
+        if ("moved",) not in wrong:
+            for index, entry in enumerate(root.get("moved", ())):
+                self._moved.append(Moved(entry["from"], entry["to"], locate((frame,), ("moved", index))))
+        if ("removed",) not in wrong:
+            for index, entry in enumerate(root.get("removed", ())):
+                self._removed.append(Removed(entry["address"], entry["action"], locate((frame,), ("removed", index))))
+
+    def _project(self, reader: ProjectReader, name: str, layers: tuple[Layer, ...]) -> None:
+        at = locate(layers[:1], (), on_key=True)
+        if not NAME.fullmatch(name):
+            better = re.sub("[^a-z0-9_-]+", "-", name[:63].lower()).strip("-_")
+            hint = "the part in brackets comes from for_each" if "[" in name else ""
+            hint = f"{hint or f'did you mean {quoted(better)}?'} " if better else ""
+            detail = f"{hint}An address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit"
+            self._error(Code.ADDRESS, f"{quoted(name)} is no address", detail, at)
+            return
+        if name in self._named:
+            summary = f"the project {quoted(name)} is declared twice"
+            self._error(Code.DUPLICATE_ADDRESS, summary, f"first at {self._named[name]}", at, name)
+            return
+        self._named[name] = at
+        if self._repeated > PROJECTS_MAX:  # it was said; no more of them
+            return
+        scopes = reader.scopes(name, layers)
+        if scopes is None:
+            self._all_read = False
+            return
+        self._repeated += sum(scope.each is not None for scope in scopes)
+        if self._repeated > PROJECTS_MAX:
+            summary = f"with this one, for_each makes more than {PROJECTS_MAX:,} projects"
+            self._error(Code.TOO_LARGE, summary, "split the workspace", at, name)
+            return
+        for scope in scopes:
+            self._places[scope.address] = at
+            if project := reader.project(scope, layers):
+                self._projects[scope.address] = project
+
+    def _check_targets(self) -> None:
+        """No project is adopted or imported twice."""
+        taken: dict[AdoptOrigin | ImportOrigin, DesiredProject] = {}
+        for project in self._projects.values():
+            if not isinstance(origin := project.origin, AdoptOrigin | ImportOrigin):
+                continue
+            if first := taken.get(origin):
+                verb, target = (
+                    ("adopts", origin.studio_id) if isinstance(origin, AdoptOrigin) else ("imports", origin.project_id)
+                )
+                summary = f"{first.address} {verb} {quoted(target)} already"
+                detail = f"at {first.location}; one project has one address"
+                self._error(Code.DUPLICATE_TARGET, summary, detail, project.location, project.address)
+            taken.setdefault(origin, project)
+
+    def _check_moved(self) -> None:
+        """A move leads from an undeclared address to a declared one, each in one move alone."""
+        old: dict[str, Moved] = {}
+        new: dict[str, Moved] = {}
+        leaving = {move.from_address for move in self._moved}
+        for move in self._moved:
+            a, b = move.from_address, move.to_address
+            if a in self._places:
+                summary = f"{a} is moved away but still declared"
+                detail = f"declared at {self._places[a]}; rename it there, or drop the move"
+            elif b in leaving:
+                summary = f"{b} is moved away and moved to"
+                detail = "write one move from the first address to the last"
+            elif b not in self._places and self._all_read:
+                summary = f"{a} is moved to {b}, which is not declared"
+                detail = did_you_mean(b, self._places) or "a move leads to a project that the specs declare"
+            elif a in old or b in new:
+                first = old[a] if a in old else new[b]
+                summary = f"{a} is moved away twice" if a in old else f"{b} is moved to twice"
+                detail = f"first at {first.location}"
+            else:
+                old[a] = new[b] = move
+                continue
+            self._error(Code.MOVED, summary, detail, move.location, a)
+
+    def _check_removed(self) -> None:
+        seen: dict[str, Removed] = {}
+        leaving = {move.from_address: move for move in self._moved}
+        for removal in self._removed:
+            name = removal.address
+            if name in self._places:
+                detail = f"declared at {self._places[name]}; drop it there, or here"
+                self._error(Code.REMOVED, f"{name} is removed but still declared", detail, removal.location, name)
+            if name in leaving:
+                detail = f"moved at {leaving[name].location}; keep one of them"
+                self._error(Code.REMOVED, f"{name} is removed and moved", detail, removal.location, name)
+            if name in seen:
+                detail = f"first at {seen[name].location}"
+                self._error(Code.REMOVED, f"{name} is removed twice", detail, removal.location, name)
+            seen.setdefault(name, removal)

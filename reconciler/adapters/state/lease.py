@@ -1,0 +1,300 @@
+"""The lock of a state in an object store: a lease, renewed while its holder lives, taken over once it has expired.
+
+Everything that happens to it is the next number in one sequence of objects, each created where absent: taking it, each
+renewal, giving it back, breaking it. So two takers can't both win, and a renewal fails once somebody else has taken over.
+Ages are told by the store's own clock, not by comparing the clocks of two machines; the holder counts from before its
+request left, so it always thinks its lease older than anybody else does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from reconciler.adapters.state.holder import Holder, holder_from, this_process
+from reconciler.adapters.state.objects import Meta, Objects
+from reconciler.adapters.state.store_errors import no_create_if_absent
+from reconciler.model.errors import LockError, StateError
+
+FOLDER: Final = "lease"
+KEPT: Final = 3
+"""Numbers that are kept behind the newest one, to look at."""
+CLOCK_STEP: Final = 1.0
+"""Seconds by which a store may round the time of an object."""
+Standing = Literal["held", "released", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One object of the sequence."""
+
+    number: int
+    id: str
+    standing: Standing
+    seconds: float
+    holder: Holder
+    at: datetime
+    """When it was written, by the store's clock."""
+
+    def left(self, now: datetime) -> float:
+        """Seconds until it expires unless renewed."""
+        return self.seconds + CLOCK_STEP - (now - self.at).total_seconds()
+
+
+class Lease:
+    """One process' hold on one place. ``seconds``: how long it lasts unless renewed; ``note`` tells people."""
+
+    def __init__(self, objects: Objects, *, seconds: float, note: Callable[[str], None]) -> None:
+        self._objects = objects
+        self._seconds = seconds
+        self._note = note
+        self._renewing = threading.Lock()
+        self._ended = threading.Event()
+        self._id = ""
+        self._holder = this_process("")
+        self._number = 0
+        self._since = _Clock()
+        self._trying: _Clock | None = None
+        self._lost: LockError | None = None
+        self.seized = False
+        """Whether the lease was not given back by its last holder, which may still believe in it."""
+        self.held = False
+        """Whether this process took it and has not given it back."""
+
+    @contextlib.contextmanager
+    def hold(self, command: str, timeout: float) -> Iterator[None]:
+        """Take the lease, waiting up to ``timeout`` seconds, and renew it until the block ends.
+
+        Raises:
+            LockError: somebody else holds it; says who, and for how long.
+            StateError: the store can't be reached, or can't keep runs apart.
+
+        """
+        self._take(command, timeout)
+        renewer = threading.Thread(target=self._renew_until_ended, name="lease", daemon=True)
+        renewer.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            renewer.join()
+            self.held = False
+            self._give_back()
+
+    def check(self) -> None:
+        """Raise LockError where the lease is lost, or may be by now: after a pause, or without the store."""
+        if self._lost is not None:
+            raise LockError(self._lost.diagnostics)
+        if self.held and self._since.elapsed() >= self._seconds - self._margin:
+            raise LockError(
+                "the lease on the state has run out: it could not be renewed in time",
+                f"This process was paused, or `{self._objects.url}` can't be reached. Another run may work on it by "
+                "now, so nothing more is sent. Run the same command again: what was begun is cleared up first.",
+            )
+
+    def renew(self) -> None:
+        """Make sure that the lease is ours, and ours for its whole length from now.
+
+        Raises:
+            LockError: it is not: somebody took it over.
+            StateError: the store can't be reached.
+
+        """
+        with self._renewing:
+            if self._lost is not None:
+                raise LockError(self._lost.diagnostics)
+            self._trying = self._trying or _Clock()  # the first try may have arrived though its answer did not
+            number = self._number + 1
+            if not self._objects.create(_name(number), self._body("held")):
+                other = self._grant(number)
+                if other is None or other.id != self._id:
+                    raise self._lose(other)
+            if self._newest().number != number:  # our place in the sequence is long past, and cleared away
+                raise self._lose(None)
+            self._number, self._since, self._trying = number, self._trying, None
+            with contextlib.suppress(StateError):
+                self._objects.delete([_name(number - KEPT)] if number > KEPT else [])
+
+    def broken_by(self, confirm: Callable[[str], bool]) -> bool:
+        """``state unlock``: end a lease of somebody else. ``confirm`` is asked where it has not expired.
+
+        Raises:
+            LockError: the answer was no, or it changed meanwhile.
+
+        """
+        last = self._last()
+        if last is None or last.standing == "released":
+            return False
+        left = last.left(self._objects.now(_CLOCK))
+        if last.standing == "held" and left > 0 and not confirm(f"Held by {last.holder}. {_expires(left)}"):
+            raise LockError("not approved: the lock stays", f"Held by {last.holder}.")
+        self._id, self._holder = uuid.uuid4().hex, this_process("reconciler state unlock")
+        if not self._objects.create(_name(last.number + 1), self._body("broken")):
+            raise LockError(
+                "the lock was renewed or taken meanwhile", "Its holder is alive. Look again before you ask again."
+            )
+        return True
+
+    @property
+    def writer(self) -> str:
+        """Names this hold, in everything that is written under it."""
+        return self._id
+
+    # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, command: str, timeout: float) -> None:
+        self._id, self._holder = uuid.uuid4().hex, this_process(command)
+        self._ended.clear()
+        self._lost = None
+        give_up = time.monotonic() + timeout
+        while True:
+            last = self._last()
+            left = self._time_left(last)
+            if left <= 0 and self._took(last):
+                return
+            rest = give_up - time.monotonic()
+            if rest <= 0:
+                raise self._refusal(last, left)
+            time.sleep(min(rest, 1.0, self._seconds / 4))
+
+    def _took(self, last: Grant | None) -> bool:
+        number = (last.number if last else 0) + 1
+        started = _Clock()
+        body = self._body("held")
+        if not self._objects.create(_name(number), body) or self._newest().number != number:
+            return False
+        if not self._objects.is_strict(_name(number), body):
+            raise no_create_if_absent(self._objects.url)
+        self._number, self._since, self._trying = number, started, None
+        self.seized = last is not None and last.standing != "released"
+        self.held = True
+        if last is not None and last.standing == "held":
+            self._note(f"The lease of {last.holder} has expired; taken over.")
+        with contextlib.suppress(StateError):
+            old = [meta.number for meta in self._objects.numbered(FOLDER) if meta.number <= number - KEPT]
+            self._objects.delete(map(_name, old))
+        return True
+
+    def _time_left(self, last: Grant | None) -> float:
+        if last is None or last.standing != "held":
+            return 0.0
+        return last.left(self._objects.now(_CLOCK))
+
+    def _refusal(self, last: Grant | None, left: float) -> LockError:
+        who = f"Held by {last.holder}. {_expires(left)}\n" if last and left > 0 else "Another run was quicker.\n"
+        return LockError(
+            f"the state `{self._objects.url}` is locked",
+            f"{who}Wait for it to finish, or give it time with `--lock-timeout 5m`. A dead holder's lease expires by "
+            "itself and is taken over; `reconciler state unlock` does not wait for that.",
+        )
+
+    # ── keeping and giving back ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _margin(self) -> float:
+        """Seconds before the end in which nothing is begun any more."""
+        return min(5.0, self._seconds / 4)
+
+    def _renew_until_ended(self) -> None:
+        pause = self._seconds / 3
+        while not self._ended.wait(pause):
+            try:
+                self.renew()
+                pause = self._seconds / 3
+            except LockError as error:
+                self._note(error.diagnostics[0].summary)
+                return
+            except StateError:
+                pause = min(1.0, self._seconds / 8)  # again, until the time is up: `check` watches that
+
+    def _give_back(self) -> None:
+        if self._lost is not None:
+            return
+        with self._renewing:
+            try:
+                self._objects.create(_name(self._number + 1), self._body("broken" if self._trying else "released"))
+            except StateError:
+                self._note(f"The lease on the state could not be given back; it expires in {self._seconds:.0f} s.")
+
+    def _lose(self, other: Grant | None) -> LockError:
+        who = f"{other.holder}" if other else "another run"
+        self._lost = LockError(
+            "the lease on the state is lost: another run has taken over",
+            f"{who} has it now and clears up what was begun here. Nothing more is sent from here.",
+        )
+        return self._lost
+
+    # ── objects ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _newest(self) -> Meta:
+        found = self._objects.numbered(FOLDER)
+        return found[-1] if found else Meta(0, datetime.now(UTC), 0)
+
+    def _last(self) -> Grant | None:
+        newest = self._newest()
+        return self._grant(newest.number, newest.at) if newest.number else None
+
+    def _grant(self, number: int, at: datetime | None = None) -> Grant | None:
+        data = self._objects.read(_name(number))
+        if data is None:
+            return None
+        try:
+            said: dict[str, Any] = json.loads(data)
+            return Grant(
+                number,
+                str(said["id"]),
+                said["standing"],
+                float(said["seconds"]),
+                holder_from(said["holder"]),
+                at or datetime.now(UTC),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            where = self._objects.where(_name(number))
+            raise StateError(
+                f"`{where}` is not a lease", "Look what wrote it there; delete it if it is a mistake."
+            ) from error
+
+    def _body(self, standing: Standing) -> bytes:
+        now = datetime.now(UTC)
+        document = {
+            "id": self._id,
+            "standing": standing,
+            "seconds": self._seconds,
+            "written": now.isoformat(timespec="milliseconds"),
+            "expires": (now + timedelta(seconds=self._seconds)).isoformat(timespec="milliseconds"),
+            "holder": self._holder.to_json(),
+        }
+        return json.dumps(document, indent=1).encode()
+
+
+class _Clock:
+    """Time since now, a suspended machine's included; a clock that is set forward counts, to be on the safe side."""
+
+    def __init__(self) -> None:
+        self._steady, self._wall = _steady(), time.time()
+
+    def elapsed(self) -> float:
+        return max(_steady() - self._steady, time.time() - self._wall)
+
+
+def _steady() -> float:
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
+def _name(number: int) -> str:
+    return f"{FOLDER}/{number:010d}.json"
+
+
+def _expires(left: float) -> str:
+    return f"Its lease expires in {max(1, round(left))} s unless it is renewed."
+
+
+_CLOCK: Final = f"{FOLDER}/clock"

@@ -1,0 +1,215 @@
+"""The state in a local file: a snapshot, replaced whole, and beside it the journal, only ever appended to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reconciler.adapters.state.format import (
+    MAX_BYTES,
+    Loaded,
+    decode_journal,
+    decode_state,
+    encode_header,
+    encode_record,
+    encode_state,
+)
+from reconciler.adapters.state.group_commit import GroupCommit
+from reconciler.adapters.state.history import Version
+from reconciler.adapters.state.lock import clear_lock, hold_lock
+from reconciler.model.errors import StateError
+from reconciler.model.journal import Draft
+from reconciler.model.state import State
+
+
+class LocalStateStore(GroupCommit):
+    """One workspace's state in ``path``; the journal is ``<path>.journal``.
+
+    Reading takes no lock and writes nothing, so ``plan`` can. Everything that writes runs under :meth:`lock`.
+    """
+
+    def __init__(self, path: Path, *, version: str) -> None:
+        super().__init__()
+        self.path = path
+        self._journal_path = path.with_name(path.name + ".journal")
+        self._version = version
+        self._state: State | None = None
+        self._fd: int | None = None
+        self._size = 0
+        self._whole: int | None = None
+        self._lineage: str | None = None
+
+    @contextlib.contextmanager
+    def lock(self, command: str, timeout: float) -> Iterator[None]:
+        """Hold the workspace's lock. Raises as :func:`hold_lock`."""
+        with hold_lock(self.path, command=command, timeout=timeout):
+            try:
+                yield
+            finally:
+                self._close()
+
+    def check(self) -> None:
+        """The operating system keeps the lock for as long as this process lives."""
+
+    def unlock(self, confirm: Callable[[str], bool]) -> bool:  # noqa: ARG002  nobody to ask: a living holder keeps it
+        """Remove what a dead holder left. Raises as :func:`clear_lock`."""
+        return clear_lock(self.path)
+
+    def versions(self) -> list[Version]:
+        """Raises StateError: a local state keeps no history."""
+        raise StateError(_NO_HISTORY, _WHERE_HISTORY_IS)
+
+    def version(self, serial: int) -> State:  # noqa: ARG002
+        """Raises StateError: a local state keeps no history."""
+        raise StateError(_NO_HISTORY, _WHERE_HISTORY_IS)
+
+    def load(self) -> Loaded:
+        """Read snapshot and journal. The journal first: if it is folded meanwhile, the snapshot has it all.
+
+        Raises:
+            StateError: either can't be read; nothing is guessed.
+
+        """
+        journal_data = self._read(self._journal_path)
+        snapshot_data = self._read(self.path)
+        header, records, whole = decode_journal(journal_data or b"", str(self._journal_path))
+        state = None if snapshot_data is None else decode_state(snapshot_data, str(self.path))
+        current = header is not None
+        if header is not None and state is not None:
+            if header.lineage != state.lineage or header.serial > state.serial:
+                raise StateError(
+                    f"`{self._journal_path}` does not belong to `{self.path}`",
+                    f"The journal continues serial {header.serial}, the state is serial {state.serial}"
+                    f"{'' if header.lineage == state.lineage else ' of another lineage'}. Was an old copy put back? "
+                    "Move the journal away and run `reconciler apply`: what it did is found in the account.",
+                )
+            current = header.serial == state.serial
+        elif header is not None:
+            state = State(
+                lineage=header.lineage, workspace=header.workspace, api_url=header.api_url, serial=header.serial
+            )
+        self._whole = whole if current else None
+        self._lineage = header.lineage if header is not None else None
+        if state is not None and current and records:
+            draft = Draft(state)
+            draft.fold_all(records)
+            state = draft.state()
+        return Loaded(state, folded=current and bool(records))
+
+    def begin(self, state: State) -> None:
+        """Start or go on with the journal that continues ``state`` (as :meth:`load` gave it, or a new one)."""
+        self._state = state
+        if self._lineage is not None and self._lineage != state.lineage:
+            self._whole = None  # an empty journal of a state that never came to be
+
+    def save(self, state: State) -> None:
+        """Replace the snapshot and drop the journal that is folded into it.
+
+        Raises:
+            StateError: it could not be written; the journal still has everything.
+
+        """
+        data = encode_state(state, self._version)
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                _write_all(fd, data)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.replace(temporary, self.path)  # noqa: PTH105  the tests' kill points sit on os.replace
+            self._sync_folder()
+            self._close()
+            self._journal_path.unlink(missing_ok=True)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise self._failure("write", self.path, error) from error
+        self._state = state
+        self._whole = None
+
+    def _flush(self) -> None:
+        batch = self._taken()
+        try:
+            if self._broken is not None:
+                raise self._broken
+            self._write(b"".join(map(encode_record, self._records(batch))))
+        except StateError as error:
+            self._failed(batch, error)
+        else:
+            self._written(batch)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            if self._fd is None:
+                self._open()
+            assert self._fd is not None
+            _write_all(self._fd, data)
+            os.fsync(self._fd)
+            self._size += len(data)
+        except OSError as error:
+            if self._fd is not None:
+                with contextlib.suppress(OSError):  # half a line must not stand before a later run's first
+                    os.ftruncate(self._fd, self._size)
+            raise self._failure("write", self._journal_path, error) from error
+
+    def _open(self) -> None:
+        assert self._state is not None, "begin() comes first"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self._journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._fd, self._size = fd, self._whole or 0
+        os.ftruncate(fd, self._size)  # a torn last line, or a journal that is folded already
+        if self._size == 0:
+            header = encode_header(self._state)
+            _write_all(fd, header)
+            os.fsync(fd)
+            self._sync_folder()
+            self._size = len(header)
+
+    def _sync_folder(self) -> None:
+        fd = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise StateError(f"`{path}` is larger than {MAX_BYTES >> 20} MiB", "That is no state of this program.")
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failure("read", path, error) from error
+
+    @staticmethod
+    def _failure(what: str, path: Path, error: OSError) -> StateError:
+        return StateError(
+            f"can't {what} `{path}`: {error.strerror or error}",
+            "Free space or mend the permissions, then run the command again: what was begun is cleared up first."
+            if what == "write"
+            else "Mend the permissions, then run the command again.",
+        )
+
+
+_NO_HISTORY = "a local state keeps no history"
+_WHERE_HISTORY_IS = (
+    "A remote state does: `state: s3://bucket/prefix`, `gs://…`, `az://…` or `file:///shared/folder`. "
+    "Until then, keep copies by `reconciler state pull > copy.json`."
+)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,197 @@
+"""Numbered, immutable objects in a store, over obstore: created where absent, never overwritten.
+
+Create-if-absent and not compare-and-swap on an ETag: of 32 writers racing for one ETag two won on a widely used server.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore import exceptions
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from reconciler.adapters.state.format import MAX_BYTES
+from reconciler.adapters.state.store_errors import failure, missing_folder, unusable
+from reconciler.model.errors import StateError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+SCHEMES: Final = ("s3", "gs", "az", "file")
+_NUMBER: Final = re.compile(r"(\d+)\.json")
+_AT_ONCE: Final = 16
+_ANSWERS: Final = (exceptions.BaseError, OSError, ValueError)
+"""What obstore raises: its own tree, and the built-in errors that it maps to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a listing says of one object; ``at`` by the store's clock."""
+
+    number: int
+    at: datetime
+    size: int
+
+
+class Objects:
+    """One place, ``scheme://bucket/prefix``. Opens no connection before it is used.
+
+    ``timeout``: seconds for one request; those that fail in passing are repeated for as long again.
+
+    Raises:
+        StateError: the address can't be used. Every method: the store can't be reached, or refuses; says what to do.
+
+    """
+
+    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        self._folder: Path | None = None
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise unusable(f"{parts.scheme}://…", "Credentials belong into the environment, not into the address.")
+        if parts.scheme == "file":
+            if parts.netloc not in ("", "localhost") or len(parts.path) < 2:  # noqa: PLR2004  more than the slash
+                raise unusable(url, "Write `file:///absolute/path`, with three slashes.")
+            self._folder = Path(unquote(parts.path))
+        elif parts.scheme not in SCHEMES or not parts.netloc:
+            raise unusable(url, "Write `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///path`.")
+        self._timeout = timeout
+        self._made: ObjectStore | None = None
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create an object; ``False``: there is another one of that name."""
+        with self._mapped("write", name):
+            try:
+                # a multipart upload would not be create-if-absent
+                obstore.put(self._store, name, data, mode="create", use_multipart=False)
+            except exceptions.AlreadyExistsError:
+                return self._is(name, data)
+            self._sync(name)
+        return True
+
+    async def create_async(self, name: str, data: bytes) -> bool:
+        """The same without blocking the loop."""
+        with self._mapped("write", name):
+            try:
+                await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
+            except exceptions.AlreadyExistsError:
+                return self._is(name, data)
+            self._sync(name)
+        return True
+
+    def is_strict(self, name: str, data: bytes) -> bool:
+        """Whether the store refuses to create once more what is there; one that does not can't keep a state."""
+        with self._mapped("write", name):
+            try:
+                obstore.put(self._store, name, data, mode="create", use_multipart=False)
+            except exceptions.AlreadyExistsError:
+                return True
+        return False
+
+    def read(self, name: str) -> bytes | None:
+        """An object's content; ``None`` where there is none."""
+        with self._mapped("read", name):
+            try:
+                found = obstore.get(self._store, name)
+            except FileNotFoundError as error:
+                if _no_bucket(error):
+                    raise
+                return None
+            if found.meta["size"] > MAX_BYTES:
+                raise StateError(f"`{self.where(name)}` is larger than {MAX_BYTES >> 20} MiB", "That is no state.")
+            return bytes(found.bytes())
+
+    def read_all(self, names: Iterable[str]) -> list[bytes | None]:
+        """Several at once."""
+        wanted = list(names)
+        if len(wanted) < 2:  # noqa: PLR2004  nothing to do side by side
+            return [self.read(name) for name in wanted]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self.read, wanted))
+
+    def numbered(self, folder: str, *, after: str | None = None) -> list[Meta]:
+        """The numbered objects right in a folder, in order; ``after``: from the one that follows this name."""
+        with self._mapped("list", folder):
+            found = obstore.list(self._store, prefix=folder, offset=after).collect()
+        metas = []
+        for item in found:
+            match = _NUMBER.fullmatch(item["path"].removeprefix(f"{folder}/"))
+            if match:
+                metas.append(Meta(int(match[1]), item["last_modified"], item["size"]))
+        return sorted(metas, key=lambda meta: meta.number)
+
+    def folders(self, folder: str) -> list[int]:
+        """The numbered folders in a folder."""
+        with self._mapped("list", folder):
+            found = obstore.list_with_delimiter(self._store, prefix=folder)["common_prefixes"]
+        return sorted(int(name) for path in found if (name := path.rpartition("/")[2]).isdigit())
+
+    def delete(self, names: Iterable[str]) -> None:
+        wanted = list(names)
+        if wanted:
+            with self._mapped("delete", wanted[0]):
+                obstore.delete(self._store, wanted)
+
+    def now(self, name: str) -> datetime:
+        """The store's own clock, by writing an object and asking when that was."""
+        with self._mapped("write", name):
+            obstore.put(self._store, name, b"{}", use_multipart=False)
+            return obstore.head(self._store, name)["last_modified"]
+
+    def where(self, name: str) -> str:
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def _is(self, name: str, data: bytes) -> bool:
+        """Whether what is there is ours: an answer was lost, and the request repeated."""
+        return self.read(name) == data
+
+    @property
+    def _store(self) -> ObjectStore:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _make(self) -> ObjectStore:
+        if self._folder is not None:
+            if not self._folder.is_dir():  # not made: what should be mounted there may just be missing
+                raise missing_folder(self._folder)
+            return LocalStore(self._folder, automatic_cleanup=True)
+        options: ClientConfig = {"timeout": timedelta(seconds=self._timeout), "connect_timeout": timedelta(seconds=5)}
+        if os.environ.get("AWS_ENDPOINT_URL", os.environ.get("AWS_ENDPOINT", "")).startswith("http://"):
+            options["allow_http"] = True
+        retries: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=self._timeout)}
+        return from_url(self.url, client_options=options, retry_config=retries)
+
+    def _sync(self, name: str) -> None:
+        """obstore leaves it to the system when a shared folder's file gets to the disk."""
+        if self._folder is None:
+            return
+        path = self._folder / name
+        for place in (path, path.parent, path.parent.parent):
+            fd = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    @contextmanager
+    def _mapped(self, what: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except _ANSWERS as error:
+            raise failure(what, self.where(name), error) from error
+
+
+def _no_bucket(error: Exception) -> bool:
+    return "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error)
+

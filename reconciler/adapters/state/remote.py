@@ -1,0 +1,349 @@
+"""The state in an object store, in the local one's shape but of immutable objects, each created where absent.
+
+::
+
+    state/0000000042.json            a snapshot: serial 43 can be created once, so two writers can't both win
+    journal/0000000042/000007.json   records written on top of it, one object for each group of them
+    lease/0000000007.json            who works on it (see the module ``lease``)
+
+A journal is one sequence without gaps. Whoever takes over a lease that was not given back writes the next object before
+it relies on what it has read: from then on its predecessor's next write collides, and without its intent written down
+no call leaves. A snapshot says up to which object it has folded the journal before it; whatever stands behind that is
+folded on top of it, so that nothing is lost even if a run that was paused for long saves after it was replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.adapters.state.format import (
+    Follows,
+    JournalHeader,
+    Loaded,
+    decode_journal,
+    decode_snapshot,
+    decode_state,
+    encode_header,
+    encode_record,
+    encode_state,
+)
+from reconciler.adapters.state.group_commit import Batch, GroupCommit
+from reconciler.adapters.state.history import Version
+from reconciler.adapters.state.lease import Lease
+from reconciler.adapters.state.objects import Objects
+from reconciler.adapters.state.spill import Spill
+from reconciler.model.errors import LockError, StateError
+from reconciler.model.journal import Draft, Record
+from reconciler.model.state import State
+
+LEASE_SECONDS: Final = 60.0
+KEPT: Final = 50
+"""Serials that stay to be looked at and restored; the newest is always among them."""
+TRIES: Final = 10
+"""How often a state that changes while it is read is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the store holds: ``serial`` is the newest snapshot's, ``free`` its journal's first free number."""
+
+    state: State | None
+    folded: bool
+    serial: int
+    free: int
+    fences: frozenset[int]
+
+
+class RemoteStateStore(GroupCommit):
+    """One workspace's state at ``url``. ``spill`` is the folder for what the store can't take any more.
+
+    Reading takes no lock and writes nothing, so ``plan`` can. Everything that writes runs under :meth:`lock`.
+
+    Raises:
+        StateError: the address can't be used.
+
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        version: str,
+        spill: Path,
+        lease_seconds: float = LEASE_SECONDS,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__()
+        self.url = url
+        self._version = version
+        self._note = note
+        self._objects = Objects(url)
+        # its own connections, so that a slow journal does not hold up a renewal
+        patience = Objects(url, timeout=max(1.0, lease_seconds / 4))
+        self._lease = Lease(patience, seconds=lease_seconds, note=note)
+        self._spill = Spill(spill, url)
+        self._state: State | None = None
+        self._seen: _Seen | None = None
+        self._free = 1
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def lock(self, command: str, timeout: float) -> Iterator[None]:
+        """Hold the workspace's lease. Raises as :meth:`Lease.hold`."""
+        with self._lease.hold(command, timeout):
+            try:
+                yield
+            finally:
+                left = self._taken()
+                if left:
+                    self._failed(left, StateError("broken off"))
+
+    def unlock(self, confirm: Callable[[str], bool]) -> bool:
+        """End somebody's lease. Raises as :meth:`Lease.broken_by`."""
+        return self._lease.broken_by(confirm)
+
+    def check(self) -> None:
+        """Raise LockError where the lease is lost or may be."""
+        self._lease.check()
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def load(self) -> Loaded:
+        """Read snapshot, journal, and what an earlier run on this machine could not write into it.
+
+        Raises:
+            StateError: the store can't be read; nothing is guessed.
+            LockError: under the lock: another run has taken over.
+
+        """
+        while True:
+            seen = self._read()
+            kept = self._spill.kept()
+            ends = _still_open(seen.state, kept.values())
+            if not self._lease.held:
+                return Loaded(_folded(seen.state, ends), folded=seen.folded or bool(ends))
+            if ends or self._lease.seized:
+                self.check()
+                if not self._objects.create(_journal(seen.serial, seen.free), self._lines(seen.state, ends)):
+                    continue  # the predecessor's last write: read it too
+                self._lease.seized = False
+                fences = seen.fences if ends else seen.fences | {seen.free}
+                folded = seen.folded or bool(ends)
+                seen = _Seen(_folded(seen.state, ends), folded, seen.serial, seen.free + 1, fences)
+            self._spill.drop(kept)
+            self._seen, self._free = seen, seen.free
+            return Loaded(seen.state, folded=seen.folded)
+
+    def _read(self) -> _Seen:
+        serial = self._newest()
+        for _ in range(TRIES):
+            try:
+                seen, trouble = self._read_serial(serial), None
+            except StateError as error:
+                trouble = error
+            newest = serial if trouble is None and self._lease.held else self._newest()
+            if newest == serial:
+                if trouble is not None:
+                    raise trouble
+                return seen
+            serial = newest
+        raise StateError(f"the state at `{self.url}` changes faster than it can be read", "Run the command again.")
+
+    def _read_serial(self, serial: int) -> _Seen:
+        state, late = None, []
+        if serial:
+            state, follows = self._snapshot(serial)
+            if follows is not None:
+                after = _journal(follows.serial, follows.objects)
+                late = [m.number for m in self._objects.numbered(_folder(follows.serial), after=after)]
+                late = self._journals(follows.serial, late)
+        numbers = [meta.number for meta in self._objects.numbered(_folder(serial))]
+        if numbers != list(range(1, len(numbers) + 1)):
+            raise StateError(
+                f"objects are missing in `{self._objects.where(_folder(serial))}`",
+                "Was something deleted by hand? Move what is left of it away and run `reconciler apply`: "
+                "what it did is found in the account.",
+            )
+        own = self._journals(serial, numbers)
+        records: list[Record] = []
+        for header, found in (*late, *own):
+            if not found:
+                continue
+            if state is None:
+                state = State(
+                    lineage=header.lineage, workspace=header.workspace, api_url=header.api_url, serial=header.serial
+                )
+            if header.lineage == state.lineage:
+                records += found
+            elif header.serial == serial:
+                raise StateError(
+                    f"`{self._objects.where(_folder(serial))}` does not belong to the state of serial {serial}",
+                    "It is of another lineage. Move it away and run `reconciler apply`: "
+                    "what it did is found in the account.",
+                )
+        fences = frozenset(n for n, (_, found) in zip(numbers, own, strict=True) if not found)
+        return _Seen(_folded(state, records), bool(records), serial, len(numbers) + 1, fences)
+
+    def _snapshot(self, serial: int) -> tuple[State, Follows | None]:
+        name = _snapshot(serial)
+        data = self._objects.read(name)
+        if data is None:
+            raise StateError(f"`{self._objects.where(name)}` is gone", "It was listed a moment ago. Run it again.")
+        return decode_snapshot(data, self._objects.where(name))
+
+    def _journals(self, serial: int, numbers: Sequence[int]) -> list[tuple[JournalHeader, list[Record]]]:
+        names = [_journal(serial, number) for number in numbers]
+        result = []
+        for name, data in zip(names, self._objects.read_all(names), strict=True):
+            where = self._objects.where(name)
+            header, records, whole = decode_journal(data or b"", where)
+            if header is None or whole != len(data or b""):
+                raise StateError(f"`{where}` is damaged", "It is not whole, or gone. Run the command again.")
+            result.append((header, records))
+        return result
+
+    def _newest(self) -> int:
+        return max((meta.number for meta in self._objects.numbered(_STATES)), default=0)
+
+    def versions(self) -> list[Version]:
+        """The serials that are kept, oldest first. Raises StateError."""
+        found = self._objects.numbered(_STATES)
+        return [Version(m.number, m.at.isoformat(timespec="seconds").replace("+00:00", "Z"), m.size) for m in found]
+
+    def version(self, serial: int) -> State:
+        """A kept serial. Raises StateError where it is not kept, or can't be read."""
+        data = self._objects.read(_snapshot(serial))
+        if data is None:
+            raise StateError(f"serial {serial} is not kept", "`reconciler state history` lists those that are.")
+        return decode_state(data, self._objects.where(_snapshot(serial)))
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, state: State) -> None:
+        """Start or go on with the journal that continues ``state`` (as :meth:`load` gave it, or a new one)."""
+        self._state = state
+
+    def save(self, state: State) -> None:
+        """Create the next serial, then clear away what is folded into it.
+
+        Raises:
+            LockError: another run has taken over.
+            StateError: it could not be written; the journal still has everything.
+
+        """
+        assert self._seen is not None, "load() comes first"
+        self._lease.renew()
+        folded = Follows(self._seen.serial, self._free - 1)
+        data = encode_state(state, self._version, follows=folded, writer=self._lease.writer)
+        if not self._objects.create(_snapshot(state.serial), data):
+            raise StateError(
+                f"serial {state.serial} of the state was written by another run",
+                "What this run did stands in the journal. Run the command again: it is folded in then.",
+            )
+        fences = self._seen.fences
+        self._state, self._free = state, 1
+        self._seen = _Seen(state, folded=False, serial=state.serial, free=1, fences=frozenset())
+        with contextlib.suppress(StateError):  # the next save clears it away
+            self._clear(folded, fences)
+
+    def _clear(self, folded: Follows, fences: frozenset[int]) -> None:
+        """Keep the newest serials. Of the journal just folded the fences stay until the next save, to stop the paused."""
+        serials = [meta.number for meta in self._objects.numbered(_STATES)]
+        self._objects.delete(_snapshot(serial) for serial in serials[:-KEPT])
+        for serial in self._objects.folders(_JOURNALS):
+            if serial < serials[-1]:
+                numbers = [meta.number for meta in self._objects.numbered(_folder(serial))]
+                if serial == folded.serial:
+                    numbers = [n for n in numbers if n <= folded.objects and n not in fences]
+                self._objects.delete(_journal(serial, number) for number in numbers)
+
+    def _flush(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        batch: Batch = []
+        try:
+            while self._waiting:
+                batch = self._taken()
+                if self._broken is not None:
+                    raise self._broken
+                await self._write(self._records(batch))
+                self._written(batch)
+        except StateError as error:
+            self._failed(batch + self._taken(), error)
+        except BaseException:
+            self._failed(batch + self._taken(), StateError("broken off", "Run the same command again."))
+            raise
+        finally:
+            self._task = None
+
+    async def _write(self, records: Sequence[Record]) -> None:
+        assert self._state is not None, "begin() comes first"
+        assert self._seen is not None, "load() comes first"
+        self.check()
+        name = _journal(self._seen.serial, self._free)
+        if not await self._objects.create_async(name, self._lines(self._state, records)):
+            raise LockError(
+                "the lease on the state is lost: another run writes its journal",
+                f"`{self._objects.where(name)}` is not of this run. Nothing more is sent from here.",
+            )
+        self._free += 1
+
+    def _lines(self, state: State | None, records: Iterable[Record]) -> bytes:
+        """One journal object; without records it only takes its place: a fence."""
+        state = state or State(lineage="", workspace="", api_url="")
+        return encode_header(state, self._lease.writer) + b"".join(map(encode_record, records))
+
+    def _lost(self, records: Iterable[Record]) -> None:
+        if self._state is None:
+            return
+        try:
+            path = self._spill.keep(encode_header(self._state, self._lease.writer), self._lease.writer, records)
+        except StateError as error:
+            self._note(error.diagnostics[0].summary)
+        else:
+            if path is not None:
+                self._note(f"Outcomes that the store could not take are kept in `{path}`; the next run here adds them.")
+
+
+def _folded(state: State | None, records: Sequence[Record]) -> State | None:
+    if state is None or not records:
+        return state
+    draft = Draft(state)
+    draft.fold_all(records)
+    return draft.state()
+
+
+def _still_open(state: State | None, kept: Iterable[tuple[str, Sequence[Record]]]) -> list[Record]:
+    """Of kept outcomes those that nobody has found out otherwise: whose intent still waits in this state."""
+    if state is None:
+        return []
+    return [
+        record
+        for lineage, records in kept
+        if lineage == state.lineage
+        for record in records
+        if record.type == "end" and record.op in state.pending
+    ]
+
+
+_STATES: Final = "state"
+_JOURNALS: Final = "journal"
+
+
+def _snapshot(serial: int) -> str:
+    return f"{_STATES}/{serial:010d}.json"
+
+
+def _folder(serial: int) -> str:
+    return f"{_JOURNALS}/{serial:010d}"
+
+
+def _journal(serial: int, number: int) -> str:
+    return f"{_folder(serial)}/{number:06d}.json"

@@ -1,0 +1,75 @@
+"""Outcomes that a store could not take any more, kept on this machine until its next run picks them up."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from reconciler.adapters.state.format import decode_journal, encode_record
+from reconciler.model.errors import StateError
+from reconciler.model.journal import End, Record
+
+
+class Spill:
+    """The files of one place, in ``folder``: one for each run that had to leave something behind."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._stem = hashlib.sha256(url.encode()).hexdigest()[:16]
+
+    def keep(self, header: bytes, writer: str, records: Iterable[Record]) -> Path | None:
+        """Write down outcomes; intents are not, for their calls were never made. The file, where there was anything.
+
+        Raises:
+            StateError: not even this can be written; the intent in the store makes the next run look.
+
+        """
+        lines = b"".join(encode_record(record) for record in records if isinstance(record, End) and record.op)
+        if not lines:
+            return None
+        path = self._folder / f"{self._stem}-{writer}.journal"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(lines if file.tell() else header + lines)
+                file.flush()
+                os.fsync(file.fileno())
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise StateError(f"can't write `{path}`: {error.strerror}") from error
+        return path
+
+    def kept(self) -> dict[Path, tuple[str, list[End]]]:
+        """What earlier runs left: by file, the lineage and the outcomes.
+
+        Raises:
+            StateError: a file can't be read.
+
+        """
+        found = {}
+        for path in sorted(self._folder.glob(f"{self._stem}-*.journal")):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StateError(f"can't read `{path}`: {error.strerror}") from error
+            header, records, _ = decode_journal(data, str(path))
+            ends = [record for record in records if isinstance(record, End)]
+            found[path] = (header.lineage if header else "", ends)
+        return found
+
+    @staticmethod
+    def drop(paths: Iterable[Path]) -> None:
+        """Forget what is in the store by now."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)

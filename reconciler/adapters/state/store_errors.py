@@ -1,0 +1,104 @@
+"""What went wrong at an object store, in words that say what to do. Credentials are never part of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from reconciler.model.errors import StateError
+
+LONGEST: Final = 300
+
+
+def failure(what: str, where: str, error: Exception) -> StateError:
+    """An exception of the store's library as a diagnostic; only what the server names is quoted, and no URL's query."""
+    text = str(error)
+    quoted = _quoted(text)
+    for pattern, summary, remedy in _KNOWN:
+        if re.search(pattern, text, re.IGNORECASE):
+            return StateError(summary.format(what=what, where=where), f"{remedy}\nThe store says: {quoted}")
+    return StateError(f"can't {what} `{where}`", f"The store says: {quoted}\n{_AGAIN}")
+
+
+def missing_folder(folder: Path) -> StateError:
+    return StateError(
+        f"the state's folder `{folder}` is not there",
+        "It is not made by itself, since what should be mounted there may be missing: mount or make it.",
+    )
+
+
+def unusable(url: str, remedy: str) -> StateError:
+    return StateError(f"`{url}` is no place for the state", remedy)
+
+
+def no_create_if_absent(url: str) -> StateError:
+    return StateError(
+        f"the store at `{url}` overwrites objects that are to be created only where absent",
+        "Two runs could not be kept apart there (HTTP `If-None-Match: *`). Use a store, or a version of it, that honours it.",
+    )
+
+
+def _quoted(text: str) -> str:
+    """The code and message of an XML answer, or the first line; nothing that could hold a secret."""
+    parts = [match[1].strip() for tag in ("Code", "Message") if (match := re.search(f"<{tag}>([^<]*)</{tag}>", text))]
+    said = ": ".join(parts) or text.partition("\n")[0]
+    said = re.sub(r"\?[^\s\"'`]+", "?…", said)
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", said)[:LONGEST]
+
+
+_AGAIN = "Run the command again when that is mended: what was begun is cleared up first."
+_CREDENTIALS = (
+    "s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), or the runner's role; with AWS_REGION and, "
+    "for other servers, AWS_ENDPOINT_URL. gs: GOOGLE_APPLICATION_CREDENTIALS. az: AZURE_STORAGE_ACCOUNT_NAME with "
+    "AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN."
+)
+_KNOWN: Final = (
+    (
+        "NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist",
+        "there is no bucket for the state at `{where}`",
+        "Make the bucket, or mend its name in `state`. (With a wrong region a bucket may not be found either.)",
+    ),
+    (
+        r"169\.254\.169\.254|metadata\.google|token request|MissingAccount|Account must be specified|"
+        "CredentialsNotLoaded|no credential",
+        "there are no credentials for the state's store (`{where}`)",
+        f"Set them in the environment. {_CREDENTIALS}",
+    ),
+    (
+        "SignatureDoesNotMatch|InvalidAccessKeyId|InvalidToken|ExpiredToken|AuthenticationFailed|401 Unauthorized|"
+        "invalid_grant|Unauthenticated",
+        "the state's store does not accept the credentials (`{where}`)",
+        f"Wrong, expired, or of another account. Check them in the environment. {_CREDENTIALS}",
+    ),
+    (
+        "AccessDenied|403 Forbidden|AuthorizationPermissionMismatch|PermissionDenied|Permission denied|os error 13",
+        "the credentials may not {what} `{where}`",
+        "They need to list, read, write and delete objects under the state's prefix (to read and list, for `plan`).",
+    ),
+    (
+        "without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed|301 Moved",
+        "the bucket is in another region (`{where}`)",
+        "Set AWS_REGION to the bucket's region.",
+    ),
+    (
+        "dns error|failed to lookup",
+        "the state's store can't be found (`{where}`)",
+        f"Its host name has no address: check the network and AWS_ENDPOINT_URL. {_AGAIN}",
+    ),
+    (
+        "certificate|invalid peer|tls",
+        "no trusted connection to the state's store (`{where}`)",
+        "Its certificate is not trusted, or it speaks plain HTTP: check AWS_ENDPOINT_URL (`http://` where that is meant).",
+    ),
+    (
+        "error sending request|timed out|TimedOut|connection|HTTP error",
+        "the state's store can't be reached (`{where}`)",
+        f"Check the network and AWS_ENDPOINT_URL. {_AGAIN}",
+    ),
+    (
+        "No space left|os error 28|quota",
+        "the state's store is full (`{where}`)",
+        f"Make room. {_AGAIN}",
+    ),
+)

@@ -1,0 +1,57 @@
+"""What CI services offer besides a log: annotations, groups, a job's summary. Chosen by the environment alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reconciler.model.errors import Diagnostic
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
+
+SUMMARY: Final = "GITHUB_STEP_SUMMARY"
+_ANNOTATIONS: Final = 10
+"""GitHub shows no more of one step."""
+
+
+def on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def annotate(console: Console, diagnostics: Iterable[Diagnostic]) -> None:
+    """On GitHub, mark errors at their files (stderr: the runner reads both streams)."""
+    if not on_github():
+        return
+    for diagnostic in [d for d in diagnostics if d.severity == "error"][:_ANNOTATIONS]:
+        console.note(annotation(console, diagnostic))
+
+
+def annotation(console: Console, diagnostic: Diagnostic) -> str:
+    """The workflow command; GitHub looks for the file from the checkout's root, wherever the workspace lies in it."""
+    from reconciler.report.diagnostics import diagnostic_github  # noqa: PLC0415
+
+    location = diagnostic.location
+    if location is not None:
+        file, top = (
+            (console.root / location.file).absolute(),
+            Path(os.environ.get("GITHUB_WORKSPACE") or ".").absolute(),
+        )
+        if file.is_relative_to(top):
+            location = replace(location, file=str(file.relative_to(top)))
+    return diagnostic_github(replace(diagnostic, location=location))
+
+
+def summarize(console: Console, markdown: Callable[[], str]) -> None:
+    """Append to the job's summary where there is one. Nobody's work fails for want of a summary."""
+    path = os.environ.get(SUMMARY)
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(console.redact(markdown()) + "\n")
+    except OSError as error:
+        console.note(f"warning: the job's summary can't be written: {error.strerror}")

@@ -1,0 +1,50 @@
+"""``reconciler apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.adapters.plan_file import read_plan
+from reconciler.cli.applying import run_apply
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import desired
+from reconciler.cli.options import applying, selectors
+from reconciler.cli.selection import selection_of
+from reconciler.cli.wiring import wire
+from reconciler.model.errors import UsageError
+from reconciler.planning.planner import Selection
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler apply                            # plan, ask, execute
+  reconciler apply --auto-approve             # for CI
+  reconciler apply saved.plan                 # exactly this plan, or refused
+  reconciler apply --wait idle --timeout 30m  # until the agents have finished
+  reconciler apply --events events.jsonl      # what happens, for other programs
+"""
+)
+@click.argument("planfile", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--destroy", is_flag=True, help="Part with everything, like `reconciler destroy`.")
+@selectors
+@applying
+@click.pass_obj
+def command(console: Console, /, *, planfile: Path | None, **given: Any) -> int:
+    """Make the account as the specs say, or execute a saved plan exactly.
+
+    A saved plan needs no further approval: saving it and applying it is one.
+    """
+    wired = wire(console)
+    if planfile is None:
+        wanted = desired(wired.config, given["var"], given["var_file"])
+        return run_apply(wired, given, wanted=wanted, selection=selection_of(given))
+    for name in ("target", "replace", "refresh_only", "no_refresh", "destroy", "var", "var_file"):
+        if given[name]:
+            raise UsageError(
+                f"`--{name.replace('_', '-')}` does not go with a saved plan", "The plan says what is done; plan again."
+            )
+    return run_apply(wired, given, saved=read_plan(planfile), selection=Selection())

@@ -1,0 +1,51 @@
+"""``reconciler fmt``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import click
+
+from reconciler.adapters.specs.rewriting import Rewrite, rewrites, write
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import load
+from reconciler.report.safe_text import clean
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler fmt
+  reconciler fmt --check                 # for CI: 1 where something would change
+  reconciler fmt --diff specs/promo.yaml
+"""
+)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where something would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@click.pass_obj
+def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: bool) -> int:
+    """Rewrite specs (all, or these files and folders) in canonical form. Comments stay, and so does the meaning.
+
+    A file with errors is left as it is.
+    """
+    config = load(console)
+    done, problems = rewrites(config, list(paths), env=os.environ)
+    for rewrite in done:
+        if diff:
+            console.out(_diff(rewrite))
+        else:
+            console.out(f"{clean(rewrite.name)}\n")
+        if not (check or diff):
+            write(rewrite)
+    console.diagnose(problems)
+    return 1 if problems or (check and done) else 0
+
+
+def _diff(rewrite: Rewrite) -> str:
+    lines = difflib.unified_diff(
+        rewrite.before.splitlines(), rewrite.after.splitlines(), rewrite.name, rewrite.name, lineterm=""
+    )
+    return "".join(clean(line) + "\n" for line in lines)

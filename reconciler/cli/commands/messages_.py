@@ -1,0 +1,60 @@
+"""``reconciler messages``."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, replace
+
+import click
+
+from reconciler.cli.console import Console
+from reconciler.cli.managed import chosen, state_of
+from reconciler.cli.options import formats
+from reconciler.cli.wiring import Wired, poll_scale, wire
+from reconciler.model import contract
+from reconciler.model.live import LiveMessage
+from reconciler.operations.conversation import Window, read_window
+from reconciler.report.status import message_text, messages_text
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler messages summer-teaser
+  reconciler messages summer-teaser --follow
+"""
+)
+@click.argument("address")
+@click.option("--follow", is_flag=True, help="Go on while the agent works.")
+@formats("text", "json")
+@click.pass_obj
+def command(console: Console, *, address: str, follow: bool, format_: str) -> None:
+    """Show the conversation of one project."""
+    wired = wire(console)
+    entry = chosen(state_of(wired), (address,))[address]
+    asyncio.run(_show(wired, entry.project_id, follow=follow, json=format_ == "json"))
+
+
+async def _show(wired: Wired, project_id: str, *, follow: bool, json: bool) -> None:
+    console = wired.console
+    style = console.style()
+    async with wired.api() as api:
+        window = await read_window(api, project_id, None)
+        if json:
+            console.json({"project_id": project_id, "messages": [asdict(m) for m in window.messages]})
+            return
+        console.out(messages_text(_redacted(console, window), style=style))
+        while follow:
+            live = await api.project(project_id)
+            scale = poll_scale(wired.config)
+            if contract.is_active(live.status):
+                await asyncio.sleep(contract.POLL_SECONDS.get(live.status, 30.0) * scale)
+            window = await read_window(api, project_id, window.newest)
+            for message in _redacted(console, window):
+                console.out(message_text(message, style=style))
+            follow = contract.is_active(live.status)
+
+
+def _redacted(console: Console, window: Window) -> list[LiveMessage]:
+    """Secrets go before the text is wrapped, which could split one."""
+    return [replace(m, content=console.redact(m.content)) for m in window.messages]

@@ -1,0 +1,70 @@
+"""``reconciler plan``."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.adapters.plan_file import write_plan
+from reconciler.cli.ci import annotate, summarize
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import desired
+from reconciler.cli.options import formats, selectors
+from reconciler.cli.rendering import PLAN_FORMATS, show_plan
+from reconciler.cli.selection import selection_of
+from reconciler.cli.wiring import wire
+from reconciler.model.errors import Diagnostic
+from reconciler.model.plan import Plan
+from reconciler.operations.workflows import plan
+from reconciler.report.markdown import plan_markdown
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler plan
+  reconciler plan --out saved.plan --detailed-exitcode    # for CI: 2 means changes
+  reconciler plan --target summer-teaser
+  reconciler plan --format json | jq .summary
+  reconciler plan --format markdown > comment.md          # for a pull request
+"""
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
+@click.option("--destroy", is_flag=True, help="Plan to part with everything.")
+@click.option("--force", is_flag=True, help="Lift the share guard (never `protect`).")
+@selectors
+@formats(*PLAN_FORMATS)
+@click.pass_obj
+def command(
+    console: Console, /, *, out: Path | None, detailed_exitcode: bool, force: bool, format_: str, **given: Any
+) -> int:
+    """Show what apply would do. Makes no call but GET and writes no file but --out.
+
+    In a GitHub workflow the plan also goes to the job's summary.
+    """
+    wired = wire(console)
+    selection = selection_of(given)
+    wanted = desired(wired.config, given["var"], given["var_file"])
+
+    async def work() -> tuple[Plan, tuple[Diagnostic, ...]]:
+        async with wired.api() as api:
+            return await plan(wired.workspace, api, wanted, selection, force=force)
+
+    made, refused = asyncio.run(work())
+    whole = replace(made, diagnostics=(*made.diagnostics, *refused))
+    show_plan(console, whole if format_ in ("markdown", "html") else made, format_)
+    summarize(console, lambda: plan_markdown(whole))
+    annotate(console, made.errors)
+    if refused:
+        console.diagnose(refused)
+    if refused or made.errors:
+        return 1
+    if out is not None:
+        write_plan(out, made)
+        console.note(f"Saved. Apply exactly this with `reconciler apply {out}`.")
+    return 2 if detailed_exitcode and made.steps else 0

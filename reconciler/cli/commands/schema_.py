@@ -1,0 +1,26 @@
+"""``reconciler schema``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from reconciler.adapters.specs.config import config_schema
+from reconciler.adapters.specs.loader import spec_schema
+from reconciler.cli.console import Console
+
+
+@click.command(
+    epilog="""\b
+Example:
+  reconciler schema > .reconciler/spec.schema.json
+  # then, as a spec's first line:
+  # yaml-language-server: $schema=../.reconciler/spec.schema.json
+"""
+)
+@click.option("--config", is_flag=True, help="The schema of `reconciler.yaml` instead.")
+@click.pass_obj
+def command(console: Console, *, config: bool) -> None:
+    """Print the JSON Schema of spec files, for editors."""
+    console.out(json.dumps(config_schema() if config else spec_schema(), indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,135 @@
+"""``reconciler state …``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from reconciler.adapters.state.format import encode_entry
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import desired
+from reconciler.cli.managed import chosen, state_of
+from reconciler.cli.options import DURATION, formats, variables
+from reconciler.cli.wiring import wire
+from reconciler.model.errors import UsageError
+from reconciler.operations.maintenance import decide, rebuild, remove, rename
+from reconciler.operations.rebuild import Finding
+from reconciler.report.safe_text import clean
+from reconciler.report.status import state_list_text
+
+_lock_timeout = click.option(
+    "--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock."
+)
+
+
+@click.group("state", epilog="\b\nExamples:\n  reconciler state list\n  reconciler state mv teaser summer-teaser\n")
+def command() -> None:
+    """Look at the state, or mend it."""
+
+
+@command.command("list")
+@formats("text", "json")
+@click.pass_obj
+def list_(console: Console, *, format_: str) -> None:
+    """List the addresses in the state."""
+    state = state_of(wire(console))
+    if format_ == "json":
+        console.json({a: e.project_id for a, e in sorted(state.projects.items())})
+    else:
+        console.out(state_list_text(state, style=console.style()))
+
+
+@command.command("show", epilog="\b\nExample:\n  reconciler state show summer-teaser\n")
+@click.argument("address")
+@click.pass_obj
+def show(console: Console, *, address: str) -> None:
+    """Print all that the state knows of one address, as JSON."""
+    console.json(encode_entry(chosen(state_of(wire(console)), (address,))[address]))
+
+
+@command.command("mv", epilog="\b\nExample:\n  reconciler state mv teaser summer-teaser\n")
+@click.argument("source")
+@click.argument("destination")
+@_lock_timeout
+@click.pass_obj
+def mv(console: Console, *, source: str, destination: str, lock_timeout: float) -> None:
+    """Rename an address. In git, a `moved` entry does the same for everybody."""
+    rename(wire(console).workspace, source, destination, lock_timeout=lock_timeout)
+    console.out(f"`{source}` is now `{destination}`.\n")
+
+
+@command.command("rm", epilog="\b\nExample:\n  reconciler state rm old-one\n")
+@click.argument("addresses", nargs=-1, required=True)
+@_lock_timeout
+@click.pass_obj
+def rm(console: Console, *, addresses: tuple[str, ...], lock_timeout: float) -> None:
+    """Forget addresses. Their projects stay as they are; a spec that still declares one makes a new project."""
+    remove(wire(console).workspace, addresses, lock_timeout=lock_timeout)
+    for address in addresses:
+        console.out(f"`{address}` is forgotten.\n")
+
+
+@command.command("resolve", epilog="\b\nExample:\n  reconciler state resolve summer-teaser --not-sent\n")
+@click.argument("address")
+@click.option("--sent/--not-sent", "sent", default=None, help="Whether it was done; has to be said.")
+@_lock_timeout
+@click.pass_obj
+def resolve(console: Console, *, address: str, sent: bool | None, lock_timeout: float) -> None:
+    """Say whether a call of unknown fate was done, after looking for yourself (`reconciler messages A`)."""
+    if sent is None:  # click takes a flag's default for an answer, and silence would send the message again
+        raise UsageError("say whether it was done", "Give `--sent` or `--not-sent`.")
+    for what in decide(wire(console).workspace, address, sent=sent, lock_timeout=lock_timeout):
+        console.out(f"{what} of `{address}` counts as {'done' if sent else 'not done'}.\n")
+
+
+@command.command(
+    "recover", epilog="\b\nExample:\n  rm reconciler.state.json && reconciler state recover && reconciler plan\n"
+)
+@variables
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@_lock_timeout
+@click.pass_obj
+def recover(
+    console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...], auto_approve: bool, lock_timeout: float
+) -> None:
+    """Rebuild a lost state from the account: find each declared project, show why, ask, bind. Makes only GETs."""
+    wired = wire(console)
+    wanted = desired(wired.config, var, var_file)
+
+    def confirm(findings: list[Finding]) -> bool:
+        console.out(findings_text(findings))
+        if auto_approve:
+            return True
+        if not console.interactive:
+            raise UsageError("there is no terminal to ask at: nothing was bound", "Use `--auto-approve`.")
+        return click.confirm("Bind these?", err=True)
+
+    async def work() -> list[Finding]:
+        async with wired.api() as api:
+            return await rebuild(wired.workspace, api, wanted, confirm=confirm, lock_timeout=lock_timeout)
+
+    findings = asyncio.run(work())
+    bound = sum(finding.entry is not None for finding in findings)
+    if findings and not bound:
+        console.out(findings_text(findings))
+    console.out(f"{bound} bound. `reconciler plan` shows what differs.\n" if bound else "Nothing to bind.\n")
+
+
+def findings_text(findings: list[Finding]) -> str:
+    """One line for each address: what it is bound to and why, or why not."""
+    return "".join(
+        f"= {f.address} -> {clean(f.entry.project_id)} ({clean(f.status or 'unknown')}): {clean(f.why)}\n"
+        if f.entry
+        else f"? {f.address}: {clean(f.why)}\n"
+        for f in findings
+    )
+
+
+@command.command("unlock")
+@click.pass_obj
+def unlock(console: Console) -> None:
+    """Remove what a dead holder's lock left behind. A living holder keeps its lock."""
+    found = wire(console).store.unlock()
+    console.out("Unlocked.\n" if found else "It was not locked.\n")

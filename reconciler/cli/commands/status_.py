@@ -1,0 +1,66 @@
+"""``reconciler status``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.cli.console import Console
+from reconciler.cli.managed import chosen, state_of
+from reconciler.cli.options import formats
+from reconciler.cli.wiring import Wired, poll_scale, wire
+from reconciler.model import contract
+from reconciler.operations.overview import overview
+from reconciler.report.status import StatusRow, status_document, status_text
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler status
+  reconciler status summer-teaser --format json
+  reconciler status --watch                   # until interrupted, or until no agent works
+"""
+)
+@click.argument("addresses", nargs=-1)
+@click.option("--watch", is_flag=True, help="Show it again while agents work.")
+@formats("text", "json")
+@click.pass_obj
+def command(console: Console, *, addresses: tuple[str, ...], watch: bool, format_: str) -> None:
+    """Show managed projects as they are now."""
+    wired = wire(console)
+    asyncio.run(_show(wired, addresses, watch=watch, json=format_ == "json"))
+
+
+async def _show(wired: Wired, addresses: tuple[str, ...], *, watch: bool, json: bool) -> None:
+    async with wired.api() as api:
+        while True:
+            rows = await _rows(wired, api, addresses)
+            active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
+            if json and not (watch and active):
+                wired.console.json(status_document(rows))
+            elif not json:
+                clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
+                wired.console.out(clear + status_text(rows, style=wired.console.style()))
+            if not (watch and active):
+                return
+            scale = poll_scale(wired.config)
+            await asyncio.sleep(min(contract.POLL_SECONDS.get(s, 30.0) for s in active) * scale)
+
+
+async def _rows(wired: Wired, api: ApiClient, addresses: tuple[str, ...]) -> list[StatusRow]:
+    entries = chosen(state_of(wired), addresses)
+    live = await overview(api, entries, at=wired.workspace.now())
+    return [
+        StatusRow(
+            address=address,
+            entry=entry,
+            live=seen and wired.console.redact.record(seen),
+            gone=entry.project_id in live.missing,
+        )
+        for address, entry in entries.items()
+        for seen in (live.projects.get(entry.project_id),)
+    ]

@@ -1,0 +1,55 @@
+"""Downloads as people see them: bars on a terminal's stderr, a line for each file elsewhere, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from reconciler.cli.console import Console
+from reconciler.operations.download import Download
+from reconciler.operations.run import utc_now
+from reconciler.report.safe_text import clean
+
+_WORDS: Final = {"fetched": "fetched", "kept": "is there already", "nothing": "nothing is rendered", "failed": "failed"}
+TellAddress = Callable[[str, int, int | None], None]
+
+
+@contextlib.contextmanager
+def bars(console: Console) -> Iterator[TellAddress]:
+    """Told the address, the bytes that are there, and how many it will be."""
+    if not console.interactive:
+        yield lambda address, done, total: _plain(console, address, done, total)
+        return
+    from rich.console import Console as Terminal  # noqa: PLC0415  only a terminal needs it
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Terminal(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(address: str, done: int, total: int | None) -> None:
+            if address not in tasks:
+                tasks[address] = progress.add_task(address, total=total)
+            progress.update(tasks[address], completed=done, total=total)
+
+        yield tell
+
+
+def _plain(console: Console, address: str, done: int, total: int | None) -> None:
+    if done == total:
+        console.note(f"{utc_now()} {address}: {done} bytes")
+
+
+def downloads_text(results: Iterable[Download]) -> str:
+    """One line for each address."""
+    return "".join(f"{r.address}: {_said(r)}\n" for r in results) or "No projects are managed.\n"
+
+
+def _said(result: Download) -> str:
+    if result.error is not None:
+        return clean(f"{_WORDS[result.outcome]}: {result.error.summary}. {result.error.detail}".strip())
+    if result.fetched is None:
+        return _WORDS[result.outcome]
+    file = result.fetched
+    return f"{_WORDS[result.outcome]}: {file.file}, {file.size} bytes, sha256 {file.sha256}"

@@ -1,0 +1,48 @@
+"""``--events FILE``: what happens, as one JSON object a line, while it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reconciler.cli.console import Console
+from reconciler.model.errors import UsageError
+from reconciler.model.values import Json
+
+
+@contextlib.contextmanager
+def event_file(console: Console, path: Path | None) -> Iterator[Callable[[dict[str, Json]], None]]:
+    """A sink for events: appended, each line whole on disk before the next. Without a path they go nowhere.
+
+    An apply goes on where the file can't be written any more: that is said once.
+
+    Raises:
+        UsageError: the file can't be opened; nothing was done yet.
+
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    try:
+        file = path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise UsageError(f"can't write events to `{path}`: {error.strerror}") from error
+    broken = False
+
+    def write(document: dict[str, Json]) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            file.write(json.dumps(console.redact.value(document)) + "\n")
+        except OSError as error:
+            broken = True
+            console.note(f"warning: no more events are written to `{path}`: {error.strerror}")
+
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()

@@ -1,0 +1,61 @@
+"""Configuration and specs as commands read them; needs no network and imports nothing of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.declarations import Given
+from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.cli.console import Console
+from reconciler.model.config import Config
+from reconciler.model.desired import Desired
+from reconciler.model.errors import ConfigError, UsageError
+from reconciler.model.redact import Redactor
+
+STORE_SECRETS: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_CLIENT_SECRET",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+)
+"""Variables that open a remote state's store: their values are shown nowhere."""
+
+
+def load(console: Console) -> Config:
+    """The configuration, from file, environment and flags; from here on the console hides secrets. Raises ConfigError."""
+    root = console.root
+    if not root.is_dir():
+        raise ConfigError(f"there is no directory `{root}`", "Check `-C`.")
+    config = load_config(root, env=os.environ, state=console.state, api_url=console.api_url)
+    secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS)
+    console.redact = Redactor(os.environ.get(name, "") for name in secrets)
+    console.workspace = config.workspace
+    return config
+
+
+def desired(config: Config, variables: tuple[str, ...], var_files: tuple[Path, ...]) -> Desired:
+    """The specs, with variables of ``--var-file`` and ``--var`` (which wins) and the environment's.
+
+    Raises:
+        SpecError: with all errors of all files.
+        UsageError: a ``--var`` without ``=``.
+
+    """
+    values: dict[str, str | Given] = {}
+    for path in var_files:
+        values.update(load_var_file(path))
+    for text in variables:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"`--var {text}` is not of the form name=value")
+        values[name] = value
+    return load_specs(config, env=os.environ, variables=values)

@@ -1,0 +1,79 @@
+"""Live progress, all of it on stderr: a spinner and lines on a terminal, plain lines with their time elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from reconciler.cli.ci import on_github
+from reconciler.cli.console import Console
+from reconciler.model.events import Emit, Event, Noted, Recovered, StepEnded, StepStarted, StepWaiting
+from reconciler.operations.run import utc_now
+from reconciler.report.events import event_line
+from reconciler.report.style import Style
+
+
+@contextlib.contextmanager
+def progress(console: Console) -> Iterator[Emit]:
+    """A listener for the engine's events."""
+    style = console.style(err=True)
+    with _spinner(console, style) if console.interactive and style.color else _plain(console, style) as emit:
+        yield emit
+
+
+@contextlib.contextmanager
+def _plain(console: Console, style: Style) -> Iterator[Emit]:
+    """For logs. On GitHub the steps stand in a group that folds; what an earlier run left stands before it."""
+    grouped = False
+
+    def show(event: Event) -> None:
+        nonlocal grouped
+        line = event_line(event, style=style)
+        if line is None:
+            return
+        if not grouped and on_github() and not isinstance(event, Recovered | Noted):
+            grouped = True
+            console.note("::group::Progress")
+        console.note(f"{utc_now()} {line}")
+
+    try:
+        yield show
+    finally:
+        if grouped:
+            console.note("::endgroup::")
+
+
+@contextlib.contextmanager
+def _spinner(console: Console, style: Style) -> Iterator[Emit]:
+    from rich.console import Console as Terminal  # noqa: PLC0415  only a terminal needs it
+    from rich.status import Status  # noqa: PLC0415
+
+    terminal = Terminal(stderr=True, highlight=False, markup=False)
+    status: Status | None = None
+    at_work: dict[str, str] = {}
+
+    def show(event: Event) -> None:
+        nonlocal status
+        if isinstance(event, StepStarted):
+            at_work[event.step.address] = event.step.action
+            if status is None:
+                status = terminal.status("")
+                status.start()
+        elif isinstance(event, StepWaiting):
+            at_work[event.step.address] = f"waits for {event.waits_for}"
+        elif isinstance(event, StepEnded):
+            at_work.pop(event.step.address, None)
+        line = event_line(event, style=style)
+        if line is not None:
+            console.note(line)
+        if status is not None:
+            first = next(iter(at_work.items()), None)
+            more = f" and {len(at_work) - 1} more" if len(at_work) > 1 else ""
+            text = console.redact(f"{first[0]}: {first[1]}{more}" if first else "finishing")
+            status.update(text.replace("[", "\\["))
+
+    try:
+        yield show
+    finally:
+        if status is not None:
+            status.stop()

@@ -1,0 +1,26 @@
+"""Plans as commands print them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.cli.console import Console
+from reconciler.model.plan import Plan
+from reconciler.model.plan_json import encode_plan
+from reconciler.report.html import plan_html
+from reconciler.report.markdown import plan_markdown
+from reconciler.report.text import plan_text
+
+PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
+
+
+def show_plan(console: Console, plan: Plan, format_: str) -> None:
+    """Print a plan as a result."""
+    if format_ == "json":
+        console.json(encode_plan(plan))
+    elif format_ == "markdown":
+        console.out(plan_markdown(plan))
+    elif format_ == "html":
+        console.out(plan_html(plan))
+    else:
+        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0))

@@ -1,0 +1,149 @@
+"""Putting the parts together: configuration, specs, state, API or sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.media import MediaClient
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import load
+from reconciler.cli.places import store_of
+from reconciler.model.config import Config
+from reconciler.model.errors import ConfigError
+from reconciler.operations.workflows import StateStore, Workspace
+
+SANDBOX_URL = "http://sandbox/api/v1"
+SANDBOX_POLL_SCALE = 0.02
+SANDBOX_KEY = "sandbox"
+"""Stands in for a key where none is needed: the sandbox lets any in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A workspace as commands use it."""
+
+    console: Console
+    config: Config
+    workspace: Workspace
+    store: StateStore
+
+    @contextlib.asynccontextmanager
+    async def api(self) -> AsyncIterator[ApiClient]:
+        """The client, talking to the API or to the embedded sandbox.
+
+        Raises:
+            ConfigError: there is no key, or the URL will not do.
+
+        """
+        config, console = self.config, self.console
+        limiter = RateLimiter(config.limits.requests_per_minute)
+        if console.verbose > 1:
+            _tell_requests(console)
+        if not config.sandboxed:
+            client = ApiClient(
+                config.api_url,
+                _key(config),
+                limiter=limiter,
+                redact=console.redact,
+                on_retry=console.note,
+                guard=self.store.check,
+            )
+            async with client:
+                yield client
+            return
+        # 80 ms of server code that only the sandbox needs
+        from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
+
+        with embedded_transport(sandbox_db(config), speed=config.sandbox_speed) as transport:
+            client = ApiClient(
+                SANDBOX_URL,
+                SANDBOX_KEY,
+                limiter=limiter,
+                transport=transport,
+                redact=console.redact,
+                on_retry=console.note,
+                guard=self.store.check,
+            )
+            async with client:
+                yield client
+
+    @contextlib.asynccontextmanager
+    async def media(self, *, limit: int) -> AsyncIterator[MediaClient]:
+        """What fetches rendered files: plain http only from this machine, and only if the API is here, too."""
+        config = self.config
+        if not config.sandboxed:
+            async with MediaClient(local=_is_loopback(config.api_url), limit=limit) as media:
+                yield media
+            return
+        from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
+
+        with embedded_transport(sandbox_db(config), speed=config.sandbox_speed) as transport:
+            async with MediaClient(local=True, limit=limit, transport=transport) as media:
+                yield media
+
+
+def wire(console: Console) -> Wired:
+    """Read the configuration and put the workspace together; opens nothing yet.
+
+    Raises:
+        ConfigError: the configuration will not do.
+
+    """
+    config = load(console)
+    store = store_of(console, config)
+    workspace = Workspace(config=config, store=store, version=console.version(), env=os.environ, redact=console.redact)
+    return Wired(console, config, workspace, store)
+
+
+def sandbox_db(config: Config) -> Path:
+    """Where the embedded sandbox's account lies."""
+    return config.sandbox_dir / "account.db"
+
+
+def poll_scale(config: Config) -> float:
+    """By how much the advised poll intervals are stretched: the embedded agents are quick, and looking costs nothing."""
+    return SANDBOX_POLL_SCALE / config.sandbox_speed if config.sandboxed else 1.0
+
+
+def _tell_requests(console: Console) -> None:
+    """``-vv``: a line for each answer, from what httpx logs (method, URL, protocol, status, reason)."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if isinstance(record.args, tuple) and len(record.args) == 5:
+                method, url, _, status, _ = record.args
+                console.note(f"{method} {url} → {status}")
+
+    logger = logging.getLogger("httpx")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers = [Lines()]
+
+
+def _key(config: Config) -> str:
+    key = os.environ.get(config.key_env, "")
+    if key:
+        return key
+    if _is_loopback(config.api_url):
+        return SANDBOX_KEY
+    raise ConfigError(
+        f"no API key: environment variable {config.key_env} is not set",
+        "Set it to your key, or try everything for nothing with `--api-url sandbox`.",
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,68 @@
+"""The workspace's configuration: ``reconciler.yaml``, as values (interfaces.md, workspace)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.model import contract
+from reconciler.model.values import Json
+
+SANDBOX = "sandbox"
+"""The value of ``api.url`` that means: the embedded emulated API, no key, no network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    active_projects: int = contract.ACTIVE_PROJECTS_MAX
+    requests_per_minute: int = contract.REQUESTS_PER_MINUTE
+    settle_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Limits on one apply. A count of ``None`` is off; ``max_share`` is a fraction of the managed projects."""
+
+    max_creates: int | None = None
+    max_cancels: int | None = None
+    max_replacements: int | None = None
+    max_messages: int | None = None
+    min_credits: int | None = None
+    max_share: float | None = 0.3
+    allowed_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """``root`` is the workspace's folder; ``specs`` and ``state`` are as written, relative to it."""
+
+    root: Path
+    workspace: str
+    api_url: str = contract.DEFAULT_URL
+    key_env: str = "EVERSINCE_API_KEY"
+    specs: str = "specs"
+    state: str | None = None
+    defaults: Json = field(default_factory=dict)
+    variables: Json = field(default_factory=dict)
+    """Declarations of variables, by name."""
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+    sandbox_speed: float = 1.0
+    file: str | None = None
+    """The configuration file, if there is one, as the user would type it."""
+
+    @property
+    def sandboxed(self) -> bool:
+        return self.api_url == SANDBOX
+
+    @property
+    def sandbox_dir(self) -> Path:
+        """Where the sandbox's state and database lie, so that trying things out never touches the real state."""
+        return self.root / ".reconciler" / "sandbox"
+
+    @property
+    def state_path(self) -> Path:
+        """The local state file; ``.reconciler/sandbox/`` with the sandbox, unless the state was named."""
+        if self.state is not None:
+            return self.root / self.state
+        return (self.sandbox_dir if self.sandboxed else self.root) / "reconciler.state.json"

@@ -1,0 +1,193 @@
+"""Diagnostics, and the exceptions that carry them.
+
+Every failure that reaches a user is a list of :class:`Diagnostic` values; exceptions only carry them upward. Library
+exceptions are mapped at the edge of the adapter that uses the library, with the cause chained (httpx's way).
+
+::
+
+    ReconcilerError                what every expected failure is caught as (exit code 1)
+     ├── UsageError                flags, arguments, a refused prompt
+     ├── ConfigError               reconciler.yaml, the environment
+     ├── SpecError                 spec files
+     ├── StateError                state and journal
+     │    ├── LockError            somebody else holds the lock
+     │    └── StateMismatchError   another workspace, API or lineage; a newer format
+     ├── PlanFileError             a saved plan that can't be read
+     ├── DownloadError             a rendered file can't be fetched
+     ├── GuardError                a policy limit refuses the whole apply
+     └── ApiError                  a call that didn't give what was asked; ``fate`` says what it may have done
+          ├── UnreachableError     no connection
+          ├── UnknownFateError     sent, but no usable answer came: it may have acted
+          ├── AnswerError          an answer outside the contract
+          └── RefusedError         the API said no: it did not act
+               ├── UnauthorizedError       401, 403
+               ├── NotFoundError           404
+               ├── CreditsError            402
+               ├── ProjectLimitError       429 project_limit
+               ├── RateLimitedError        429 or 503 rate_limited
+               └── WrongStatusError        400 or 409 for a call that the project's status does not allow
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a file: path as the user would type it, line and column counted from 1."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding: what happened (``summary``), more of it and what to do (``detail``), and where.
+
+    ``attention`` marks what the user must look at and no step can mend; ``code`` is stable (``E101``), for tools.
+    ``source`` is the whole line at ``location``, where it is known and holds no secret.
+    """
+
+    severity: Severity
+    summary: str
+    detail: str = ""
+    address: str | None = None
+    location: Location | None = None
+    code: str | None = None
+    attention: bool = False
+    source: str | None = field(default=None, compare=False, repr=False)
+
+
+class ReconcilerError(Exception):
+    """An expected failure, as one or more diagnostics."""
+
+    def __init__(self, summary: str | tuple[Diagnostic, ...], detail: str = "", *, address: str | None = None) -> None:
+        if isinstance(summary, str):
+            summary = (Diagnostic(severity="error", summary=summary, detail=detail, address=address),)
+        self.diagnostics: tuple[Diagnostic, ...] = summary
+        super().__init__(*(d.summary for d in summary))
+
+
+class UsageError(ReconcilerError):
+    """Flags or arguments that make no sense, or a question that was answered with no."""
+
+
+class ConfigError(ReconcilerError):
+    """``reconciler.yaml`` or the environment is wrong."""
+
+
+class SpecError(ReconcilerError):
+    """Spec files are wrong; carries all errors of all files."""
+
+
+class StateError(ReconcilerError):
+    """The state or its journal can't be read or written."""
+
+
+class LockError(StateError):
+    """Somebody else holds the workspace's lock."""
+
+
+class StateMismatchError(StateError):
+    """A state of another workspace, API or lineage, or of a format newer than this program."""
+
+
+class PlanFileError(ReconcilerError):
+    """A saved plan can't be read or belongs elsewhere."""
+
+
+class DownloadError(ReconcilerError):
+    """A rendered file can't be fetched."""
+
+
+class GuardError(ReconcilerError):
+    """A policy limit refuses the apply before its first call."""
+
+
+class Fate(StrEnum):
+    """What a failed call did at the server, as far as this side can tell."""
+
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+class ApiError(ReconcilerError):
+    """A call that failed. ``status`` and ``request_id`` are those of the answer, if there was one."""
+
+    fate: Fate = Fate.NOT_DONE
+
+    def __init__(
+        self,
+        summary: str,
+        detail: str = "",
+        *,
+        method: str,
+        path: str,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        answer = "" if status is None else f" → {status}{f' {code}' if code else ''}"
+        request = f", request {request_id}" if request_id else ""
+        where = f"{method} {path}{answer}{request}"
+        super().__init__(summary, f"{where}\n{detail}" if detail else where)
+
+
+class UnreachableError(ApiError):
+    """The connection could not be made: nothing was sent."""
+
+
+class UnknownFateError(ApiError):
+    """The request went out and no usable answer came back: it may have acted or not."""
+
+    fate = Fate.UNKNOWN
+
+
+class AnswerError(ApiError):
+    """An answer outside the contract. For a mutating call its fate is unknown."""
+
+    fate = Fate.UNKNOWN
+
+
+class RefusedError(ApiError):
+    """The API answered with an error of its own: it did not act."""
+
+
+class UnauthorizedError(RefusedError):
+    """The key is missing, wrong or may not do this."""
+
+
+class NotFoundError(RefusedError):
+    """The account shows no such project."""
+
+
+class CreditsError(RefusedError):
+    """Too few credits."""
+
+
+class ProjectLimitError(RefusedError):
+    """All active slots are taken: wait, then try again."""
+
+
+class RateLimitedError(RefusedError):
+    """Too many requests: wait ``retry_after`` seconds, then try again."""
+
+
+class WrongStatusError(RefusedError):
+    """The project's status does not allow the call (or changed at that moment, 409)."""

@@ -1,0 +1,33 @@
+"""Everything that is managed as it was at one moment, for those who look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.errors import Diagnostic
+from reconciler.model.live import LiveMessage, LiveProject
+from reconciler.model.state import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One managed project. ``live`` is ``None`` where the account does not show it."""
+
+    address: str
+    entry: Entry
+    live: LiveProject | None
+    messages: tuple[LiveMessage, ...]
+    findings: tuple[Diagnostic, ...]
+
+    @property
+    def drift(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.findings if d.summary.startswith("drift:"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    workspace: str
+    at: str
+    members: tuple[Member, ...]
+    findings: tuple[Diagnostic, ...]
+    """What concerns no managed project."""

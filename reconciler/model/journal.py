@@ -1,0 +1,191 @@
+"""The journal: what is appended between two snapshots of the state, and how it folds into one.
+
+One line for each intent, one for each outcome. An outcome carries its effects on the state, so that replaying the
+journal needs no other knowledge (write-ahead logging; architecture.md, snapshot + journal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, assert_never
+
+from reconciler.model.desired import Lifecycle
+from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, SentMessage, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """The address now stands for this project."""
+
+    kind: Literal["bind"] = "bind"
+    address: str
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learn:
+    """Something was seen of a managed project: settings are merged (``None``: known no more), the rest replaces.
+
+    ``replacing`` says that the project was cancelled for the sake of a successor that is still to be created.
+    """
+
+    kind: Literal["learn"] = "learn"
+    address: str
+    settings: Mapping[str, Known | None] = field(default_factory=dict)
+    lifecycle: Lifecycle | None = None
+    outputs: Outputs | None = None
+    replacing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The agent has this message now."""
+
+    kind: Literal["log"] = "log"
+    address: str
+    message: SentMessage
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """The address is managed no more."""
+
+    kind: Literal["drop"] = "drop"
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    kind: Literal["rename"] = "rename"
+    from_address: str
+    to_address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """A generation of the address's idempotency key is used up."""
+
+    kind: Literal["spend"] = "spend"
+    address: str
+    generation: int
+
+
+Effect = Bind | Learn | Log | Drop | Rename | Spend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """Journal line: an intent, fsynced before its request leaves."""
+
+    type: Literal["begin"] = "begin"
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Journal line: an outcome. ``op`` names the intent it closes (``None``: a step that makes no call).
+
+    ``result`` ``unknown`` leaves the intent pending. ``plan`` and ``done`` move the address's progress.
+    """
+
+    type: Literal["end"] = "end"
+    op: str | None = None
+    result: Literal["done", "not_done", "unknown"] = "done"
+    effects: tuple[Effect, ...] = ()
+    address: str | None = None
+    plan: str | None = None
+    done: int = 0
+    note: str = ""
+
+
+Record = Begin | End
+
+
+class Draft:
+    """A state being worked on: records fold into it one by one, each at a cost that does not grow with the state."""
+
+    def __init__(self, state: State) -> None:
+        self._base = state
+        self.projects: dict[str, Entry] = dict(state.projects)
+        self.generations: dict[str, int] = dict(state.generations)
+        self.progress: dict[str, Progress] = dict(state.progress)
+        self.pending: dict[str, Intent] = dict(state.pending)
+
+    @property
+    def lineage(self) -> str:
+        return self._base.lineage
+
+    def fold(self, record: Record) -> None:
+        match record:
+            case Begin(intent=intent):
+                self.pending[intent.op] = intent
+            case End():
+                if record.op is not None and record.op in self.pending:
+                    closed = self.pending.pop(record.op)
+                    if record.result == "unknown":
+                        self.pending[closed.op] = replace(closed, undecided=True)
+                for effect in record.effects:
+                    self._effect(effect)
+                if record.address is not None and record.plan is not None:
+                    self.progress[record.address] = Progress(plan=record.plan, done=record.done)
+            case _:
+                assert_never(record)
+
+    def fold_all(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self.fold(record)
+
+    def state(self, serial: int | None = None) -> State:
+        """The result as a frozen value."""
+        return replace(
+            self._base,
+            serial=self._base.serial if serial is None else serial,
+            projects=dict(self.projects),
+            generations=dict(self.generations),
+            progress=dict(self.progress),
+            pending=dict(self.pending),
+        )
+
+    def _spend(self, address: str, generation: int) -> None:
+        self.generations[address] = max(self.generations.get(address, 0), generation)
+
+    def _effect(self, effect: Effect) -> None:
+        match effect:
+            case Bind():
+                self.projects[effect.address] = effect.entry
+                self._spend(effect.address, effect.entry.generation)
+            case Learn():
+                entry = self.projects.get(effect.address)
+                if entry is not None:
+                    self.projects[effect.address] = replace(
+                        entry,
+                        settings={
+                            name: known
+                            for name, known in {**entry.settings, **effect.settings}.items()
+                            if known is not None
+                        },
+                        lifecycle=effect.lifecycle or entry.lifecycle,
+                        outputs=effect.outputs or entry.outputs,
+                        replacing=effect.replacing or entry.replacing,
+                    )
+            case Log():
+                entry = self.projects.get(effect.address)
+                if entry is not None:
+                    known = {m.id: m for m in entry.messages} | {effect.message.id: effect.message}
+                    self.projects[effect.address] = replace(
+                        entry, messages=tuple(known.values()), cursor=effect.cursor or entry.cursor
+                    )
+            case Drop():
+                self.projects.pop(effect.address, None)
+            case Rename():
+                entry = self.projects.pop(effect.from_address, None)
+                if entry is not None:
+                    self.projects[effect.to_address] = entry
+                    self._spend(effect.from_address, entry.generation)
+                    self._spend(effect.to_address, self.generations.get(effect.to_address, 0))
+            case Spend():
+                self._spend(effect.address, effect.generation)
+            case _:
+                assert_never(effect)

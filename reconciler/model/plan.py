@@ -1,0 +1,222 @@
+"""A plan is data: steps, findings and what they were computed from. Interpreters (executor, renderers) stand apart.
+
+Every interpreter matches on :data:`Step` with ``assert_never``, so that a new kind of step breaks type checking and
+not production (after sqlmesh's plan stages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from reconciler.model import contract
+from reconciler.model.desired import DesiredMessage, Lifecycle
+from reconciler.model.errors import Diagnostic
+from reconciler.model.live import Source
+from reconciler.model.values import Json, Value
+
+FORMAT_VERSION: Final = "1.0"
+
+Action = Literal["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
+SUMMARY: Final = ("create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget")
+"""The actions that the summary counts, in its order (``unchanged`` and ``attention`` follow)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One field's change, for people: masked values. ``forces`` says why it can't be made in place."""
+
+    path: str
+    before: Json
+    after: Json
+    before_source: Source
+    sensitive: bool = False
+    drift: bool = False
+    forces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    address: str
+    project_id: str | None = None
+    reason: str
+    waits_for: str | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        return self.waits_for is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create(_Step):
+    """``body`` is the request but for its ``idempotency_key``, which is ``key``."""
+
+    action: Literal["create"] = "create"
+    body: Mapping[str, Value]
+    generation: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replace(_Step):
+    """Cancel ``project_id`` where its status allows, then create anew. ``project_id`` is the old one's."""
+
+    action: Literal["replace"] = "replace"
+    body: Mapping[str, Value]
+    generation: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt(_Step):
+    action: Literal["adopt"] = "adopt"
+    body: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import(_Step):
+    """Bind an existing project; no call. ``studio_id`` is what it was adopted from, where the account shows it."""
+
+    action: Literal["import"] = "import"
+    studio_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update(_Step):
+    """``body``: just the changed settings."""
+
+    action: Literal["update"] = "update"
+    body: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(_Step):
+    action: Literal["message"] = "message"
+    message: DesiredMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(_Step):
+    action: Literal["cancel"] = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(_Step):
+    """Hand the project to the studio (``mode: none``)."""
+
+    action: Literal["release"] = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget(_Step):
+    """Take the address out of the state; no call."""
+
+    action: Literal["forget"] = "forget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move(_Step):
+    """Rename in the state; no call."""
+
+    action: Literal["move"] = "move"
+    from_address: str
+
+
+Step = Create | Replace | Adopt | Import | Update | Message | Cancel | Release | Forget | Move
+
+COSTLY: Final = (Create, Replace, Message)
+"""Steps that spend credits."""
+SLOT_TAKING: Final = (Create, Replace, Message)
+"""Steps that set an agent to work and so take an active slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What one address's steps were computed from; a saved plan is refused where this no longer holds.
+
+    ``entry`` is a digest of the state's entry (``None``: there was none); ``status`` the live status' class;
+    ``observed`` the live values of the fields that the steps change.
+    """
+
+    entry: str | None = None
+    status: Literal["absent", "active", "idle", "failed", "cancelled", "unread"] = "unread"
+    observed: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Steps of one address stand in the order in which they will run.
+
+    ``id`` is unique. ``lifecycles`` go into the state with the apply. ``unchanged`` counts addresses without steps.
+    ``requests_used`` are the calls that planning took, ``requests_needed`` those that apply needs at least.
+    """
+
+    id: str
+    reconciler_version: str
+    workspace: str
+    api_url: str
+    created_at: str
+    lineage: str
+    serial: int
+    steps: tuple[Step, ...] = ()
+    basis: Mapping[str, Basis] = field(default_factory=dict)
+    lifecycles: Mapping[str, Lifecycle] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    unchanged: int = 0
+    managed: int = 0
+    requests_used: int = 0
+    destroy: bool = False
+    refresh_only: bool = False
+
+    @property
+    def summary(self) -> dict[str, int]:
+        counts = dict.fromkeys(SUMMARY, 0)
+        for step in self.steps:
+            if step.action != "move":
+                counts[step.action] += 1
+        attention = {d.address or d.summary for d in self.diagnostics if d.attention}
+        return {**counts, "unchanged": self.unchanged, "attention": len(attention)}
+
+    @property
+    def requests_needed(self) -> int:
+        """The least number of calls that apply makes: waiting and look-ups of unknown fates come on top."""
+        return sum(_CALLS[step.action] for step in self.steps)
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.diagnostics if d.severity == "error")
+
+    def by_address(self) -> dict[str, list[Step]]:
+        result: dict[str, list[Step]] = {}
+        for step in self.steps:
+            result.setdefault(step.address, []).append(step)
+        return result
+
+
+_CALLS: Final[dict[Action, int]] = {
+    "create": 1,
+    "adopt": 1,
+    "import": 0,
+    "update": 1,
+    "message": 2,  # the cursor, then the message
+    "cancel": 1,
+    "replace": 2,
+    "release": 1,
+    "forget": 0,
+    "move": 0,
+}
+
+
+def idempotency_key(workspace: str, address: str, generation: int) -> str:
+    """The key of a creation: not the state's lineage, so that it survives the loss of the state.
+
+    Raises:
+        ValueError: the workspace's name is so long that the key would exceed the contract's limit.
+
+    """
+    key = f"{workspace}/{address}/{generation}"
+    if len(key) > contract.IDEMPOTENCY_KEY_MAX:
+        raise ValueError(key)
+    return key

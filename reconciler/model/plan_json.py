@@ -1,0 +1,375 @@
+"""A plan as a JSON document (interfaces.md, JSON of a plan), and back. Diagnostics and outcomes, too.
+
+Reading is strict in two passes: every value is taken by its type and its place, then the plan that came of it is
+written again and must give the very document that was read. So an unknown key, a missing one, or a summary, path or
+key that does not go with its step is found without a rule of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final, TypedDict, assert_never, get_args
+
+from reconciler.model import contract
+from reconciler.model.desired import DesiredMessage, Lifecycle, OnFailed, OnImmutableChange, OnRemove
+from reconciler.model.errors import Diagnostic, Location, PlanFileError, Severity
+from reconciler.model.events import StepResult
+from reconciler.model.live import Source
+from reconciler.model.plan import (
+    FORMAT_VERSION,
+    Action,
+    Adopt,
+    Basis,
+    Cancel,
+    Change,
+    Create,
+    Forget,
+    Import,
+    Message,
+    Move,
+    Plan,
+    Release,
+    Replace,
+    Step,
+    Update,
+    idempotency_key,
+)
+from reconciler.model.plan_node import Node
+from reconciler.model.values import Json, Secret, Value, from_portable, masked, portable
+
+_KEY = "idempotency_key"
+_BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unread")
+_BODIES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "create": ("brief", (*contract.CREATION_FIELDS, *contract.SETTINGS)),
+    "replace": ("brief", (*contract.CREATION_FIELDS, *contract.SETTINGS)),
+    "adopt": ("project_id", ("project_id", "mode")),
+    "update": ("", contract.SETTINGS),
+    "message": ("message", contract.MESSAGE_FIELDS),
+}
+"""Per action: the field that its request can't do without, and the fields it may have (the contract)."""
+
+
+# Writing
+
+
+def json_text(document: Json) -> str:
+    """One text for stdout and for files: indented, pure ASCII (text of the API may hold half a surrogate pair)."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def encode_plan(plan: Plan) -> dict[str, Json]:
+    """The document of a plan; :func:`decode_plan` makes an equal plan of it.
+
+    Secrets in bodies are portable (template and digest), those in ``changes`` masked.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "reconciler_version": plan.reconciler_version,
+        "id": plan.id,
+        "workspace": plan.workspace,
+        "api_url": plan.api_url,
+        "created_at": plan.created_at,
+        "destroy": plan.destroy,
+        "refresh_only": plan.refresh_only,
+        "state": {"lineage": plan.lineage, "serial": plan.serial},
+        "summary": plan.summary,
+        "requests": {"used": plan.requests_used, "apply_at_least": plan.requests_needed},
+        "unchanged": plan.unchanged,
+        "managed": plan.managed,
+        "steps": [encode_step(step) for step in plan.steps],
+        "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
+        "basis": {
+            address: {"entry": basis.entry, "status": basis.status, "observed": dict(basis.observed)}
+            for address, basis in plan.basis.items()
+        },
+        "lifecycles": {
+            address: {
+                "on_remove": lifecycle.on_remove,
+                "on_failed": lifecycle.on_failed,
+                "on_immutable_change": lifecycle.on_immutable_change,
+                "ignore_changes": list(lifecycle.ignore_changes),
+            }
+            for address, lifecycle in plan.lifecycles.items()
+        },
+    }
+
+
+def encode_step(step: Step) -> dict[str, Json]:
+    return {
+        "address": step.address,
+        "action": step.action,
+        "project_id": step.project_id,
+        "reason": step.reason,
+        "ready": step.ready,
+        "waits_for": step.waits_for,
+        "changes": [_encode_change(change) for change in step.changes],
+        "request": _request(step),
+        **_extra(step),
+    }
+
+
+def _encode_change(change: Change) -> dict[str, Json]:
+    return {
+        "path": change.path,
+        "before": masked(change.before),
+        "after": masked(change.after),
+        "before_source": change.before_source,
+        "sensitive": change.sensitive,
+        "drift": change.drift,
+        "forces": change.forces,
+    }
+
+
+def _request(step: Step) -> Json:
+    project = f"/projects/{step.project_id or '{id}'}"
+    match step:
+        case Create() | Replace():
+            return _call("POST", "/projects", {**step.body, _KEY: step.key})
+        case Adopt():
+            return _call("POST", "/projects/adopt", step.body)
+        case Update():
+            return _call("PATCH", f"{project}/settings", step.body)
+        case Message():
+            return _call("POST", f"{project}/messages", step.message.body)
+        case Cancel():
+            return _call("POST", f"{project}/cancel", None)
+        case Release():
+            return _call("PATCH", f"{project}/settings", {"mode": contract.MODE_RELEASED})
+        case Import() | Forget() | Move():
+            return None
+        case _:
+            assert_never(step)
+
+
+def _call(method: str, path: str, body: Mapping[str, Value] | None) -> Json:
+    return {"method": method, "path": path, "body": portable(body)}
+
+
+def _extra(step: Step) -> dict[str, Json]:
+    """What the interface's keys don't hold but execution needs."""
+    match step:
+        case Create() | Replace():
+            return {"generation": step.generation}
+        case Message():
+            return {"message_id": step.message.id}
+        case Import():
+            return {"studio_id": step.studio_id}
+        case Move():
+            return {"from_address": step.from_address}
+        case Adopt() | Update() | Cancel() | Release() | Forget():
+            return {}
+        case _:
+            assert_never(step)
+
+
+def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
+    location = diagnostic.location
+    return {
+        "severity": diagnostic.severity,
+        "address": diagnostic.address,
+        "summary": diagnostic.summary,
+        "detail": diagnostic.detail,
+        "file": location.file if location else None,
+        "line": location.line if location else None,
+        "column": location.column if location else None,
+        "code": diagnostic.code,
+        "attention": diagnostic.attention,
+    }
+
+
+def encode_outcome(result: StepResult) -> dict[str, Json]:
+    """The keys that ``apply --format json`` adds to a step."""
+    error = None if result.error is None else encode_diagnostic(result.error)
+    return {"outcome": result.outcome, "note": result.note, "error": error}
+
+
+# Reading
+
+
+def decode_plan(document: Json) -> Plan:
+    """The plan that a document of :func:`encode_plan` stands for.
+
+    Raises:
+        PlanFileError: it is not such a document, was edited, or is of another format version.
+
+    """
+    root = Node(document)
+    try:
+        _check_version(root)
+        plan = _plan(root)
+        expected = encode_plan(plan)
+        # How many calls an apply takes is the program's business, not the format's: other versions may count otherwise.
+        expected["requests"]["apply_at_least"] = root["requests"]["apply_at_least"].count()
+        _compare(root, expected)
+    except RecursionError:
+        raise root.fail("is nested too deeply") from None
+    return plan
+
+
+def _check_version(root: Node) -> None:
+    version = root["format_version"].text()
+    if version == FORMAT_VERSION:
+        return
+    number = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", version)
+    if number is None:
+        raise root["format_version"].fail("is not a version")
+    writer = root["reconciler_version"].text()
+    ours = tuple(int(part) for part in FORMAT_VERSION.split("."))
+    age = "newer" if (int(number[1]), int(number[2])) > ours else "older"
+    raise PlanFileError(
+        f"the plan file has format {version}, {age} than {FORMAT_VERSION} that this program reads",
+        f"It was written by reconciler {writer}: apply it with that version, or make a new plan with this one.",
+    )
+
+
+def _plan(root: Node) -> Plan:
+    workspace = root["workspace"].text()
+    return Plan(
+        id=root["id"].name(),
+        reconciler_version=root["reconciler_version"].text(),
+        workspace=workspace,
+        api_url=root["api_url"].text(),
+        created_at=root["created_at"].text(),
+        lineage=root["state"]["lineage"].text(),
+        serial=root["state"]["serial"].count(),
+        steps=root["steps"].each(lambda node: _step(node, workspace)),
+        basis={address: _basis(node) for address, node in root["basis"].fields()},
+        lifecycles={address: _lifecycle(node) for address, node in root["lifecycles"].fields()},
+        diagnostics=root["diagnostics"].each(_diagnostic),
+        unchanged=root["unchanged"].count(),
+        managed=root["managed"].count(),
+        requests_used=root["requests"]["used"].count(),
+        destroy=root["destroy"].flag(),
+        refresh_only=root["refresh_only"].flag(),
+    )
+
+
+class _Common(TypedDict):
+    address: str
+    project_id: str | None
+    reason: str
+    waits_for: str | None
+    changes: tuple[Change, ...]
+
+
+def _step(node: Node, workspace: str) -> Step:  # noqa: PLR0911  one for each kind
+    action: Action = node["action"].one_of(get_args(Action))
+    address = node["address"].address()
+    common: _Common = {
+        "address": address,
+        "project_id": node["project_id"].opt(Node.name),
+        "reason": node["reason"].text(),
+        "waits_for": node["waits_for"].opt(Node.text),
+        "changes": node["changes"].each(_change),
+    }
+    match action:
+        case "create" | "replace":
+            kind = Create if action == "create" else Replace
+            generation = node["generation"].count()
+            key = _key(node, workspace, address, generation)
+            return kind(**common, body=_body(node, action), generation=generation, key=key)
+        case "adopt":
+            return Adopt(**common, body=_body(node, action))
+        case "import":
+            return Import(**common, studio_id=node["studio_id"].opt(Node.name))
+        case "update":
+            return Update(**common, body=_body(node, action))
+        case "message":
+            return Message(**common, message=DesiredMessage(node["message_id"].name(), _body(node, action)))
+        case "cancel":
+            return Cancel(**common)
+        case "release":
+            return Release(**common)
+        case "forget":
+            return Forget(**common)
+        case "move":
+            return Move(**common, from_address=node["from_address"].address())
+        case _:
+            assert_never(action)
+
+
+def _key(node: Node, workspace: str, address: str, generation: int) -> str:
+    """The idempotency key that goes with the step; the comparison at the end finds a document that has another."""
+    try:
+        return idempotency_key(workspace, address, generation)
+    except ValueError:
+        raise node["address"].fail("makes too long an idempotency key") from None
+
+
+def _body(node: Node, action: str) -> dict[str, Value]:
+    body = node["request"]["body"]
+    required, allowed = _BODIES[action]
+    fields = {key: value for key, value in body.mapping().items() if key != _KEY}
+    for key in fields.keys() - set(allowed):
+        raise body[key].fail(f"is no field of {action}")
+    values: dict[str, Value] = from_portable(fields)
+    if required and not isinstance(values.get(required, body[required].value), str | Secret):
+        raise body[required].fail("must be a string")
+    return values
+
+
+def _change(node: Node) -> Change:
+    return Change(
+        path=node["path"].text(),
+        before=node["before"].value,
+        after=node["after"].value,
+        before_source=node["before_source"].one_of(get_args(Source)),
+        sensitive=node["sensitive"].flag(),
+        drift=node["drift"].flag(),
+        forces=node["forces"].opt(Node.text),
+    )
+
+
+def _diagnostic(node: Node) -> Diagnostic:
+    file = node["file"].opt(Node.text)
+    return Diagnostic(
+        severity=node["severity"].one_of(get_args(Severity)),
+        summary=node["summary"].text(),
+        detail=node["detail"].text(),
+        address=node["address"].opt(Node.text),
+        location=None if file is None else Location(file, node["line"].opt(Node.count), node["column"].opt(Node.count)),
+        code=node["code"].opt(Node.text),
+        attention=node["attention"].flag(),
+    )
+
+
+def _basis(node: Node) -> Basis:
+    return Basis(
+        entry=node["entry"].opt(Node.text),
+        status=node["status"].one_of(_BASIS_STATUS),
+        observed=dict(node["observed"].mapping()),
+    )
+
+
+def _lifecycle(node: Node) -> Lifecycle:
+    return Lifecycle(
+        on_remove=node["on_remove"].one_of(get_args(OnRemove)),
+        on_failed=node["on_failed"].one_of(get_args(OnFailed)),
+        on_immutable_change=node["on_immutable_change"].one_of(get_args(OnImmutableChange)),
+        ignore_changes=node["ignore_changes"].each(Node.text),
+    )
+
+
+def _compare(node: Node, expected: Json) -> None:
+    """Raise where the document differs from what its own plan is written as.
+
+    Raises:
+        PlanFileError: naming the first place that differs.
+
+    """
+    if isinstance(expected, dict):
+        for key in node.mapping():
+            if key not in expected:
+                raise node[key].fail("is not known")
+        for key, value in expected.items():
+            _compare(node[key], value)
+    elif isinstance(expected, list):
+        items = node.each(lambda item: item)
+        if len(items) != len(expected):
+            raise node.fail("has another length than it should")
+        for item, value in zip(items, expected, strict=True):
+            _compare(item, value)
+    elif type(node.value) is not type(expected) or node.value != expected:
+        raise node.fail("does not go with the rest of the plan")

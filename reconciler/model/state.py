@@ -1,0 +1,132 @@
+"""The state: what the reconciler knows about what it manages. A cache, not a treasure.
+
+Every value in it is in sealed form (:func:`reconciler.model.values.sealed`): no secret gets in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reconciler.model.desired import Lifecycle
+from reconciler.model.live import Source
+from reconciler.model.values import Json
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A field's value, where it came from, and when (ISO 8601)."""
+
+    value: Json
+    source: Source
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """A message of the spec that the agent has. ``text`` is what was sent, in masked form.
+
+    ``digest`` is of the whole request, ``content`` a keyed digest of the text, to know it again in the conversation.
+    ``message_id`` is the conversation's id for it, where it was seen there. ``how`` tells a message that this program
+    sent from one that was found in the conversation, or that the user declared sent.
+    """
+
+    id: str
+    digest: str
+    text: str
+    content: str
+    message_id: str | None = None
+    at: str
+    how: Literal["sent", "found", "declared"] = "sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What the project last showed: for ``output``, never for planning."""
+
+    status: str | None = None
+    project_url: str | None = None
+    assembled_url: str | None = None
+    assembled_url_expires_at: str | None = None
+    output_type: str | None = None
+    agent_message: str | None = None
+    variation_id: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One managed project.
+
+    ``creation`` are the create-only inputs it was made with, as far as known (sealed); ``retired`` are the ids of
+    earlier generations; ``cursor`` is the newest message id seen in the conversation; ``studio_id`` is what it was
+    adopted from; ``replacing``: cancelled for a successor that is still to be created.
+    """
+
+    project_id: str
+    origin: Literal["created", "adopted", "imported"]
+    generation: int = 0
+    creation: Mapping[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Known] = field(default_factory=dict)
+    lifecycle: Lifecycle = Lifecycle()
+    messages: tuple[SentMessage, ...] = ()
+    cursor: str | None = None
+    studio_id: str | None = None
+    retired: tuple[str, ...] = ()
+    replacing: bool = False
+    outputs: Outputs = Outputs()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the steps of a plan got at one address: the first ``done`` of them are done."""
+
+    plan: str
+    done: int
+
+
+IntentKind = Literal["create", "adopt", "update", "message", "cancel", "release"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A mutating call that is about to be made, written down before it is.
+
+    ``op`` is unique. ``body`` is the request (portable: secrets as template and digest). ``generation`` is a create's; ``cursor`` and ``message_id``
+    (the spec's id) are a message's; ``plan`` and ``step`` say which step of which plan it serves.
+    """
+
+    op: str
+    kind: IntentKind
+    address: str
+    at: str
+    project_id: str | None = None
+    body: Mapping[str, Json] = field(default_factory=dict)
+    generation: int = 0
+    cursor: str | None = None
+    message_id: str | None = None
+    plan: str | None = None
+    step: int = 0
+    final: bool = True
+    """Whether the step is over with this call."""
+    undecided: bool = False
+    """Looked up, and nothing could tell: the address is blocked until the user decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """``generations`` keeps the last generation of every address ever used, also after it was forgotten, so that no
+    idempotency key is used for two projects. ``pending`` are intents whose outcome is not known yet, by ``op``.
+    """
+
+    lineage: str
+    workspace: str
+    api_url: str
+    serial: int = 0
+    projects: Mapping[str, Entry] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    pending: Mapping[str, Intent] = field(default_factory=dict)

@@ -1,0 +1,233 @@
+"""Executing a plan: steps of one project in order, projects side by side, one's failure not stopping the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+from reconciler.model.errors import Diagnostic, ReconcilerError, StateError
+from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted
+from reconciler.model.live import Snapshot
+from reconciler.model.plan import (
+    Adopt,
+    Cancel,
+    Create,
+    Forget,
+    Import,
+    Message,
+    Move,
+    Plan,
+    Release,
+    Replace,
+    Step,
+    Update,
+)
+from reconciler.operations import steps as do
+from reconciler.operations.calls import Already, Overtaken
+from reconciler.operations.creating import create
+from reconciler.operations.resolve import finished
+from reconciler.operations.run import Deferred, Interrupted, Run, Undecided, diagnostic_of
+from reconciler.operations.wait import Monitor
+from reconciler.planning.knowledge import basis, subject
+from reconciler.planning.staleness import stale_reason
+
+
+class Executor:
+    """Carries one plan out. ``live`` is what was just read; a saved plan is held against it first."""
+
+    def __init__(self, run: Run, plan: Plan, live: Snapshot, monitor: Monitor, *, saved: bool) -> None:
+        self._run = run
+        self._plan = plan
+        self._live = live
+        self._monitor = monitor
+        self._saved = saved
+        self._results: dict[int, StepResult] = {}
+        self._number = {id(step): number for number, step in enumerate(plan.steps)}
+        self._steps = plan.by_address()
+
+    async def execute(self) -> tuple[StepResult, ...]:
+        """Every step's outcome, in the plan's order. Raises nothing that one project's failure causes.
+
+        Raises:
+            StateError: the journal can't be written: nothing more is done.
+
+        """
+        for address, entry in self._run.draft.projects.items():
+            self._monitor.names[entry.project_id] = address
+        tasks = [asyncio.create_task(self._project(address, steps)) for address, steps in self._steps.items()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return tuple(self._results[number] for number in range(len(self._plan.steps)))
+
+    # ── one project ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _project(self, address: str, steps: Sequence[Step]) -> None:
+        progress = self._run.draft.progress.get(address)
+        done = progress.done if progress is not None and progress.plan == self._plan.id else 0
+        for step in steps[:done]:
+            self._end(step, "done", note=Already("done by an earlier run of this plan"))
+        resumed = progress is not None and progress.plan == self._plan.id
+        blocked = self._blocked(address, resumed=resumed)
+        if blocked is not None:
+            self._refuse(steps[done:], blocked)
+            return
+        for number in range(done, len(steps)):
+            if not await self._step(steps[number], number):
+                for later in steps[number + 1 :]:
+                    outcome = self._results[self._number[id(steps[number])]].outcome
+                    self._end(later, "deferred" if outcome == "deferred" else "skipped")
+                return
+        if self._run.options.wait == "idle":
+            await self._to_the_end(address)
+
+    def _blocked(self, address: str, *, resumed: bool) -> Diagnostic | None:
+        """Why nothing may be done at this address: a call of unknown fate, or a saved plan that no longer fits."""
+        for intent in self._run.draft.pending.values():
+            if intent.address == address:
+                return Diagnostic(
+                    severity="error",
+                    address=address,
+                    summary=f"whether the {intent.kind} of `{address}` was done is unknown; nothing else is done here",
+                    detail=f"Apply again later, or look for yourself and say `reconciler state resolve {address} "
+                    "--sent` or `--not-sent`.",
+                )
+        if not self._saved or resumed:
+            return None
+        entry = self._run.draft.projects.get(address)
+        planned = self._plan.basis.get(address)
+        steps = self._steps[address]
+        moved = next((step.from_address for step in steps if isinstance(step, Move)), None)
+        if entry is None and moved is not None:
+            entry = self._run.draft.projects.get(moved)
+        live = self._live.projects.get(entry.project_id) if entry else subject(steps, self._live)
+        now = basis(
+            entry,
+            live,
+            missing=entry is not None and entry.project_id in self._live.missing,
+            fields=tuple(planned.observed) if planned else (),
+        )
+        why = stale_reason(planned, now, steps)
+        if why is None:
+            return None
+        return Diagnostic(
+            severity="error",
+            address=address,
+            summary=f"stale: {why}",
+            detail="The plan was made before that. Nothing was done here; plan again.",
+        )
+
+    async def _step(self, step: Step, number: int) -> bool:
+        if self._run.stop.is_set():
+            self._end(step, "deferred", note="interrupted before it began")
+            return False
+        self._run.emit(StepStarted(step=step))
+        try:
+            note = await self._act(step, number)
+        except Deferred as why:
+            self._end(step, "deferred", note=f"waits for {why}" if str(why) else "the time was up")
+        except Interrupted:
+            self._end(step, "deferred", note="interrupted")
+        except Overtaken as why:
+            self._end(step, "done", note=Already(str(why)))
+            return False
+        except Undecided as why:
+            self._end(step, "unknown", error=_unknown(step, str(why)))
+        except StateError:
+            raise
+        except ReconcilerError as error:
+            self._end(step, "failed", error=diagnostic_of(error, step.address))
+        else:
+            self._end(step, "done", note=note)
+            return True
+        return False
+
+    async def _act(self, step: Step, number: int) -> str:  # noqa: C901, PLR0911  one line for each kind of step
+        """Do one step; the answer is a note for people, mostly empty."""
+        run, monitor = self._run, self._monitor
+        match step:
+            case Create():
+                return await create(run, monitor, step, number)
+            case Replace():
+                return await do.replace_project(run, monitor, step, number)
+            case Adopt():
+                return await do.adopt(run, monitor, step, number)
+            case Import():
+                return await do.take_over(run, monitor, step, number)
+            case Update():
+                return await do.update(run, monitor, step, number)
+            case Message():
+                return await do.message(run, monitor, step, number)
+            case Cancel():
+                return await do.cancel(run, monitor, step, number)
+            case Release():
+                return await do.release(run, monitor, step, number)
+            case Forget():
+                return await do.forget(run, monitor, step, number)
+            case Move():
+                return await do.move(run, step, number)
+            case _:
+                assert_never(step)
+
+    async def _to_the_end(self, address: str) -> None:
+        """``--wait idle``: until the agent has stopped, then one look at what came out."""
+        entry = self._run.draft.projects.get(address)
+        if entry is None:
+            return
+        try:
+            live = await self._monitor.until(entry.project_id, finished, "the agent to finish")
+            if live.agent_message is None:
+                await self._monitor.look(entry.project_id)
+        except (Deferred, Interrupted):
+            return
+        except StateError:
+            raise
+        except ReconcilerError:
+            return  # what could not be read is not learned; every step is done
+
+    # ── outcomes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _refuse(self, steps: Iterable[Step], why: Diagnostic) -> None:
+        first = True
+        for step in steps:
+            self._end(step, "failed" if first else "skipped", error=why if first else None)
+            first = False
+
+    def _end(self, step: Step, outcome: OutcomeKind, *, note: str = "", error: Diagnostic | None = None) -> None:
+        entry = self._run.draft.projects.get(step.address)
+        project_id = entry.project_id if entry else step.project_id
+        self._results[self._number[id(step)]] = StepResult(
+            step=step,
+            outcome=outcome,
+            project_id=project_id,
+            note=str(note),
+            error=error,
+            already=isinstance(note, Already),
+        )
+        self._run.emit(StepEnded(step=step, outcome=outcome, project_id=project_id, note=note, error=error))
+
+
+def _unknown(step: Step, why: str) -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        address=step.address,
+        summary=f"whether the {step.action} was done is unknown: {why}",
+        detail="It is not repeated on a guess. The next apply looks again; or look for yourself and say "
+        f"`reconciler state resolve {step.address} --sent` or `--not-sent`.",
+        attention=True,
+    )
+
+
+def learned(run: Run, monitor: Monitor, *, drift: bool) -> None:
+    """What was seen of managed projects on the way goes into the state, for ``output`` and the next plan.
+
+    What was asked for stays the knowledge, so that drift can be told; with ``drift`` it is taken over as it is.
+    """
+    for address, entry in list(run.draft.projects.items()):
+        live = monitor.projects.get(entry.project_id)
+        if live is not None:
+            do.learn(run, address, live, drift=drift)

@@ -1,0 +1,213 @@
+"""Seeing little, knowing enough: what is live, in as few calls as it takes.
+
+The first page of the list tells the total. Then whichever is cheaper: the remaining pages, or one status call for each
+project that is still missing. Unread is not absent: only a 404 says that a project is not there, and a list that shifts
+while it is read is read again (architecture.md; GitHub's provider and dnscontrol had this bug).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from reconciler.model import contract
+from reconciler.model.errors import NotFoundError, ReconcilerError
+from reconciler.model.live import LiveProject, ProjectPage, Snapshot
+from reconciler.model.state import State
+
+ROUNDS = 4
+"""How often a shifting list is read before giving up."""
+TELLING_TITLE = 5
+"""A title shorter than this many characters is in too many others to look for a project by it."""
+FAILURES_ASKED = 2
+"""Failed projects whose ``error_message`` a plan asks for, at most; ``status`` asks for all."""
+
+
+class Reader(Protocol):
+    """The reading half of the API client."""
+
+    requests: int
+
+    async def list_projects(
+        self, *, offset: int = 0, limit: int = ..., status: str | None = None, title: str | None = None
+    ) -> ProjectPage: ...
+
+    async def project(self, project_id: str) -> LiveProject: ...
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Pages of one list, and whether they fit together."""
+
+    seen: dict[str, LiveProject]
+    total: int
+    stable: bool
+
+    @classmethod
+    def of(cls, pages: Iterable[ProjectPage]) -> _Reading:
+        seen: dict[str, LiveProject] = {}
+        count = 0
+        totals: set[int] = set()
+        for page in pages:
+            totals.add(page.total)
+            count += len(page.projects)
+            seen.update((project.id, project) for project in page.projects)
+        return cls(seen, max(totals), len(totals) == 1 and count == len(seen) == max(totals))
+
+
+async def refresh(
+    api: Reader,
+    wanted: frozenset[str],
+    *,
+    everything: bool = False,
+    failed: bool = False,
+    titles: Mapping[str, str] | None = None,
+    at: str,
+) -> Snapshot:
+    """Read the projects in ``wanted``; with ``everything`` the whole account, with ``failed`` at least all that failed.
+    ``titles`` are those that projects should have, by id.
+
+    Raises:
+        ApiError: a call failed for good.
+        ReconcilerError: the list kept shifting.
+
+    """
+    before = api.requests
+    first = await api.list_projects()
+    seen = {project.id: project for project in first.projects}
+    missing = wanted - seen.keys()
+    pages = _pages_left(first)
+    missing_ids: set[str] = set()
+    complete = pages == 0 and len(seen) == first.total
+    if everything or (missing and pages and pages <= len(missing)):
+        reading = await _whole_list(api, first)
+        seen, complete = reading.seen, reading.stable
+        missing = wanted - seen.keys()
+    if missing:
+        found, missing_ids = await _one_by_one(api, sorted(missing), titles or {})
+        seen.update(found)
+    left = len(wanted) + 1 - (api.requests - before)  # never more than looking at each one by one
+    seen.update(await _failures(api, seen, wanted, most=max(0, min(FAILURES_ASKED, left))))
+    if failed and not complete:
+        seen.update({p.id: p for p in await filtered(api, status=contract.Status.FAILED) if p.id not in seen})
+    return Snapshot(
+        projects=seen,
+        missing=frozenset(missing_ids),
+        complete=complete,
+        total=first.total,
+        active=sum(contract.is_active(p.status) for p in seen.values()) if complete else None,
+        requests=api.requests - before,
+        at=at,
+    )
+
+
+async def filtered(api: Reader, *, status: str | None = None, title: str | None = None) -> list[LiveProject]:
+    """Every project that a filtered list shows. Raises as :func:`refresh`."""
+    first = await api.list_projects(status=status, title=title)
+    if not _pages_left(first):
+        return list(first.projects)
+    reading = await _whole_list(api, first, status=status, title=title)
+    return list(reading.seen.values())
+
+
+def _pages_left(first: ProjectPage) -> int:
+    left = first.total - len(first.projects)
+    return -(-left // contract.LIST_LIMIT_MAX) if left > 0 else 0
+
+
+async def _whole_list(
+    api: Reader, first: ProjectPage, *, status: str | None = None, title: str | None = None
+) -> _Reading:
+    """All pages, read again until they fit together: same total on each, no id twice, none lacking."""
+    for _ in range(ROUNDS):
+        offsets = range(len(first.projects), first.total, contract.LIST_LIMIT_MAX)
+        rest = await asyncio.gather(*(api.list_projects(offset=o, status=status, title=title) for o in offsets))
+        reading = _Reading.of([first, *rest])
+        if reading.stable:
+            return reading
+        first = await api.list_projects(status=status, title=title)
+        if not first.projects and first.total:
+            break
+    raise ReconcilerError(
+        "the account's list of projects kept changing while it was read",
+        f"It was read {ROUNDS} times and never held still, so nothing is planned on it. Run the command again.",
+    )
+
+
+async def _one_by_one(
+    api: Reader, ids: list[str], titles: Mapping[str, str]
+) -> tuple[dict[str, LiveProject], set[str]]:
+    """One call each: the list filtered by the title that the project should have shows more than the status does. Only
+    where it is not among those, its status is asked for, and its title is known to have changed.
+    """
+
+    async def one(project_id: str) -> LiveProject | None:
+        differing: frozenset[str] = frozenset()
+        if len(titles.get(project_id, "")) >= TELLING_TITLE:
+            page = await api.list_projects(title=titles[project_id])
+            for project in page.projects:
+                if project.id == project_id:
+                    return project
+            if page.total <= len(page.projects):
+                differing = frozenset({"title"})
+        try:
+            return replace(await api.project(project_id), differing=differing)
+        except NotFoundError:
+            return None
+
+    answers = await asyncio.gather(*(one(i) for i in ids))
+    found = {i: project for i, project in zip(ids, answers, strict=True) if project is not None}
+    return found, set(ids) - found.keys()
+
+
+async def _failures(
+    api: Reader, seen: Mapping[str, LiveProject], wanted: frozenset[str], *, most: int
+) -> dict[str, LiveProject]:
+    """Why projects failed: the list does not say. What the list said of them is kept."""
+    failed = [
+        seen[i]
+        for i in sorted(wanted & seen.keys())
+        if seen[i].status == contract.Status.FAILED and seen[i].source == "list"
+    ]
+    result: dict[str, LiveProject] = {}
+    for project in failed[:most]:
+        status = await api.project(project.id)
+        result[project.id] = merged(project, status)
+    return result
+
+
+def merged(listed: LiveProject, status: LiveProject) -> LiveProject:
+    """One project as list and status show it together; what both show is the status', which is newer."""
+    return replace(
+        status,
+        settings={**listed.settings, **status.settings},
+        brief=listed.brief,
+        source_project_id=listed.source_project_id,
+        source="list",
+    )
+
+
+def remembered_titles(state: State) -> dict[str, str]:
+    """The titles that managed projects should have, by id."""
+    return {
+        entry.project_id: title.value
+        for entry in state.projects.values()
+        for title in (entry.settings.get("title"),)
+        if title is not None and isinstance(title.value, str)
+    }
+
+
+def remembered_projects(state: State) -> dict[str, LiveProject]:
+    """Managed projects as the state remembers them (``--no-refresh``), by id."""
+    return {
+        entry.project_id: LiveProject(
+            id=entry.project_id,
+            status=entry.outputs.status or contract.Status.IDLE,
+            source="status",
+            settings={"mode": mode.value} if mode is not None else {},
+        )
+        for entry in state.projects.values()
+        for mode in (entry.settings.get("mode"),)
+    }

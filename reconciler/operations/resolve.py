@@ -1,0 +1,261 @@
+"""Clearing up a call whose fate is unknown: after a crash and within a run, through the same code.
+
+Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. Nothing that costs is repeated on a guess:
+
+* create: looked for in the account. Alive or cancelled → its key is sent again, which binds it (contract: 200). Failed →
+  bound by what the list shows, since the key of a failed project would make a second one; where another project could
+  be meant just as well (equal briefs), it stays unknown. Not there → not done; the create that is planned next uses the
+  same key, so even a late arrival is bound and not doubled.
+* adopt: repeated; the contract makes that harmless (200).
+* update, release: what it changed is no longer held for known, so the planner sees to it again.
+* cancel: the status tells.
+* message: the conversation tells, after the settle time; it is not done only if the project is idle by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, assert_never
+
+from reconciler.model import contract
+from reconciler.model.errors import CreditsError, NotFoundError, ProjectLimitError
+from reconciler.model.journal import Bind, Effect, End, Learn, Log
+from reconciler.model.live import LiveProject
+from reconciler.model.state import Entry, Intent, SentMessage
+from reconciler.model.values import Json, Value, from_portable, masked
+from reconciler.operations.binding import bound_entry, created_entry
+from reconciler.operations.conversation import claim, content_digest, read_window
+from reconciler.operations.refresh import filtered
+from reconciler.operations.run import Deferred, Run, note_of
+from reconciler.operations.wait import Monitor
+from reconciler.planning.knowledge import brief_matches
+from reconciler.planning.message_log import message_digest
+
+LONGEST_FLIGHT = 900.0
+"""Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
+OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
+"""Statuses from which no project comes back."""
+CLOCK_SKEW = timedelta(hours=1)
+"""How far the account's clock may be off when it says when a project was created."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    result: Literal["done", "not_done", "unknown"]
+    note: str
+    effects: tuple[Effect, ...] = ()
+
+
+async def resolve(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
+    """Find out what became of an intent, and record it.
+
+    Raises:
+        ApiError: the account can't be asked just now; the intent stays pending as it is.
+        ReconcilerError: the environment lacks what a create's secret needs.
+
+    """
+    match intent.kind:
+        case "create":
+            resolution = await _create(run, intent)
+        case "adopt":
+            resolution = await _adopt(run, intent)
+        case "update" | "release":
+            unknown = dict.fromkeys(intent.body)
+            learn = Learn(address=intent.address, settings=unknown)
+            resolution = Resolution("not_done", "its settings are planned anew", (learn,))
+        case "cancel":
+            resolution = await _cancel(monitor, intent)
+        case "message":
+            resolution = await _message(run, monitor, intent)
+        case _:
+            assert_never(intent.kind)
+    done = resolution.result == "done"
+    begun = done or bool(resolution.effects)  # what it took from the knowledge must not make its own plan stale
+    await run.record(
+        End(
+            op=intent.op,
+            result=resolution.result,
+            effects=resolution.effects,
+            address=intent.address if begun and intent.plan else None,
+            plan=intent.plan if begun else None,
+            done=intent.step + (done and intent.final),
+            note=resolution.note,
+        )
+    )
+    return resolution
+
+
+# ── create and adopt ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _create(run: Run, intent: Intent) -> Resolution:
+    body = from_portable(dict(intent.body))
+    plain = run.reveal(body, intent.address)
+    matches = await _matches(run, intent, plain)
+    alive = [p for p in matches if p.status != contract.Status.FAILED]
+    failed = [p for p in matches if p.status == contract.Status.FAILED]
+    old = run.draft.projects.get(intent.address)
+    if failed and (len(matches) > 1 or _has_rival(run, intent)):
+        ids = ", ".join(f"`{p.id}`" for p in matches)
+        return Resolution("unknown", f"it could be any of {ids}, and its key sent again could make another")
+    if alive:
+        try:
+            created = await run.api.create(plain)
+        except (CreditsError, ProjectLimitError) as error:  # the key, sent again by the plan, still binds it
+            return Resolution("not_done", note_of(error))
+        entry = created_entry(run, intent, body, created, old)
+        live = next((p for p in alive if p.id == created.id), None)
+        if created.existing and live is None:  # the key's project is another than the one that looks like it
+            entry = replace(entry, creation={})
+        return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
+    if failed:
+        entry = replace(
+            bound_entry(run, failed[0], origin="created", old=old, settings=body),
+            generation=intent.generation,
+            creation=created_entry(run, intent, body, None, old).creation,
+        )
+        note = f"it had been done, and the project failed: `{failed[0].id}`"
+        return Resolution("done", note, (Bind(address=intent.address, entry=entry),))
+    return Resolution("not_done", "the account has no such project")
+
+
+def _has_rival(run: Run, intent: Intent) -> bool:
+    """Whether another create of unknown fate would look the same in the list."""
+    look = [intent.body.get(name) for name in ("brief", "title")]
+    return any(
+        other.kind == "create" and other.op != intent.op and look == [other.body.get(n) for n in ("brief", "title")]
+        for other in run.draft.pending.values()
+    )
+
+
+async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[LiveProject]:
+    """Projects that the intent may have created: same brief and title, of that time, standing for nothing else."""
+    listed = await filtered(run.api, title=body.get("title"))
+    taken = {entry.project_id for entry in run.draft.projects.values()}
+    taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
+    taken.add(intent.project_id or "")
+    since = _time(intent.at) - CLOCK_SKEW
+    return [
+        project
+        for project in listed
+        if project.id not in taken
+        and brief_matches(body["brief"], project)
+        and project.settings.get("title") == body.get("title")
+        and (project.created_at is None or _time(project.created_at) >= since)
+    ]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+async def _adopt(run: Run, intent: Intent) -> Resolution:
+    body = run.reveal(from_portable(dict(intent.body)), intent.address)
+    try:
+        adopted = await run.api.adopt(body)
+    except NotFoundError:
+        return Resolution("not_done", "the studio has no such project")
+    entry = Entry(
+        project_id=adopted.id,
+        origin="adopted",
+        studio_id=body["project_id"],
+        settings=run.known({"mode": adopted.mode} if adopted.mode else {}, "status"),
+    )
+    return Resolution("done", f"it is adopted: `{adopted.id}`", (Bind(address=intent.address, entry=entry),))
+
+
+# ── cancel ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _cancel(monitor: Monitor, intent: Intent) -> Resolution:
+    assert intent.project_id is not None
+    try:
+        live = await monitor.look(intent.project_id)
+    except NotFoundError:
+        return Resolution("done", "the project is gone")
+    if live.status in OVER:
+        effects = (Learn(address=intent.address, replacing=True),) if not intent.final else ()
+        return Resolution("done", f"the project is {live.status}", effects)
+    return Resolution("not_done", f"the project is {live.status}")
+
+
+# ── message ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _message(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
+    try:
+        for attempt in ("now", "settled", "idle"):
+            if attempt == "settled":
+                await settle(run, intent)
+            elif attempt == "idle":
+                assert intent.project_id is not None
+                live = await monitor.look(intent.project_id)
+                if live.status == contract.Status.IDLE:
+                    break
+                await monitor.until(intent.project_id, finished, "the agent to stop, to see whether the message came")
+            found = await find_message(run, intent)
+            if found is not None:
+                return Resolution("done", f"message `{intent.message_id}` had been sent", found)
+    except NotFoundError:
+        return Resolution("not_done", "the project is gone")
+    except Deferred:
+        return Resolution("unknown", "the agent is at work, and the message is not in the conversation yet")
+    return Resolution("not_done", f"message `{intent.message_id}` is not in the conversation")
+
+
+def finished(live: LiveProject) -> bool:
+    """Whether the agent has stopped, one way or another."""
+    return not contract.is_active(live.status)
+
+
+async def settle(run: Run, intent: Intent) -> None:
+    """Wait until a message of unknown fate can't appear any more (settled reading 1)."""
+    age = (_time(run.now()) - _time(intent.at)).total_seconds()
+    left = min(run.options.settle, LONGEST_FLIGHT - age)
+    if left > 0:
+        await asyncio.sleep(left)
+
+
+async def find_message(run: Run, intent: Intent) -> tuple[Effect, ...] | None:
+    """Look for an intent's message in the conversation: what it means for the state, or ``None``."""
+    assert intent.project_id is not None
+    assert intent.message_id is not None
+    body = from_portable(dict(intent.body))
+    text = run.reveal({"message": body["message"]}, intent.address)["message"]
+    message = logged_message(intent.message_id, body, text, lineage=run.draft.lineage, at=run.now())
+    entry = run.draft.projects.get(intent.address)
+    window = await read_window(run.api, intent.project_id, intent.cursor)
+    claims = claim(
+        window,
+        entry.messages if entry else (),
+        content=message.content,
+        lineage=run.draft.lineage,
+        brief=brief_digest(run, entry) if intent.cursor is None else None,
+    )
+    if claims.match is None:
+        return None
+    found = replace(message, message_id=claims.match.id)
+    return (
+        *(Log(address=intent.address, message=m) for m in claims.known),
+        Log(address=intent.address, message=found, cursor=claims.match.id),
+    )
+
+
+def logged_message(message_id: str, body: Mapping[str, Value], text: str, *, lineage: str, at: str) -> SentMessage:
+    """The log's entry for a message that the agent has now."""
+    return SentMessage(
+        id=message_id,
+        digest=message_digest(body),
+        text=str(masked(body["message"])),
+        content=content_digest(lineage, text),
+        at=at,
+    )
+
+
+def brief_digest(run: Run, entry: Entry | None) -> str | None:
+    """The brief as the conversation would show it, to know it there."""
+    brief = entry.creation.get("brief") if entry else None
+    return content_digest(run.draft.lineage, brief) if isinstance(brief, str) else None

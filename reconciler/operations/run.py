@@ -1,0 +1,186 @@
+"""What one apply carries through all its parts, and how it makes a mutating call: write-ahead, always."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, Protocol, TypeVar
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.model import contract
+from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
+from reconciler.model.events import Emit
+from reconciler.model.journal import Begin, Draft, Effect, End, Record
+from reconciler.model.live import LiveProject
+from reconciler.model.redact import Redactor
+from reconciler.model.state import Intent, IntentKind, Known, Outputs
+from reconciler.model.values import Json, Value, portable, reveal
+
+T = TypeVar("T")
+WaitMode = Literal["none", "steps", "idle"]
+
+
+class Deferred(Exception):  # noqa: N818  no error: the step stays for the next apply
+    """The step can't be done now, and this run does not wait (any longer) for it."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The user asked to stop: no new calls."""
+
+
+class Undecided(Exception):  # noqa: N818
+    """A call of unknown fate that nothing could clear up; its intent stays pending."""
+
+
+class Journal(Protocol):
+    """Where records go; returns when they are on disk."""
+
+    async def append(self, record: Record) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How an apply goes about it. Times in seconds; a ``poll_interval`` of ``None``: as advised."""
+
+    wait: WaitMode = "steps"
+    parallelism: int = 8
+    poll_interval: float | None = None
+    poll_scale: float = 1.0
+    settle: float = 10.0
+    active_limit: int = contract.ACTIVE_PROJECTS_MAX
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """The working parts of one apply. ``stop`` is set by the first interrupt."""
+
+    api: ApiClient
+    journal: Journal
+    draft: Draft
+    emit: Emit
+    workspace: str
+    options: Options = field(default_factory=Options)
+    env: Mapping[str, str] = field(default_factory=dict)
+    redact: Redactor = field(default_factory=Redactor)
+    now: Callable[[], str] = utc_now
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    plan_id: str | None = None
+    broke: CreditsError | None = None
+    deadline: float | None = None
+    """In the event loop's time; after it nothing new is begun."""
+    slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = asyncio.Semaphore(self.options.parallelism)
+
+    def past_deadline(self) -> bool:
+        return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
+
+    async def record(self, record: Record) -> None:
+        """Journal first, then the working state."""
+        await self.journal.append(record)
+        self.draft.fold(record)
+
+    def intent(self, kind: IntentKind, address: str, *, step: int, body: Mapping[str, Value], **more: object) -> Intent:
+        return Intent(
+            op=uuid.uuid4().hex,
+            kind=kind,
+            address=address,
+            at=self.now(),
+            plan=self.plan_id,
+            step=step,
+            body=portable(body),
+            **more,  # type: ignore[arg-type]  # the caller names Intent's own fields
+        )
+
+    def reveal(self, body: Mapping[str, Value], address: str) -> dict[str, Json]:
+        """The body for the wire.
+
+        Raises:
+            ReconcilerError: the environment has not what a saved plan's secret was planned with.
+
+        """
+        try:
+            plain: dict[str, Json] = reveal(body, self.env, self.draft.lineage)
+        except KeyError as error:
+            raise ReconcilerError(
+                f"environment variable {error.args[0]} is not set",
+                "The plan was made with it: set it and apply again.",
+                address=address,
+            ) from error
+        except ValueError as error:
+            raise ReconcilerError(
+                f"stale: the value of `{error.args[0]}` is not the one the plan was made with",
+                "Plan again with the environment as it is now.",
+                address=address,
+            ) from error
+        return plain
+
+    async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:
+        """Make one mutating call, its intent on disk before it leaves. The caller records the outcome of success.
+
+        Raises:
+            Interrupted: the user asked to stop, before anything was sent.
+            Deferred: the time is up, before anything was sent.
+            ApiError: not done (recorded), or of unknown fate (the intent stays pending: resolve it).
+
+        """
+        async with self.slots:
+            if self.stop.is_set():
+                raise Interrupted
+            if self.past_deadline():
+                raise Deferred
+            await self.record(Begin(intent=intent))
+            # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate
+            try:
+                return await call()
+            except ApiError as error:
+                if error.fate is Fate.NOT_DONE:
+                    await self.record(End(op=intent.op, result="not_done", note=note_of(error)))
+                raise
+
+    async def done(self, intent: Intent, *effects: Effect, note: str = "") -> None:
+        """Record that an intent was done, and with it its step if it was the step's last call."""
+        await self.record(
+            End(
+                op=intent.op,
+                effects=effects,
+                address=intent.address if intent.plan else None,
+                plan=intent.plan,
+                done=intent.step + intent.final,
+                note=note,
+            )
+        )
+
+    async def noted(self, address: str, step: int, *effects: Effect) -> None:
+        """Record a step that makes no call."""
+        await self.record(End(effects=effects, address=address, plan=self.plan_id, done=step + 1))
+
+    def known(
+        self, settings: Mapping[str, Json], source: Literal["list", "status", "patch", "sent"]
+    ) -> dict[str, Known]:
+        """Knowledge for the state: sealed values, secrets in foreign text redacted."""
+        at = self.now()
+        return {name: Known(self.redact.value(value), source, at) for name, value in settings.items()}
+
+    def outputs(self, live: LiveProject) -> Outputs:
+        """What ``output`` shows later; secrets that show up in the account's texts are redacted."""
+        clean = self.redact.value({name: getattr(live, name) for name in Outputs.__dataclass_fields__})
+        return Outputs(**clean)
+
+
+def note_of(error: ReconcilerError) -> str:
+    return error.diagnostics[0].summary
+
+
+def diagnostic_of(error: ReconcilerError, address: str) -> Diagnostic:
+    """The first finding of an error, tied to an address."""
+    first = error.diagnostics[0]
+    return Diagnostic(severity=first.severity, summary=first.summary, detail=first.detail, address=address)

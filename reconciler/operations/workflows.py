@@ -1,0 +1,349 @@
+"""The use cases, readable like the diagram: load, recover, refresh, plan, guard, execute, save."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.state.format import Loaded
+from reconciler.adapters.state.history import Version
+from reconciler.model.config import Config
+from reconciler.model.desired import Desired
+from reconciler.model.errors import (
+    ApiError,
+    Diagnostic,
+    GuardError,
+    PlanFileError,
+    ReconcilerError,
+    StateMismatchError,
+    UsageError,
+)
+from reconciler.model.events import ApplyResult, Emit, Recovered, StepResult
+from reconciler.model.journal import Draft, End, Learn, Record
+from reconciler.model.live import Snapshot
+from reconciler.model.plan import COSTLY, Plan
+from reconciler.model.redact import Redactor
+from reconciler.model.state import State
+from reconciler.model.values import seal_with
+from reconciler.operations.execute import Executor, learned
+from reconciler.operations.refresh import refresh, remembered_projects, remembered_titles
+from reconciler.operations.resolve import resolve
+from reconciler.operations.run import Interrupted, Options, Run, note_of, utc_now
+from reconciler.operations.wait import Monitor
+from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, wanted_ids
+from reconciler.planning.safety import violations
+
+
+class StateStore(Protocol):
+    """Where the state lies. Reading takes no lock; all writing happens under it.
+
+    ``check`` raises LockError once the lock is lost: it is asked before every call that changes something.
+    ``unlock`` takes the lock from whoever holds it, where it may; ``confirm`` is shown who that is.
+    """
+
+    def lock(self, command: str, timeout: float) -> AbstractContextManager[None]: ...
+
+    def load(self) -> Loaded: ...
+
+    def begin(self, state: State) -> None: ...
+
+    async def append(self, record: Record) -> None: ...
+
+    def save(self, state: State) -> None: ...
+
+    def check(self) -> None: ...
+
+    def unlock(self, confirm: Callable[[str], bool]) -> bool: ...
+
+    def versions(self) -> list[Version]: ...
+
+    def version(self, serial: int) -> State: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The wired parts that every use case works with. ``env`` fills a saved plan's secrets."""
+
+    config: Config
+    store: StateStore
+    version: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    redact: Redactor = field(default_factory=Redactor)
+    now: Callable[[], str] = utc_now
+
+    def loaded(self) -> tuple[State, bool]:
+        """The state, or a new one; and whether a journal was folded in.
+
+        Raises:
+            StateError: it can't be read.
+            StateMismatchError: it belongs to another workspace or API.
+
+        """
+        loaded = self.store.load()
+        state = loaded.state
+        config = self.config
+        if state is None:
+            return State(lineage=uuid.uuid4().hex, workspace=config.workspace, api_url=config.api_url), False
+        for what, theirs, ours in (
+            ("workspace", state.workspace, config.workspace),
+            ("API", state.api_url, config.api_url),
+        ):
+            if theirs != ours:
+                raise StateMismatchError(
+                    f"the state belongs to {what} `{theirs}`, not to `{ours}`",
+                    "Use that state with its own workspace and API, or name another one with `--state`.",
+                )
+        return state, loaded.folded
+
+    def header(self) -> Header:
+        return Header(id=uuid.uuid4().hex, version=self.version, created_at=self.now())
+
+
+def seal(desired: Desired, lineage: str) -> Desired:
+    """The specs with their secrets digested under the state's lineage."""
+    projects = {}
+    for address, project in desired.projects.items():
+        origin = project.origin
+        if hasattr(origin, "creation"):
+            origin = replace(origin, creation=seal_with(origin.creation, lineage))
+        projects[address] = replace(
+            project,
+            origin=origin,
+            settings=seal_with(project.settings, lineage),
+            messages=tuple(replace(m, body=seal_with(m.body, lineage)) for m in project.messages),
+        )
+    return replace(desired, projects=projects)
+
+
+async def plan(
+    workspace: Workspace, api: ApiClient, desired: Desired, selection: Selection, *, force: bool = False
+) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """What has to be done, and which limits forbid it; changes nothing, anywhere: no call but GET, no file.
+
+    Raises:
+        ReconcilerError: the state or the account can't be read.
+
+    """
+    state, _ = workspace.loaded()
+    before = api.requests
+    made, _ = await _planned(workspace, api, desired, state, selection)
+    refused = await guarded(workspace, api, made, force=force)
+    return replace(made, requests_used=api.requests - before), refused
+
+
+async def _planned(
+    workspace: Workspace, api: ApiClient, desired: Desired, state: State, selection: Selection
+) -> tuple[Plan, Snapshot]:
+    sealed = seal(desired, state.lineage)
+    live = await read_live(api, sealed, state, selection, at=workspace.now())
+    plan = make_plan(
+        sealed,
+        state,
+        live,
+        selection=selection,
+        header=workspace.header(),
+        active_limit=workspace.config.limits.active_projects,
+    )
+    return redacted(plan, workspace.redact), live
+
+
+def redacted(plan: Plan, redact: Redactor) -> Plan:
+    """Take secrets that the account's own texts show out of what people see of a plan, before it is wrapped or escaped."""
+    steps = tuple(
+        replace(step, changes=tuple(replace(c, before=redact.value(c.before)) for c in step.changes))
+        for step in plan.steps
+    )
+    return replace(plan, steps=steps, diagnostics=tuple(redact.record(d) for d in plan.diagnostics))
+
+
+async def read_live(api: ApiClient, desired: Desired, state: State, selection: Selection, *, at: str) -> Snapshot:
+    """The live account as planning needs it: with a lost state all of it, to make nothing twice."""
+    new = new_addresses(desired, state, selection)
+    wanted = wanted_ids(desired, state)
+    remembered = {} if selection.refresh else remembered_projects(state)
+    wanted -= remembered.keys()
+    if not (wanted or new or selection.refresh):
+        return Snapshot(projects=remembered, at=at)
+    live = await refresh(
+        api,
+        wanted,
+        everything=bool(new) and state.serial == 0,
+        failed=bool(new),
+        titles=remembered_titles(state),
+        at=at,
+    )
+    return replace(live, projects={**live.projects, **remembered})
+
+
+async def guarded(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool) -> tuple[Diagnostic, ...]:
+    """What forbids a plan. Raises ApiError where the credits can't be read."""
+    policy = workspace.config.policy
+    ask = policy.min_credits is not None and any(isinstance(step, COSTLY) for step in plan.steps)
+    balance = await api.credits() if ask else None
+    return tuple(violations(plan, policy, credit_balance=balance, force=force))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRequest:
+    """What to apply: a saved plan, or the specs. ``confirm`` is asked before anything is done; false refuses."""
+
+    desired: Desired | None = None
+    saved: Plan | None = None
+    selection: Selection = Selection()
+    options: Options = Options()
+    force: bool = False
+    timeout: float | None = None
+    lock_timeout: float = 0.0
+    command: str = "apply"
+    confirm: Callable[[Plan], bool]
+
+
+async def apply(
+    workspace: Workspace, api: ApiClient, request: ApplyRequest, *, emit: Emit, stop: asyncio.Event
+) -> ApplyResult:
+    """Clear up what an earlier run left, plan (or check a saved plan), ask, execute, save.
+
+    Raises:
+        GuardError: a policy limit refuses the plan; nothing was sent.
+        UsageError: the user said no.
+        ReconcilerError: the specs, the state, the account or the saved plan do not allow it.
+
+    """
+    with workspace.store.lock(request.command, request.lock_timeout):
+        state, folded = workspace.loaded()
+        if request.saved is not None:
+            state = _lineage_checked(request.saved, state, workspace.config)
+        workspace.store.begin(state)
+        run = Run(
+            api=api,
+            journal=workspace.store,
+            draft=Draft(state),
+            emit=emit,
+            workspace=workspace.config.workspace,
+            options=request.options,
+            env=workspace.env,
+            redact=workspace.redact,
+            now=workspace.now,
+            stop=stop,
+        )
+        if request.timeout is not None:
+            run.deadline = asyncio.get_running_loop().time() + request.timeout
+        try:
+            result = await _apply(workspace, run, request)
+        finally:
+            after = run.draft.state()
+            if folded or after != state:
+                state = replace(after, serial=state.serial + 1)
+                workspace.store.save(state)
+        return replace(result, serial=state.serial)
+
+
+async def _apply(workspace: Workspace, run: Run, request: ApplyRequest) -> ApplyResult:
+    before = run.api.requests
+    await recover(run)
+    plan, live = await _to_execute(workspace, run, request)
+    if plan.errors and not plan.destroy:
+        raise PlanRefusedError(plan, plan.errors)
+    refused = await guarded(workspace, run.api, plan, force=request.force)
+    if refused:
+        raise PlanRefusedError(plan, refused)
+    if not request.confirm(plan):
+        raise UsageError("not approved: nothing was done")
+    run.plan_id = plan.id
+    monitor = Monitor(run, live)
+    results: tuple[StepResult, ...] = ()
+    try:
+        if plan.steps:
+            results = await Executor(run, plan, live, monitor, saved=request.saved is not None).execute()
+    finally:
+        learned(run, monitor, drift=plan.refresh_only)
+        _keep_lifecycles(run.draft, plan)
+    return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
+
+
+class PlanRefusedError(GuardError):
+    """The plan has errors or breaks a limit; carries it, so that it can be shown."""
+
+    def __init__(self, plan: Plan, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__(diagnostics)
+        self.plan = plan
+
+
+async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> tuple[Plan, Snapshot]:
+    state = run.draft.state()
+    if request.saved is not None:
+        addresses = {step.address for step in request.saved.steps}
+        addresses |= {step.from_address for step in request.saved.steps if step.action == "move"}
+        ids = {entry.project_id for address, entry in state.projects.items() if address in addresses}
+        ids |= {step.project_id for step in request.saved.steps if step.project_id}
+        return request.saved, await refresh(run.api, frozenset(ids), at=workspace.now())
+    assert request.desired is not None
+    return await _planned(workspace, run.api, request.desired, state, request.selection)
+
+
+def _lineage_checked(saved: Plan, state: State, config: Config) -> State:
+    """The state that a saved plan is for; a plan made before there was a state brings its lineage along."""
+    for what, theirs, ours in (
+        ("workspace", saved.workspace, config.workspace),
+        ("API", saved.api_url, config.api_url),
+    ):
+        if theirs != ours:
+            raise PlanFileError(f"the plan is for {what} `{theirs}`, not for `{ours}`", "Make a plan here.")
+    if state.lineage == saved.lineage:
+        return state
+    if saved.serial == 0 and state.serial == 0 and not state.projects and not state.pending:
+        return replace(state, lineage=saved.lineage)
+    raise StateMismatchError(
+        "stale: the plan was made from another state",
+        f"Its lineage is {saved.lineage}, the state's is {state.lineage}. Make a new plan.",
+    )
+
+
+def _keep_lifecycles(draft: Draft, plan: Plan) -> None:
+    """Lifecycles are kept so that they still count once a project has left the specs."""
+    for address, lifecycle in plan.lifecycles.items():
+        entry = draft.projects.get(address)
+        if entry is not None and entry.lifecycle != lifecycle:
+            draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
+
+
+async def recover(run: Run) -> None:
+    """Clear up every call that an earlier run left open, before anything new is planned.
+
+    Raises:
+        ApiError: the account can't be asked.
+        Interrupted: the user asked to stop.
+
+    """
+    if not run.draft.pending:
+        return
+    monitor = Monitor(run, Snapshot())
+    by_address: dict[str, list[str]] = {}
+    for intent in run.draft.pending.values():
+        by_address.setdefault(intent.address, []).append(intent.op)
+
+    async def one(ops: list[str]) -> None:
+        for op in ops:
+            intent = run.draft.pending[op]
+            if run.stop.is_set():
+                raise Interrupted
+            try:
+                resolution = await resolve(run, monitor, intent)
+            except ApiError:
+                raise
+            except ReconcilerError as error:
+                run.emit(Recovered(address=intent.address, kind=intent.kind, result="unknown", note=note_of(error)))
+                continue
+            run.emit(
+                Recovered(address=intent.address, kind=intent.kind, result=resolution.result, note=resolution.note)
+            )
+
+    outcomes = await asyncio.gather(*(one(ops) for ops in by_address.values()), return_exceptions=True)
+    for outcome in outcomes:  # only once all have come to rest: nobody may write after the state is saved
+        if outcome is not None:
+            raise outcome

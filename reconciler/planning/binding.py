@@ -1,0 +1,66 @@
+"""Projects of the account that no entry of the state stands for: whether a create would make a second one.
+
+The state may be lost or an old copy. The idempotency key then decides for most projects; it can't for one that failed
+(the API makes a new project for its key), so those are looked for in the account before anything is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.model import contract
+from reconciler.model.desired import CreateOrigin, DesiredProject
+from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.state import Entry
+from reconciler.planning.knowledge import agrees, brief_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Unmanaged projects that look like a desired one, by what became of them."""
+
+    alive: tuple[LiveProject, ...]
+    failed: tuple[LiveProject, ...]
+    cancelled: tuple[LiveProject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """``by_brief``: unmanaged API projects by the start of their brief. ``failed``: whether any of them failed."""
+
+    by_brief: Mapping[str, tuple[LiveProject, ...]]
+    failed: bool
+
+    @classmethod
+    def of(cls, live: Snapshot, entries: Mapping[str, Entry]) -> Candidates:
+        managed = {entry.project_id for entry in entries.values()}
+        managed.update(old for entry in entries.values() for old in entry.retired)
+        groups: dict[str, list[LiveProject]] = {}
+        failed = False
+        for project in live.projects.values():
+            if project.id not in managed and project.source_project_id is None and project.brief is not None:
+                groups.setdefault(project.brief, []).append(project)
+                failed = failed or project.status == contract.Status.FAILED
+        return cls({brief: tuple(group) for brief, group in groups.items()}, failed)
+
+    def match(self, project: DesiredProject, lineage: str) -> Match:
+        """Those with the same brief, as far as the list shows it, and the same title where one is declared."""
+        assert isinstance(project.origin, CreateOrigin)
+        brief = project.origin.creation["brief"]
+        text = getattr(brief, "value", brief) or ""
+        same = [
+            live
+            for live in self.by_brief.get(text[: contract.LIST_BRIEF_MAX], ())
+            if brief_matches(brief, live)
+            and all(
+                agrees(project.settings.get(name), live.settings.get(name), lineage)
+                for name in ("title",)
+                if name in project.settings
+            )
+        ]
+        return Match(
+            alive=tuple(p for p in same if p.status not in {contract.Status.FAILED, contract.Status.CANCELLED}),
+            failed=tuple(p for p in same if p.status == contract.Status.FAILED),
+            cancelled=tuple(p for p in same if p.status == contract.Status.CANCELLED),
+        )

@@ -1,0 +1,60 @@
+"""What a creation consists of, and which of it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.model import contract
+from reconciler.model.desired import CreateOrigin, DesiredProject
+from reconciler.model.plan import Change
+from reconciler.model.state import Entry
+from reconciler.model.values import Json, Value, has_secret, masked, sealed, shown
+from reconciler.planning.diff import differences
+
+
+def creation_body(project: DesiredProject) -> dict[str, Value]:
+    """The request of a create: what is declared; ``null`` means the same as not sending it."""
+    assert isinstance(project.origin, CreateOrigin)
+    fields = {**project.origin.creation, **project.settings}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def creation_listing(project: DesiredProject) -> tuple[Change, ...]:
+    assert isinstance(project.origin, CreateOrigin)
+    body = creation_body(project)
+    return tuple(
+        Change(
+            path=name if name in project.origin.creation else f"settings.{name}",
+            before=None,
+            after=masked(value),
+            before_source="none",
+            sensitive=has_secret(value),
+        )
+        for name, value in body.items()
+    )
+
+
+def creation_with_defaults(creation: Mapping[str, Value]) -> dict[str, Json]:
+    """The create-only inputs as the state keeps them (sealed): what was not sent has the API's default."""
+    return {**contract.CREATION_DEFAULTS, **sealed(creation)}
+
+
+def immutable_changes(declared: Mapping[str, Value], entry: Entry) -> tuple[Change, ...]:
+    """The declared create-only fields that the project was not made with; one whose value nobody knows is no change."""
+    before = {name: entry.creation[name] for name in declared if name in entry.creation}
+    changes: list[Change] = []
+    for found, old, new in differences(before, {name: sealed(declared[name]) for name in before}):
+        path = found.removesuffix(".$secret")
+        name = path.split("[")[0].split(".")[0]
+        secret = has_secret(declared[name])
+        changes.append(
+            Change(
+                path=path,
+                before="(secret)" if path != found else shown(old),
+                after=masked(declared[name]) if path == name else "(secret)" if path != found else shown(new),
+                before_source="sent",
+                sensitive=secret,
+                forces=f"{name} is fixed at creation",
+            )
+        )
+    return tuple(changes)

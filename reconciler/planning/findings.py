@@ -1,0 +1,113 @@
+"""Findings of planning that no step can mend, each with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
+from reconciler.model.errors import Diagnostic, Severity
+from reconciler.model.plan import Change
+from reconciler.model.state import Entry, Intent
+
+
+def attention(project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning") -> Diagnostic:
+    """What the user must look at. With severity ``error`` nothing at all is applied."""
+    return Diagnostic(
+        severity=severity,
+        address=project.address,
+        summary=summary,
+        detail=detail,
+        location=project.location,
+        attention=True,
+    )
+
+
+def protected(project: DesiredProject, what: str) -> Diagnostic:
+    return attention(
+        project,
+        f"`{project.address}` is protected and can't be {what}",
+        "`lifecycle.on_remove` is `protect`; change it first.",
+        severity="error",
+    )
+
+
+def released_at_birth(project: DesiredProject) -> Diagnostic:
+    return attention(
+        project,
+        "a project can't be created with `mode: none`",
+        "`none` hands a project to the studio, so it must exist: create or adopt it first, then set `mode: none`.",
+        severity="error",
+    )
+
+
+def taken(project: DesiredProject, what: str, holder: str) -> Diagnostic:
+    return attention(
+        project,
+        f"`{what}` is managed as `{holder}` already",
+        "Rename it with a `moved` entry or `reconciler state mv`.",
+        severity="error",
+    )
+
+
+def bound_elsewhere(project: DesiredProject, entry: Entry) -> Diagnostic | None:
+    match project.origin:
+        case ImportOrigin(project_id=wanted) if wanted != entry.project_id:
+            what = f"imports `{wanted}`"
+        case AdoptOrigin(studio_id=wanted) if wanted not in {entry.studio_id, entry.project_id}:
+            what = f"adopts `{wanted}`"
+        case _:
+            return None
+    return attention(
+        project,
+        f"`{project.address}` stands for `{entry.project_id}`, but the spec {what}",
+        f"Use another address, or forget the present one first: `reconciler state rm {project.address}`.",
+        severity="error",
+    )
+
+
+def drifted(project: DesiredProject, change: Change) -> Diagnostic:
+    return Diagnostic(
+        severity="note",
+        address=project.address,
+        summary=f"drift: {change.path} is {change.before!r}, should be {change.after!r}",
+        detail="It was changed outside. `reconciler apply` mends it.",
+    )
+
+
+def interrupted(intents: Iterable[Intent]) -> list[Diagnostic]:
+    """Calls that an earlier run began and did not live to see answered."""
+    return [
+        Diagnostic(
+            severity="warning",
+            address=intent.address,
+            summary=f"an earlier run was cut short during a {intent.kind} of `{intent.address}`",
+            detail="`apply` first finds out what became of it and never repeats what was done.",
+        )
+        for intent in intents
+    ]
+
+
+def undecided(intents: Iterable[Intent]) -> Diagnostic | None:
+    """The finding that blocks an address with a call that nothing could clear up."""
+    for intent in intents:
+        if intent.undecided:
+            what = f"message `{intent.message_id}`" if intent.kind == "message" else f"the {intent.kind}"
+            return Diagnostic(
+                severity="warning",
+                address=intent.address,
+                summary=f"whether {what} of `{intent.address}` was done is unknown; the project is left alone",
+                detail=f"It was begun at {intent.at} and the account can't tell. Look for yourself, then say "
+                f"`reconciler state resolve {intent.address} --sent` or `--not-sent`.",
+                attention=True,
+            )
+    return None
+
+
+def unread(address: str, project_id: str) -> Diagnostic:
+    """A managed project that could not be read: unread is not absent."""
+    return Diagnostic(
+        severity="error",
+        address=address,
+        summary=f"`{project_id}` could not be read",
+        detail="Nothing is planned on a guess. Run the command again.",
+    )

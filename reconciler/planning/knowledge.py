@@ -1,0 +1,108 @@
+"""What is known of a project's fields, from where, and whether it agrees with what is desired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from reconciler.model import contract
+from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.plan import Basis, Change, Step
+from reconciler.model.state import Entry, Known
+from reconciler.model.values import (
+    Json,
+    Secret,
+    Value,
+    digest,
+    has_secret,
+    is_sealed,
+    masked,
+    sealed,
+    secret_digest,
+    shown,
+)
+
+_STATUS_CLASS: Mapping[str, str] = {
+    contract.Status.IDLE: "idle",
+    contract.Status.FAILED: "failed",
+    contract.Status.CANCELLED: "cancelled",
+}
+
+
+def agrees(desired: Value, known: Json, lineage: str) -> bool:
+    """Whether a known value (sealed, or read from the account) is the desired one."""
+    if isinstance(desired, Secret) and isinstance(known, str):
+        return secret_digest(lineage, known) == desired.digest
+    return bool(sealed(desired) == known)
+
+
+def settings_known(entry: Entry | None, live: LiveProject | None, at: str) -> dict[str, Known]:
+    """Per setting the best knowledge: what was just read beats what the state remembers."""
+    known = dict(entry.settings) if entry else {}
+    if live is not None:
+        known.update({name: Known(value, live.source, at) for name, value in live.settings.items()})
+        known = {name: what for name, what in known.items() if name not in live.differing}
+    return known
+
+
+def setting_changes(
+    settings: Mapping[str, Value], entry: Entry | None, live: LiveProject | None, *, lineage: str, at: str
+) -> dict[str, Change]:
+    """The declared settings that are not known to be as desired, by name.
+
+    A setting that no GET shows and nobody ever told counts as different: only a PATCH makes it known.
+    """
+    known = settings_known(entry, live, at)
+    recorded = entry.settings if entry else {}
+    changes: dict[str, Change] = {}
+    for name, wanted in settings.items():
+        now = known.get(name)
+        if name == "expected_output" and wanted is None and name in recorded:
+            # null asks for auto-detection, and the list may show what was detected: only what was asked for counts
+            now = recorded[name]
+        if now is not None and agrees(wanted, now.value, lineage):
+            continue
+        before = recorded.get(name)
+        secret = has_secret(wanted)
+        hidden = secret or (before is not None and is_sealed(before.value))
+        changes[name] = Change(
+            path=f"settings.{name}",
+            before=None if now is None else "(secret)" if hidden and now.value is not None else shown(now.value),
+            after=masked(wanted),
+            before_source="none" if now is None else now.source,
+            sensitive=secret,
+            drift=before is not None and agrees(wanted, before.value, lineage),
+        )
+    return changes
+
+
+def brief_matches(brief: Value, live: LiveProject) -> bool:
+    """Whether the start of a brief that the list shows is the start of this one."""
+    text = brief.value if isinstance(brief, Secret) else brief
+    return live.brief is not None and live.brief == (text or "")[: contract.LIST_BRIEF_MAX]
+
+
+def entry_digest(entry: Entry) -> str:
+    """What a saved plan holds against the state: everything of the entry but what only informs."""
+    informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
+    values = {name: known.value for name, known in entry.settings.items()}
+    return digest({**asdict(entry), **informs, "settings": values})
+
+
+def subject(steps: Iterable[Step], live: Snapshot) -> LiveProject | None:
+    """The live project that steps are about, where the state does not say: one to be bound."""
+    return next((live.projects[i] for i in (step.project_id for step in steps) if i and i in live.projects), None)
+
+
+def basis(entry: Entry | None, live: LiveProject | None, *, missing: bool, fields: tuple[str, ...]) -> Basis:
+    """What an address's steps were computed from."""
+    if live is not None:
+        status = _STATUS_CLASS.get(live.status, "active")
+    else:
+        status = "absent" if missing or entry is None else "unread"
+    seen = live.settings if live else {}
+    return Basis(
+        entry=entry_digest(entry) if entry else None,
+        status=status,  # type: ignore[arg-type]  # the table's values are the literal's
+        observed={name: digest(seen[name]) for name in fields if name in seen},
+    )

@@ -1,0 +1,230 @@
+"""The planner: desired against live and state gives steps. Pure: the same inputs give the same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from reconciler.model import contract
+from reconciler.model.desired import Desired, DesiredProject, Lifecycle
+from reconciler.model.errors import Diagnostic
+from reconciler.model.live import Snapshot
+from reconciler.model.plan import SLOT_TAKING, Basis, Move, Plan, Replace, Step
+from reconciler.model.state import Entry, State
+from reconciler.planning.binding import Candidates
+from reconciler.planning.knowledge import basis, subject
+from reconciler.planning.project import plan_project
+from reconciler.planning.removal import removal_steps
+from reconciler.planning.view import ProjectPlan, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The user's selectors (interfaces.md, ``plan``). ``targets`` of ``None``: everything."""
+
+    targets: frozenset[str] | None = None
+    replace: frozenset[str] = frozenset()
+    destroy: bool = False
+    refresh_only: bool = False
+    refresh: bool = True
+    """Whether managed projects are read at all (``--no-refresh``: what the state says of them is taken for true)."""
+
+    def takes(self, address: str) -> bool:
+        return self.targets is None or address in self.targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a plan carries besides its steps; none of it is for planning itself to make up."""
+
+    id: str
+    version: str
+    created_at: str
+
+
+@dataclass(slots=True)
+class _Result:
+    steps: list[Step] = field(default_factory=list)
+    basis: dict[str, Basis] = field(default_factory=dict)
+    lifecycles: dict[str, Lifecycle] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    unchanged: int = 0
+
+
+def make_plan(
+    desired: Desired, state: State, live: Snapshot, *, selection: Selection, header: Header, active_limit: int
+) -> Plan:
+    """Everything that has to happen so that the account is as desired, address by address."""
+    result = _Result(diagnostics=list(desired.diagnostics))
+    entries, moves = _moved(desired, state, selection, result)
+    result.diagnostics += _unknown_selectors(desired, entries, selection)
+    projects = {} if selection.destroy else desired.projects
+    candidates = Candidates.of(live, entries)
+    bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
+    bound |= {entry.project_id: address for address, entry in entries.items()}
+    for address in [*projects, *sorted(entries.keys() - projects.keys())]:
+        if not selection.takes(address):
+            continue
+        entry = entries.get(address)
+        project = projects.get(address)
+        view = View(
+            address=address,
+            entry=entry,
+            live=live,
+            lineage=state.lineage,
+            workspace=state.workspace,
+            next_generation=state.generations.get(address, 0) + 1,
+            pending=tuple(intent for intent in state.pending.values() if intent.address == address),
+            replace=address in selection.replace,
+            candidates=candidates,
+            bound=bound,
+            fresh=state.serial == 0,
+        )
+        planned = plan_project(project, view) if project else _removal(address, desired, view)
+        _add(result, planned, moves.get(address), view, refresh_only=selection.refresh_only)
+        if project is not None:
+            result.lifecycles[address] = project.lifecycle
+    return Plan(
+        id=header.id,
+        reconciler_version=header.version,
+        workspace=state.workspace,
+        api_url=state.api_url,
+        created_at=header.created_at,
+        lineage=state.lineage,
+        serial=state.serial,
+        steps=tuple(_with_slots(result.steps, live, active_limit)),
+        basis=result.basis,
+        lifecycles=result.lifecycles,
+        diagnostics=tuple(result.diagnostics),
+        unchanged=result.unchanged,
+        managed=len(entries),
+        requests_used=live.requests,
+        destroy=selection.destroy,
+        refresh_only=selection.refresh_only,
+    )
+
+
+def _add(result: _Result, planned: ProjectPlan, move: Move | None, view: View, *, refresh_only: bool) -> None:
+    steps: list[Step] = [*([move] if move else []), *planned.steps]
+    result.diagnostics += planned.diagnostics
+    if refresh_only:
+        result.diagnostics += planned.drift
+        steps = []
+    if not steps:
+        result.unchanged += not any(d.attention for d in planned.diagnostics)
+        return
+    result.steps += steps
+    fields = tuple(change.path.removeprefix("settings.") for step in steps for change in step.changes)
+    result.basis[view.address] = basis(
+        view.entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields
+    )
+
+
+def _removal(address: str, desired: Desired, view: View) -> ProjectPlan:
+    entry = view.entry
+    assert entry is not None, address
+    if view.blocked:
+        return ProjectPlan(diagnostics=[view.blocked])
+    override = next((r.action for r in desired.removed if r.address == address), None)
+    declared = desired.projects.get(address)
+    lifecycle = declared.lifecycle if declared else entry.lifecycle
+    action = "protect" if lifecycle.on_remove == "protect" and declared else override or lifecycle.on_remove
+    reason = "destroy was asked for" if declared else "it left the specs"
+    if override:
+        reason = f"`removed` says {override}"
+    steps, diagnostics = removal_steps(address, entry, view.project, action, reason)
+    return ProjectPlan(steps=steps, diagnostics=diagnostics)
+
+
+def _moved(
+    desired: Desired, state: State, selection: Selection, result: _Result
+) -> tuple[dict[str, Entry], dict[str, Move]]:
+    """The entries under the names of the specs, and the steps that rename them."""
+    entries = dict(state.projects)
+    moves: dict[str, Move] = {}
+    for moved in desired.moved:
+        taken = selection.takes(moved.to_address) or selection.takes(moved.from_address)
+        if moved.from_address not in entries or not taken:  # the old name alone must not read as: it left the specs
+            continue
+        if moved.to_address in entries:
+            result.diagnostics.append(
+                Diagnostic(
+                    severity="error",
+                    address=moved.to_address,
+                    summary=f"can't move `{moved.from_address}` to `{moved.to_address}`: the state has both",
+                    detail="Take the `moved` entry out, or forget one of the two with `reconciler state rm`.",
+                    location=moved.location,
+                )
+            )
+            continue
+        entry = entries[moved.to_address] = entries.pop(moved.from_address)
+        moves[moved.to_address] = Move(
+            address=moved.to_address,
+            project_id=entry.project_id,
+            from_address=moved.from_address,
+            reason=f"renamed from `{moved.from_address}`",
+        )
+    return entries, moves
+
+
+def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection: Selection) -> Iterable[Diagnostic]:
+    known = desired.projects.keys() | entries.keys()
+    for address in sorted((selection.targets or frozenset()) | selection.replace):
+        if address not in known:
+            yield Diagnostic(
+                severity="error",
+                address=address,
+                summary=f"there is no `{address}` in the specs or in the state",
+                detail="`--target` and `--replace` take addresses; `reconciler state list` shows those in the state.",
+            )
+
+
+def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterable[Step]:
+    """Mark the steps that find no free slot; an agent set to work takes one (settled reading 9)."""
+    active = (
+        live.active
+        if live.active is not None
+        else sum(contract.is_active(project.status) for project in live.projects.values())
+    )
+    free = active_limit - active
+    taken: set[str] = set()
+    for step in steps:
+        if not isinstance(step, SLOT_TAKING) or not step.ready or step.address in taken:
+            yield step
+            continue
+        taken.add(step.address)
+        old = live.projects.get(step.project_id or "") if isinstance(step, Replace) else None
+        free -= old is None or not contract.is_active(old.status)  # its cancel frees the slot that the new one takes
+        if free >= 0:
+            yield step
+        else:
+            yield replace(step, waits_for=f"a free slot ({active_limit} projects may be active at once)")
+
+
+def wanted_ids(desired: Desired, state: State) -> frozenset[str]:
+    """The ids whose live values planning needs: what is managed, and what is to be imported."""
+    imports = (project.origin for project in desired.projects.values())
+    return frozenset(
+        chain(
+            (entry.project_id for entry in state.projects.values()),
+            (origin.project_id for origin in imports if hasattr(origin, "project_id")),
+        )
+    )
+
+
+def new_addresses(desired: Desired, state: State, selection: Selection) -> list[DesiredProject]:
+    """Projects that would be created and of which nothing was ever known here."""
+    if selection.destroy:
+        return []
+    moved = {moved.to_address for moved in desired.moved if moved.from_address in state.projects}
+    return [
+        project
+        for address, project in desired.projects.items()
+        if hasattr(project.origin, "creation")
+        and not project.cancelled
+        and selection.takes(address)
+        and address not in state.projects
+        and address not in state.generations
+        and address not in moved
+    ]

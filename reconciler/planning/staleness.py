@@ -1,0 +1,29 @@
+"""Whether a saved plan still fits, address by address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.model.plan import Basis, Cancel, Step
+
+_ALIVE = frozenset({"active", "idle"})
+
+
+def stale_reason(planned: Basis | None, now: Basis, steps: Sequence[Step]) -> str | None:
+    """What changed since the plan was made, or ``None``.
+
+    An agent that went to work or came to rest meanwhile is what steps wait for, so it makes no plan stale, except where
+    it is to be cancelled: that was planned because it was at work (or was not).
+    """
+    if planned is None:
+        return "the plan does not say what these steps were computed from"
+    if planned.entry != now.entry:
+        if now.entry is None:
+            return "the state no longer has this project"
+        return "the state has this project already" if planned.entry is None else "the state of this project changed"
+    if planned.status != now.status:
+        tolerated = {planned.status, now.status} <= _ALIVE and not any(isinstance(s, Cancel) for s in steps)
+        if not tolerated:
+            return f"the project was {planned.status} and is {now.status}"
+    changed = sorted(name for name, value in planned.observed.items() if now.observed.get(name, value) != value)
+    return f"{', '.join(changed)} changed outside" if changed else None

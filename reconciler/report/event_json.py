@@ -1,0 +1,75 @@
+"""Events as JSON objects, one for each line of ``apply --events FILE``.
+
+Every object has ``at`` (ISO 8601, UTC) and ``event``, which says what else it has:
+
+``step_started``    address, action, project_id
+``step_waiting``    address, action, project_id, waits_for, seconds (until the next look)
+``status_changed``  address, project_id, status
+``step_ended``      address, action, project_id, outcome, note, error (a diagnostic, or null)
+``recovered``       address, kind (of the call), result (done, not_done, unknown), note
+``noted``           diagnostic
+``apply_ended``     converged, interrupted, counts (by outcome), requests, serial (the state's)
+
+Actions, outcomes and diagnostics are those of ``--format json``. ``apply_ended`` is the last line of an apply that came
+to its end. Fields may be added; those here stay.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from reconciler.model.events import (
+    ApplyResult,
+    Event,
+    Noted,
+    Recovered,
+    StatusChanged,
+    StepEnded,
+    StepStarted,
+    StepWaiting,
+)
+from reconciler.model.plan import Step
+from reconciler.model.plan_json import encode_diagnostic
+from reconciler.model.values import Json
+
+
+def event_document(event: Event, *, at: str) -> dict[str, Json]:
+    """One line."""
+    match event:
+        case StepStarted():
+            return {"at": at, "event": "step_started", **_step(event.step)}
+        case StepWaiting():
+            wait = {"waits_for": event.waits_for, "seconds": event.seconds}
+            return {"at": at, "event": "step_waiting", **_step(event.step), **wait}
+        case StatusChanged():
+            project = {"address": event.address, "project_id": event.project_id, "status": event.status}
+            return {"at": at, "event": "status_changed", **project}
+        case StepEnded():
+            error = None if event.error is None else encode_diagnostic(event.error)
+            end = {"outcome": event.outcome, "note": event.note, "error": error}
+            named = {"project_id": event.project_id or event.step.project_id}
+            return {"at": at, "event": "step_ended", **_step(event.step), **named, **end}
+        case Recovered():
+            call = {"address": event.address, "kind": event.kind, "result": event.result, "note": event.note}
+            return {"at": at, "event": "recovered", **call}
+        case Noted():
+            return {"at": at, "event": "noted", "diagnostic": encode_diagnostic(event.diagnostic)}
+        case _:
+            assert_never(event)
+
+
+def end_document(result: ApplyResult, *, at: str) -> dict[str, Json]:
+    """The last line."""
+    return {
+        "at": at,
+        "event": "apply_ended",
+        "converged": result.converged,
+        "interrupted": result.interrupted,
+        "counts": dict(result.counts),
+        "requests": result.requests,
+        "serial": result.serial,
+    }
+
+
+def _step(step: Step) -> dict[str, Json]:
+    return {"address": step.address, "action": step.action, "project_id": step.project_id}

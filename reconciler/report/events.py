@@ -1,0 +1,60 @@
+"""Events as plain lines: progress for CI logs and for stderr without a terminal."""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from reconciler.model.events import (
+    Event,
+    Noted,
+    Recovered,
+    StatusChanged,
+    StepEnded,
+    StepResult,
+    StepStarted,
+    StepWaiting,
+)
+from reconciler.report.safe_text import clean
+from reconciler.report.style import Colour, Style
+from reconciler.report.words import why, words
+
+_RECOVERED: Final = {
+    "done": "had been done",
+    "not_done": "had not been done",
+    "unknown": "is of unknown fate still",
+}
+_SEVERITIES: Final[dict[str, Colour]] = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def event_line(event: Event, *, style: Style) -> str | None:
+    """One line, or nothing for an event that the next one repeats (the start of a step that makes no call)."""
+    match event:
+        case StepStarted(step=step):
+            return f"{clean(step.address)}: {words(step).doing} …" if words(step).calls else None
+        case StepWaiting(step=step):
+            line = f"{clean(step.address)}: {words(step).name} waits for {clean(event.waits_for)}"
+            return style.paint(f"{line} (next look in {event.seconds:.0f} s)", "dim")
+        case StatusChanged():
+            return f"{clean(event.address)}: {clean(event.project_id)} is {clean(event.status)} now"
+        case StepEnded():
+            return _ended(event, style)
+        case Recovered():
+            note = f": {clean(event.note)}" if event.note else ""
+            fate = _RECOVERED[event.result]
+            return f"{clean(event.address)}: an earlier run's {clean(event.kind)} {fate}{note}"
+        case Noted(diagnostic=diagnostic):
+            label = style.paint(f"{diagnostic.severity}:", "bold", _SEVERITIES[diagnostic.severity])
+            return f"{label} {clean(diagnostic.summary)}"
+        case _:
+            assert_never(event)
+
+
+def _ended(event: StepEnded, style: Style) -> str:
+    step, word, address = event.step, words(event.step), clean(event.step.address)
+    if event.outcome == "done":
+        project = f" ({clean(event.project_id)})" if event.project_id else ""
+        note = f": {clean(event.note)}" if event.note else ""
+        return f"{address}: {style.paint(word.done, 'green')}{project}{note}"
+    reason = why(StepResult(step=step, outcome=event.outcome, note=event.note, error=event.error))
+    line = f"{address}: {word.name} {style.paint(event.outcome, 'red' if event.outcome == 'failed' else 'yellow')}"
+    return f"{line}: {reason}" if reason else line

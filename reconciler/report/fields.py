@@ -1,0 +1,155 @@
+"""Values and their changes, for people: one line where it is short, a diff by lines and sentences where it is long."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from difflib import SequenceMatcher
+from typing import Final
+
+from reconciler.model.live import Source
+from reconciler.model.plan import Change
+from reconciler.model.redact import REPLACEMENT
+from reconciler.model.values import Json, shown
+from reconciler.report.safe_text import clean, columns, pad
+from reconciler.report.style import Colour, Style
+
+SHORT_LINES: Final = 6
+"""How many lines of a long text are shown unless everything is asked for."""
+
+_SENTENCE: Final = re.compile(r"(?<=[.!?…]\s)(?=\S)")
+_SOURCES: Final[dict[Source, str]] = {"sent": "as last sent", "patch": "as the API last answered"}
+"""Where a before-value comes from, unless it was read just now or is not known at all."""
+_NOT_KNOWN: Final = "not known"
+_SIGNS: Final[dict[str, Colour]] = {"+": "green", "-": "red"}
+
+
+def changes_lines(
+    changes: tuple[Change, ...], *, style: Style, verbose: bool, fresh: bool, flush: bool = False
+) -> list[str]:
+    """Lines for the fields of one step, unindented. ``fresh``: the project is new, there is no before.
+
+    ``flush``: the signs of a long text's diff stand at the margin too, where a diff's highlighting looks for them.
+    """
+    names = {change.path: clean(change.path.removeprefix("settings.")) for change in changes}
+    short = [change for change in changes if not _is_long(change, fresh, style.width)]
+    width = max((columns(names[change.path]) for change in short), default=0)
+    lines: list[str] = []
+    for change in changes:
+        sign = _sign(change, fresh)
+        head = f"{style.paint(sign, _SIGNS.get(sign, 'yellow'))} "
+        notes = _notes(change, fresh, style)
+        if change in short:
+            text = _one_line(change, fresh)
+            lines.append(f"{head}{pad(names[change.path], width)} = {text}{notes}")
+        else:
+            unknown = "" if fresh or change.before_source != "none" else f"  (before: {_NOT_KNOWN})"
+            lines.append(f"{head}{names[change.path]}:{unknown}{notes}")
+            block = _block(None if fresh else change.before, change.after, style)
+            margin = "" if flush and not fresh and change.before is not None else "    "
+            lines += [margin + line for line in shortened(block, verbose=verbose)]
+    return lines
+
+
+def value_text(value: Json) -> str:
+    """A value on one line, clean."""
+    value = shown(value)
+    return REPLACEMENT if value == REPLACEMENT else clean(json.dumps(value, ensure_ascii=False))
+
+
+def prose(text: str, width: int) -> list[str]:
+    """A text as clean, wrapped lines."""
+    lines: list[str] = []
+    for line in clean(text, multiline=True).rstrip("\n").split("\n"):
+        wrapped = textwrap.wrap(line, width, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False)
+        lines += [clean(part) for part in wrapped] or [""]
+    return lines
+
+
+def shortened(lines: list[str], *, verbose: bool) -> list[str]:
+    if verbose or len(lines) <= SHORT_LINES + 1:  # one hidden line would take as much room as it saves
+        return lines
+    kept = lines[:SHORT_LINES]
+    while len(kept) > 1 and not kept[-1]:
+        kept.pop()
+    return [*kept, f"… {len(lines) - len(kept)} more lines"]
+
+
+def _is_long(change: Change, fresh: bool, width: int) -> bool:
+    values = (change.after,) if fresh else (change.before, change.after)
+    lines = any(isinstance(value, str) and "\n" in value for value in values)
+    return lines or sum(columns(value_text(value)) for value in values) > width * 2 // 3
+
+
+def _sign(change: Change, fresh: bool) -> str:
+    if fresh or (change.before is None and change.before_source in ("list", "status", "patch", "sent")):
+        return "+"
+    return "-" if change.after is None else "~"
+
+
+def _one_line(change: Change, fresh: bool) -> str:
+    after = "null (cleared)" if change.after is None and not fresh else value_text(change.after)
+    if _sign(change, fresh) == "+":
+        return after
+    before = f"({_NOT_KNOWN})" if change.before_source == "none" else value_text(change.before)
+    same = change.sensitive and before == after
+    return f"{before} -> {after}" + (" (another secret)" if same else "")
+
+
+def before_note(change: Change) -> str:
+    """Where the value before comes from, unless it was read just now."""
+    return _SOURCES.get(change.before_source, "")
+
+
+def _notes(change: Change, fresh: bool, style: Style) -> str:
+    source = before_note(change)
+    notes = [f"({source})"] if source and not fresh else []
+    if change.drift:
+        notes.append("(drift: changed outside the reconciler)")
+    if change.forces:
+        notes.append(f"# forces replacement: {clean(change.forces)}")
+    return style.paint("  " + "  ".join(notes), "dim") if notes else ""
+
+
+def _block(before: Json, after: Json, style: Style) -> list[str]:
+    """A long value: as it is where there was none before, as a diff otherwise."""
+    if before is not None:
+        return _diff(_units(before), _units(after), style)
+    if isinstance(after, str):
+        return prose(after, style.width)
+    return _units(after)
+
+
+def _units(value: Json) -> list[str]:
+    """The parts that a long value is compared by: sentences of a text, elements of a list."""
+    value = shown(value)
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [unit for line in value.rstrip("\n").split("\n") for unit in _SENTENCE.split(line)]
+    if isinstance(value, list):
+        return [value_text(item) for item in value]
+    return [value_text(value)]
+
+
+def _diff(before: list[str], after: list[str], style: Style) -> list[str]:
+    """What went and what came, with one unit of what stayed around it; ``…`` stands for more that stayed."""
+    if before == after:
+        return ["(only white space at the end differs)"]
+    lines: list[str] = []
+    for group in SequenceMatcher(a=before, b=after).get_grouped_opcodes(1):
+        if group[0][1] > 0:
+            lines.append("…")
+        for tag, a, b, c, d in group:
+            if tag == "equal":
+                lines += _signed(" ", before[a:b], style)
+            else:
+                lines += _signed("-", before[a:b], style)
+                lines += _signed("+", after[c:d], style)
+    return lines
+
+
+def _signed(sign: str, units: list[str], style: Style) -> list[str]:
+    lines = [f"{sign} {line}".rstrip() for unit in units for line in prose(unit, style.width)]
+    return [style.paint(line, _SIGNS[sign]) for line in lines] if sign in _SIGNS else lines

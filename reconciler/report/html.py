@@ -1,0 +1,201 @@
+"""A plan as one self-contained page: for a phone, for a screen reader, in light and dark."""
+
+from __future__ import annotations
+
+import json
+from typing import Final, assert_never
+
+from reconciler.model.errors import Diagnostic
+from reconciler.model.plan import (
+    Adopt,
+    Cancel,
+    Change,
+    Create,
+    Forget,
+    Import,
+    Message,
+    Move,
+    Plan,
+    Release,
+    Replace,
+    Step,
+    Update,
+)
+from reconciler.model.values import Json, masked, shown
+from reconciler.report.diagnostics import by_weight
+from reconciler.report.fields import before_note
+from reconciler.report.page import Html, el, folded, joined, page
+from reconciler.report.safe_text import clean
+from reconciler.report.summary import WEIGHTS, by_importance, count_line, counted, forbidding, opening, spending
+from reconciler.report.worddiff import excerpt, word_diff
+from reconciler.report.words import fate, plural, title, words
+
+_LONG: Final = 280
+"""Characters from which a text is folded."""
+_LONG_LINES: Final = 5
+_FIRST: Final = 90
+
+
+def plan_html(plan: Plan) -> str:
+    """The page."""
+    groups = by_importance(plan)
+    sections = [_group(WEIGHTS[name], projects) for name, projects in groups.items() if projects]
+    urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
+    rest = [d for d in by_weight(plan.diagnostics) if d not in urgent]
+    sections.insert(1 if groups["costs"] else 0, findings("Errors and attention", urgent))
+    main = el("main", *sections, findings("Warnings and notes", rest), id="main")
+    name = f"Plan for {plan.workspace}"
+    return page(name, joined(_header(name, plan), _filter(plan), main, _footer(plan)), script="filter.js")
+
+
+def _header(name: str, plan: Plan) -> Html:
+    boxes = [(spending(plan.steps), "box money"), (forbidding(plan), "box error")]
+    return el(
+        "header",
+        el("h1", name),
+        el("p", count_line(plan), class_="count"),
+        *([el("p", opening(plan))] if opening(plan) else []),
+        *(el("p", line, class_=kind) for line, kind in boxes if line),
+    )
+
+
+def _footer(plan: Plan) -> Html:
+    needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
+    made = f"Made {plan.created_at} by reconciler {plan.reconciler_version} from state {plan.serial} of {plan.api_url}."
+    return el("footer", el("p", f"{made} Requests: {plan.requests_used} used{needs}.", class_="soft"))
+
+
+def _filter(plan: Plan) -> Html:
+    """Hidden until the script shows it: without one, everything is there to read anyway."""
+    kinds = {step.action: words(step).symbol for step in plan.steps}
+    if not kinds:
+        return Html("")
+    boxes = [
+        el("label", el("input", type="checkbox", checked=True, value=kind), f"{symbol} {kind} ({_count(plan, kind)})")
+        for kind, symbol in kinds.items()
+    ]
+    search = el("label", "Address contains", el("input", type="search", id="search", autocomplete="off"))
+    buttons = [
+        el("button", "Unfold all", type="button", id="unfold"),
+        el("button", "Fold all", type="button", id="fold"),
+    ]
+    shown_now = el("p", id="shown", role="status", class_="soft")
+    inside = el("fieldset", el("legend", "Show"), *boxes, el("div", search), el("div", *buttons), shown_now)
+    return el("nav", inside, id="filter", aria_label="Filter the plan", hidden=True)
+
+
+def _count(plan: Plan, kind: str) -> int:
+    return sum(step.action == kind for step in plan.steps)
+
+
+def findings(heading: str, diagnostics: list[Diagnostic]) -> Html:
+    """A section of diagnostics; nothing where there are none."""
+    if not diagnostics:
+        return Html("")
+    items = []
+    for d in diagnostics:
+        place = " · ".join(part for part in (d.address, str(d.location) if d.location else None) if part)
+        detail = el("p", d.detail.rstrip(), class_="text") if d.detail else Html("")
+        head = el("p", el("strong", f"{d.severity}: "), d.summary)
+        items.append(
+            el("li", head, el("p", el("code", place)) if place else Html(""), detail, class_=f"box {d.severity}")
+        )
+    return el("section", el("h2", f"{heading} ({len(items)})"), el("ul", *items, class_="plain"))
+
+
+def _group(heading: str, projects: dict[str, list[Step]]) -> Html:
+    steps = [step for each in projects.values() for step in each]
+    head = el("h2", heading, el("span", f": {', '.join(counted(steps))}", class_="soft"))
+    return el("section", head, *(_project(address, each) for address, each in projects.items()))
+
+
+def _project(address: str, steps: list[Step]) -> Html:
+    known = next((step.project_id for step in steps if step.project_id), None)
+    project = el("span", " (", el("code", known), ")", class_="soft") if known else ""
+    name = clean(address)
+    return el(
+        "article",
+        el("h3", el("code", address), project, f" will be {fate(steps)}", id=f"project-{name}"),
+        *map(_step, steps),
+        class_="box",
+        aria_labelledby=f"project-{name}",
+        data_kinds=" ".join(dict.fromkeys(step.action for step in steps)),
+        data_name=name,
+    )
+
+
+def _step(step: Step) -> Html:
+    word = words(step)
+    reason = f" {step.reason}" if step.reason else ""
+    waits = el("span", f" (waits for: {step.waits_for})", class_="soft") if step.waits_for else ""
+    badge = el("span", f"{word.symbol} {title(step)}", class_=f"badge {word.colour}")
+    return el("div", el("p", badge, reason, waits), _details(step), class_="step")
+
+
+def _details(step: Step) -> Html:
+    match step:
+        case Create() | Adopt():
+            return _changes(step.changes, fresh=True)
+        case Message():
+            body = dict(masked(step.message.body))
+            text = long_text("Message", _shown(body.pop("message", "")))
+            rest = [el("li", el("span", key, class_="field"), " = ", el("code", _shown(v))) for key, v in body.items()]
+            return joined(text, el("ul", *rest, class_="plain") if rest else "", _changes(step.changes, fresh=False))
+        case Replace() | Update() | Import() | Cancel() | Release() | Forget() | Move():
+            return _changes(step.changes, fresh=False)
+        case _:
+            assert_never(step)
+
+
+def _changes(changes: tuple[Change, ...], *, fresh: bool) -> Html:
+    return el("ul", *(_change(change, fresh=fresh) for change in changes), class_="plain") if changes else Html("")
+
+
+def _change(change: Change, *, fresh: bool) -> Html:
+    name = el("span", change.path.removeprefix("settings."), class_="field")
+    notes = [] if fresh else [before_note(change)]
+    notes += ["drift: changed outside the reconciler"] if change.drift else []
+    notes += [f"forces replacement: {change.forces}"] if change.forces else []
+    said = el("span", f" ({'; '.join(note for note in notes if note)})", class_="soft") if any(notes) else ""
+    return el("li", name, said, ": ", _values(change, fresh=fresh))
+
+
+def _values(change: Change, *, fresh: bool) -> Html:
+    after = "null (cleared)" if change.after is None and not fresh else _shown(change.after)
+    unknown = change.before is None and change.before_source == "none"
+    if fresh or change.before is None:
+        value = long_text(change.path, after) if "\n" in after or is_long(after) else el("code", after)
+        return value if fresh or not unknown else joined(el("span", "not known → ", class_="soft"), value)
+    before = _shown(change.before)
+    if change.after is None:
+        return joined(el("del", before), f" → {after}")
+    if before == after:
+        return joined(el("code", after), " (another secret)" if change.sensitive else "")
+    runs = word_diff(before, after)
+    diff = el("div", *(_run(kind, part) for kind, part in excerpt(runs)), class_="text")
+    if is_long(after):
+        return joined(diff, folded(f"Whole text ({plural(len(after), 'character')})", el("div", after, class_="text")))
+    return diff
+
+
+def _run(kind: str, part: str) -> Html:
+    return el("del", part) if kind == "gone" else el("ins", part) if kind == "new" else joined(part)
+
+
+def is_long(value: str) -> bool:
+    return len(value) > _LONG or value.rstrip("\n").count("\n") >= _LONG_LINES
+
+
+def long_text(label: str, value: str) -> Html:
+    """A text as written; folded where it is long, under its first words."""
+    block = el("div", value, class_="text")
+    if not is_long(value):
+        return block
+    first = " ".join(value[: _FIRST * 2].split())[:_FIRST]
+    name = el("span", f"{label.removeprefix('settings.')}: ", class_="sr")
+    return folded(joined(name, f"{first}… ", el("span", f"({plural(len(value), 'character')})", class_="soft")), block)
+
+
+def _shown(value: Json) -> str:
+    value = shown(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,290 @@
+"""A plan and the result of an apply as markdown: for a pull request's comment and for a job's summary.
+
+Whatever the size of the plan, the text fits a comment. What costs money comes first; what does not fit in full is
+named, and what can't even be named is counted. Foreign text stands in code spans, fenced blocks and ``<code>`` alone,
+where no service follows links, mentions or markup, and each is fenced with more backticks than the text holds.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Final
+
+from reconciler.model.errors import Diagnostic
+from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
+from reconciler.model.plan import Message, Plan, Step
+from reconciler.model.values import Json
+from reconciler.report.diagnostics import diagnostic_text
+from reconciler.report.safe_text import clean
+from reconciler.report.style import Style
+from reconciler.report.summary import (
+    WEIGHTS,
+    apply_line,
+    by_importance,
+    count_line,
+    counted,
+    forbidding,
+    is_whole,
+    opening,
+    said,
+    spending,
+)
+from reconciler.report.text import step_details
+from reconciler.report.words import fate, title, why, words
+
+LIMIT: Final = 60_000
+"""Characters. GitHub takes 65,536 in a comment; what a workflow puts around this has room."""
+
+_RESERVE: Final = 2_500
+"""What every section may count on, however much the ones before it would like to say."""
+_NAMES: Final = 0.5
+"""The share of a section that does not fit which goes to the names of what is not shown."""
+_SMALLEST: Final = 150
+"""Characters of room below which nothing is tried any more."""
+_WORD: Final = 200
+"""Characters of a text that stands within a line."""
+_PLAIN: Final = Style(color=False)
+_OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
+    ("failed", "Failed"),
+    ("unknown", "Of unknown fate"),
+    ("skipped", "Skipped"),
+    ("deferred", "Deferred"),
+    ("done", "Done"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to tell: in full, shortened, or just named. Rendered only as far as there is room."""
+
+    render: Callable[[bool], str]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    heading: str
+    items: tuple[Item, ...]
+
+
+def marker(workspace: str) -> str:
+    """An invisible first line by which the comment of a workspace is found again, to be updated in place."""
+    return f"<!-- reconciler: {re.sub(r'[^A-Za-z0-9._-]', '_', workspace[:_WORD])} -->"
+
+
+def plan_markdown(plan: Plan) -> str:
+    """The whole plan for a reviewer, in at most ``LIMIT`` characters."""
+    cost, refused = spending(plan.steps), forbidding(plan)
+    head = [
+        marker(plan.workspace),
+        f"### Plan for {code(plan.workspace)}",
+        opening(plan),
+        f"**{count_line(plan)}**",
+        f"**{cost}**" if cost else "",
+        f"**{refused}**" if refused else "",
+    ]
+    needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
+    foot = (
+        f"Made {code(plan.created_at)} by reconciler {code(plan.reconciler_version)} from state {plan.serial} of "
+        f"{code(plan.api_url)}. Requests: {plan.requests_used} used{needs}."
+    )
+    return _document(head, list(_plan_sections(plan)), foot)
+
+
+def apply_markdown(result: ApplyResult) -> str:
+    """What was done, and why the rest was not, in at most ``LIMIT`` characters."""
+    head = [f"### Apply in {code(result.plan.workspace)}", f"**{apply_line(result)}**"]
+    if not is_whole(result):
+        head.append("To go on, run the same command again: what is done is not done twice.")
+    bad, rest = ([_outcome(result, kind) for kind in kinds] for kinds in (_OUTCOMES[:2], _OUTCOMES[2:]))
+    return _document(head, [*bad, *_diagnostics(said(result)), *rest], f"Requests: {result.requests} used.")
+
+
+def failure_markdown(diagnostics: tuple[Diagnostic, ...], *, workspace: str | None) -> str:
+    """Why there is no plan; the comment of the workspace, if that is known."""
+    head = [marker(workspace)] if workspace is not None else []
+    name = f" for {code(workspace)}" if workspace is not None else ""
+    return _document([*head, f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
+
+
+# Foreign text, made inert
+
+
+def code(text: str) -> str:
+    """A code span that the text can't end."""
+    text = clean(text if len(text) <= _WORD else f"{text[:_WORD]}…") or " "
+    ticks = "`" * (_longest_run(text) + 1)
+    gap = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{ticks}{gap}{text}{gap}{ticks}"
+
+
+def fenced(lines: Iterable[str], language: str) -> str:
+    """A block of lines, cleaned already, that none of them can end."""
+    text = "\n".join(lines)
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+# What there is to tell
+
+
+def _plan_sections(plan: Plan) -> Iterator[Section]:
+    groups = by_importance(plan)
+    found = list(_diagnostics(plan.diagnostics))
+    urgent = [section for section in found if not section.heading.startswith("Warnings")]
+    for name, projects in groups.items():
+        steps = [step for steps in projects.values() for step in steps]
+        heading = f"{WEIGHTS[name]}: {', '.join(counted(steps))}"
+        yield Section(heading, tuple(_project(address, steps) for address, steps in projects.items()))
+        if name == "costs":
+            yield from urgent
+    yield from (section for section in found if section not in urgent)
+
+
+def _diagnostics(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Section]:
+    errors = [d for d in diagnostics if d.severity == "error"]
+    attention = [d for d in diagnostics if d.attention and d.severity != "error"]
+    rest = [d for d in diagnostics if not d.attention and d.severity != "error"]
+    yield Section(f"Errors: {len(errors)}", tuple(map(_finding, errors)))
+    yield Section(f"Needs attention: {len(attention)}", tuple(map(_finding, attention)))
+    yield Section(f"Warnings and notes: {len(rest)}", tuple(map(_finding, rest)))
+
+
+def _finding(diagnostic: Diagnostic) -> Item:
+    def render(full: bool) -> str:
+        brief = replace(diagnostic, summary=diagnostic.summary[:500], detail=diagnostic.detail[:500])
+        return fenced(diagnostic_text(diagnostic if full else brief, style=_PLAIN).split("\n"), "text")
+
+    return Item(render, code(diagnostic.address or diagnostic.summary))
+
+
+def _project(address: str, steps: list[Step]) -> Item:
+    known = next((step.project_id for step in steps if step.project_id), None)
+    project = f" (<code>{_html(known)}</code>)" if known else ""
+    summary = f"<code>{_html(address)}</code>{project} will be {fate(steps)}"
+
+    def render(full: bool) -> str:
+        return _folded(summary, fenced((line for step in steps for line in _step(step, verbose=full)), "diff"))
+
+    return Item(render, code(address))
+
+
+def _step(step: Step, *, verbose: bool) -> Iterator[str]:
+    """Lines that the highlighting of diffs colours: ``@@`` for the step, ``+``, ``-`` and ``!`` for what changes."""
+    reason = f": {clean(step.reason)}" if step.reason else ""
+    waits = f" (waits for: {clean(step.waits_for)})" if step.waits_for else ""
+    yield f"@@ {title(step)}{reason}{waits} @@"
+    margin = "  " if isinstance(step, Message) else ""
+    changes = tuple(replace(c, before=_clipped(c.before), after=_clipped(c.after)) for c in step.changes)
+    for line in step_details(replace(step, changes=changes), _PLAIN, verbose, flush=True):
+        yield margin + re.sub(r"^~(?= )", "!", line)
+
+
+def _clipped(value: Json) -> Json:
+    """A longer text would not fit anyway."""
+    return value[:LIMIT] if isinstance(value, str) else value
+
+
+def _outcome(result: ApplyResult, kind: tuple[OutcomeKind, str]) -> Section:
+    found = tuple(_result(r) for r in result.results if r.outcome == kind[0])
+    return Section(f"{kind[1]}: {len(found)}", found)
+
+
+def _result(result: StepResult) -> Item:
+    """One line of a list; with an error, a block that has its place and details too."""
+    step, reason = result.step, why(result)
+    line = f"{step.address}: {words(step).done if result.outcome == 'done' else words(step).name}"
+    line = f"{line}: {reason}" if reason else line
+
+    def render(full: bool) -> str:
+        if result.error is None or not full:
+            return f"- {code(line)}"
+        details = diagnostic_text(replace(result.error, address=None), style=_PLAIN).split("\n")
+        return fenced([clean(line), *details], "text")
+
+    return Item(render, code(step.address))
+
+
+def _html(text: str) -> str:
+    return html.escape(clean(text))
+
+
+# Making it fit
+
+
+def _document(head: Iterable[str], sections: list[Section], foot: str) -> str:
+    sections = [section for section in sections if section.items]
+    start = "\n\n".join(part for part in head if part)
+    end = f"<sub>{foot}</sub>" if foot else ""
+    room = LIMIT - len(start) - len(end) - 10
+    body = _whole(sections, room, full=True)
+    if body is None:
+        body = _fitted(sections, room)
+    return "\n\n".join(part for part in (start, body, end) if part) + "\n"
+
+
+def _whole(sections: list[Section], room: int, *, full: bool) -> str | None:
+    """All of it; ``None`` as soon as that does not fit."""
+    parts: list[str] = []
+    for section in sections:
+        for part in chain([f"#### {section.heading}"], (item.render(full) for item in section.items)):
+            room -= len(part) + 2
+            if room < 0:
+                return None
+            parts.append(part)
+    return "\n\n".join(parts)
+
+
+def _fitted(sections: list[Section], room: int) -> str:
+    """Every section, shortened, each within what the sections after it leave of the room."""
+    parts: list[str] = []
+    for index, section in enumerate(sections):
+        later = sum(_reserve(other) for other in sections[index + 1 :])
+        text = _whole([section], room - later, full=False)
+        if text is None:
+            text = _cut(section, room - later)
+        parts.append(text)
+        room -= len(text) + 2
+    return "\n\n".join(parts)
+
+
+def _reserve(section: Section) -> int:
+    text = _whole([section], _RESERVE, full=False)
+    return _RESERVE if text is None else len(text) + 2
+
+
+def _cut(section: Section, room: int) -> str:
+    """As many items as fit into the half, the names of others, and the number of the rest."""
+    names = sum(len(item.name) + 2 for item in section.items)
+    left = room - len(section.heading) - 100 - min(int(room * _NAMES), names)
+    in_full = False
+    shown: list[str] = []
+    named: list[str] = []
+    for item in section.items:
+        text = item.render(in_full) if left >= _SMALLEST else None
+        if text is not None and len(text) + 2 <= left:
+            shown.append(text)
+            left -= len(text) + 2
+        else:
+            named.append(item.name)
+    kept: list[str] = []
+    left = room - len("\n\n".join([section.heading, *shown])) - 70
+    for name in named:
+        left -= len(name) + 2
+        if left < 0:
+            break
+        kept.append(name)
+    rest = [f"and {len(named) - len(kept)} more"] if len(named) > len(kept) else []
+    return "\n\n".join([f"#### {section.heading}", *shown, f"{len(named)} more: {', '.join([*kept, *rest])}"])

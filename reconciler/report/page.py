@@ -1,0 +1,117 @@
+"""Self-contained HTML pages. Elements are made by :func:`el`, which escapes whatever is not an element itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import ipaddress
+from functools import cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from reconciler.report.safe_text import clean
+
+_ASSETS: Final = Path(__file__).parent / "assets"
+_VOID: Final = frozenset({"meta", "img", "input", "br"})
+_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
+
+
+class Html(str):
+    """Markup, as opposed to text."""
+
+    __slots__ = ()
+
+
+Attribute = str | bool | None
+
+
+def el(tag: str, /, *children: str, **attributes: Attribute) -> Html:
+    """An element. Text among ``children`` and attributes is cleaned and escaped; ``class_`` is ``class``, ``a_b`` ``a-b``.
+
+    An attribute that is ``True`` stands alone, one that is ``None`` or ``False`` is left out.
+    """
+    given = "".join(
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(str(value))}"')
+        for key, value in attributes.items()
+        if value is not None and value is not False
+    )
+    if tag in _VOID:
+        return Html(f"<{tag}{given}>")
+    inside = "".join(child if isinstance(child, Html) else text(child) for child in children)
+    return Html(f"<{tag}{given}>{inside}</{tag}>")
+
+
+def text(value: str) -> Html:
+    """Foreign text: nothing in it is markup, and nothing in it hides or reorders what stands around it."""
+    return Html(html.escape(clean(value, multiline=True)))
+
+
+def joined(*parts: str) -> Html:
+    return Html("".join(part if isinstance(part, Html) else text(part) for part in parts))
+
+
+def web_url(url: str | None) -> str | None:
+    """An address that a browser may be sent to: https, or http on this machine; ``None`` for anything else."""
+    try:
+        parts = urlsplit(url or "")
+        port = parts.port
+    except ValueError:
+        return None
+    host = parts.hostname or ""
+    if not url or not url.isprintable() or " " in url or not host or port == 0 or parts.username or parts.password:
+        return None
+    return url if parts.scheme == "https" or (parts.scheme == "http" and _loopback(host)) else None
+
+
+def link(url: str | None, label: str) -> Html:
+    """A link, or the bare address as text where no browser should follow it."""
+    safe = web_url(url)
+    if safe is None:
+        return el("span", f"{label}: ", el("code", url)) if url else Html("")
+    return el("a", label, href=safe, rel="noopener noreferrer", target="_blank")
+
+
+def folded(summary: str, *body: str, **attributes: Attribute) -> Html:
+    return el("details", el("summary", summary), *body, **attributes)
+
+
+def page(title: str, body: Html, *, script: str | None = None, policy: str = "") -> str:
+    """A whole document. The browser runs and styles it with nothing but what is in it, checked by digest.
+
+    ``policy`` adds directives, for pages that show pictures from elsewhere.
+    """
+    style = asset("page.css")
+    code = asset(script) if script else ""
+    scripts = f"; script-src '{_digest(code)}'" if code else ""
+    csp = f"{_POLICY}; style-src '{_digest(style)}'{scripts}{policy}"
+    head = [
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=csp),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="referrer", content="no-referrer"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("title", title),
+        el("style", Html(style)),
+    ]
+    scripted = el("script", Html(code)) if code else Html("")
+    skip = el("a", "Skip to the content", href="#main", class_="skip")
+    document = el("html", el("head", *head), el("body", skip, body, scripted), lang="en")
+    return f"<!doctype html>\n{document}\n"
+
+
+@cache
+def asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,44 @@
+"""Make foreign text inert: specs, the API and plan files may hold anything; a terminal and a CI log obey some of it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+_CI_COMMAND: Final = re.compile(r"(?<!\S)::|##(?=\w*\[)")
+"""What CI services take for a command: ``::error …`` at a line's start, ``##[…]`` and ``##vso[…]`` anywhere in it."""
+
+
+def clean(text: str, *, multiline: bool = False) -> str:
+    r"""The text with nothing in it that moves the cursor, hides or reorders characters, or commands a CI service.
+
+    Control characters become their pictures (``␛`` for escape, ``␊`` for a newline unless ``multiline``), everything
+    else that does not print becomes its code (``\u202e``), and a CI command's first mark gets a backslash.
+    Cleaning twice is cleaning once.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or (multiline and c == "\n") else _visible(c) for c in text)
+    return _CI_COMMAND.sub(lambda mark: rf"\{mark[0]}" if mark[0] == "::" else r"#\#", text)
+
+
+def _visible(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a cleaned text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def pad(text: str, width: int) -> str:
+    return text + " " * (width - columns(text))

@@ -1,0 +1,155 @@
+"""Tables and lists of what is managed: ``status``, ``output``, ``state list`` and the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from reconciler.model.contract import Status, is_active
+from reconciler.model.live import LiveMessage, LiveProject
+from reconciler.model.state import Entry, State
+from reconciler.model.values import Json, shown
+from reconciler.report.fields import prose
+from reconciler.report.safe_text import clean, columns, pad
+from reconciler.report.style import Colour, Style
+from reconciler.report.words import plural
+
+_STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "MODE", "TITLE", "UPDATED", "URL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRow:
+    """One managed project. ``live`` is ``None`` where it was not read; ``gone``: the API knows no such project."""
+
+    address: str
+    entry: Entry
+    live: LiveProject | None
+    gone: bool = False
+
+
+def status_text(rows: Iterable[StatusRow], *, style: Style) -> str:
+    """The table, with what failed projects say below it."""
+    rows = list(rows)
+    if not rows:
+        return "No projects are managed.\n"
+    text = table(_STATUS_HEAD, [_status_cells(row) for row in rows], style, {2: status_colour})
+    told = ((row.address, row.live.error_message) for row in rows if row.live is not None)
+    failures = [f"{clean(address)}: {clean(message)}" for address, message in told if message]
+    return text + ("\n" + "\n".join(failures) + "\n" if failures else "")
+
+
+def _status_cells(row: StatusRow) -> tuple[str | None, ...]:
+    live = row.live
+    missing = "gone" if row.gone else "not read"
+    return (
+        row.address,
+        row.entry.project_id,
+        live.status if live else missing,
+        _setting(row, "mode"),
+        _setting(row, "title"),
+        live.updated_at if live else None,
+        (live.assembled_url or live.project_url) if live else row.entry.outputs.project_url,
+    )
+
+
+def _setting(row: StatusRow, name: str) -> str | None:
+    """As it was read just now; what the state knows, where this read does not show it."""
+    if row.live and name in row.live.settings:
+        value = row.live.settings[name]
+    else:
+        known = row.entry.settings.get(name)
+        value = known.value if known else None
+    return None if value is None else str(shown(value))
+
+
+def status_colour(status: str) -> Colour:
+    """``gone`` counts as a status, too."""
+    if status in (Status.FAILED, "gone"):
+        return "red"
+    if status == Status.IDLE:
+        return "green"
+    return "yellow" if is_active(status) else "dim"
+
+
+def status_document(rows: Iterable[StatusRow]) -> dict[str, Json]:
+    """``status --format json``: one object for each address; ``live`` is null where it was not read."""
+    return {
+        row.address: {
+            "project_id": row.entry.project_id,
+            "gone": row.gone,
+            "live": None if row.live is None else {**asdict(row.live), "differing": sorted(row.live.differing)},
+        }
+        for row in rows
+    }
+
+
+def output_text(entries: Mapping[str, Entry], *, style: Style) -> str:
+    """Ids, URLs and the last words of the agent, as the state last saw them."""
+    if not entries:
+        return "No projects are managed.\n"
+    return "\n".join(_output(address, entry, style) for address, entry in entries.items())
+
+
+def _output(address: str, entry: Entry, style: Style) -> str:
+    values: dict[str, str | None] = {"project_id": entry.project_id}
+    values |= {field.name: getattr(entry.outputs, field.name) for field in fields(entry.outputs)}
+    given = {name: value for name, value in values.items() if value is not None}
+    width = max(map(len, given))
+    lines = [style.paint(clean(address), "bold")]
+    for name, value in given.items():
+        first, *more = (
+            prose(value, style.width) if len(value.split()) > 1 else [clean(value)]
+        )  # a broken URL can't be copied
+        lines.append(f"  {name:<{width}} = {first}")
+        lines += [f"{' ' * (width + 5)}{line}".rstrip() for line in more]
+    return "\n".join(lines) + "\n"
+
+
+def state_list_text(state: State, *, style: Style) -> str:
+    """One line for each address, and how many calls are of unknown fate."""
+    if not state.projects:
+        text = "No projects are managed.\n"
+    else:
+        rows = [(a, e.project_id, e.origin, str(e.generation)) for a, e in sorted(state.projects.items())]
+        text = table(("ADDRESS", "PROJECT", "ORIGIN", "GENERATION"), rows, style, {})
+    if state.pending:
+        text += f"\n{plural(len(state.pending), 'call')} of unknown fate: the next `apply` clears this up.\n"
+    return text
+
+
+def messages_text(messages: Iterable[LiveMessage], *, style: Style) -> str:
+    """A conversation, oldest first as given."""
+    return "\n".join(message_text(message, style=style) for message in messages) or "No messages.\n"
+
+
+def message_text(message: LiveMessage, *, style: Style) -> str:
+    """One message; an agent's may be empty."""
+    colour: Colour = "cyan" if message.role == "user" else "green"
+    rest = "  ".join(clean(part) for part in (message.created_at, message.source, message.id) if part)
+    body = prose(message.content, style.width) if message.content else ["(no text)"]
+    head = f"{style.paint(clean(message.role), 'bold', colour)}  {style.paint(rest, 'dim')}"
+    return "\n".join([head, *(f"  {line}".rstrip() for line in body)]) + "\n"
+
+
+def table(
+    head: tuple[str, ...],
+    rows: Iterable[tuple[str | None, ...]],
+    style: Style,
+    colours: Mapping[int, Callable[[str], Colour]],
+) -> str:
+    """Aligned columns; ``-`` where nothing is known. ``colours``: for a column's number, the colour of its cell."""
+    cells = [head, *(tuple(clean(cell) if cell else "-" for cell in row) for row in rows)]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
+    lines = []
+    for number, row in enumerate(cells):
+        parts = []
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            padded = pad(cell, width)
+            if number == 0:
+                padded = style.paint(padded, "bold")
+            elif i in colours:
+                padded = style.paint(cell, colours[i](cell)) + padded[len(cell) :]
+            parts.append(padded)
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,112 @@
+"""A plan and the result of an apply, as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
+from reconciler.model.plan import Adopt, Create, Message, Plan, Step
+from reconciler.model.values import masked
+from reconciler.report.diagnostics import by_weight, diagnostic_text
+from reconciler.report.fields import changes_lines, prose, shortened, value_text
+from reconciler.report.safe_text import clean
+from reconciler.report.style import Colour, Style
+from reconciler.report.summary import apply_line, count_line, forbidding, is_whole, opening, said, spending
+from reconciler.report.words import fate, title, why, words
+
+_OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
+    "failed": "red",
+    "unknown": "red",
+    "skipped": "yellow",
+    "deferred": "yellow",
+    "done": "green",
+}
+
+
+# The plan
+
+
+def plan_text(plan: Plan, *, style: Style, verbose: bool = False) -> str:
+    """The whole plan for a person, ending in the line that counts. ``verbose`` shows long texts in full."""
+    parts = [opening(plan)]
+    if plan.steps:
+        parts.append(_legend(plan, style))
+    parts += [_project(address, steps, style, verbose) for address, steps in plan.by_address().items()]
+    parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(plan.diagnostics)]
+    parts.append("\n".join(_closing(plan, style)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _legend(plan: Plan, style: Style) -> str:
+    used = {words(step).symbol: words(step) for step in plan.steps}
+    lines = [f"{style.paint(f'{symbol:>3}', word.colour)}  {word.legend}" for symbol, word in used.items()]
+    if any(diagnostic.attention for diagnostic in plan.diagnostics):
+        lines.append(f"{style.paint('  !', 'yellow')}  needs your attention, no step can mend it")
+    return "\n".join(["Symbols in this plan:", *lines])
+
+
+def _project(address: str, steps: list[Step], style: Style, verbose: bool) -> str:
+    known = next((step.project_id for step in steps if step.project_id), None)
+    name = f"{address} ({clean(known)})" if known else address
+    lines = [style.paint(f"# {clean(name)} will be {fate(steps)}", "bold")]
+    for step in steps:
+        word = words(step)
+        reason = f": {clean(step.reason)}" if step.reason else ""
+        waits = f"  (waits for: {clean(step.waits_for)})" if step.waits_for else ""
+        lines.append(f"{style.paint(f'{word.symbol:>3}', word.colour)} {title(step)}{reason}{waits}")
+        lines += [f"      {line}".rstrip() for line in step_details(step, style, verbose)]
+    return "\n".join(lines)
+
+
+def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False) -> list[str]:
+    """The message that a step sends, and the fields that it changes; unindented."""
+    fresh = isinstance(step, Create | Adopt)
+    lines = changes_lines(step.changes, style=style, verbose=verbose, fresh=fresh, flush=flush)
+    return [*_message(step, style, verbose), *lines] if isinstance(step, Message) else lines
+
+
+def _message(step: Message, style: Style, verbose: bool) -> list[str]:
+    """The text in quotes, and what goes with it."""
+    body = dict(masked(step.message.body))
+    lines = shortened(prose(f'"{body.pop("message", "")}"', style.width), verbose=verbose)
+    return lines + [f"{clean(key)} = {value_text(value)}" for key, value in body.items()]
+
+
+def _closing(plan: Plan, style: Style) -> list[str]:
+    needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
+    lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
+    lines += [style.paint(line, "yellow") for line in (spending(plan.steps),) if line]
+    lines += [style.paint(line, "red") for line in (forbidding(plan),) if line]
+    return [*lines, style.paint(count_line(plan), "bold")]
+
+
+# The result of an apply
+
+
+def apply_text(result: ApplyResult, *, style: Style) -> str:
+    """What was done, why the rest was not, and how to go on."""
+    open_steps = [r for r in result.results if r.outcome != "done"]
+    parts = ["\n".join(_open_line(r, style) for r in open_steps)]
+    parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(said(result))]
+    parts.append("\n".join(_apply_closing(result, style)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _open_line(result: StepResult, style: Style) -> str:
+    """What did not get done and why; of an error also the place and the details, which say what to do."""
+    label = style.paint(f"{result.outcome}:", "bold", _OUTCOMES[result.outcome])
+    reason = why(result)
+    line = f"{label} {clean(result.step.address)}: {words(result.step).name}" + (f": {reason}" if reason else "")
+    if result.error is None:
+        return line
+    details = diagnostic_text(replace(result.error, address=None), style=style).split("\n")
+    return "\n".join([line, *(f"  {detail}" for detail in (details if result.note else details[1:]))])
+
+
+def _apply_closing(result: ApplyResult, style: Style) -> list[str]:
+    whole = is_whole(result)
+    lines = [f"Requests: {result.requests} used."]
+    if not whole:
+        lines.append("To go on, run the same command again: what is done is not done twice.")
+    return [*lines, style.paint(apply_line(result), "bold", "green" if whole else "yellow")]

@@ -1,0 +1,260 @@
+"""The account's rows inside one open transaction: what every call and every person works with."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import sqlite3
+from typing import Any, Final, NamedTuple
+
+from reconciler.model import contract
+from reconciler.model.contract import ErrorCode, Status
+from reconciler.sandbox import agent
+from reconciler.sandbox.options import Options
+from reconciler.sandbox.wire import ApiError, Call
+
+WINDOW_SECONDS: Final = 60.0
+_NEVER_STARTED: Final = (Status.QUEUED, Status.CANCELLED)
+
+
+class Ration(NamedTuple):
+    """How an account stands with its rate limit."""
+
+    limit: int
+    remaining: int
+    reset: int
+    """When the oldest counted request stops counting, in seconds since the epoch."""
+    retry_after: int | None
+    """Whole seconds to wait; ``None``: the request is let through."""
+
+
+class Account:
+    """Lives for one transaction, at one time (``now``, in seconds since the epoch)."""
+
+    def __init__(self, connection: sqlite3.Connection, options: Options, now: float) -> None:
+        self.options = options
+        self.now = now
+        self._db = connection
+
+    def one(self, sql: str, *values: object) -> sqlite3.Row | None:
+        """The first row of a query."""
+        row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+        return row
+
+    def all(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        return self._db.execute(sql, values).fetchall()
+
+    def run(self, sql: str, *values: object) -> int:
+        """Carries out a statement and gives the last row's number."""
+        return self._db.execute(sql, values).lastrowid or 0
+
+    def meta(self, name: str) -> Any:
+        """A value of the account as a whole."""
+        row = self.one("SELECT value FROM meta WHERE name = ?", name)
+        return None if row is None else row[0]
+
+    def set_meta(self, name: str, value: object) -> None:
+        """Sets a value of the account as a whole."""
+        self.run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", name, value)
+
+    def log(self, call: Call, status: int | None) -> None:
+        """Writes a request down, with the status it was answered with (``None``: no answer was sent)."""
+        if self.options.log_requests:
+            self.run(
+                "INSERT INTO requests (at, method, path, query, body, status, request_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *(self.now, call.method, call.path, json.dumps(dict(call.query))),
+                *((call.body or b"").decode(errors="replace") or None, status, call.request_id),
+            )
+
+    # Projects
+
+    def project(self, project_id: str) -> sqlite3.Row:
+        """A project's row; ``ApiError`` 404 when there is none."""
+        row = self.one("SELECT * FROM projects WHERE id = ?", project_id)
+        if row is None:
+            raise ApiError(ErrorCode.NOT_FOUND, "Project not found", 404)
+        return row
+
+    def add_project(self, *, brief: str, origin: str, status: str, **given: Any) -> sqlite3.Row:
+        """A new project with the contract's defaults for what is not given."""
+        craft = given.get("craft", "auto")
+        references = given.pop("references", [])
+        values = {
+            "id": f"proj_{secrets.token_hex(8)}",
+            "mode": "autonomous",
+            "agent_model": "opus",
+            "craft": craft,
+            "craft_auto": craft == "auto",
+            "started": False,
+            **({} if status in _NEVER_STARTED else _started()),
+            **{name: value for name, value in contract.CREATION_DEFAULTS.items() if name != "references"},
+            **given,
+            "brief": brief,
+            "brief_head": brief[: contract.LIST_BRIEF_MAX],
+            "refs": json.dumps(references),
+            "origin": origin,
+            "status": status,
+            "created_at": self.now,
+            "updated_at": self.now,
+        }
+        values["title_folded"] = _folded(values.get("title"))
+        if status == Status.IDLE:
+            values |= _output(values.get("expected_output"), self.now)
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        seq = self.run(f"INSERT INTO projects ({names}) VALUES ({marks})", *values.values())  # noqa: S608 — names are ours
+        if self.options.brief_is_message:
+            sent = {"refs": values["refs"], "extract": values["extract_content"]}
+            self.add_message(seq, "user", brief, source=self.options.message_source, **sent)
+        return self.project(values["id"])
+
+    def change(self, seq: int, *, at: float | None = None, **values: Any) -> None:
+        """Sets columns of a project, which counts as an update of it."""
+        if "title" in values:
+            values["title_folded"] = _folded(values["title"])
+        values["updated_at"] = self.now if at is None else at
+        names = ", ".join(f"{name} = ?" for name in values)
+        self.run(f"UPDATE projects SET {names} WHERE seq = ?", *values.values(), seq)  # noqa: S608 — names are ours
+
+    def add_message(
+        self,
+        seq: int,
+        role: str,
+        content: str,
+        *,
+        source: str,
+        at: float | None = None,
+        refs: str = "[]",
+        extract: bool | None = None,
+    ) -> str:
+        """Appends to a project's conversation and gives the message's id, which says nothing about the order."""
+        message_id = f"msg_{secrets.token_hex(8)}"
+        self.run(
+            "INSERT INTO messages (project, id, role, source, created_at, refs, extract_content, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *(seq, message_id, role, source, self.now if at is None else at, refs, extract, content),
+        )
+        if role == "assistant" and content:
+            self.run("UPDATE projects SET agent_message = ? WHERE seq = ?", content, seq)
+        return message_id
+
+    # The agent
+
+    def begin(self, project: sqlite3.Row, *, at: float) -> None:
+        """Plans the first run; again, when what shapes it has changed while it was queued."""
+        self._schedule(project["seq"], self._plan(project, project["brief"], run=0, begins=at))
+
+    def resume(self, project: sqlite3.Row, prompt: str) -> None:
+        """Sets an idle agent to work on a message: it runs from now on."""
+        run = project["runs"] + 1
+        sql = "UPDATE projects SET runs = ?, output_type = NULL, output_at = NULL WHERE seq = ?"
+        self.run(sql, run, project["seq"])
+        steps = self._plan(project, prompt, run=run, begins=self.now)
+        self._carry_out(project, steps[:1], steps[1:])
+
+    def advance(self, *, until: float | None = None) -> None:
+        """Carries out every step that is due now, or, as if it were due now, every one up to ``until``."""
+        horizon = self.now if until is None else until
+        for row in self.all("SELECT * FROM projects WHERE next_change_at <= ? ORDER BY next_change_at", horizon):
+            steps = agent.load(row["schedule"])
+            passed = [step for step in steps if step.at <= horizon]
+            self._carry_out(row, passed, steps[len(passed) :])
+
+    def finish_all(self) -> None:
+        """Brings every agent to the end of its run."""
+        self.advance(until=math.inf)
+
+    def stop(self, project: sqlite3.Row, status: str, error: str | None = None) -> None:
+        """Fixes a status, whatever the agent was about to do. One that is made idle has its output."""
+        output: dict[str, Any] = {}
+        if contract.is_active(status):
+            output = {"output_type": None, "output_at": None}
+        elif status == Status.IDLE and project["output_type"] is None:
+            output = _output(project["expected_output"], self.now)
+        started = {} if project["started"] or status in _NEVER_STARTED else _started()
+        self._schedule(project["seq"], [])
+        self.change(project["seq"], status=status, error_message=error, **started, **output)
+
+    def _plan(self, project: sqlite3.Row, prompt: str, *, run: int, begins: float) -> list[agent.Step]:
+        work = agent.Work(
+            mode=project["mode"],
+            renders=self.options.rendering and project["expected_output"] != "assets",
+            fails=self.options.fail_briefs and agent.FAIL_MARKER in prompt,
+            run=run,
+        )
+        return agent.plan(work, begins=begins, speed=self.options.speed)
+
+    def _carry_out(self, project: sqlite3.Row, steps: list[agent.Step], rest: list[agent.Step]) -> None:
+        seq = project["seq"]
+        for step in steps:
+            if step.says is not None:
+                self.add_message(seq, "assistant", step.says, source="chat", at=min(step.at, self.now))
+        last = steps[-1]
+        at = min(last.at, self.now)
+        started = {} if project["started"] else _started()
+        output = _output(project["expected_output"], at) if last.status == Status.IDLE else {}
+        self._schedule(seq, rest)
+        self.change(seq, at=at, status=last.status, error_message=last.error, **started, **output)
+
+    def _schedule(self, seq: int, steps: list[agent.Step]) -> None:
+        next_at = steps[0].at if steps else None
+        self.run("UPDATE projects SET schedule = ?, next_change_at = ? WHERE seq = ?", agent.dump(steps), next_at, seq)
+
+    # Money and limits
+
+    def require_credits(self, minimum: int) -> None:
+        """``ApiError`` 402 when the balance is lower."""
+        balance = self.meta("credits")
+        if balance < minimum:
+            message = f"Insufficient credits: {minimum} needed, {balance} left"
+            raise ApiError(ErrorCode.INSUFFICIENT_CREDITS, message, 402)
+
+    def require_slot(self) -> None:
+        """``ApiError`` 429 when as many projects are at work as the account may have at once (published)."""
+        limit = self.options.active_projects
+        if not limit:
+            return
+        marks = ", ".join("?" * len(contract.ACTIVE))
+        row = self.one(f"SELECT count(*) FROM projects WHERE status IN ({marks})", *contract.ACTIVE)  # noqa: S608
+        if row is not None and row[0] >= limit:
+            raise ApiError(ErrorCode.PROJECT_LIMIT, f"At most {limit} projects can be active at once", 429)
+
+    def charge(self, seq: int, cost: int) -> None:
+        """Takes credits for work on a project; a balance does not go below 0."""
+        cost = min(cost, self.meta("credits"))
+        self.run("UPDATE meta SET value = value - ? WHERE name = 'credits'", cost)
+        self.run("UPDATE projects SET credits_spent = credits_spent + ? WHERE seq = ?", cost, seq)
+
+    def ration(self, *, take: bool) -> Ration | None:
+        """Counts a request against the rate limit (unless ``take`` is false); ``None`` when there is no limit.
+
+        The window slides: in no 60 seconds more than the limit are let through. Refused ones do not count.
+        """
+        limit = self.options.requests_per_minute
+        if not limit:
+            return None
+        self.run("DELETE FROM hits WHERE at <= ?", self.now - WINDOW_SECONDS)
+        row = self.one("SELECT count(*), min(at) FROM hits")
+        assert row is not None
+        used, oldest = row[0], self.now if row[1] is None else row[1]
+        reset = math.ceil(oldest + WINDOW_SECONDS)
+        if take and used >= limit:
+            return Ration(limit, 0, reset, max(1, math.ceil(oldest + WINDOW_SECONDS - self.now)))
+        if take:
+            self.run("INSERT INTO hits (at) VALUES (?)", self.now)
+            used += 1
+        return Ration(limit, max(0, limit - used), reset, None)
+
+
+def _started() -> dict[str, Any]:
+    return {"started": True, "variation_id": f"var_{secrets.token_hex(6)}"}
+
+
+def _output(wish: str | None, at: float) -> dict[str, Any]:
+    return {"output_type": wish or "assembled", "output_at": at}
+
+
+def _folded(title: str | None) -> str | None:
+    return None if title is None else title.casefold()

@@ -1,0 +1,255 @@
+"""What each call of the contract does to the account. Every check comes before the first change."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from reconciler.model import contract
+from reconciler.model.contract import ErrorCode, Status
+from reconciler.sandbox import agent, validation, views
+from reconciler.sandbox.account import Account
+from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
+
+Handler = Callable[[Account, Call, str], Answer]
+"""Takes the account, the call and the project id of its path (empty where there is none)."""
+
+
+def create(account: Account, call: Call, _: str) -> Answer:
+    """``POST /projects``."""
+    validation.query(call.query, {})
+    body = validation.body(call.body, validation.CREATE)
+    key = body.get("idempotency_key")
+    held = key and account.one(
+        "SELECT id, status FROM projects WHERE idempotency_key = ? AND status != ? ORDER BY seq DESC",
+        key,
+        Status.FAILED,
+    )
+    if held:
+        shown = {"id": held["id"], "status": held["status"]}
+        return json_answer(200, shown | {"message": "Project already exists for this idempotency key"})
+    account.require_credits(contract.CREATE_MIN_CREDITS)
+    account.require_slot()
+    project = account.add_project(origin="created", status=Status.QUEUED, **body)
+    account.charge(project["seq"], account.options.create_cost)
+    account.begin(project, at=account.now + agent.QUEUED_SECONDS / account.options.speed)
+    _record(account, call, "create", project["id"], body)
+    shown = {
+        "id": project["id"],
+        "status": Status.QUEUED,
+        "mode": project["mode"],
+        "project_url": None,
+        "credits_balance": account.meta("credits"),
+        "created_at": views.timestamp(account.now),
+    }
+    return json_answer(202, shown)
+
+
+def adopt(account: Account, call: Call, _: str) -> Answer:
+    """``POST /projects/adopt``. A project that was handed back to the studio can be adopted again."""
+    validation.query(call.query, {})
+    body = validation.body(call.body, validation.ADOPT)
+    wanted, mode = body["project_id"], body.get("mode", "collaborative")
+    project = account.one(
+        "SELECT * FROM projects WHERE source_project_id = ? OR id = ? ORDER BY seq DESC", wanted, wanted
+    )
+    studio = account.one("SELECT * FROM studio WHERE id = ?", wanted)
+    if project is None and studio is None:
+        raise ApiError(ErrorCode.NOT_FOUND, "Project not found", 404)
+    newly = project is None or project["mode"] == contract.MODE_RELEASED
+    if project is None:
+        assert studio is not None
+        same = {"id": wanted} if account.options.adopted_id_is_studio_id else {}
+        project = account.add_project(
+            origin="adopted",
+            status=Status.IDLE,
+            brief=studio["brief"],
+            title=studio["title"],
+            mode=mode,
+            source_project_id=wanted,
+            **same,
+        )
+    elif newly:
+        account.change(project["seq"], mode=mode)
+        project = account.project(project["id"])
+    shown = {
+        "id": project["id"],
+        "status": project["status"],
+        "mode": project["mode"],
+        "project_url": views.project_url(project, call),
+    }
+    if not newly:
+        return json_answer(200, shown | {"message": "Project already adopted"})
+    _record(account, call, "adopt", project["id"], body)
+    return json_answer(201, shown)
+
+
+def list_projects(account: Account, call: Call, _: str) -> Answer:
+    """``GET /projects``."""
+    query = validation.query(call.query, validation.LIST_QUERY)
+    limit, offset = int(query.get("limit", contract.LIST_LIMIT_DEFAULT)), int(query.get("offset", 0))
+    conditions, values = ["TRUE"], list[object]()
+    if "status" in query:
+        conditions.append("status = ?")
+        values.append(query["status"])
+    if query.get("title"):
+        conditions.append("instr(title_folded, ?) > 0")
+        values.append(query["title"].casefold())
+    where = " AND ".join(conditions)
+    order = "DESC" if account.options.list_order == "newest" else "ASC"
+    total = account.one(f"SELECT count(*) FROM projects WHERE {where}", *values)  # noqa: S608 — conditions are ours
+    rows = account.all(
+        # The inner query walks an index alone, so a far page costs no reading of the rows before it.
+        f"SELECT {views.LIST_COLUMNS} FROM projects WHERE seq IN"  # noqa: S608 — conditions are ours
+        f" (SELECT seq FROM projects WHERE {where} ORDER BY seq {order} LIMIT ? OFFSET ?) ORDER BY seq {order}",
+        *values,
+        limit,
+        offset,
+    )
+    secret = account.meta("secret")
+    shown = {
+        "projects": [views.listed(row, call, secret) for row in rows],
+        "total": 0 if total is None else total[0],
+        "limit": limit,
+        "offset": offset,
+    }
+    return json_answer(200, shown)
+
+
+def get_status(account: Account, call: Call, project_id: str) -> Answer:
+    """``GET /projects/:id``."""
+    validation.query(call.query, {})
+    project = account.project(project_id)
+    return json_answer(200, views.status(project, call, account.meta("secret"), account.meta("credits")))
+
+
+def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
+    """``PATCH /projects/:id/settings``."""
+    validation.query(call.query, {})
+    body = validation.body(call.body, validation.SETTINGS)
+    if not body and account.options.empty_patch == "reject":
+        raise ApiError(ErrorCode.VALIDATION, "body: at least one field is required", 400)
+    project = account.project(project_id)
+    if contract.settings_blocked(project["status"]):
+        raise _wrong_status("Settings can't be changed", project["status"])
+    before = {name: views.settings(project)[name] for name in body}
+    if body:
+        account.change(project["seq"], **body)
+    after = account.project(project_id)
+    if after["status"] == Status.QUEUED and after["next_change_at"] is not None:
+        account.begin(after, at=after["next_change_at"])
+    _record(account, call, "settings", project_id, {"sent": body, "before": before})
+    return json_answer(200, views.settings(after))
+
+
+def cancel(account: Account, call: Call, project_id: str) -> Answer:
+    """``POST /projects/:id/cancel``."""
+    validation.query(call.query, {})
+    validation.body(call.body, validation.NOTHING)
+    project = account.project(project_id)
+    if project["status"] not in contract.CANCELLABLE:
+        raise _wrong_status("Project can't be cancelled", project["status"])
+    account.stop(project, Status.CANCELLED)
+    _record(account, call, "cancel", project_id, {"from": project["status"]})
+    return json_answer(200, {"id": project_id, "status": Status.CANCELLED})
+
+
+def send_message(account: Account, call: Call, project_id: str) -> Answer:
+    """``POST /projects/:id/messages``."""
+    validation.query(call.query, {})
+    body = validation.body(call.body, validation.MESSAGE)
+    project = account.project(project_id)
+    if project["mode"] == contract.MODE_RELEASED:
+        raise ApiError(ErrorCode.INVALID_STATUS, "Project was handed to the studio", 400)
+    if project["status"] not in contract.MESSAGEABLE:
+        raise _wrong_status("Messages can't be sent", project["status"])
+    account.require_credits(contract.MESSAGE_MIN_CREDITS)
+    account.require_slot()
+    seq, text = project["seq"], body["message"]
+    refs = json.dumps(body.get("references", []))
+    extract = body.get("extract_content", True)
+    source = account.options.message_source
+    message_id = account.add_message(seq, "user", text, source=source, refs=refs, extract=extract)
+    account.charge(seq, account.options.message_cost)
+    account.resume(project, text)
+    _record(account, call, "message", project_id, body | {"message_id": message_id})
+    return json_answer(202, {"id": project_id, "status": Status.RUNNING})
+
+
+def list_messages(account: Account, call: Call, project_id: str) -> Answer:
+    """``GET /projects/:id/messages``. Oldest first within a page; with both cursors, the window begins at ``after``."""
+    query = validation.query(call.query, validation.MESSAGES_QUERY)
+    limit = int(query.get("limit", contract.MESSAGES_LIMIT_DEFAULT))
+    seq = account.project(project_id)["seq"]
+    conditions, values = ["project = ?"], [seq]
+    for name, sign in (("after", ">"), ("before", "<")):
+        if name in query:
+            cursor = account.one("SELECT seq FROM messages WHERE id = ? AND project = ?", query[name], seq)
+            if cursor is None:
+                raise ApiError(ErrorCode.VALIDATION, f"{name}: no such message in this project", 400)
+            conditions.append(f"seq {sign} ?")
+            values.append(cursor["seq"])
+    newest = "after" not in query and ("before" in query or account.options.messages_default == "newest")
+    rows = account.all(
+        f"SELECT * FROM messages WHERE {' AND '.join(conditions)}"  # noqa: S608 — conditions are ours
+        f" ORDER BY seq {'DESC' if newest else 'ASC'} LIMIT ?",
+        *values,
+        limit + 1,
+    )
+    page = rows[:limit]
+    if newest:
+        page.reverse()
+    return json_answer(200, {"messages": [views.message(row) for row in page], "has_more": len(rows) > limit})
+
+
+def get_credits(account: Account, call: Call, _: str) -> Answer:
+    """``GET /account/credits``, which the vendor offers beyond the contract."""
+    validation.query(call.query, {})
+    return json_answer(200, {"credits_balance": account.meta("credits")})
+
+
+_PROJECT: Final = r"/projects/([^/]+)"
+_ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
+    (re.compile(r"/projects"), {"GET": list_projects, "POST": create}),
+    (re.compile(r"/projects/adopt"), {"POST": adopt}),
+    (re.compile(_PROJECT), {"GET": get_status}),
+    (re.compile(rf"{_PROJECT}/settings"), {"PATCH": patch_settings}),
+    (re.compile(rf"{_PROJECT}/cancel"), {"POST": cancel}),
+    (re.compile(rf"{_PROJECT}/messages"), {"GET": list_messages, "POST": send_message}),
+)
+_BEYOND: Final[tuple[re.Pattern[str], dict[str, Handler]]] = (re.compile(r"/account/credits"), {"GET": get_credits})
+
+
+def answer(account: Account, call: Call) -> Answer:
+    """What the call is answered with, its effect included; never raises ``ApiError``."""
+    try:
+        handler, project_id = _route(call, beyond=account.options.beyond_contract)
+        return handler(account, call, project_id)
+    except ApiError as error:
+        return error.answer
+
+
+def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:
+    allowed: set[str] = set()
+    for pattern, handlers in (*_ROUTES, _BEYOND) if beyond else _ROUTES:
+        found = pattern.fullmatch(call.path)
+        if found and call.method in handlers:
+            return handlers[call.method], found[1] if pattern.groups else ""
+        allowed.update(handlers if found else ())
+    if allowed:
+        headers = {"Allow": ", ".join(sorted(allowed))}
+        raise ApiError(ErrorCode.VALIDATION, f"Method {call.method} is not allowed here", 405, headers)
+    raise ApiError(ErrorCode.NOT_FOUND, "No such route", 404)
+
+
+def _wrong_status(what: str, status: str) -> ApiError:
+    return ApiError(ErrorCode.INVALID_STATUS, f"{what} while the project is {status}", 400)
+
+
+def _record(account: Account, call: Call, kind: str, project_id: str, detail: dict[str, Any]) -> None:
+    account.run(
+        "INSERT INTO effects (at, kind, project_id, request_id, idempotency_key, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        *(account.now, kind, project_id, call.request_id, detail.get("idempotency_key"), json.dumps(detail)),
+    )

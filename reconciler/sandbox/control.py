@@ -1,0 +1,75 @@
+"""The routes outside the API: outputs to look at, and for users of other languages the controls of the sandbox."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from reconciler.sandbox import media, views
+from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.store import Store
+
+
+def routes(store: Store) -> list[Route]:
+    """What ``create_app`` serves besides the API. None of it asks for a key: it is meant for loopback alone."""
+
+    async def image(request: Request) -> Response:
+        return _image(store, request)
+
+    async def project_page(request: Request) -> Response:
+        with store.account() as account:
+            row = account.one("SELECT * FROM projects WHERE id = ?", request.path_params["id"])
+        if row is None:
+            raise HTTPException(404)
+        return JSONResponse(views.truth(row) | {"conversation": store.conversation(row["id"])})
+
+    async def faults(request: Request) -> Response:
+        if request.method == "DELETE":
+            store.clear_faults()
+            return JSONResponse({})
+        try:
+            store.add_fault(Fault(**await request.json()))
+        except (TypeError, ValueError) as error:
+            raise HTTPException(400, str(error)) from None
+        return JSONResponse({}, 201)
+
+    async def finish(_: Request) -> Response:
+        store.finish_all()
+        return JSONResponse({})
+
+    return [
+        Route("/media/{id}.png", image),
+        Route("/app/projects/{id}", project_page),
+        _shows("ledger", lambda: [asdict(effect) for effect in store.ledger()]),
+        _shows("requests", lambda: [asdict(request) for request in store.requests()]),
+        _shows("projects", store.projects),
+        Route("/_sandbox/faults", faults, methods=["POST", "DELETE"]),
+        Route("/_sandbox/finish", finish, methods=["POST"]),
+    ]
+
+
+def _shows(name: str, read: Callable[[], list[dict[str, Any]]]) -> Route:
+    async def show(_: Request) -> Response:
+        return Response(json.dumps({name: read()}), media_type="application/json")
+
+    return Route(f"/_sandbox/{name}", show)
+
+
+def _image(store: Store, request: Request) -> Response:
+    project_id, expires = request.path_params["id"], request.query_params.get("expires", "")
+    with store.account() as account:
+        proof = media.sign(account.meta("secret"), project_id, expires)
+        now = account.now
+    if not hmac.compare_digest(proof.encode(), request.query_params.get("signature", "").encode()):
+        raise HTTPException(403, "Not an address that the API gave out")
+    if now >= int(expires):
+        raise HTTPException(410, "The address has expired")
+    return Response(media.image(project_id), media_type=media.CONTENT_TYPE)

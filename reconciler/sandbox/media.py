@@ -1,0 +1,39 @@
+"""The outputs of the emulated agent: a small real image for each, behind a signed address that expires."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+import zlib
+from typing import Final
+
+from reconciler.model.contract import ASSEMBLED_URL_HOURS
+
+LIFETIME_SECONDS: Final = ASSEMBLED_URL_HOURS * 3600
+CONTENT_TYPE: Final = "image/png"
+_SIDE: Final = 16
+
+
+def address(origin: str, secret: str, project_id: str, made_at: float) -> str:
+    """The address of the output made at ``made_at`` (seconds since the epoch); the same for every reader."""
+    expires = int(made_at) + LIFETIME_SECONDS
+    return f"{origin}/media/{project_id}.png?expires={expires}&signature={sign(secret, project_id, str(expires))}"
+
+
+def sign(secret: str, project_id: str, expires: str) -> str:
+    """What proves that the API handed out an address."""
+    return hmac.digest(secret.encode(), f"{project_id}:{expires}".encode(), "sha256").hex()[:32]
+
+
+def image(project_id: str) -> bytes:
+    """A PNG in one colour that belongs to the project: the same bytes on every call."""
+    colour = hashlib.sha256(project_id.encode()).digest()[:3]
+    rows = (b"\0" + colour * _SIDE) * _SIDE
+    header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -1,0 +1,107 @@
+"""The database behind the emulated account: its tables, and how a connection to it is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final
+
+BUSY_SECONDS: Final = 30.0
+_WAL_ATTEMPTS: Final = 200
+
+# The long texts stand last, so that reading a list never walks through them.
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS projects (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    source_project_id TEXT,
+    origin TEXT NOT NULL,
+    status TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    title TEXT,
+    title_folded TEXT,
+    brief_head TEXT NOT NULL,
+    expected_output TEXT,
+    started INTEGER NOT NULL,
+    output_type TEXT,
+    output_at REAL,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    next_change_at REAL,
+    schedule TEXT NOT NULL DEFAULT '[]',
+    runs INTEGER NOT NULL DEFAULT 0,
+    variation_id TEXT,
+    agent_message TEXT,
+    error_message TEXT,
+    aspect_ratio TEXT NOT NULL,
+    craft TEXT NOT NULL,
+    craft_auto INTEGER NOT NULL,
+    video_model TEXT,
+    image_model TEXT,
+    agent_model TEXT NOT NULL,
+    webhook_url TEXT,
+    extract_content INTEGER NOT NULL,
+    idempotency_key TEXT,
+    credits_spent INTEGER NOT NULL DEFAULT 0,
+    refs TEXT NOT NULL DEFAULT '[]',
+    brief TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS projects_due ON projects (next_change_at) WHERE next_change_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS projects_status ON projects (status, seq);
+CREATE INDEX IF NOT EXISTS projects_title ON projects (seq, title_folded);
+CREATE INDEX IF NOT EXISTS projects_key ON projects (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS projects_source ON projects (source_project_id) WHERE source_project_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS messages (
+    seq INTEGER PRIMARY KEY, project INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, role TEXT NOT NULL,
+    source TEXT NOT NULL, created_at REAL NOT NULL, refs TEXT NOT NULL, extract_content INTEGER, content TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS messages_project ON messages (project, seq);
+CREATE TABLE IF NOT EXISTS studio (id TEXT PRIMARY KEY, title TEXT, brief TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS effects (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, project_id TEXT NOT NULL,
+    request_id TEXT NOT NULL, idempotency_key TEXT, detail TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS requests (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
+    query TEXT NOT NULL, body TEXT, status INTEGER, request_id TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hits (n INTEGER PRIMARY KEY, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS hits_at ON hits (at);
+CREATE TABLE IF NOT EXISTS faults (n INTEGER PRIMARY KEY, fault TEXT NOT NULL);
+"""
+
+
+def connect(path: Path | str) -> sqlite3.Connection:
+    """Opens the database with its tables in place, creating it and its folders where needed.
+
+    Transactions are the caller's (``BEGIN IMMEDIATE``); threads may share the connection if they take turns.
+    Durability is given up on purpose: what must survive is the death of a process, not of the machine.
+    """
+    if str(path) != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA cache_size=-32768")
+        connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # SQLite doesn't wait when two processes turn a new file to WAL at once: the one that loses is told "locked".
+    for attempt in range(_WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if attempt == _WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(0.02)
+        else:
+            return

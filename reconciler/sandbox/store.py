@@ -1,0 +1,258 @@
+"""The emulated account on disk, as tests, oracles and people see it: the full truth, and hands to interfere with."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from reconciler.model import contract
+from reconciler.model.contract import Status
+from reconciler.sandbox import schema, views
+from reconciler.sandbox.account import Account
+from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.options import Options
+
+__all__ = ["STUDIO_PROJECTS", "Effect", "Fault", "Options", "RequestRow", "Store", "StudioProject"]
+
+
+class StudioProject(NamedTuple):
+    """A project in the studio, waiting to be adopted."""
+
+    id: str
+    title: str | None
+    brief: str
+
+
+STUDIO_PROJECTS: Final = (
+    StudioProject(
+        "51d10000-0000-4000-8000-000000000001",
+        "Harbour at dawn",
+        "A slow drone shot over a harbour at dawn, ten seconds.",
+    ),
+    StudioProject(
+        "51d10000-0000-4000-8000-000000000002", "Coffee launch", "Three product shots of a coffee tin, warm light."
+    ),
+)
+"""What is in the studio of a fresh database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """Something that the API did to the account on a client's request."""
+
+    n: int
+    at: float
+    kind: Literal["create", "adopt", "settings", "cancel", "message"]
+    project_id: str
+    request_id: str
+    idempotency_key: str | None
+    detail: dict[str, Any]
+    """create, adopt: the body; settings: ``sent`` and ``before``; cancel: ``from``, the status it had; message: the body
+    and the ``message_id``.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """A request that was received, refused ones too."""
+
+    n: int
+    at: float
+    method: str
+    path: str
+    """Below ``/api/v1``."""
+    query: dict[str, str]
+    body: Any | None
+    """The JSON; the text of a body that is none; ``None`` without one, or for one that is too large."""
+    status: int | None
+    """``None``: no answer was sent."""
+    request_id: str
+
+
+class Store:
+    """An emulated account in a SQLite file, which several processes may have open, or in ``:memory:``.
+
+    Every method is one transaction that first lets the agents do what they have had time for. Raises ``KeyError``
+    for an id that the account doesn't hold, ``sqlite3.Error`` when the file can't be used.
+    """
+
+    def __init__(
+        self, path: Path | str, *, options: Options | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = schema.connect(path)
+        self.options = options or Options()
+        with self.account() as account:
+            stored = account.meta("options")
+            if stored is None:
+                account.set_meta("secret", secrets.token_hex(16))
+                account.set_meta("credits", self.options.credits)
+                for project in STUDIO_PROJECTS:
+                    account.run("INSERT INTO studio VALUES (?, ?, ?)", *project)
+            elif options is None:
+                self.options = Options(**json.loads(stored))
+            account.set_meta("options", json.dumps(asdict(self.options)))
+
+    def close(self) -> None:
+        """Closes the file. The store can't be used afterwards."""
+        self._db.close()
+
+    @contextmanager
+    def account(self) -> Iterator[Account]:
+        """The account in a transaction of its own: all of what happens inside is kept, or nothing if it raises."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                account = Account(self._db, self.options, self._clock())
+                account.advance()
+                yield account
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # What is there
+
+    def ledger(self) -> list[Effect]:
+        """Every effect of a call, in order."""
+        with self.account() as account:
+            rows = account.all("SELECT * FROM effects ORDER BY n")
+        return [Effect(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
+
+    def requests(self) -> list[RequestRow]:
+        """Every request received since the last ``clear_requests``, in order."""
+        with self.account() as account:
+            rows = account.all("SELECT * FROM requests ORDER BY n")
+        return [
+            RequestRow(**{**dict(row), "query": json.loads(row["query"]), "body": _json_or_text(row["body"])})
+            for row in rows
+        ]
+
+    def clear_requests(self) -> None:
+        """Forgets the requests received so far."""
+        with self.account() as account:
+            account.run("DELETE FROM requests")
+
+    def projects(self) -> list[dict[str, Any]]:
+        """Everything about every API project, oldest first."""
+        with self.account() as account:
+            return [views.truth(row) for row in account.all("SELECT * FROM projects ORDER BY seq")]
+
+    def conversation(self, project_id: str) -> list[dict[str, Any]]:
+        """A project's whole conversation, oldest first, as the API shows messages, with their references."""
+        with self.account() as account:
+            seq = _held(account, project_id)["seq"]
+            rows = account.all("SELECT * FROM messages WHERE project = ? ORDER BY seq", seq)
+        return [views.message(row) | {"references": json.loads(row["refs"])} for row in rows]
+
+    def credits(self) -> int:
+        """The account's balance."""
+        with self.account() as account:
+            return int(account.meta("credits"))
+
+    # Faults
+
+    def add_fault(self, fault: Fault) -> None:
+        """Queues a fault, for every process that serves this account."""
+        with self.account() as account:
+            account.run("INSERT INTO faults (fault) VALUES (?)", json.dumps(asdict(fault)))
+
+    def clear_faults(self) -> None:
+        """Forgets the faults that have not come about."""
+        with self.account() as account:
+            account.run("DELETE FROM faults")
+
+    def take_fault(self, method: str, path: str) -> Fault | None:
+        """Uses up the first fault that is meant for such a request now."""
+        with self._lock:
+            if self._db.execute("SELECT 1 FROM faults LIMIT 1").fetchone() is None:
+                return None
+        with self.account() as account:
+            for n, text in account.all("SELECT n, fault FROM faults ORDER BY n"):
+                fault = Fault(**json.loads(text))
+                if not fault.matches(method, path):
+                    continue
+                if fault.skip:
+                    left = replace(fault, skip=fault.skip - 1)
+                elif fault.times == 1:
+                    account.run("DELETE FROM faults WHERE n = ?", n)
+                    return fault
+                else:
+                    left = replace(fault, times=max(0, fault.times - 1))
+                account.run("UPDATE faults SET fault = ? WHERE n = ?", json.dumps(asdict(left)), n)
+                if not fault.skip:
+                    return fault
+        return None
+
+    # People and the studio
+
+    def add_studio_project(self, *, id: str, title: str | None = None, brief: str = "Made in the studio.") -> None:  # noqa: A002 — the API's name
+        """Puts a project into the studio, to be adopted."""
+        with self.account() as account:
+            account.run("INSERT INTO studio VALUES (?, ?, ?)", id, title, brief)
+
+    def person_creates(self, *, brief: str, title: str | None = None, status: str = "idle", **settings: Any) -> str:
+        """A project made by hand or by another tool; it stays in ``status``. Gives its id."""
+        with self.account() as account:
+            settings = _settings(settings)
+            project = account.add_project(brief=brief, title=title, status=status, origin="person", **settings)
+            return str(project["id"])
+
+    def person_writes(self, project_id: str, content: str) -> str:
+        """A message typed by a person; an idle agent sets to work on it. Gives the message's id."""
+        with self.account() as account:
+            project = _held(account, project_id)
+            message_id = account.add_message(project["seq"], "user", content, source="chat")
+            if project["status"] == Status.IDLE:
+                account.resume(project, content)
+            return message_id
+
+    def person_sets(self, project_id: str, **settings: Any) -> None:
+        """Settings changed by a person, whatever the agent is at."""
+        with self.account() as account:
+            account.change(_held(account, project_id)["seq"], **_settings(settings))
+
+    def set_status(self, project_id: str, status: str, *, error_message: str | None = None) -> None:
+        """Fixes a project's status, also one that the contract doesn't know; its agent does nothing further."""
+        with self.account() as account:
+            account.stop(_held(account, project_id), status, error_message)
+
+    def finish_all(self) -> None:
+        """Lets every agent at work reach the end of its run now."""
+        with self.account() as account:
+            account.finish_all()
+
+    def set_credits(self, n: int) -> None:
+        """Sets the balance."""
+        with self.account() as account:
+            account.set_meta("credits", n)
+
+
+def _held(account: Account, project_id: str) -> sqlite3.Row:
+    row = account.one("SELECT * FROM projects WHERE id = ?", project_id)
+    if row is None:
+        raise KeyError(project_id)
+    return row
+
+
+def _settings(settings: dict[str, Any]) -> dict[str, Any]:
+    unknown = settings.keys() - {*contract.SETTINGS, *contract.CREATION_FIELDS} | settings.keys() & {"brief"}
+    if unknown:
+        raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
+    return settings
+
+
+def _json_or_text(body: str | None) -> Any | None:
+    try:
+        return None if body is None else json.loads(body)
+    except (ValueError, RecursionError):
+        return body

@@ -1,0 +1,207 @@
+"""Strict checks of bodies and queries: every problem is found and named, none is repaired."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+from urllib.parse import urlsplit
+
+from reconciler.model import contract
+from reconciler.model.contract import ErrorCode
+from reconciler.sandbox.wire import ApiError
+
+Check = Callable[[str, object], Iterable[str]]
+"""Takes a field's name and value, gives the field's problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields that a body may and must have."""
+
+    fields: Mapping[str, Check]
+    required: tuple[str, ...] = ()
+
+
+def body(raw: bytes | None, shape: Shape) -> dict[str, Any]:
+    """The body's fields.
+
+    Raises:
+        ApiError: 413 for one that is too large, 400 for one that is no JSON or breaks the contract.
+
+    """
+    if raw is None:
+        limit = contract.BODY_MAX_BYTES
+        raise ApiError(ErrorCode.VALIDATION, f"body: must be at most {limit} bytes", 413)
+    if not raw and not shape.fields:
+        return {}
+    try:
+        value = json.loads(raw.decode(), parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is JSON, but no text
+    except (ValueError, RecursionError):
+        raise ApiError(ErrorCode.VALIDATION, "body: must be valid JSON", 400) from None
+    _refuse(_object("", value, shape))
+    return dict(value)
+
+
+def query(pairs: list[tuple[str, str]], checks: Mapping[str, Check]) -> dict[str, str]:
+    """The query's parameters, as text.
+
+    Raises:
+        ApiError: 400 for an unknown, repeated or wrong one.
+
+    """
+    found = dict(pairs)
+    names = [name for name, _ in pairs]
+    problems = [f"{name}: is not a parameter of this call" for name in found if name not in checks]
+    problems += [f"{name}: must be given once" for name in found if names.count(name) > 1]
+    for name, value in found.items():
+        problems += checks[name](name, value) if name in checks else ()
+    _refuse(problems)
+    return found
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    found = "; ".join(problems)
+    if found:
+        raise ApiError(ErrorCode.VALIDATION, found, 400)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object(path: str, value: object, shape: Shape) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{path.rstrip('.') or 'body'}: must be an object"]
+    problems = [f"{path}{name}: is required" for name in shape.required if name not in value]
+    for name, item in value.items():
+        check = shape.fields.get(name)
+        problems += [f"{path}{name}: unknown field"] if check is None else check(path + name, item)
+    return problems
+
+
+def _text(maximum: int | None = None, *, blank: bool = False) -> Check:
+    def check(name: str, value: object) -> Iterable[str]:
+        if not isinstance(value, str):
+            yield f"{name}: must be a string"
+        elif not blank and not value.strip():
+            yield f"{name}: must not be empty"
+        elif maximum is not None and len(value) > maximum:
+            yield f"{name}: must be at most {maximum} characters"
+
+    return check
+
+
+def _one_of(literal: object) -> Check:
+    choices = get_args(literal)
+
+    def check(name: str, value: object) -> Iterable[str]:
+        # Not "in" alone: it would ask an unhashable or foreign value for equality and call that an answer.
+        if not isinstance(value, str) or value not in choices:
+            yield f"{name}: must be one of {', '.join(choices)}"
+
+    return check
+
+
+def _boolean(name: str, value: object) -> Iterable[str]:
+    if not isinstance(value, bool):
+        yield f"{name}: must be a boolean"
+
+
+def _url(*schemes: str) -> Check:
+    def check(name: str, value: object) -> Iterable[str]:
+        if not (isinstance(value, str) and _is_url(value, schemes)):
+            yield f"{name}: must be a URL with {' or '.join(schemes)}"
+
+    return check
+
+
+def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
+    if re.search(r"[\s\x00-\x1f]", value):
+        return False
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
+
+
+def _or_null(check: Check) -> Check:
+    return lambda name, value: () if value is None else check(name, value)
+
+
+_UPLOADED: Final = Shape({"upload_id": _text()}, ("upload_id",))
+_LINKED: Final = Shape({"url": _url("http", "https"), "type": _one_of(contract.ReferenceType)}, ("url",))
+
+
+def _references(name: str, value: object) -> Iterable[str]:
+    if not isinstance(value, list):
+        yield f"{name}: must be an array"
+        return
+    if len(value) > contract.REFERENCES_MAX:
+        yield f"{name}: must be at most {contract.REFERENCES_MAX}"
+    if sum(isinstance(item, dict) and "url" in item for item in value) > contract.URL_REFERENCES_MAX:
+        yield f"{name}: at most {contract.URL_REFERENCES_MAX} may be given by url"
+    for index, item in enumerate(value):
+        shape = _UPLOADED if isinstance(item, dict) and "upload_id" in item else _LINKED
+        yield from _object(f"{name}[{index}].", item, shape)
+
+
+def _integer(low: int, high: int) -> Check:
+    def check(name: str, value: object) -> Iterable[str]:
+        # By pattern: int() would take "+5", " 5", "1_0" and digits of other scripts too.
+        if not (isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) and low <= int(value) <= high):
+            yield f"{name}: must be an integer from {low} to {high}"
+
+    return check
+
+
+_ANY_TEXT: Final = _text(blank=True)
+_BOTH: Final[dict[str, Check]] = {"references": _references, "extract_content": _boolean}
+_CREATE_SETTINGS: Final[dict[str, Check]] = {
+    "title": _text(contract.TITLE_MAX, blank=True),
+    "mode": _one_of(contract.CreateMode),
+    "video_model": _text(),
+    "image_model": _text(),
+    "agent_model": _one_of(contract.AgentModel),
+    "craft": _one_of(contract.Craft),
+    "craft_auto": _boolean,
+    "webhook_url": _url("https"),
+    "expected_output": _one_of(contract.ExpectedOutput),
+}
+
+CREATE: Final = Shape(
+    {
+        "brief": _text(contract.BRIEF_MAX),
+        "aspect_ratio": _one_of(contract.AspectRatio),
+        "idempotency_key": _text(contract.IDEMPOTENCY_KEY_MAX),
+        **_CREATE_SETTINGS,
+        **_BOTH,
+    },
+    ("brief",),
+)
+ADOPT: Final = Shape({"project_id": _text(), "mode": _one_of(contract.CreateMode)}, ("project_id",))
+SETTINGS: Final = Shape(
+    {
+        name: _or_null(check) if name in contract.NULLABLE_SETTINGS else check
+        for name, check in (_CREATE_SETTINGS | {"mode": _one_of(contract.Mode)}).items()
+    }
+)
+MESSAGE: Final = Shape({"message": _text(contract.MESSAGE_MAX), **_BOTH}, ("message",))
+NOTHING: Final = Shape({})
+
+LIST_QUERY: Final[dict[str, Check]] = {
+    "limit": _integer(1, contract.LIST_LIMIT_MAX),
+    "offset": _integer(0, 10**15),
+    "status": _ANY_TEXT,
+    "title": _ANY_TEXT,
+}
+MESSAGES_QUERY: Final[dict[str, Check]] = {
+    "limit": _integer(1, contract.MESSAGES_LIMIT_MAX),
+    "after": _ANY_TEXT,
+    "before": _ANY_TEXT,
+}

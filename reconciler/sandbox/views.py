@@ -1,0 +1,106 @@
+"""What the API shows of a project, in the contract's shapes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from sqlite3 import Row
+from typing import Any, Final
+
+from reconciler.model import contract
+from reconciler.sandbox import media
+from reconciler.sandbox.wire import Call
+
+LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_head, expected_output, output_type, output_at, started, created_at, updated_at"
+
+
+def timestamp(at: float) -> str:
+    """Seconds since the epoch as the API writes a time."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+
+
+def project_url(project: Row, call: Call) -> str | None:
+    """Where people see the project; ``None`` until the agent starts."""
+    return f"{call.origin}/app/projects/{project['id']}" if project["started"] else None
+
+
+def listed(project: Row, call: Call, secret: str) -> dict[str, Any]:
+    """A project as ``GET /projects`` shows it."""
+    return {
+        "id": project["id"],
+        "source_project_id": project["source_project_id"],
+        "status": project["status"],
+        "mode": project["mode"],
+        "title": project["title"],
+        "brief": project["brief_head"],
+        "expected_output": project["expected_output"],
+        "assembled_url": _assembled(project, call, secret),
+        "project_url": project_url(project, call),
+        "created_at": timestamp(project["created_at"]),
+        "updated_at": timestamp(project["updated_at"]),
+    }
+
+
+def status(project: Row, call: Call, secret: str, balance: int) -> dict[str, Any]:
+    """A project as ``GET /projects/:id`` shows it."""
+    url = _assembled(project, call, secret)
+    shown = {
+        "id": project["id"],
+        "status": project["status"],
+        "mode": project["mode"],
+        "output_type": project["output_type"] or "pending",
+        "assembled_url": url,
+        "assembled_url_expires_at": None
+        if url is None
+        else timestamp(int(project["output_at"]) + media.LIFETIME_SECONDS),
+        "project_url": project_url(project, call),
+        "agent_message": project["agent_message"],
+        "variation_id": project["variation_id"],
+        "created_at": timestamp(project["created_at"]),
+        "updated_at": timestamp(project["updated_at"]),
+    }
+    if balance < contract.CREDITS_WARNING_BELOW:
+        shown["credits_warning"] = f"Credit balance is low: {balance} left"
+    if project["status"] == contract.Status.FAILED:
+        shown["error_message"] = project["error_message"]
+    return shown
+
+
+def settings(project: Row) -> dict[str, Any]:
+    """A project as the answer of ``PATCH /projects/:id/settings`` shows it."""
+    shown = {name: project[name] for name in ("title", "mode", "aspect_ratio", *contract.SETTINGS[2:])}
+    return shown | {"craft_auto": bool(project["craft_auto"])}
+
+
+def message(row: Row) -> dict[str, Any]:
+    """A message as ``GET /projects/:id/messages`` shows it."""
+    shown = {name: row[name] for name in ("id", "role", "content", "source")}
+    return shown | {"created_at": timestamp(row["created_at"])}
+
+
+def truth(project: Row) -> dict[str, Any]:
+    """Everything about a project, for tests and people; the wire never shows all of it."""
+    plain = (
+        "id",
+        "source_project_id",
+        "origin",
+        "status",
+        "brief",
+        "idempotency_key",
+        "error_message",
+        "agent_message",
+    )
+    return {
+        **{name: project[name] for name in (*plain, "variation_id", "credits_spent")},
+        **settings(project),
+        "references": json.loads(project["refs"]),
+        "extract_content": bool(project["extract_content"]),
+        "created_at": timestamp(project["created_at"]),
+        "updated_at": timestamp(project["updated_at"]),
+    }
+
+
+def _assembled(project: Row, call: Call, secret: str) -> str | None:
+    if project["output_type"] != "assembled":
+        return None
+    return media.address(call.origin, secret, project["id"], project["output_at"])

@@ -1,0 +1,53 @@
+"""Requests and answers as plain values, between the routes and what they do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from reconciler.model.contract import ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    """Below ``/api/v1``."""
+    query: list[tuple[str, str]]
+    body: bytes | None
+    """``None``: larger than the API takes."""
+    authorization: str
+    origin: str
+    """Scheme, host and port under which the caller knows this server."""
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+class ApiError(Exception):
+    """The call is refused. Raised before anything has changed."""
+
+    def __init__(self, code: ErrorCode, message: str, status: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.answer = error_answer(code, message, status, headers or {})
+
+
+def json_answer(status: int, value: object) -> Answer:
+    """``value`` as JSON."""
+    return Answer(status, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def error_answer(code: str, message: str, status: int, headers: dict[str, str]) -> Answer:
+    """The error envelope of every refused call (published)."""
+    envelope = {"error": {"code": code, "message": message, "status": status}}
+    return Answer(status, json.dumps(envelope, ensure_ascii=False).encode(), headers)

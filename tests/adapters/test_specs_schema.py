@@ -1,0 +1,94 @@
+"""The published JSON Schema agrees with the loader, so editors say what ``validate`` will say."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from reconciler.adapters.specs.loader import spec_schema
+from reconciler.model import contract
+from tests.adapters.specs_support import load_one
+from tests.adapters.test_specs_bad_inputs import CASES, VARIABLES
+from tests.adapters.test_specs_good_inputs import EXAMPLE
+
+SCHEMA = spec_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+BEYOND = {
+    "SYNTAX", "DUPLICATE_KEY", "YAML_FEATURE", "TOO_LARGE", "DUPLICATE_ADDRESS", "DUPLICATE_MESSAGE", "DUPLICATE_TARGET",
+    "MOVED", "REMOVED", "VARIABLE", "ENV_NOT_ALLOWED", "ENV_MISSING", "VARIABLE_SYNTAX", "SECRET_PLACE",
+    "VARIABLE_VALUE", "BRIEF_FILE", "DUPLICATE_VARIABLE",
+}  # fmt: skip
+"""What only the loader can know: YAML itself, other places and files, variables."""
+
+
+def judged(text):
+    """Whether a schema can judge this bad input at all."""
+    unjudged = (
+        "${",
+        "---",
+        ".nan",
+        "9" * 100,
+        "f" * 100,
+        "2024-01-01",
+        "projects:\n  a: {}",
+        "[x'",
+        ":99999",
+        ".inf",
+        "k" * 130,
+        "variables: {1x",
+        "- url:",
+    )
+    return not any(piece in text for piece in unjudged)
+
+
+@pytest.mark.parametrize("text", [case[0] for case in CASES if case[1] not in BEYOND and judged(case[0])])
+def test_refuses_what_the_loader_refuses(text):
+    """Every structural mistake of the table breaks the schema too."""
+    assert not VALIDATOR.is_valid(YAML(typ="safe", pure=True).load(text))
+
+
+GOOD = [
+    EXAMPLE,
+    "projects: {}\n",
+    "{}\n",
+    "projects: {a: {brief: x, settings: {title: null, webhook_url: null, expected_output: null}}}\n",
+    "projects: {a: {brief: '${var.long}', settings: {mode: '${var.mode}', title: '${var.market} and ${var.market} of ${address}'}}}\n",
+    "projects: {a: {brief: '$$', settings: {title: '$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$'}}}\n",
+    "projects: {a: {import: '${var.market}', messages: ['${var.long}', {message: x, id: '${address}'}]}}\n",
+    "projects: {a: {brief: x, references: [{url: 'http://x.y/z?q#f'}, {upload_id: u}, {url: 'https://x.y', type: url}]}}\n",
+    "defaults: {brief: x, lifecycle: {ignore_changes: [brief, title]}}\nprojects: {a: {}, b: {adopt: s}}\n",
+    "projects: {a: {brief: x, settings: {webhook_url: 'https://${env.TOKEN}'}}}\n",
+    "variables: {l: {type: list, default: [us, de]}, f: {type: bool, default: true}, n: {type: number, default: 1.5, description: d}, s: {default: x}, mode: {}}\nprojects: {a: {for_each: '${var.l}', brief: '${each.key}', extract_content: '${var.f}', settings: {craft_auto: '${var.f}'}}}\n",
+    "projects: {a: {for_each: [us, '16:9', a.b_c-d], brief: '${each.value} ${each.key}'}}\n",
+    "projects: {a: {for_each: {us: English, de: 5, fr: true}, brief: '${each.value}'}}\n",
+    "projects: {a: {for_each: {us: {voice: Ann, n: 5}, de: {voice: Jo}}, brief: '${each.voice}'}}\n",
+    "projects: {a: {for_each: {market: [us, de], ratio: ['16:9', 9:16]}, brief: x, aspect_ratio: '${each.ratio}'}}\n",
+    "projects: {a: {for_each: [], brief: x}, b: {for_each: {}, brief: x}, c: {for_each: {m: []}, brief: x}}\n",
+    "projects: {a: {for_each: [us], brief: x}}\nmoved: [{from: a, to: 'a[us]'}]\nremoved: [{address: 'a[de,16:9]', action: stop}]\n",
+    "projects: {a: {brief: x}}\nmoved: [{from: b, to: a}]\nremoved: [{address: c, action: cancel}]\n",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_takes_what_the_loader_takes(tmp_path, text):
+    """Good specifications fit the schema, those with variables in enumerations too."""
+    load_one(tmp_path, text, **{k: v for k, v in VARIABLES.items() if k != "broken"}, mode="collaborative")
+    VALIDATOR.validate(YAML(typ="safe", pure=True).load(text))
+
+
+def test_is_a_schema_for_editors():
+    """Draft 2020-12, closed objects, a description on every field, the contract's enumerations."""
+    VALIDATOR.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    for name, shape in {"": SCHEMA, **SCHEMA["$defs"]}.items():
+        assert shape["additionalProperties"] is False, name
+        assert all("description" in field for field in shape["properties"].values()), name
+    settings = SCHEMA["$defs"]["Settings"]["properties"]
+    assert tuple(settings) == contract.SETTINGS
+    assert settings["craft"]["anyOf"][0]["enum"] == list(get_args(contract.Craft))
+    assert "import" in SCHEMA["$defs"]["Project"]["properties"]
+    assert {"from", "to"} == set(SCHEMA["$defs"]["MovedShape"]["properties"])

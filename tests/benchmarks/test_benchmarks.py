@@ -1,0 +1,176 @@
+"""The goals for calls, time and memory, as ratios and counts in one run. Not part of the default run.
+
+``pytest -m benchmark -n 0 -s`` prints the table and rewrites ``growth.svg`` beside this file.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
+from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.state import Entry, Known, State
+from reconciler.planning.planner import Header, Selection, make_plan
+from tests.benchmarks.fleet import WORDS, Measured, fill_account, measure, served, write_workspace
+from tests.benchmarks.plot import growth_svg
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
+SIZES = (100, 1_000, 10_000)
+TERRAFORM = shutil.which("terraform") or shutil.which("tofu")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory) -> dict[int, dict[str, Measured]]:
+    """Every command at every size, against an account with as many projects of others."""
+    result: dict[int, dict[str, Measured]] = {}
+    for size in SIZES:
+        root = tmp_path_factory.mktemp(f"fleet{size}")
+        root.rmdir()
+        write_workspace(root, size, max(1, size // 20))
+        fill_account(root / "account.db", size)
+        with served(root / "account.db") as url:
+            result[size] = {
+                "validate": measure("validate", cwd=root),
+                "first plan": measure("plan", cwd=root, url=url),
+                "apply": measure("apply", "--auto-approve", "--wait", "none", cwd=root, url=url),
+                "plan, no changes": measure("plan", cwd=root, url=url),
+            }
+    print_table(result)
+    (Path(__file__).parent / "growth.svg").write_text(growth_svg(result), encoding="utf-8")
+    return result
+
+
+def print_table(result: dict[int, dict[str, Measured]]) -> None:
+    print("\n| command | " + " | ".join(f"{size:,} projects" for size in result) + " |")
+    print("|---|" + "---|" * len(result))
+    for name in next(iter(result.values())):
+        cells = (f"{m[name].wall:.2f} s, {m[name].peak:.0f} MiB" for m in result.values())
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def used(measured: Measured) -> int:
+    line = next(line for line in measured.last_lines if line.startswith("Requests: "))
+    return int(line.split()[1])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_plan_without_changes_takes_a_list_call_for_a_hundred_projects_of_the_account(fleet, size):
+    assert used(fleet[size]["plan, no changes"]) <= math.ceil(2 * size / 100) + 2
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_apply_makes_the_calls_of_its_plan_and_one_create_each(fleet, size):
+    assert used(fleet[size]["apply"]) <= used(fleet[size]["first plan"]) + size
+
+
+def test_no_command_needs_more_than_300_mib_for_ten_thousand(fleet):
+    assert max(measured.peak for measured in fleet[10_000].values()) <= 300
+
+
+def test_apply_grows_linearly(fleet):
+    assert fleet[10_000]["apply"].wall <= 11 * fleet[1_000]["apply"].wall
+
+
+def test_apply_takes_at_most_3_ms_of_its_own_for_a_step(fleet):
+    own = fleet[10_000]["apply"].cpu - fleet[10_000]["first plan"].cpu
+    assert own / 10_000 <= 0.003
+
+
+def test_the_planner_alone_grows_linearly_to_a_hundred_thousand():
+    took = {}
+    for size in (10_000, 100_000):
+        desired, state, live = synthetic(size)
+        start = time.perf_counter()
+        plan = make_plan(
+            desired,
+            state,
+            live,
+            selection=Selection(),
+            header=Header(id="p", version="0", created_at=""),
+            active_limit=5,
+        )
+        took[size] = time.perf_counter() - start
+        assert plan.unchanged == size - size // 10
+    print(f"\nplanner alone: {took[10_000]:.2f} s for 10,000, {took[100_000]:.2f} s for 100,000")
+    assert took[100_000] <= 14 * took[10_000]
+
+
+def synthetic(size: int) -> tuple[Desired, State, Snapshot]:
+    """A fleet of which every tenth project has another title than it should."""
+    projects, entries, live = {}, {}, {}
+    creation = {"aspect_ratio": "16:9", "references": [], "extract_content": True}
+    for index in range(size):
+        address, brief = f"p-{index}", f"Brief {index}"
+        projects[address] = DesiredProject(address, CreateOrigin({"brief": brief}), settings={"title": f"T {index}"})
+        title = f"T {index}" if index % 10 else "drifted"
+        known = {"title": Known(f"T {index}", "list", "")}
+        entries[address] = Entry(
+            project_id=f"id{index}", origin="created", creation={**creation, "brief": brief}, settings=known
+        )
+        live[f"id{index}"] = LiveProject(
+            id=f"id{index}", status="idle", source="list", settings={"title": title}, brief=brief
+        )
+    state = State(lineage="l", workspace="w", api_url="u", serial=1, projects=entries)
+    return Desired("w", projects), state, Snapshot(projects=live, complete=True)
+
+
+def test_the_command_starts_about_as_fast_as_its_argument_parser():
+    def median(*command: str) -> float:
+        times = []
+        for _ in range(9):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    version, click = median("-m", "reconciler", "--version"), median("-c", "import click")
+    print(f"\n`reconciler --version` {version * 1000:.0f} ms, `import click` {click * 1000:.0f} ms")
+    assert version <= 2 * click
+
+
+@pytest.mark.skipif(TERRAFORM is None, reason="Terraform is not installed here")
+def test_plans_and_applies_against_terraforms_own(fleet, tmp_path):
+    missed = []
+    for size, shares in ((1_000, {"plan, no changes": 0.25, "apply": 0.1}), (10_000, {"first plan": 0.3})):
+        root = tmp_path / str(size)
+        write_terraform(root, size)
+        _terraform(root, "init")
+        theirs = {"first plan": _terraform(root, "plan")}
+        if "apply" in shares:
+            theirs["apply"] = _terraform(root, "apply", "-auto-approve")
+            theirs["plan, no changes"] = _terraform(root, "plan")
+        for name, seconds in theirs.items():
+            share = fleet[size][name].wall / seconds
+            goal = f", goal {shares[name]:.0%}" if name in shares else ""
+            print(f"{name}, {size:,}: {fleet[size][name].wall:.2f} s, Terraform {seconds:.2f} s: {share:.0%}{goal}")
+            if name in shares and share > shares[name]:
+                missed.append(name)
+    assert not missed
+
+
+def write_terraform(root: Path, size: int) -> None:
+    """The same fleet as ``terraform_data`` resources, as many files."""
+    root.mkdir()
+    files = max(1, size // 20)
+    for number in range(files):
+        blocks = [
+            f'resource "terraform_data" "clip_{index:06d}" {{\n  input = {{\n    brief = "Clip number {index}. '
+            f'{WORDS * 4}"\n    title = "Clip {index}"\n    craft = "cinema"\n    agent_model = "sonnet"\n  }}\n}}\n'
+            for index in range(number, size, files)
+        ]
+        (root / f"fleet-{number:04d}.tf").write_text("".join(blocks), encoding="utf-8")
+
+
+def _terraform(root: Path, *args: str) -> float:
+    assert TERRAFORM is not None
+    start = time.perf_counter()
+    subprocess.run([TERRAFORM, *args, "-input=false", "-no-color"], cwd=root, check=True, capture_output=True)
+    return time.perf_counter() - start

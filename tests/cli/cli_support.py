@@ -1,0 +1,196 @@
+"""The real command in a workspace of its own: a process for each run, as users and CI jobs start it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from reconciler.sandbox.store import Store
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "workspace: acme\napi: {url: sandbox}\nsandbox: {speed: 200}\n"
+APPLY = ("apply", "--auto-approve", "--poll-interval", "0.05")
+ONE = "projects:\n  teaser:\n    brief: Ten seconds, one product.\n    settings: {title: Teaser}\n"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without what could reach the commands by accident."""
+    stray = ("RECONCILER_", "EVERSINCE_", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith(stray)} | more
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout; fails where there is more or less."""
+        return json.loads(self.out)
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [d for d in self.document["diagnostics"] if d["severity"] == "error"]
+
+
+@dataclass
+class Space:
+    """A workspace's folder and how to run commands in it."""
+
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "reconciler", *args]
+
+    def run(self, *args: str, code: int | None = 0, stdin: str | None = None, **env: str) -> Ran:
+        """Run the command; no terminal anywhere. ``code``: the exit code that is expected."""
+        done = subprocess.run(
+            self.command(*args),
+            cwd=self.root,
+            env=environment(PYTHONPATH=str(ROOT), **{**self.env, **env}),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        ran = Ran(done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in ran.out + ran.err, ran.err
+        assert "This is a bug" not in ran.err, ran.err
+        if code is not None:
+            assert ran.code == code, f"{args}: {ran.code}\n{ran.out}\n{ran.err}"
+        return ran
+
+    def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
+        """The command as a process under way, to be used with ``with``."""
+        return subprocess.Popen(
+            self.command(*args),
+            cwd=self.root,
+            env=environment(PYTHONPATH=str(ROOT), **{**self.env, **env}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    @property
+    def state_path(self) -> Path:
+        return self.root / ".reconciler" / "sandbox" / "reconciler.state.json"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads(self.state_path.read_text(encoding="utf-8"))
+
+    @property
+    def db(self) -> Path:
+        return self.root / ".reconciler" / "sandbox" / "account.db"
+
+    def account(self) -> Account:
+        return Account(self.db)
+
+    def files(self) -> dict[str, tuple[bytes, int]]:
+        """Every file with its bytes and mode, but the emulated account itself."""
+        return {
+            str(path.relative_to(self.root)): (path.read_bytes(), path.stat().st_mode & 0o777)
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and not path.name.startswith("account.db")
+        }
+
+
+class Account:
+    """The emulated account behind a workspace, looked into from outside."""
+
+    def __init__(self, db: Path) -> None:
+        self.store = Store(db)
+
+    def __enter__(self) -> Store:
+        return self.store
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+
+def make_space(root: Path, specs: str | None = ONE, config: str = CONFIG, **env: str) -> Space:
+    """A workspace with one spec file."""
+    root.mkdir(parents=True, exist_ok=True)
+    space = Space(root, env)
+    space.write("reconciler.yaml", config)
+    if specs is not None:
+        space.write("specs/a.yaml", specs)
+    return space
+
+
+def campaign_space(root: Path, config: str = CONFIG) -> Space:
+    """A workspace with a copy of the repository's specs."""
+    space = make_space(root, None, config)
+    shutil.copytree(ROOT / "specs", root / "specs")
+    return space
+
+
+def copied(space: Space, root: Path) -> Space:
+    """The same workspace, its account included, in another place."""
+    shutil.copytree(space.root, root)
+    return Space(root, dict(space.env))
+
+
+@dataclass
+class Answering:
+    """A server that gives everybody the same answer."""
+
+    url: str
+    heard: list[tuple[str, str, str | None]] = field(default_factory=list)
+    """Method, path and key of each request."""
+
+
+@contextlib.contextmanager
+def answering(status: int, body: str, headers: Mapping[str, str] | None = None) -> Iterator[Answering]:
+    """A server of which nobody knows what it is."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            server_.heard.append((self.command, self.path, self.headers.get("Authorization")))
+            data = body.replace("{key}", str(self.headers.get("Authorization"))).encode()
+            self.send_response(status)
+            for name, value in {
+                "Content-Type": "application/json",
+                "X-Request-Id": "req_77",
+                **(headers or {}),
+            }.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_PATCH = do_GET  # noqa: N815  http.server looks for these names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server_ = Answering(f"http://127.0.0.1:{server.server_port}/api/v1")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server_
+        finally:
+            server.shutdown()

@@ -1,0 +1,75 @@
+"""The JSON of plan, show and apply as interfaces.md promises it to other tools, written down independently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ACTIONS = ["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
+COUNTED = [a for a in ACTIONS if a != "move"] + ["unchanged", "attention"]
+TEXT = {"type": "string"}
+MAYBE = {"type": ["string", "null"]}
+COUNT = {"type": "integer", "minimum": 0}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+DIAGNOSTIC = _object(
+    severity={"enum": ["error", "warning", "note"]},
+    address=MAYBE,
+    summary=TEXT,
+    detail=TEXT,
+    file=MAYBE,
+    line={"type": ["integer", "null"]},
+)
+CHANGE = _object(
+    path=TEXT,
+    before=True,
+    after=True,
+    before_source={"enum": ["list", "status", "patch", "sent", "none"]},
+    sensitive={"type": "boolean"},
+)
+REQUEST = {
+    "anyOf": [
+        {"type": "null"},
+        _object(
+            method={"enum": ["POST", "PATCH"]},
+            path={"type": "string", "pattern": "^/projects"},
+            body={"type": ["object", "null"]},
+        ),
+    ]
+}
+STEP = _object(
+    address=TEXT,
+    action={"enum": ACTIONS},
+    project_id=MAYBE,
+    reason=TEXT,
+    ready={"type": "boolean"},
+    waits_for=MAYBE,
+    changes={"type": "array", "items": CHANGE},
+    request=REQUEST,
+)
+PLAN = _object(
+    format_version={"const": "1.0"},
+    reconciler_version=TEXT,
+    workspace=TEXT,
+    api_url=TEXT,
+    created_at={"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT"},
+    state=_object(lineage=TEXT, serial=COUNT),
+    summary=_object(**dict.fromkeys(COUNTED, COUNT)),
+    requests=_object(used=COUNT, apply_at_least=COUNT),
+    steps={"type": "array", "items": STEP},
+    diagnostics={"type": "array", "items": DIAGNOSTIC},
+)
+ENDED = _object(
+    outcome={"enum": ["done", "deferred", "failed", "skipped", "unknown"]},
+    error={"anyOf": [{"type": "null"}, DIAGNOSTIC]},
+)
+APPLY = {
+    "allOf": [
+        PLAN,
+        _object(converged={"type": "boolean"}, steps={"type": "array", "items": {"allOf": [STEP, ENDED]}}),
+    ]
+}
+FAILURE = _object(format_version={"const": "1.0"}, diagnostics={"type": "array", "items": DIAGNOSTIC, "minItems": 1})

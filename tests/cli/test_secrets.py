@@ -1,0 +1,106 @@
+"""Canaries: an API key and a value from the environment turn up in no file and on no screen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.sandbox.server import BackgroundServer
+from reconciler.sandbox.store import Fault, Options
+from tests.cli.cli_support import answering, make_space
+
+KEY = "sk-canary-key-8d1f5c"
+TOKEN = "canary-token-4b6e9a"
+SPEC = """\
+projects:
+  teaser:
+    brief: Ten seconds. ${env.WEBHOOK_TOKEN}
+    settings:
+      title: Teaser
+      webhook_url: https://hooks.example.com/${env.WEBHOOK_TOKEN}/in
+    messages: ["Softer, ${env.WEBHOOK_TOKEN}."]
+"""
+CONFIG = "workspace: acme\npolicy: {allowed_env: [WEBHOOK_TOKEN]}\n"
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A served account that wants the key, a workspace pointed at it, and a run that looks for canaries."""
+    options = Options(speed=200, requests_per_minute=0)
+    with BackgroundServer(tmp_path / "account.db", options=options, key=KEY) as server:
+        space = make_space(
+            tmp_path / "w",
+            SPEC,
+            CONFIG,
+            EVERSINCE_API_URL=server.url,
+            EVERSINCE_API_KEY=KEY,
+            WEBHOOK_TOKEN=TOKEN,
+        )
+
+        def run(*args, code=0, **env):
+            ran = space.run(*args, code=code, **env)
+            clean(ran.out + ran.err)
+            for path, (data, mode) in space.files().items():
+                clean(data.decode())
+                if "state" in path or path.endswith(".plan"):
+                    assert mode == 0o600, path
+            return ran
+
+        run.space, run.store = space, server.store
+        yield run
+
+
+def clean(text: str) -> None:
+    for canary in (KEY, TOKEN):
+        assert canary not in text, text
+
+
+APPLY = ("-vv", "apply", "--auto-approve", "--poll-interval", "0.05")
+
+
+def test_no_secret_reaches_a_file_or_a_screen_from_plan_to_destroy(watched):
+    # Intent: the whole life of a project with a secret in brief, webhook and message, at -vv, drift included.
+    watched("-vv", "plan", "--out", "saved.plan")
+    watched("-vv", "show", "saved.plan", "--format", "json")
+    watched("-vv", "apply", "saved.plan", "--poll-interval", "0.05", "--events", "events.jsonl")
+    sent = {e.kind: e.detail for e in watched.store.ledger()}
+    assert sent["create"]["webhook_url"] == f"https://hooks.example.com/{TOKEN}/in"
+    assert TOKEN in sent["create"]["brief"] and TOKEN in sent["message"]["message"]
+    project = watched.store.projects()[0]["id"]
+    watched.store.person_sets(project, title=f"Now {TOKEN} {KEY}")
+    for command in (("status", "--format", "json"), ("plan", "--format", "json"), ("messages", "teaser"), ("output",)):
+        watched("-vv", *command)
+    watched(*APPLY)
+    changed = watched("plan", "--format", "html", WEBHOOK_TOKEN="canary-token-another")
+    assert "canary" not in changed.out
+    watched("destroy", "--auto-approve")
+
+
+def test_a_failed_agent_that_repeats_the_secret_is_not_quoted_with_it(watched):
+    # Intent: what the account itself says (error messages, failures) is redacted before it is stored or shown.
+    watched(*APPLY)
+    project = watched.store.projects()[0]["id"]
+    watched.store.set_status(project, "failed", error_message=f"could not call {TOKEN} with {KEY}")
+    assert "(secret)" in watched("status").out
+    assert "(secret)" in watched("-vv", "plan", code=None).out
+
+
+def test_an_interrupted_journal_holds_no_secret(watched):
+    # Intent: the write-ahead record of a call with a secret is as clean as the state, and no one else may read it.
+    watched.store.add_fault(Fault(kind="reset", method="POST", path="^/projects$", when="after"))
+    watched.store.add_fault(Fault(kind="status", status=403, method="GET", skip=1, times=0))
+    watched(*APPLY, code=None)
+    watched.store.clear_faults()
+    watched(*APPLY)
+    assert [e.kind for e in watched.store.ledger()] == ["create", "message"]
+
+
+def test_an_error_that_echoes_the_key_is_shown_without_it(tmp_path):
+    # Intent: a proxy or server that prints the request's headers in its error gives nothing away through us.
+    space = make_space(tmp_path / "w", SPEC, CONFIG, EVERSINCE_API_KEY=KEY, WEBHOOK_TOKEN=TOKEN)
+    body = json.dumps({"error": {"code": "unauthorized", "message": "{key} " + TOKEN, "status": 401}})
+    with answering(401, body, {"X-Request-Id": KEY}) as server:
+        ran = space.run("--api-url", server.url, "-vv", "plan", "--format", "json", code=1)
+    assert KEY in server.heard[0][2]
+    clean(ran.out + ran.err)

@@ -1,0 +1,34 @@
+"""The command line in a workspace of its own, for the tests of the specification language."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from reconciler.sandbox.store import Store
+
+CONFIG = "workspace: w\napi: {url: sandbox}\nsandbox: {speed: 200}\n"
+
+
+def make(root: Path, files: dict[str, str]) -> Path:
+    """A workspace in the sandbox with these files."""
+    for name, text in {"reconciler.yaml": CONFIG, **files}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    (root / "specs").mkdir(exist_ok=True)
+    return root
+
+
+def reconciler(root: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_"))}
+    command = [sys.executable, "-m", "reconciler", *args]
+    return subprocess.run(command, cwd=root, env={**kept, **env}, capture_output=True, text=True, check=False)
+
+
+def account(root: Path) -> Store:
+    """The sandbox's account; close it before the next command."""
+    (root / ".reconciler" / "sandbox").mkdir(parents=True, exist_ok=True)
+    return Store(root / ".reconciler" / "sandbox" / "account.db")

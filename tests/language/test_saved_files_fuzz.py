@@ -1,0 +1,119 @@
+"""Plan files, states and journals may hold anything: a value comes out, or an error of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.adapters.plan_file import read_plan
+from reconciler.adapters.state.format import decode_journal, decode_state, encode_header, encode_record, encode_state
+from reconciler.model.errors import PlanFileError, StateError
+from reconciler.model.journal import Bind, End
+from reconciler.model.plan_json import encode_plan
+from reconciler.model.state import Entry, Known, SentMessage, State
+from tests.cli.report_samples import PLAN
+
+STATE = State(
+    lineage="l" * 32,
+    workspace="w",
+    api_url="sandbox",
+    serial=3,
+    projects={
+        "promo[us,16:9]": Entry(
+            project_id="p",
+            origin="created",
+            generation=1,
+            settings={"title": Known("x", "list", "2026-01-01T00:00:00Z")},
+            creation={"brief": "x"},
+            messages=(SentMessage(id="1", digest="d", text="t", content="c", message_id="m", at="", how="sent"),),
+        )
+    },
+    generations={"promo[us,16:9]": 1},
+)
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("promo[us]"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def spots(node, path=()):
+    yield path
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield from spots(value, (*path, key))
+
+
+@st.composite
+def damaged(draw, document):
+    """A document with a value replaced or taken out at some place."""
+    node = copy = json.loads(json.dumps(document))
+    path = draw(st.sampled_from(list(spots(document))))
+    if not path:
+        return draw(JUNK)
+    for part in path[:-1]:
+        node = node[part]
+    if draw(st.booleans()):
+        node[path[-1]] = draw(JUNK)
+    else:
+        del node[path[-1]]
+    return copy
+
+
+def as_bytes(document):
+    return json.dumps(document).encode(errors="surrogatepass")
+
+
+STATE_JSON = json.loads(encode_state(STATE, "1"))
+STATES = st.one_of(damaged(STATE_JSON).map(as_bytes), JUNK.map(as_bytes), st.binary(max_size=80))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=STATES)
+def test_any_state_file_is_a_state_or_an_error(data):
+    try:
+        state = decode_state(data, "state.json")
+    except StateError:
+        return
+    assert decode_state(encode_state(state, "1"), "again") == state
+
+
+RECORDS = [
+    json.loads(encode_header(STATE)),
+    json.loads(
+        encode_record(
+            End(op="o", result="done", effects=(Bind(address="a[us]", entry=STATE.projects["promo[us,16:9]"]),))
+        )
+    ),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    head=st.just(RECORDS[0]) | damaged(RECORDS[0]),
+    lines=st.lists(damaged(RECORDS[1]) | st.just(RECORDS[1]), max_size=3),
+    tail=st.binary(max_size=30),
+)
+def test_any_journal_is_records_or_an_error(head, lines, tail):
+    data = b"\n".join(map(as_bytes, (head, *lines))) + b"\n" + tail
+    try:
+        _, records, whole = decode_journal(data, "journal")
+    except StateError:
+        return
+    assert whole <= len(data) and len(records) <= data.count(b"\n")
+
+
+PLAN_JSON = encode_plan(PLAN)
+PLANS = st.one_of(damaged(PLAN_JSON).map(as_bytes), JUNK.map(as_bytes), st.binary(max_size=80))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=PLANS)
+def test_any_plan_file_is_a_plan_or_an_error(tmp_path, data):
+    path = tmp_path / "p.plan"
+    path.write_bytes(data)
+    with contextlib.suppress(PlanFileError):
+        read_plan(path)

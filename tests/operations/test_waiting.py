@@ -1,0 +1,364 @@
+"""Waiting: few calls however many wait, at the advised intervals, never past the deadline, never in vain."""
+
+import asyncio
+
+import pytest
+
+from reconciler.model.errors import ApiError
+from reconciler.model.events import StatusChanged, StepWaiting
+from reconciler.model.journal import Draft
+from reconciler.model.live import Snapshot
+from reconciler.model.plan import Create
+from reconciler.model.state import State
+from reconciler.operations.refresh import refresh
+from reconciler.operations.run import Deferred, Interrupted, Options, Run
+from reconciler.operations.wait import Monitor
+from reconciler.sandbox.faults import Fault
+from tests.operations.operations_support import START, in_world
+
+STEP = Create(address="a", reason="", body={}, generation=1, key="k")
+
+
+def is_idle(live):
+    return live.status == "idle"
+
+
+def run_of(world, *, deadline=None, **options):
+    run = Run(
+        api=world.api,
+        journal=None,
+        draft=Draft(State(lineage="l", workspace="ws", api_url="u")),
+        emit=world.events.append,
+        workspace="ws",
+        options=Options(**options),
+    )
+    run.deadline = deadline
+    return run
+
+
+async def monitor_of(world, *wanted, deadline=None, **options):
+    """A monitor that knows what a refresh has just seen; requests are counted from here on."""
+    live = await refresh(world.api, frozenset(wanted), at="")
+    world.store.clear_requests()
+    return Monitor(run_of(world, deadline=deadline, **options), live)
+
+
+def ticks(world):
+    """When calls were made, in seconds, and of what."""
+    return [
+        (row.at - START, row.path.replace("/projects", ""), row.query.get("status")) for row in world.store.requests()
+    ]
+
+
+async def changes(world, *events):
+    """``(at, project, status)``: what the agents do, in virtual time."""
+    for at, project, status in events:
+        await asyncio.sleep(at - world.time())
+        world.store.set_status(project, status)
+
+
+async def together(*coroutines):
+    return await asyncio.gather(*coroutines)
+
+
+def test_what_is_ready_is_not_waited_for():
+    async def test(world):
+        project = world.project()
+        monitor = await monitor_of(world, project)
+
+        assert (await monitor.until(project, is_idle, "it")).id == project
+        assert not world.calls() and world.time() == 0
+
+    in_world(test)
+
+
+def test_what_was_not_seen_yet_is_looked_at_first():
+    async def test(world):
+        project = world.project()
+        monitor = Monitor(run_of(world), Snapshot())
+
+        assert (await monitor.until(project, is_idle, "it")).status == "idle"
+        assert world.calls() == [("GET", f"/projects/{project}")]
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    ("status", "options", "interval"),
+    [
+        ("queued", {}, 5),
+        ("running", {}, 30),
+        ("generating", {}, 30),
+        ("rendering", {}, 30),
+        ("dreaming", {}, 30),
+        ("running", {"poll_scale": 0.1}, 3),
+        ("running", {"poll_interval": 7.0, "poll_scale": 0.1}, 7),
+    ],
+)
+def test_one_project_is_asked_for_at_the_interval_of_its_status(status, options, interval):
+    async def test(world):
+        project = world.project(status=status)
+        monitor = await monitor_of(world, project, **options)
+        await together(monitor.until(project, is_idle, "it"), changes(world, (2.5 * interval, project, "idle")))
+
+        assert ticks(world) == [(n * interval, f"/{project}", None) for n in (1, 2, 3)]
+
+    in_world(test)
+
+
+def test_the_interval_follows_the_status():
+    async def test(world):
+        project = world.project(status="queued")
+        monitor = await monitor_of(world, project)
+        await together(
+            monitor.until(project, is_idle, "it"), changes(world, (7, project, "running"), (11, project, "idle"))
+        )
+
+        assert [at for at, _, _ in ticks(world)] == [5, 10, 40]
+
+    in_world(test)
+
+
+def test_several_in_a_small_account_cost_one_list_call_a_tick():
+    async def test(world):
+        busy = [world.project(status="running") for _ in range(6)]
+        monitor = await monitor_of(world, *busy)
+        waiting = (monitor.until(project, is_idle, "it") for project in busy)
+        await together(*waiting, changes(world, *((40, project, "idle") for project in busy)))
+
+        assert ticks(world) == [(30, "", None), (60, "", None)]
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(("count", "calls"), [(1, 1), (2, 2), (3, 3), (4, 1), (9, 1)])
+def test_in_a_large_account_up_to_three_are_asked_for_and_more_through_one_list_call(count, calls):
+    async def test(world):
+        busy = world.projects(count, status="running")
+        world.projects(150)
+        monitor = await monitor_of(world, *busy)
+        waiting = [asyncio.ensure_future(monitor.until(project, is_idle, "it")) for project in busy]
+        await asyncio.sleep(31)
+
+        expected = {("", "running")} if count > 3 else {(f"/{project}", None) for project in busy}
+        assert {(path, status) for _, path, status in ticks(world)} == expected
+        assert len(ticks(world)) == calls
+        for project in busy:
+            world.store.set_status(project, "idle")
+        await together(*waiting)
+
+    in_world(test, brief_is_message=False)
+
+
+def test_who_left_the_filtered_list_is_looked_at():
+    async def test(world):
+        busy = world.projects(5, status="running")
+        world.projects(150)
+        monitor = await monitor_of(world, *busy)
+        waiting = [asyncio.ensure_future(monitor.until(project, is_idle, "it")) for project in busy]
+        await changes(world, (10, busy[0], "idle"))
+        await asyncio.sleep(25)
+
+        assert waiting[0].done() and not waiting[1].done()
+        assert [(path, status) for _, path, status in ticks(world)] == [("", "running"), (f"/{busy[0]}", None)]
+        for project in busy[1:]:
+            world.store.set_status(project, "idle")
+        await together(*waiting)
+
+    in_world(test, brief_is_message=False)
+
+
+def test_an_account_that_grows_past_a_page_is_not_read_by_its_first_page():
+    async def test(world):
+        busy = world.projects(2, status="running")
+        monitor = await monitor_of(world, *busy)
+        world.projects(150)
+        waiting = (monitor.until(project, is_idle, "it") for project in busy)
+        await together(*waiting, changes(world, *((40, project, "idle") for project in busy)))
+
+        assert [at for at, _, _ in ticks(world)] == [30, 30, 30, 60, 60]
+        assert [path for _, path, _ in ticks(world)].count("") == 1
+
+    in_world(test, brief_is_message=False)
+
+
+def test_a_project_that_is_gone_counts_as_over():
+    async def test(world):
+        project = world.project(status="running")
+        monitor = await monitor_of(world, project)
+        world.store.add_fault(Fault(kind="status", status=404, path=project))
+        live = await monitor.until(project, lambda p: p.status == "cancelled", "it")
+
+        assert live.status == "cancelled" and world.time() == 30
+
+    in_world(test)
+
+
+def test_a_poll_that_fails_for_good_is_told_to_all_who_wait():
+    async def test(world):
+        busy = [world.project(status="running") for _ in range(3)]
+        monitor = await monitor_of(world, *busy)
+        world.store.add_fault(Fault(kind="status", status=403))
+        waiting = (monitor.until(project, is_idle, "it") for project in busy)
+
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(r, ApiError) for r in results] == [True] * 3
+        assert len(world.calls()) == 1
+        world.store.set_status(busy[0], "idle")
+        assert (await monitor.until(busy[0], is_idle, "it")).status == "idle"
+
+    in_world(test)
+
+
+# ── not waiting, or not any longer ──
+
+
+def test_who_does_not_wait_defers_without_a_call():
+    async def test(world):
+        project = world.project(status="running")
+        monitor = await monitor_of(world, project, wait="none")
+        with pytest.raises(Deferred, match="the agent"):
+            await monitor.until(project, is_idle, "the agent")
+
+        assert not world.calls() and world.time() == 0
+
+    in_world(test)
+
+
+def test_at_the_deadline_all_are_deferred_at_once():
+    async def test(world):
+        busy = [world.project(status="running") for _ in range(2)]
+        monitor = await monitor_of(world, *busy, deadline=45.0)
+        waiting = (monitor.until(project, is_idle, f"agent {n}") for n, project in enumerate(busy))
+
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [(type(r), str(r)) for r in results] == [(Deferred, "agent 0"), (Deferred, "agent 1")]
+        assert world.time() == 45 and [at for at, _, _ in ticks(world)] == [30]
+        with pytest.raises(Deferred):
+            await monitor.until(busy[0], is_idle, "it")
+        assert world.time() == 45
+
+    in_world(test)
+
+
+def test_an_interrupt_ends_the_waiting_at_once():
+    async def test(world):
+        project = world.project(status="running")
+        monitor = await monitor_of(world, project)
+        asyncio.get_running_loop().call_later(12, monitor._run.stop.set)
+        with pytest.raises(Interrupted):
+            await monitor.until(project, is_idle, "it")
+
+        assert world.time() == 12 and not world.calls()
+        with pytest.raises(Interrupted):
+            monitor.may_wait("it")
+
+    in_world(test)
+
+
+# ── slots ──
+
+
+async def take(world, monitor, log, name, seconds):
+    """Take a slot, work so many seconds in it, give it back."""
+    await monitor.slot(STEP)
+    log.append((name, world.time()))
+    project = world.project(status="running")
+    monitor.set_status(project, "running")
+    monitor.release()
+    await asyncio.sleep(seconds)
+    world.store.set_status(project, "idle")
+
+
+def test_a_free_slot_is_taken_at_once_and_a_full_account_is_waited_for():
+    async def test(world):
+        monitor = await monitor_of(world, active_limit=2)
+        log = []
+        await together(*(take(world, monitor, log, name, 10) for name in "abc"))
+
+        assert log == [("a", 0), ("b", 0), ("c", 30)]
+        assert len(world.calls()) == 1
+
+    in_world(test)
+
+
+def test_reserved_slots_count_before_the_project_is_known():
+    async def test(world):
+        monitor = await monitor_of(world, active_limit=1, wait="none")
+        await monitor.slot(STEP)
+        with pytest.raises(Deferred, match=r"a free slot \(1 projects may be active at once\)"):
+            await monitor.slot(STEP)
+        monitor.release()
+        await monitor.slot(STEP)
+
+    in_world(test)
+
+
+def test_what_others_have_at_work_takes_slots_too():
+    async def test(world):
+        others = world.projects(2, status="running")
+        world.projects(150)
+        monitor = await monitor_of(world, active_limit=2)
+        waiting = asyncio.ensure_future(monitor.slot(STEP))
+        await asyncio.sleep(0.1)
+
+        assert not waiting.done()
+        searched = {status for _, path, status in ticks(world) if path == ""}
+        assert searched == {"queued", "running", "generating", "rendering"}
+        world.store.set_status(others[0], "idle")
+        await waiting
+        assert world.time() == 30
+
+    in_world(test, brief_is_message=False)
+
+
+def test_a_refusal_for_want_of_a_slot_is_believed_though_the_count_says_otherwise():
+    async def test(world):
+        monitor = await monitor_of(world, active_limit=5)
+        await monitor.slot(STEP)
+        monitor.release(full=True)
+        await monitor.slot(STEP)
+
+        assert world.time() == 5 and len(world.calls()) == 1
+        monitor.release()
+        await monitor.slot(STEP)
+        assert world.time() == 5
+
+    in_world(test)
+
+
+# ── events ──
+
+
+def test_waiting_is_told_once_and_every_change_of_a_known_address():
+    async def test(world):
+        project, stranger = world.project(status="queued"), world.project(status="queued")
+        monitor = await monitor_of(world, project)
+        monitor.names[project] = "a"
+        await together(
+            monitor.until(project, is_idle, "it", STEP),
+            changes(world, (7, project, "running"), (12, stranger, "running"), (15, project, "idle")),
+        )
+
+        assert world.events == [
+            StepWaiting(step=STEP, waits_for="it", seconds=5.0),
+            StatusChanged(address="a", project_id=project, status="running"),
+            StatusChanged(address="a", project_id=project, status="idle"),
+        ]
+
+    in_world(test)
+
+
+def test_what_only_the_list_shows_is_kept_when_the_status_is_looked_at():
+    async def test(world):
+        project = world.project(title="T")
+        monitor = await monitor_of(world, project)
+        live = await monitor.look(project)
+
+        assert live.settings["title"] == "T" and live.brief == "A person's film."
+        monitor.set_status(project, "running")
+        assert project in monitor.active and monitor.projects[project].settings["title"] == "T"
+        monitor.set_status(project, "failed")
+        assert project not in monitor.active
+
+    in_world(test)

@@ -1,0 +1,238 @@
+"""The GitHub recipe, step by step, in a scratch repository against `reconciler sandbox serve`."""
+
+import shutil
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.recipes.workflow import GITHUB, REPOSITORY, GitHub, git
+
+SPEC = """\
+projects:
+  {name}:
+    brief: {brief}
+    settings: {{title: {title}}}
+    messages: [Make the music softer.]
+"""
+
+
+@pytest.fixture
+def api(tmp_path):
+    """A sandbox as users start it."""
+    (tmp_path / "served").mkdir()
+    command = [sys.executable, "-m", "reconciler", "sandbox", "serve", "--port", "0", "--speed", "500"]
+    with subprocess.Popen(
+        command, cwd=tmp_path / "served", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            url = server.stdout.readline().decode().strip()
+            with httpx.Client(base_url=url, headers={"Authorization": "Bearer any"}, trust_env=False) as client:
+                yield client
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def site(tmp_path, api):
+    """A repository with two workspaces whose state lies outside of any checkout, and its GitHub."""
+    repository = tmp_path / "repository"
+    for path, name in (("campaigns", "teaser"), ("teams/brand", "intro")):
+        folder = repository / path
+        (folder / "specs").mkdir(parents=True)
+        state = tmp_path / "store" / name / "reconciler.state.json"
+        state.parent.mkdir(parents=True)
+        url = str(api.base_url).rstrip("/")
+        config = f"workspace: {name}s\napi: {{url: '{url}'}}\nstate: {state}\npolicy: {{max_creates: 2}}\n"
+        (folder / "reconciler.yaml").write_text(config)
+        (folder / "specs" / "projects.yaml").write_text(SPEC.format(name=name, brief="A calm opening.", title=name))
+        formatted(folder)
+    shutil.copytree(GITHUB, repository / ".github")
+    git(repository, "init", "-q", "-b", "main")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "Start")
+    env = {"EVERSINCE_API_KEY": "es_live_secret_key", "RECONCILER_APPLY_POLL_INTERVAL": "0.05"}
+    github = GitHub(tmp_path / "github", env)
+    return repository, github
+
+
+def formatted(folder):
+    subprocess.run([sys.executable, "-m", "reconciler", "-C", str(folder), "fmt"], check=True, capture_output=True)
+
+
+def effects(api):
+    root = str(api.base_url).partition("/api/")[0]
+    return httpx.get(f"{root}/_sandbox/ledger", trust_env=False).json()["ledger"]
+
+
+def propose(repository, branch, change):
+    """A branch with a change, and the merge of it that GitHub plans; the branch's commit."""
+    git(repository, "checkout", "-q", "-B", branch)
+    change(repository)
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", branch)
+    return git(repository, "rev-parse", "HEAD")
+
+
+def planned(repository, github, branch, *, fork=False):
+    """Runs the plan workflow on the merge of a branch."""
+    head = git(repository, "rev-parse", branch)
+    git(repository, "checkout", "-q", "--detach", "main")
+    git(repository, "merge", "-q", "--no-ff", "-m", "merge ref", branch)
+    event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": "eve/videos" if fork else REPOSITORY}}}}
+    return github.workflow("reconciler-plan", repository, {"event": event, "head_sha": head})
+
+
+def merged(repository, github, branch, *, repo=REPOSITORY):
+    """What GitHub does on a squash merge."""
+    head = git(repository, "rev-parse", branch)
+    git(repository, "checkout", "-q", "main")
+    git(repository, "merge", "-q", "--squash", branch)
+    git(repository, "commit", "-qm", f"{branch} (#7)")
+    account = github.account
+    account["pulls"].append(
+        {
+            "number": 7,
+            "merged_at": "2026-01-01T00:00:00Z",
+            "merge_commit_sha": git(repository, "rev-parse", "HEAD"),
+            "base": {"ref": "main"},
+            "head": {"sha": head, "repo": {"full_name": repo}},
+        }
+    )
+    github.save(account)
+
+
+def add(name):
+    def change(repository):
+        folder = repository / "campaigns"
+        (folder / "specs" / f"{name}.yaml").write_text(SPEC.format(name=name, brief="Fast <b>cuts</b>.", title=name))
+        formatted(folder)
+
+    return change
+
+
+def failures(jobs):
+    return {name: job.failed for name, job in jobs.items() if job.failed}
+
+
+def test_plan_approve_merge_apply_and_drift(site, api):
+    """Intent: the pull-request flow as the recipe's comments promise it, from the plan to a drift found and mended."""
+    repository, github = site
+    foreign = {"id": 999, "user": {"login": "eve"}, "body": "<!-- reconciler: teasers -->\nnot yours"}
+    github.save({**github.account, "comments": [foreign]})
+
+    propose(repository, "promo", add("promo"))
+    jobs = planned(repository, github, "promo")
+    assert set(jobs) == {
+        "workspaces",
+        *(f"{job} {name}" for job in ("validate", "plan") for name in ("campaigns", "teams__brand")),
+    }
+    assert not failures(jobs), {name: job.log for name, job in jobs.items()}
+    comments = github.account["comments"]
+    assert [c["body"].split("\n")[0] for c in comments[1:]] == [
+        "<!-- reconciler: teasers -->",
+        "<!-- reconciler: intros -->",
+    ]
+    assert "**2 creates and 2 messages spend credits" in comments[1]["body"]
+    assert comments[0] == foreign
+    assert "### Plan for `teasers`" in jobs["plan campaigns"].summary
+    assert effects(api) == []
+    assert not any("es_live" in str(value) for value in (github.account, [j.log + j.summary for j in jobs.values()]))
+
+    git(repository, "checkout", "-q", "promo")
+    spec = repository / "campaigns" / "specs" / "promo.yaml"
+    spec.write_text(spec.read_text().replace("Fast", "Faster"))
+    git(repository, "commit", "-qam", "Faster")
+    assert not failures(planned(repository, github, "promo"))
+    assert len(github.account["comments"]) == 3
+    assert "Faster" in github.account["comments"][1]["body"]
+
+    merged(repository, github, "promo")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert not failures(jobs), {name: job.log for name, job in jobs.items()}
+    assert "2 created, 2 messages sent" in jobs["apply campaigns"].summary
+    done = effects(api)
+    assert sorted(effect["kind"] for effect in done) == ["create"] * 3 + ["message"] * 3
+    assert "::group::Progress" in jobs["apply campaigns"].log
+    assert not failures(github.workflow("reconciler-apply", repository, {}))
+    assert effects(api) == done
+
+    assert not failures(github.workflow("reconciler-drift", repository, {}))
+    assert github.account["issues"] == []
+    project = next(p for p in api.get("/projects").json()["projects"] if p["title"] == "promo")
+    assert api.patch(f"/projects/{project['id']}/settings", json={"title": "By hand @everyone"}).status_code == 200
+    for _ in range(2):
+        assert not failures(github.workflow("reconciler-drift", repository, {}))
+    (issue,) = github.account["issues"]
+    assert issue["title"] == "Drift in campaigns"
+    assert "By hand @everyone" in issue["body"]
+    assert issue["state"] == "open"
+    assert list((github.home / "artifacts").glob("*/fleet-campaigns/index.html"))
+    api.patch(f"/projects/{project['id']}/settings", json={"title": "promo"})
+    assert not failures(github.workflow("reconciler-drift", repository, {}))
+    assert github.account["issues"][0]["state"] == "closed"
+    assert effects(api)[: len(done)] == done
+
+
+def test_a_fork_is_validated_only(site):
+    repository, github = site
+    propose(repository, "fork", add("promo"))
+    jobs = planned(repository, github, "fork", fork=True)
+    assert {name.partition(" ")[0] for name in jobs} == {"workspaces", "validate"}
+    assert github.account["calls"] == []
+    merged(repository, github, "fork", repo="eve/videos")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert failures(jobs) == dict.fromkeys(("apply campaigns", "apply teams__brand"), "Fetch the approved plan")
+    assert "::error::No approved plan goes with this commit" in jobs["apply campaigns"].log
+
+
+def test_an_invalid_spec_is_annotated_and_not_planned(site):
+    repository, github = site
+
+    def change(repository):
+        (repository / "campaigns" / "specs" / "bad.yaml").write_text("projects: {bad: {brief: x, breef: y}}\n")
+
+    propose(repository, "bad", change)
+    jobs = planned(repository, github, "bad")
+    assert failures(jobs) == {"validate campaigns": "Validate"}
+    assert "::error file=campaigns/specs/bad.yaml,line=1," in jobs["validate campaigns"].log
+
+
+def test_a_refused_plan_is_shown_and_fails_the_job(site):
+    """Intent: reviewers see why there is no plan, and no artifact can be applied."""
+    repository, github = site
+
+    def change(repository):
+        add("one")(repository)
+        add("two")(repository)
+
+    propose(repository, "many", change)
+    jobs = planned(repository, github, "many")
+    assert failures(jobs) == {"plan campaigns": "Fail where the plan did"}
+    body = next(c["body"] for c in github.account["comments"] if "`teasers`" in c["body"])
+    assert "max_creates" in body
+    assert "::error" in jobs["plan campaigns"].log
+    assert not list((github.home / "artifacts").glob("*/plan-campaigns"))
+
+
+def test_an_account_that_can_not_be_read_is_told_in_the_comment(site):
+    repository, github = site
+    propose(repository, "promo", add("promo"))
+    github.env["EVERSINCE_API_URL"] = "http://127.0.0.1:1/api/v1"
+    jobs = planned(repository, github, "promo")
+    assert set(failures(jobs).values()) == {"Fail where the plan did"}
+    assert "### No plan for `teasers`" in github.account["comments"][0]["body"]
+
+
+def test_a_plan_for_other_files_than_were_merged_is_refused(site, api):
+    repository, github = site
+    propose(repository, "one", add("one"))
+    assert not failures(planned(repository, github, "one"))
+    git(repository, "checkout", "-q", "main")
+    propose(repository, "main", add("two"))
+    merged(repository, github, "one")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
+    assert "another merge came in between" in jobs["apply campaigns"].log
+    assert {effect["kind"] for effect in effects(api)} == {"create", "message"}  # of the other workspace

@@ -1,0 +1,91 @@
+"""Many emulated accounts behind one real socket; the API key says which one is meant."""
+
+import sqlite3
+import threading
+
+import uvicorn
+
+from reconciler.sandbox.app import PREFIX, create_app
+from reconciler.sandbox.server import _listen
+from reconciler.sandbox.store import Options, Store
+
+OPTIONS = Options(speed=5000.0, requests_per_minute=0, active_projects=5)
+
+
+def copied(source, options=OPTIONS):
+    """An account like another one, in memory."""
+    store = Store(":memory:", options=options)
+    with source._lock:
+        source._db.backup(store._db)
+    return store
+
+
+class Accounts:
+    """A server on a thread, for as long as the ``with`` block lasts. ``url`` is the API's address for all of them."""
+
+    def __init__(self):
+        self._apps = {}
+        self._stores = {}
+        self._number = 0
+
+    def open(self, source=None, options=OPTIONS):
+        """A new account (a copy of ``source``) and the key that leads to it."""
+        self._number += 1
+        key = f"es_live_{self._number:08d}"
+        store = Store(":memory:", options=options) if source is None else copied(source, options)
+        self._stores[key] = store
+        self._apps[key] = create_app(store)
+        return key, store
+
+    def close(self, key):
+        self._apps.pop(key)
+        store = self._stores.pop(key)
+        with store._lock:
+            store.close()
+
+    async def _app(self, scope, receive, send):
+        key = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        app = self._apps.get(key)
+        if app is None:  # a killed run's request that comes late, when its account is gone
+            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        try:
+            await app(scope, receive, send)
+        except sqlite3.ProgrammingError:
+            if key in self._apps:
+                raise
+
+    def __enter__(self):
+        ready = threading.Event()
+        listener = _listen("127.0.0.1", 0)
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_level="critical",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        startup = self._server.startup
+
+        async def started(sockets=None):
+            await startup(sockets)
+            ready.set()
+
+        self._server.startup = started
+        self._listener = listener
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        assert ready.wait(30)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}{PREFIX}"
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._listener.close()
+        for key in list(self._apps):
+            self.close(key)

@@ -1,0 +1,74 @@
+"""Fixtures of the recovery tests, and the figures that they end with."""
+
+from collections import Counter
+
+import pytest
+
+from tests.recovery.accounts import Accounts
+from tests.recovery.runs import World, Zygote, scratch
+
+FIGURES = Counter()
+"""What was counted; in the process that prints the summary, the sum over all processes."""
+
+
+@pytest.fixture(scope="session")
+def figures():
+    return FIGURES
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    process = Zygote()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def accounts():
+    with Accounts() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def shelf():
+    """A folder in memory for the session's workspaces."""
+    with scratch() as folder:
+        yield folder
+
+
+@pytest.fixture
+def folder():
+    with scratch() as path:
+        yield path
+
+
+@pytest.fixture
+def new_world(zygote, accounts, folder):
+    """Makes workspaces: ``new_world(specs)``."""
+    worlds = []
+
+    def make(specs, **more):
+        world = World.new(zygote, accounts, folder / str(len(worlds)), specs, **more)
+        worlds.append(world)
+        return world
+
+    yield make
+    for world in worlds:
+        world.close()
+
+
+def pytest_sessionfinish(session):
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["recovery"] = dict(FIGURES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    FIGURES.update(getattr(node, "workeroutput", {}).get("recovery", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if FIGURES:
+        text = ", ".join(f"{name}: {FIGURES[name]}" for name in sorted(FIGURES))
+        terminalreporter.write_line(f"recovery: {text}")

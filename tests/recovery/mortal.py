@@ -1,0 +1,160 @@
+"""A workspace on virtual time whose runs can be dropped at any point, as if their process had died."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import httpx
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.loader import load_specs
+from reconciler.adapters.state.local import LocalStateStore
+from reconciler.model.errors import StateError
+from reconciler.operations.run import Options
+from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
+from reconciler.planning.planner import Selection
+from reconciler.sandbox.app import create_app
+from reconciler.sandbox.store import Options as Account
+from reconciler.sandbox.store import Store
+from tests.virtual_time import run
+
+START = 1_750_000_000.0
+SECONDS_BETWEEN_RUNS = 1.0
+CONFIG = """\
+workspace: virtual
+api: {url: "http://127.0.0.1:1/api/v1"}
+limits: {requests_per_minute: 1000000}
+policy: {max_share: null}
+"""
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Life:
+    """Counts points down; from the last one on nothing works any more."""
+
+    def __init__(self, points):
+        self.left = points
+
+    def point(self):
+        self.alive()
+        if self.left is not None:
+            self.left -= 1
+
+    def alive(self):
+        if self.left is not None and self.left <= 0:
+            raise Killed
+
+
+class MortalStore(LocalStateStore):
+    """Nothing is written once the process is dead."""
+
+    life = Life(None)
+
+    async def _write(self, records):
+        self.life.point()
+        await super()._write(records)
+        self.life.point()
+
+    async def append(self, record):
+        self.life.alive()
+        try:
+            await super().append(record)
+        except StateError:
+            self.life.alive()
+            raise
+
+    def save(self, state):
+        self.life.point()
+        super().save(state)
+        self.life.point()
+
+
+class MortalTransport(httpx.ASGITransport):
+    def __init__(self, app, life):
+        super().__init__(app)
+        self._life = life
+
+    async def handle_async_request(self, request):
+        self._life.point()
+        response = await super().handle_async_request(request)
+        await response.aread()
+        self._life.point()
+        return response
+
+
+class Virtual:
+    """The folder, the account and the clock; each apply is one run on a loop of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.elapsed = 0.0
+        (folder / "specs").mkdir(parents=True)
+        (folder / "reconciler.yaml").write_text(CONFIG)
+        self.store = Store(":memory:", options=Account(speed=10.0, requests_per_minute=0), clock=self.clock)
+        self.app = create_app(self.store)
+
+    def close(self):
+        self.store.close()
+
+    def clock(self):
+        try:
+            return START + self.elapsed + asyncio.get_running_loop().time()
+        except RuntimeError:
+            return START + self.elapsed
+
+    def now(self):
+        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def specs(self, projects, moved=()):
+        """JSON is YAML."""
+        text = json.dumps({"projects": projects, "moved": [{"from": a, "to": b} for a, b in moved]})
+        (self.folder / "specs" / "all.yaml").write_text(text)
+
+    def entries(self):
+        path = self.folder / "reconciler.state.json"
+        return json.loads(path.read_text())["projects"] if path.exists() else {}
+
+    def _run(self, work, points=None):
+        life = Life(points)
+        config = load_config(self.folder, env={}, state=None, api_url=None)
+        store = MortalStore(config.state_path, version="0")
+        store.life = life
+        workspace = Workspace(config=config, store=store, version="0", now=self.now)
+        wanted = load_specs(config, env={}, variables={})
+
+        async def go():
+            asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+            transport = MortalTransport(self.app, life)
+            client = ApiClient(config.api_url, "es_live_x", limiter=RateLimiter(1_000_000), transport=transport)
+            try:
+                async with client as api:
+                    return await work(workspace, api, wanted)
+            finally:
+                self.elapsed += asyncio.get_running_loop().time() + SECONDS_BETWEEN_RUNS
+
+        return run(go())
+
+    def apply(self, *, wait="steps", points=None, timeout=None):
+        """The result; or raises Killed, or what the program would have reported."""
+
+        def work(workspace, api, wanted):
+            request = ApplyRequest(
+                desired=wanted,
+                options=Options(wait=wait, poll_interval=0.5),
+                timeout=timeout,
+                confirm=lambda _: True,
+            )
+            return apply(workspace, api, request, emit=lambda _: None, stop=asyncio.Event())
+
+        return self._run(work, points)
+
+    def plan(self):
+        async def work(workspace, api, wanted):
+            return (await plan(workspace, api, wanted, Selection()))[0]
+
+        return self._run(work)

@@ -1,0 +1,193 @@
+"""Runs of the real program in a workspace of their own, each a process that can really be killed."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--auto-approve", "--poll-interval", "0.02", "--settle", "0.2")
+CONFIG = """\
+workspace: recovery
+api: {{url: "{url}"}}
+limits: {{requests_per_minute: 1000000}}
+policy: {{max_share: null}}
+"""
+
+
+class Zygote:
+    """Starts runs. One for each test process."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+        assert json.loads(self._process.stdout.readline())["ready"]
+
+    def _ask(self, **order):
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def start(self, **order):
+        return self._ask(do="start", **order)["pid"]
+
+    def wait(self, pid, timeout=60.0):
+        return self._ask(do="wait", pid=pid, timeout=timeout)["code"]
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@dataclass
+class Ended:
+    """How a run ended: ``code`` is negative for the signal that killed it."""
+
+    code: int
+    out: str
+    err: str
+    points: list
+
+    @property
+    def killed(self):
+        return self.code == -signal.SIGKILL
+
+    def __str__(self):
+        return f"exit {self.code}\n{self.out}\n{self.err}"
+
+
+class World:
+    """A workspace folder, an account, and runs of the program on them."""
+
+    def __init__(self, zygote, accounts, folder, *, source=None, **account):
+        self.zygote = zygote
+        self.accounts = accounts
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.key, self.store = accounts.open(source, **account)
+        self.state = self.folder / "reconciler.state.json"
+        self.journal = self.folder / "reconciler.state.json.journal"
+        self.env = {}
+        self.without = None
+        self._runs = 0
+
+    @classmethod
+    def new(cls, zygote, accounts, folder, specs, *, config=CONFIG, **account):
+        world = cls(zygote, accounts, folder, **account)
+        (world.folder / "reconciler.yaml").write_text(config.format(url=accounts.url))
+        world.specs(specs)
+        return world
+
+    def copy(self, folder):
+        """The same workspace and the same account once more, with fates of their own."""
+        world = World(self.zygote, self.accounts, folder, source=self.store)
+        for name in ("reconciler.yaml", "specs", self.state.name, self.journal.name):
+            path = self.folder / name
+            if path.is_dir():
+                shutil.copytree(path, world.folder / name)
+            elif path.exists():
+                shutil.copy2(path, world.folder / name)
+        return world
+
+    def close(self):
+        self.accounts.close(self.key)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def specs(self, text):
+        (self.folder / "specs").mkdir(exist_ok=True)
+        (self.folder / "specs" / "all.yaml").write_text(text)
+
+    def start(self, *argv, orders=(), full=0, trace=False, cwd=None):
+        self._runs += 1
+        name = str(self.folder / f".run-{self._runs}")
+        pid = self.zygote.start(
+            argv=list(argv),
+            cwd=str(cwd or self.folder),
+            env={"EVERSINCE_API_KEY": self.key, "NO_COLOR": "1", **self.env},
+            out=f"{name}.out",
+            err=f"{name}.err",
+            orders=list(orders),
+            full=full,
+            without=self.without,
+            trace=f"{name}.trace" if trace else None,
+        )
+        return pid, name
+
+    def end(self, started, timeout=60.0):
+        pid, name = started
+        code = self.zygote.wait(pid, timeout)
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            self.zygote.wait(pid)
+        text = [Path(f"{name}.{end}").read_text(errors="replace") for end in ("out", "err")]
+        assert code is not None, f"the run hangs\n{text[0]}\n{text[1]}"
+        assert "Traceback" not in text[1] and "This is a bug" not in text[1], text[1]
+        trace = Path(f"{name}.trace")
+        return Ended(code, *text, json.loads(trace.read_text()) if trace.exists() else [])
+
+    def run(self, *argv, timeout=60.0, **how):
+        return self.end(self.start(*argv, **how), timeout)
+
+    def apply(self, *more, **how):
+        return self.run("apply", *QUICK, *more, **how)
+
+    def plan(self, *more):
+        return self.run("plan", "--detailed-exitcode", *more)
+
+    def converges(self):
+        """One undisturbed apply does all, and then nothing is left."""
+        done = self.apply()
+        assert done.code == 0, str(done)
+        left = self.plan()
+        assert left.code == 0, str(left)
+        return done
+
+    def entries(self):
+        return json.loads(self.state.read_text())["projects"]
+
+    def pending(self):
+        return json.loads(self.state.read_text())["pending"]
+
+    def kinds(self):
+        return [effect.kind for effect in self.store.ledger()]
+
+    def sent(self, address=None, project_id=None):
+        """The messages that clients sent to a project, in order."""
+        wanted = project_id or self.entries()[address]["project_id"]
+        return [e.detail["message"] for e in self.store.ledger() if e.kind == "message" and e.project_id == wanted]
+
+    def created(self):
+        return [e.project_id for e in self.store.ledger() if e.kind == "create"]
+
+
+def kill_at(family, n, number=signal.SIGKILL):
+    """The order to send this process a signal at a point."""
+    return {"family": family, "n": n, "signal": int(number)}
+
+
+def until_stopped(pid):
+    """Waits for a process that is about to be stopped by SIGSTOP."""
+    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def scratch():
+    folder = tempfile.mkdtemp(prefix="recovery-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

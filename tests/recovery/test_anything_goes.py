@@ -1,0 +1,253 @@
+"""Spec edits, people, faults and kills in any order: a calm apply brings it all in order, with nothing twice or lost."""
+
+import contextlib
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from reconciler.model.errors import ReconcilerError
+from reconciler.sandbox.store import Fault
+from tests.recovery.mortal import Killed, Virtual
+
+ADDRESSES = st.sampled_from(["a", "b", "c", "d"])
+BRIEFS = st.sampled_from(["A first brief.", "A second brief.", "A third brief.", "This one will [fail]"])
+TITLES = st.sampled_from(["One", "Two", "Three"])
+CRAFTS = st.sampled_from(["cinema", "humor", "ugc"])
+WORDS = st.sampled_from(["go", "go", "more", "less"])
+FAULTS = st.builds(
+    Fault,
+    kind=st.sampled_from(["reset", "status", "html", "truncated", "empty"]),
+    method=st.sampled_from(["GET", "POST", "POST", "PATCH"]),
+    when=st.sampled_from(["before", "after"]),
+    code=st.just("internal_error"),
+    skip=st.integers(0, 5),
+    times=st.integers(1, 2),
+)
+
+
+class Anything(RuleBasedStateMachine):
+    """``specs`` is what the files say; ``known`` every project that a state ever named."""
+
+    figures: ClassVar = Counter()
+
+    @initialize()
+    def begin(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="recovery-"))
+        self.world = Virtual(self.folder)
+        self.specs, self.known, self.foreign, self.typed = {}, set(), set(), Counter()
+        self.findable = True
+        for address, messages in (("a", ["go", "go"]), ("b", ["more"])):
+            self.add(address=address, brief="A first brief.", title="One", messages=messages)
+
+    def teardown(self):
+        if hasattr(self, "world"):
+            self.settle_down()
+            self.world.close()
+            shutil.rmtree(self.folder)
+
+    # ── edits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def save(self, moved=()):
+        self.world.specs(self.specs, moved)
+
+    @rule(address=ADDRESSES, brief=BRIEFS, title=TITLES, messages=st.lists(WORDS, max_size=3))
+    def add(self, address, brief, title, messages):
+        if address not in self.specs:
+            settings = {"title": f"{title} {address}"}
+            self.specs[address] = {"brief": f"{brief} ({address})", "settings": settings, "messages": messages}
+            self.save()
+
+    @rule(address=ADDRESSES, action=st.sampled_from(["stop", "cancel", "forget", "release"]))
+    def remove(self, address, action):
+        if address in self.specs:
+            self.findable = False
+            self.specs[address]["lifecycle"] = {"on_remove": action}
+            self.save()
+            self.settle_down()
+            del self.specs[address]
+            self.save()
+
+    @rule(address=ADDRESSES, title=TITLES, craft=CRAFTS)
+    def edit(self, address, title, craft):
+        if address in self.specs:
+            self.specs[address]["settings"] = {"title": f"{title} {address}", "craft": craft}
+            self.save()
+
+    @rule(address=ADDRESSES, brief=BRIEFS)
+    def rewrite(self, address, brief):
+        if address in self.specs:
+            self.specs[address]["brief"] = f"{brief} ({address})"
+            self.save()
+
+    @rule(address=ADDRESSES, words=WORDS)
+    def say(self, address, words):
+        if address in self.specs:
+            self.specs[address]["messages"] = [*self.specs[address]["messages"], words]
+            self.save()
+
+    @rule(address=ADDRESSES)
+    def cancel(self, address):
+        if address in self.specs:
+            self.findable = False
+            self.specs[address]["state"] = "cancelled"
+            self.save()
+
+    @rule(old=ADDRESSES, new=ADDRESSES, points=st.integers(0, 12))
+    def rename(self, old, new, points):
+        if old in self.specs and new not in self.specs:
+            self.findable = False
+            self.settle_down()
+            if new in self.world.entries():
+                return
+            self.specs[new] = self.specs.pop(old)
+            self.save([(old, new)])
+            self.disturbed(points, "none")
+            self.settle_down()
+            self.save()
+
+    # ── people ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def project(self, address):
+        entry = self.world.entries().get(address)
+        return entry and entry["project_id"]
+
+    @rule(address=ADDRESSES, words=WORDS)
+    def person_writes(self, address, words):
+        project = self.project(address)
+        if project:
+            self.world.store.person_writes(project, words)
+            self.typed[project, words] += 1
+
+    @rule(address=ADDRESSES, title=TITLES)
+    def person_sets(self, address, title):
+        if self.project(address):
+            self.world.store.person_sets(self.project(address), title=title)
+
+    @rule(address=ADDRESSES, status=st.sampled_from(["cancelled", "idle", "running"]))
+    def person_stops(self, address, status):
+        project = self.project(address)
+        if project:
+            now = next(p["status"] for p in self.world.store.projects() if p["id"] == project)
+            if now not in ("cancelled", "failed"):
+                self.findable = self.findable and status != "cancelled"
+                self.world.store.set_status(project, status)
+
+    @rule(brief=BRIEFS, title=TITLES)
+    def person_creates(self, brief, title):
+        self.foreign.add(self.world.store.person_creates(brief=brief, title=title))
+
+    # ── trouble ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @rule(fault=FAULTS)
+    def fault(self, fault):
+        self.world.store.add_fault(fault)
+
+    @rule(points=st.integers(0, 40), wait=st.sampled_from(["none", "steps", "steps"]))
+    def disturbed(self, points, wait):
+        self.figures["machine: disturbed runs"] += 1
+        with contextlib.suppress(Killed, ReconcilerError):
+            self.world.apply(wait=wait, points=points, timeout=120.0)
+        self.learn()
+
+    @rule(points=st.integers(0, 12))
+    def disturbed_early(self, points):
+        self.disturbed(points, "steps")
+
+    @rule(first=st.integers(0, 40), second=st.integers(0, 15))
+    def disturbed_twice(self, first, second):
+        self.disturbed(first, "steps")
+        self.disturbed(second, "steps")
+
+    @rule()
+    def state_is_lost(self):
+        """Where all can be found again: nothing was renamed, parted with or cancelled, and nothing failed."""
+        self.settle_down()
+        statuses = {p["status"] for p in self.world.store.projects() if p["id"] not in self.foreign}
+        if self.findable and not statuses & {"failed", "cancelled"}:
+            before = Counter(e.kind for e in self.world.store.ledger() if e.kind in ("create", "message"))
+            (self.folder / "reconciler.state.json").unlink(missing_ok=True)
+            self.settle_down()
+            after = Counter(e.kind for e in self.world.store.ledger() if e.kind in ("create", "message"))
+            assert before == after
+            self.figures["machine: states lost"] += 1
+
+    def learn(self):
+        for entry in self.world.entries().values():
+            self.known |= {entry["project_id"], *entry["retired"]}
+
+    @rule()
+    def settle_down(self):
+        """The claim: without further trouble an apply leaves nothing to do, a second one where a project failed or turned
+        out to be there already.
+        """
+        world = self.world
+        world.store.clear_faults()
+        for project in world.store.projects():  # whoever a person left at work gets done
+            if project["status"] == "running" and project["id"] not in self.foreign:
+                world.store.set_status(project["id"], "idle")
+        world.store.finish_all()
+        for last in (False, True):
+            result = world.apply(wait="idle")
+            self.learn()
+            assert not last or not {"failed", "unknown", "deferred"} & set(result.counts), [
+                (r.step.address, r.step.action, r.outcome, r.error) for r in result.results
+            ]
+        left = world.plan()
+        assert not left.steps, [(s.address, s.action, s.reason) for s in left.steps]
+        assert not left.errors, left.errors
+        self.judge()
+
+    def judge(self):
+        world = self.world
+        ledger = world.store.ledger()
+        keys = Counter(e.idempotency_key for e in ledger if e.kind == "create")
+        assert max(keys.values(), default=1) == 1, keys
+        assert {e.project_id for e in ledger if e.kind == "create"} <= self.known
+        assert not {e.project_id for e in ledger} & self.foreign
+        for address, entry in world.entries().items():
+            if address not in self.specs:
+                continue
+            project, wanted = entry["project_id"], self.specs[address]["messages"]
+            sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == project]
+            logged = wanted[: len(entry["messages"])]
+            rest = iter(logged)
+            assert all(words in rest for words in sent), f"{sent} is not in the order of {logged}"
+            for words, times in Counter(logged).items():
+                assert sent.count(words) + self.typed[project, words] >= times, f"{words} is lost"
+            status = next(p["status"] for p in world.store.projects() if p["id"] == project)
+            assert status != "idle" or len(logged) == len(wanted)
+
+
+def machine(examples, steps, figures):
+    Anything.figures = figures
+    run_state_machine_as_test(
+        Anything,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    figures["machine: examples"] += examples
+
+
+@pytest.mark.timeout(90)
+def test_anything_in_any_order(figures):
+    machine(40, 14, figures)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3600)
+def test_anything_in_any_order_for_long(figures):
+    machine(1500, 30, figures)

@@ -1,0 +1,100 @@
+"""The real program, killed before, in and after every write of the state and every HTTP exchange, loses nothing and
+does nothing twice. The judge is the server's own ledger.
+"""
+
+import itertools
+import random
+
+import pytest
+
+from tests.recovery.campaign import judge, prepared, truth
+from tests.recovery.kill_points import FAMILIES
+from tests.recovery.runs import kill_at
+
+CHUNKS = 14
+SAMPLED_PAIRS = 42
+
+
+@pytest.fixture(scope="session")
+def matrix(zygote, accounts, shelf):
+    """The prepared workspace, the truth after an undisturbed apply, and the points that such an apply has."""
+    base = prepared(zygote, accounts, shelf / "base")
+    calm = base.copy(shelf / "calm")
+    ended = calm.apply(trace=True)
+    assert ended.code == 0, str(ended)
+    assert calm.plan().code == 0
+    totals = {family: sum(point[0] == family for point in ended.points) for family in FAMILIES}
+    wanted = truth(calm)
+    calm.close()
+    yield base, wanted, totals
+    base.close()
+
+
+def points_of(totals):
+    return [(family, n) for family in FAMILIES for n in range(1, totals[family] + 1)]
+
+
+def disturbed(matrix, folder, figures, first, second=None, *, plans=True):
+    """One trial: killed at a point, perhaps killed again while recovering, then left in peace. What is wrong, as text.
+
+    State and account are held against those of the calm run, whose plan is empty; ``plans`` asks the program as well.
+    """
+    base, wanted, _ = matrix
+    world = base.copy(folder)
+    try:
+        ended = world.apply(orders=[kill_at(*first)])
+        assert ended.killed or ended.code == 0, str(ended)
+        figures["kill points reached" if second is None else "kills in a pair"] += ended.killed
+        if second is not None:
+            again = world.apply(orders=[kill_at(*second)])
+            assert again.killed or again.code == 0, str(again)
+            figures["kills while recovering"] += again.killed
+        figures["killed runs"] += 1
+        last = world.apply()
+        left = world.plan() if plans else None
+        wrong, twice, lost = judge(truth(world), wanted)
+        figures["effects twice"] += twice
+        figures["effects lost"] += lost
+        figures["projects untracked"] += len(truth(world).untracked - wanted.untracked)
+        if last.code or (left and left.code):
+            wrong.append(f"the next apply did not converge\n{last}\n{left}")
+        return [f"killed at {first}, {second}: {what}\n{last if wrong else ''}" for what in wrong]
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_run_killed_at_any_point_is_completed_by_the_next_one(matrix, folder, figures, chunk):
+    wrong = []
+    for number, point in enumerate(points_of(matrix[2])[chunk::CHUNKS]):
+        wrong += disturbed(matrix, folder / str(number), figures, point, plans=number % 3 == 0)
+    assert not wrong, "\n\n".join(wrong[:5])
+
+
+def _pairs(totals):
+    """Second points are counted in a run that has less to do the later the first came; most fall into it all the same."""
+    points = points_of(totals)
+    return list(itertools.product(points, points))
+
+
+@pytest.mark.parametrize("chunk", range(6))
+def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):
+    pairs = random.Random(3).sample(_pairs(matrix[2]), 50 * SAMPLED_PAIRS)
+    early = [(a, b) for a, b in pairs if b[1] <= 30][:SAMPLED_PAIRS]
+    wrong = []
+    for number, (first, second) in enumerate(early[chunk::6]):
+        wrong += disturbed(matrix, folder / str(number), figures, first, second, plans=number % 3 == 0)
+    assert not wrong, "\n\n".join(wrong[:5])
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("chunk", range(50))
+def test_every_second_point_after_every_first_point(matrix, folder, figures, chunk):
+    """Every first point with every twelfth second one, at a different offset for each."""
+    points = points_of(matrix[2])
+    pairs = [(a, b) for i, a in enumerate(points) for b in points[i % 12 :: 12]]
+    wrong = []
+    for number, (first, second) in enumerate(pairs[chunk::50]):
+        wrong += disturbed(matrix, folder / str(number), figures, first, second, plans=number % 3 == 0)
+    assert not wrong, "\n\n".join(wrong[:5])

@@ -1,0 +1,189 @@
+"""A saved plan is executed exactly or refused, per project; what is done of it is never done again."""
+
+import json
+
+import pytest
+
+from tests.recovery.runs import kill_at
+
+BEFORE = """\
+projects:
+  a: {brief: The brief of a., settings: {title: A}}
+  b: {brief: The brief of b., settings: {title: B}}
+  c: {brief: The brief of c., settings: {title: C}}
+"""
+AFTER = """\
+projects:
+  a: {brief: The brief of a., settings: {title: A on}, messages: [one, two]}
+  b: {brief: The brief of b., settings: {title: B on}, messages: [hello]}
+  c: {brief: The brief of c., settings: {title: C}, state: cancelled}
+  d: {brief: The brief of d., settings: {title: D}, messages: [first, second]}
+"""
+EFFECTS = ["cancel", "create", "message", "message", "message", "message", "message", "settings", "settings"]
+CALLS = 9
+
+
+@pytest.fixture
+def world(new_world):
+    world = new_world(BEFORE)
+    world.converges()
+    world.specs(AFTER)
+    world.base = len(world.kinds())
+    saved = world.run("plan", "--out", "saved.plan")
+    assert saved.code == 0, str(saved)
+    return world
+
+
+def effects(world):
+    return sorted(world.kinds()[world.base :])
+
+
+def saved(world, **how):
+    return world.run("apply", "saved.plan", "--poll-interval", "0.02", "--settle", "0.2", **how)
+
+
+def project(world, address):
+    return world.entries()[address]["project_id"]
+
+
+def complete(world):
+    return effects(world) == EFFECTS and world.sent("a") == ["one", "two"] and world.sent("d") == ["first", "second"]
+
+
+def test_a_plan_applied_twice_acts_once(world):
+    for _ in range(2):
+        done = saved(world)
+        assert done.code == 0, str(done)
+        assert complete(world)
+    assert world.plan().code == 0
+
+
+@pytest.mark.parametrize("at", range(1, 3 * CALLS + 1))
+def test_a_plan_cut_short_is_resumed_under_the_same_approval(world, at, figures):
+    ended = saved(world, orders=[kill_at("call", at)])
+    assert ended.killed, str(ended)
+    done = saved(world)
+    assert done.code == 0, str(done)
+    assert "settings" in effects(world)
+    again = [kind for kind in effects(world) if kind != "settings"]
+    assert again == [kind for kind in EFFECTS if kind != "settings"], str(done)
+    assert world.sent("a") == ["one", "two"]
+    assert world.plan().code == 0
+    figures["saved plans cut short"] += 1
+
+
+@pytest.mark.parametrize("n", range(1, 60, 7))
+def test_a_plan_cut_short_at_a_write_is_resumed(world, n, figures):
+    ended = saved(world, orders=[kill_at("state", n)])
+    assert ended.killed, str(ended)
+    done = saved(world)
+    assert done.code == 0, str(done)
+    assert world.sent("a") == ["one", "two"]
+    assert world.plan().code == 0
+    figures["saved plans cut short"] += 1
+
+
+def refused(world, address):
+    """The plan is refused for one project, with the word, and carried out for the others."""
+    done = world.run("apply", "saved.plan", "--poll-interval", "0.02", "--format", "json")
+    assert done.code == 1, str(done)
+    steps = json.loads(done.out)["steps"]
+    for step in steps:
+        if step["address"] == address:
+            assert step["outcome"] in ("failed", "skipped")
+        else:
+            assert step["outcome"] == "done", step
+    assert "stale" in next(s for s in steps if s["address"] == address)["error"]["summary"]
+    return done
+
+
+def test_a_changed_title_makes_that_project_stale(world):
+    world.store.person_sets(project(world, "a"), title="A person's")
+    refused(world, "a")
+    assert world.sent("a") == []
+    assert world.sent("b") == ["hello"]
+    assert next(p["title"] for p in world.store.projects() if p["id"] == project(world, "a")) == "A person's"
+
+
+def test_a_project_cancelled_meanwhile_is_stale(world):
+    world.store.set_status(project(world, "b"), "cancelled")
+    refused(world, "b")
+
+
+def test_a_project_that_failed_meanwhile_is_stale(world):
+    world.store.set_status(project(world, "a"), "failed", error_message="broke")
+    refused(world, "a")
+
+
+def test_a_changed_entry_of_the_state_is_stale(world):
+    specs = "projects:\n  a: {brief: The brief of a., settings: {title: A, craft: cinema}}\n"
+    world.specs(specs)
+    assert world.apply("--target", "a").code == 0
+    world.base = len(world.kinds())
+    refused(world, "a")
+    assert world.sent("a") == []
+
+
+def test_a_project_forgotten_meanwhile_is_stale(world):
+    assert world.run("state", "rm", "b").code == 0
+    refused(world, "b")
+
+
+def test_a_project_created_meanwhile_is_stale(world):
+    world.specs(BEFORE + "  d: {brief: The brief of d., settings: {title: D}}\n")
+    assert world.apply("--target", "d").code == 0
+    refused(world, "d")
+    assert len(world.created()) == 4
+
+
+def test_a_cancel_of_a_project_that_went_to_work_meanwhile_is_stale(world):
+    world.store.set_status(project(world, "c"), "running")
+    refused(world, "c")
+
+
+def test_an_unmanaged_change_and_a_working_agent_make_nothing_stale(world):
+    world.store.person_sets(project(world, "a"), craft="humor")
+    world.store.person_writes(project(world, "b"), "a word of a person")
+    done = saved(world)
+    assert done.code == 0, str(done)
+    assert complete(world)
+
+
+def test_changed_specs_do_not_matter(world):
+    world.specs("projects: {}\n")
+    done = saved(world)
+    assert done.code == 0, str(done)
+    assert complete(world)
+
+
+def test_another_lineage_is_refused_before_any_call(world):
+    world.state.unlink()
+    (world.folder / "specs" / "all.yaml").write_text(BEFORE)
+    assert world.apply().code == 0
+    world.store.clear_requests()
+    count = len(world.kinds())
+    done = saved(world)
+    assert done.code == 1
+    assert "stale" in done.err
+    assert len(world.kinds()) == count
+
+
+def test_a_plan_of_a_workspace_without_state_goes_with_a_state_that_is_still_new(new_world):
+    world = new_world(BEFORE)
+    assert world.run("plan", "--out", "saved.plan").code == 0
+    for _ in range(2):
+        done = saved(world)
+        assert done.code == 0, str(done)
+        assert len(world.created()) == 3
+    assert world.plan().code == 0
+
+
+@pytest.mark.parametrize("n", range(1, 12))
+def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(new_world, n):
+    world = new_world(BEFORE)
+    assert world.run("plan", "--out", "saved.plan").code == 0
+    ended = saved(world, orders=[kill_at("state", n)])
+    assert ended.killed
+    done = saved(world)
+    assert done.code == 0, str(done)
+    assert len(world.created()) == 3

@@ -1,0 +1,235 @@
+"""A call whose answer nobody heard: it is found out what became of it, and it is never repeated on a guess."""
+
+import time
+
+import pytest
+
+from reconciler.sandbox.store import Fault
+from tests.recovery.runs import kill_at
+
+BEFORE, SENT, RECEIVED = 1, 2, 3
+ONE = "projects:\n  it: {brief: A brief., settings: {title: It}}\n"
+
+
+def with_messages(*messages):
+    return f"projects:\n  it: {{brief: A brief., settings: {{title: It}}, messages: [{', '.join(messages)}]}}\n"
+
+
+@pytest.fixture
+def world(new_world):
+    world = new_world(ONE)
+    world.converges()
+    return world
+
+
+def it(world):
+    return world.entries()["it"]["project_id"]
+
+
+def killed(world, at):
+    """A run that is killed at a point of its first changing call."""
+    ended = world.apply(orders=[kill_at("call", at)])
+    assert ended.killed, str(ended)
+
+
+def arrived(world, creates):
+    """Whether so many creates were made soon; a connection that breaks may take a request with it unread."""
+    end = time.monotonic() + 1.0
+    while len(world.created()) < creates and time.monotonic() < end:
+        time.sleep(0.01)
+    return len(world.created()) >= creates
+
+
+# ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
+@pytest.mark.parametrize("became", ["idle", "cancelled", "failed"])
+def test_a_create_of_unknown_fate_is_bound_whatever_became_of_it(new_world, at, became):
+    world = new_world(ONE)
+    killed(world, at)
+    if at != BEFORE:
+        arrived(world, 1)
+        for project in world.created():
+            world.store.set_status(project, became)
+    done = world.apply()
+    assert done.code == 0, str(done)
+    assert world.created() == [it(world)]
+    assert world.apply().code == 0
+    assert len(world.created()) == 1
+
+
+def test_two_creates_of_one_brief_of_which_one_failed_are_told_apart_or_left_alone(new_world):
+    specs = "projects:\n  a: {brief: The same.}\n  b: {brief: The same.}\n"
+    world = new_world(specs)
+    ended = world.apply(orders=[kill_at("call", 4)])
+    assert ended.killed
+    if not arrived(world, 2):
+        pytest.skip("the connection broke before the server had read the request")
+    world.store.set_status(world.created()[0], "failed")
+    world.apply()
+    world.apply()
+    assert len(world.created()) == 2
+    bound = [entry["project_id"] for entry in world.entries().values()]
+    assert len(set(bound)) == len(bound)
+
+
+def test_a_failed_project_is_not_bound_to_two_addresses(new_world):
+    specs = "projects:\n  a: {brief: The same.}\n  b: {brief: The same.}\n"
+    world = new_world(specs)
+    world.store.add_fault(Fault(kind="reset", method="POST", path="^/projects$", when="before", skip=1))
+    ended = world.apply(orders=[kill_at("call", 4)])
+    assert ended.killed
+    arrived(world, 1)
+    world.store.clear_faults()
+    assert len(world.created()) <= 1
+    for project in world.created():
+        world.store.set_status(project, "failed")
+    world.apply()
+    world.apply()
+    bound = [entry["project_id"] for entry in world.entries().values()]
+    assert len(set(bound)) == len(bound)
+
+
+def test_a_project_that_fails_while_its_answer_is_lost_is_bound_and_not_made_twice(new_world):
+    world = new_world(ONE.replace("A brief.", "'It will [fail]'"))
+    world.store.add_fault(Fault(kind="reset", method="POST", path="^/projects$", when="after"))
+    world.apply()
+    world.apply()
+    assert world.created() == [it(world)]
+
+
+# ── message ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
+@pytest.mark.parametrize("first", ["go", "stop"])
+def test_equal_messages_in_a_row_with_a_crash_between(world, at, first):
+    world.specs(with_messages(first, "go", "go", "end"))
+    ended = world.apply(orders=[kill_at("call", 3 + at)])
+    assert ended.killed
+    world.converges()
+    assert world.sent("it") == [first, "go", "go", "end"]
+
+
+@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
+def test_the_same_words_typed_by_a_person_before_our_intent_are_not_ours(world, at):
+    """What stands in the conversation before the cursor was there when the message was planned."""
+    world.specs(with_messages("first"))
+    world.converges()
+    world.store.person_writes(it(world), "second")
+    world.store.finish_all()
+    world.specs(with_messages("first", "third"))
+    world.converges()
+    world.store.person_writes(it(world), "more")
+    world.store.finish_all()
+    world.specs(with_messages("first", "third", "fourth"))
+    killed(world, at)
+    world.converges()
+    assert world.sent("it") == ["first", "third", "fourth"]
+
+
+def test_the_same_words_typed_by_a_person_after_our_intent_count_as_sent(world):
+    """The agent has them; sending them once more would only cost. Written down as «found»."""
+    world.specs(with_messages("please"))
+    killed(world, BEFORE)
+    world.store.person_writes(it(world), "please")
+    world.store.finish_all()
+    world.converges()
+    assert world.sent("it") == []
+    assert [m["id"] for m in world.entries()["it"]["messages"]] == ["1"]
+
+
+def test_other_words_typed_by_a_person_after_our_intent_are_not_ours(world):
+    world.specs(with_messages("please"))
+    killed(world, BEFORE)
+    world.store.person_writes(it(world), "something else")
+    world.store.finish_all()
+    world.converges()
+    assert world.sent("it") == ["please"]
+
+
+@pytest.mark.parametrize("kind", ["delay", "timeout"])
+def test_a_message_that_shows_up_late_is_awaited_and_not_doubled(world, kind):
+    """Killed while the server is still at it; the next run looks, finds nothing, settles, looks again and finds it."""
+    world.specs(with_messages("late"))
+    when = "before" if kind == "delay" else "after"
+    world.store.add_fault(Fault(kind=kind, method="POST", path="/messages", seconds=0.6, when=when))
+    killed(world, SENT)
+    done = world.run("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "1.5")
+    assert done.code == 0, str(done)
+    assert world.sent("it") == ["late"]
+    assert world.plan().code == 0
+
+
+def test_a_message_of_unknown_fate_is_not_sent_while_the_agent_is_busy(world):
+    world.specs(with_messages("please"))
+    killed(world, BEFORE)
+    world.store.set_status(it(world), "running")
+    busy = world.apply("--wait", "none")
+    assert busy.code in (0, 1), str(busy)
+    assert world.sent("it") == []
+    world.store.set_status(it(world), "idle")
+    world.converges()
+    assert world.sent("it") == ["please"]
+
+
+def test_a_busy_agent_that_had_the_message_is_not_told_twice(world):
+    world.specs(with_messages("please"))
+    killed(world, RECEIVED)
+    world.store.set_status(it(world), "running")
+    assert world.apply("--wait", "none").code == 0
+    world.store.set_status(it(world), "idle")
+    world.converges()
+    assert world.sent("it") == ["please"]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+@pytest.mark.parametrize("at", [BEFORE, RECEIVED])
+def test_a_message_of_unknown_fate_to_a_project_that_is_over(world, at, status):
+    world.specs(with_messages("please"))
+    killed(world, at)
+    world.store.set_status(it(world), status)
+    done = world.apply()
+    assert done.code == 0, str(done)
+    assert world.sent("it") == ([] if at == BEFORE else ["please"])
+    assert world.plan().code == 0
+
+
+def test_what_nothing_can_tell_can_be_decided_by_the_user(world):
+    world.specs(with_messages("please", "next"))
+    killed(world, BEFORE)
+    world.store.set_status(it(world), "running")
+    assert world.apply("--wait", "none").code in (0, 1)
+    assert world.run("state", "resolve", "it", "--sent").code == 0
+    world.store.set_status(it(world), "idle")
+    world.converges()
+    assert world.sent("it") == ["next"]
+
+
+# ── cancel and replace ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+@pytest.mark.parametrize("meanwhile", ["nothing", "cancelled", "failed"])
+def test_a_replacement_cut_short_makes_exactly_one_successor(world, at, meanwhile):
+    world.specs(ONE.replace("A brief.", "Another brief."))
+    ended = world.apply(orders=[kill_at("call", at)])
+    assert ended.killed
+    old = world.created()[0]
+    if meanwhile != "nothing" and world.entries()["it"]["project_id"] == old:
+        status = next(p["status"] for p in world.store.projects() if p["id"] == old)
+        if status != "cancelled":
+            world.store.set_status(old, meanwhile)
+    world.converges()
+    assert len(world.created()) == 2
+    assert it(world) == world.created()[1]
+
+
+@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
+def test_a_person_cancels_what_we_were_cancelling(world, at):
+    world.specs(ONE.replace("settings: {title: It}", "state: cancelled"))
+    killed(world, at)
+    world.store.set_status(it(world), "cancelled")
+    world.converges()
+    assert world.kinds().count("cancel") <= 1

@@ -1,0 +1,137 @@
+"""Safety steps of the product, each with a way to take it away inside a run, so that the tests can show they miss it."""
+
+import contextlib
+from dataclasses import replace
+
+from reconciler.adapters.state import local
+from reconciler.model.journal import Begin, Draft, End
+from reconciler.operations import calls, creating, execute, refresh, resolve, steps
+from reconciler.operations.conversation import Window
+
+
+def _records(kept):
+    """The journal takes only what ``kept`` makes of a record."""
+    append = local.LocalStateStore.append
+
+    async def filtered(self, record):
+        record = kept(record)
+        if record is not None:
+            await append(self, record)
+
+    local.LocalStateStore.append = filtered
+
+
+def _no_intent():
+    _records(lambda record: None if isinstance(record, Begin) else record)
+
+
+def _no_outcome():
+    _records(lambda record: None if isinstance(record, End) and record.op else record)
+
+
+def _no_fsync():
+    local.os.fsync = lambda fd: None
+
+
+def _no_truncation():
+    local.os.ftruncate = lambda fd, size: None
+
+
+def _no_settling():
+    async def settle(run, intent):
+        pass
+
+    resolve.settle = settle
+
+
+def _no_look_before_sending():
+    read_window = steps.read_window
+
+    async def empty(api, project_id, cursor):
+        return Window((), (await read_window(api, project_id, cursor)).newest)
+
+    steps.read_window = empty
+
+
+def _no_look_when_recovering():
+    async def nothing(run, intent):
+        return None
+
+    resolve.find_message = nothing
+
+
+def _no_recovery_of_lost_answers():
+    async def not_done(run, monitor, intent):
+        await run.record(End(op=intent.op, result="not_done"))
+        return resolve.Resolution("not_done", "")
+
+    calls.resolve = not_done
+
+
+def _no_staleness():
+    execute.stale_reason = lambda *_: None
+
+
+def _unread_is_absent():
+    async def none(api, ids):
+        return {}, set(ids)
+
+    refresh._one_by_one = none
+
+
+def _no_check_for_failed():
+    matches = resolve._matches
+
+    async def all_alive(run, intent, body):
+        return [replace(project, status="idle") for project in await matches(run, intent, body)]
+
+    resolve._matches = all_alive
+
+
+def _no_check_for_rivals():
+    resolve._has_rival = lambda *_: False
+
+
+def _no_progress():
+    fold = Draft.fold
+
+    def without(self, record):
+        fold(self, replace(record, plan=None) if isinstance(record, End) else record)
+
+    Draft.fold = without
+
+
+def _no_lock():
+    @contextlib.contextmanager
+    def nothing(*_, **__):
+        yield
+
+    local.hold_lock = nothing
+
+
+def _no_generations():
+    creating._is_spent = lambda *_: False
+
+
+def _no_knowledge_of_the_brief():
+    steps.brief_digest = lambda *_: None
+
+
+TAKEN_AWAY = {
+    "intent": _no_intent,
+    "outcome": _no_outcome,
+    "fsync": _no_fsync,
+    "truncation of a torn line": _no_truncation,
+    "settling": _no_settling,
+    "look before sending": _no_look_before_sending,
+    "look when recovering": _no_look_when_recovering,
+    "recovery of lost answers": _no_recovery_of_lost_answers,
+    "staleness": _no_staleness,
+    "unread is not absent": _unread_is_absent,
+    "check for failed": _no_check_for_failed,
+    "check for rivals": _no_check_for_rivals,
+    "progress": _no_progress,
+    "lock": _no_lock,
+    "generations": _no_generations,
+    "knowledge of the brief": _no_knowledge_of_the_brief,
+}

@@ -1,0 +1,276 @@
+"""`output --download`: resumed, checked, skipped; and never with the key, never to where it should not go."""
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from reconciler.adapters.media import MediaClient
+from reconciler.model.errors import DownloadError, NotFoundError
+from reconciler.model.state import Entry, Outputs
+from reconciler.operations.download import download
+
+NOW = "2026-01-01T00:00:00Z"
+DATA = bytes(range(256)) * 400
+ETAG = '"v1"'
+
+
+class Host:
+    """A media host: what it serves can be chosen, what it was asked is kept."""
+
+    def __init__(self):
+        self.data, self.etag, self.cut, self.redirect, self.ranges = DATA, ETAG, 0, None, True
+        self.asked = []
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                host.asked.append(dict(self.headers))
+                if host.redirect and not self.path.startswith("/to"):
+                    self.send_response(302)
+                    self.send_header("Location", host.redirect)
+                    self.end_headers()
+                    return
+                if host.etag and self.headers.get("If-None-Match") == host.etag:
+                    self.send_response(304)
+                    self.end_headers()
+                    return
+                start = 0
+                if host.ranges and "Range" in self.headers and self.headers.get("If-Range") == host.etag:
+                    start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+                body = host.data[start:]
+                self.send_response(206 if start else 200)
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(host.data) - 1}/{len(host.data)}")
+                if host.etag:
+                    self.send_header("ETag", host.etag)
+                self.send_header("Content-Type", "video/mp4; codecs=x")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if host.cut:
+                    body, host.cut = body[: host.cut], 0
+                    self.close_connection = True
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/renders/secret-name.mp4?sig=1"
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def host():
+    with Host() as found:
+        yield found
+
+
+class Api:
+    """The status call alone."""
+
+    def __init__(self, url):
+        self.url, self.calls = url, 0
+
+    async def project(self, project_id):
+        self.calls += 1
+        if project_id == "gone":
+            raise NotFoundError("no such project", method="GET", path="/x")
+        return SimpleNamespace(assembled_url=self.url)
+
+
+def entry(url=None, expires=None, project_id="p1"):
+    return Entry(
+        project_id=project_id, origin="created", outputs=Outputs(assembled_url=url, assembled_url_expires_at=expires)
+    )
+
+
+def fetch(folder, api, *, local=True, limit=10**9, **entries):
+    told = []
+
+    async def work():
+        async with MediaClient(local=local, limit=limit) as media:
+            named = entries or {"teaser": entry()}
+            return await download(api, media, named, folder, now=NOW, tell=lambda *what: told.append(what))
+
+    results = asyncio.run(work())
+    return results[0] if len(results) == 1 else {r.address: r for r in results}
+
+
+def test_a_file_is_fetched_named_after_its_address_and_not_fetched_again(tmp_path, host):
+    api = Api(host.url)
+    first = fetch(tmp_path, api)
+    assert (first.outcome, first.fetched.file) == ("fetched", "teaser.mp4")
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["teaser"]["sha256"] == hashlib.sha256(DATA).hexdigest()
+    assert fetch(tmp_path, api).outcome == "kept"
+    assert host.asked[-1]["If-None-Match"] == ETAG
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "teaser.mp4"]
+    assert not any("authorization" in {k.lower() for k in headers} for headers in host.asked)
+
+
+def test_another_rendering_another_project_or_a_damaged_file_is_fetched_anew(tmp_path, host):
+    api = Api(host.url)
+    fetch(tmp_path, api)
+    host.data, host.etag = DATA[::-1], '"v2"'
+    assert fetch(tmp_path, api).outcome == "fetched"
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA[::-1]
+    (tmp_path / "teaser.mp4").write_bytes(b"damaged")
+    assert fetch(tmp_path, api).outcome == "fetched"
+    assert fetch(tmp_path, api, teaser=entry(project_id="p2")).outcome == "fetched"
+
+
+def test_without_validators_the_bytes_tell(tmp_path, host):
+    host.etag = None
+    api = Api(host.url)
+    fetch(tmp_path, api)
+    assert fetch(tmp_path, api).outcome == "kept"
+    host.data = DATA[::-1]
+    assert fetch(tmp_path, api).outcome == "fetched"
+
+
+def test_what_broke_off_goes_on_where_it_stopped(tmp_path, host):
+    host.cut = 5000
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
+    assert [h.get("Range") for h in host.asked] == [None, "bytes=5000-"]
+    assert host.asked[1]["If-Range"] == ETAG
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+
+
+def test_a_part_of_an_earlier_run_is_used_only_if_it_belongs_to_the_file(tmp_path, host):
+    (tmp_path / "teaser.part").write_bytes(DATA[:100])
+    (tmp_path / "teaser.part.json").write_text(json.dumps({"validator": ETAG}))
+    fetch(tmp_path, Api(host.url))
+    assert host.asked[0]["Range"] == "bytes=100-"
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+    (tmp_path / "teaser.part").write_bytes(b"of another rendering")
+    (tmp_path / "teaser.part.json").write_text(json.dumps({"validator": '"v0"'}))
+    (tmp_path / "teaser.mp4").unlink()
+    fetch(tmp_path, Api(host.url))
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+    (tmp_path / "teaser.part").write_bytes(b"nobody knows of what")
+    (tmp_path / "teaser.mp4").unlink()
+    fetch(tmp_path, Api(host.url))
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+
+
+def test_the_state_s_address_is_used_while_it_is_good(tmp_path, host):
+    api = Api(host.url)
+    fetch(tmp_path, api, teaser=entry(host.url, "2026-01-01T00:00:01Z"))
+    assert api.calls == 0
+    fetch(tmp_path, api, teaser=entry("http://127.0.0.1:1/old.mp4", "2025-12-31T23:59:59Z"))
+    fetch(tmp_path, api, teaser=entry("http://127.0.0.1:1/old.mp4", "some day"))
+    assert api.calls == 2
+
+
+def test_each_address_is_told_of(tmp_path, host):
+    results = fetch(tmp_path, Api(host.url), a=entry(), b=entry(project_id="gone"), **{"../up": entry()})
+    assert {address: r.outcome for address, r in results.items()} == {
+        "a": "fetched",
+        "b": "nothing",
+        "../up": "nothing",
+    }
+    assert fetch(tmp_path, Api(None)).outcome == "nothing"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/a.mp4",
+        "ftp://example.com/a",
+        "file:///etc/passwd",
+        "https://user:pw@example.com/",
+        "/etc/passwd",
+        "https://",
+        "http://[x",
+        "http://sandbox/a.png",
+    ],
+)
+def test_addresses_that_are_not_followed(tmp_path, url):
+    result = fetch(tmp_path, Api(url))
+    assert result.outcome == "failed"
+    assert "pw" not in str(result.error)
+
+
+def test_plain_http_to_this_machine_only_where_the_api_is_here(tmp_path, host):
+    assert fetch(tmp_path, Api(host.url), local=False).outcome == "failed"
+    assert host.asked == []
+
+
+@pytest.mark.parametrize("target", ["http://example.com/a.mp4", "file:///etc/passwd", "ftp://x/", "https://u:p@x/"])
+def test_redirects_never_leave_https(tmp_path, host, target):
+    host.redirect = target
+    assert fetch(tmp_path, Api(host.url)).outcome == "failed"
+    assert len(host.asked) == 1
+
+
+def test_a_redirect_is_followed_and_a_loop_is_not(tmp_path, host):
+    host.redirect = "/to/a.mp4"
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
+    host.redirect = "/again"
+    assert fetch(tmp_path / "other", Api(host.url)).outcome == "failed"
+
+
+def test_what_is_too_large_is_refused(tmp_path, host):
+    result = fetch(tmp_path, Api(host.url), limit=1000)
+    assert (result.outcome, "1000 bytes" in result.error.summary) == ("failed", True)
+
+
+def test_a_body_without_a_length_is_bounded_too(tmp_path):
+    async def endless():
+        while True:
+            yield b"x" * 1000
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+
+    async def work():
+        async with MediaClient(local=False, limit=10_000, transport=transport) as media:
+            await media.fetch("https://h/a", tmp_path, "a", known=None, tell=lambda *_: None)
+
+    with pytest.raises(DownloadError, match="larger than 10000"):
+        asyncio.run(work())
+
+
+def test_a_host_that_does_not_answer_fails_that_file_alone(tmp_path, host):
+    good = entry(host.url, "2027-01-01T00:00:00Z")
+    results = fetch(tmp_path, Api("http://127.0.0.1:1/a.mp4"), good=good, bad=entry())
+    assert (results["good"].outcome, results["bad"].outcome) == ("fetched", "failed")
+    host.redirect, host.data = None, b""
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
+
+
+def test_the_command_with_the_embedded_sandbox(tmp_path):
+    """Intent: no socket is needed, the second run has nothing to do, the key is on no disk and no screen."""
+    (tmp_path / "specs").mkdir()
+    spec = "projects: {teaser: {brief: A calm opening., settings: {expected_output: assembled}}}\n"
+    (tmp_path / "specs" / "a.yaml").write_text(spec)
+    (tmp_path / "reconciler.yaml").write_text("workspace: w\napi: {url: sandbox}\nsandbox: {speed: 500}\n")
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "reconciler", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run("apply", "--auto-approve", "--wait", "idle").returncode == 0
+    first = run("output", "--download", "renders")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("teaser: fetched: teaser.png, ")
+    assert (tmp_path / "renders" / "teaser.png").read_bytes().startswith(b"\x89PNG")
+    second = json.loads(run("output", "--download", "renders", "teaser", "--format", "json").stdout)
+    assert second["teaser"]["outcome"] == "kept"

@@ -1,0 +1,151 @@
+"""`reconciler report`: what the page shows, that it only reads, and that hostile text stays text."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from reconciler.model.errors import Diagnostic
+from reconciler.model.fleet import Fleet, Member
+from reconciler.model.live import LiveMessage, LiveProject
+from reconciler.model.state import Entry, Known, SentMessage
+from reconciler.report.fleet import fleet_html
+from reconciler.sandbox.server import BackgroundServer
+from reconciler.sandbox.store import Options
+from tests.report.big_plan import HOSTILE
+from tests.report.browser import opened
+from tests.report.test_markdown import Outside
+
+SPEC = """\
+projects:
+  teaser:
+    brief: A calm opening.
+    settings: {title: Teaser, craft: cinema, expected_output: assembled}
+    messages: [Make the music softer.]
+  stills:
+    brief: Eight stills.
+    settings: {expected_output: assets}
+"""
+
+
+def member(evil="x", **live):
+    given = {"status": "idle", "project_url": "https://eversince.ai/p/1", "agent_message": evil, "error_message": evil}
+    seen = LiveProject(id=evil, source="status", settings={"title": evil, evil: evil}, **{**given, **live})
+    entry = Entry(
+        project_id=evil,
+        origin="created",
+        settings={"craft": Known(evil, "sent", evil), "webhook_url": Known({"$secret": "d" * 32}, "patch", "t")},
+        messages=(SentMessage(id="1", digest="d", text=evil, content="c", at="t"),),
+    )
+    said = LiveMessage(id=evil, role=evil, content=evil * 40, source=evil, created_at=evil)
+    drift = Diagnostic(severity="note", summary=f"drift: {evil}", address="a")
+    return Member(address="a", entry=entry, live=seen, messages=(said,) * 60, findings=(drift,))
+
+
+def fleet_of(*members):
+    return Fleet(workspace="w", at="2026-01-02T03:04:05Z", members=members, findings=())
+
+
+def test_hostile_text_stays_text():
+    """Intent: titles, agents' words, people's messages, addresses and statuses make no markup and no request."""
+    urls = {"assembled_url": "javascript:alert(1)//.png", "project_url": "javascript:alert(1)", "status": HOSTILE}
+    seen, plain = Outside(fleet_html(fleet_of(member(HOSTILE, **urls)))), Outside(fleet_html(fleet_of(member())))
+    assert seen.tags <= plain.tags | {"details", "summary", "div"}
+    assert seen.attributes <= plain.attributes
+    assert not seen.comments
+    for attribute in re.findall(r'(?:href|src)="([^"]*)"', fleet_html(fleet_of(member(HOSTILE, **urls)))):
+        assert attribute.startswith(("#", "https://"))
+
+
+@pytest.mark.parametrize(
+    ("url", "tag"),
+    [
+        ("https://cdn.example.com/a.mp4?sig=1", "video"),
+        ("https://cdn.example.com/a.PNG", "img"),
+        ("http://127.0.0.1:8080/media/a.png", "img"),
+        ("https://cdn.example.com/a.zip", None),
+        ("http://cdn.example.com/a.png", None),
+        ("http://sandbox/media/a.png", None),
+    ],
+)
+def test_media_are_loaded_from_good_addresses_alone(url, tag):
+    page = fleet_html(fleet_of(member(assembled_url=url, assembled_url_expires_at="2026-01-03T00:00:00Z")))
+    assert re.findall(r"<(video|img) ", page) == ([tag] if tag else [])
+    assert ("Rendered file" in page) == ("sandbox" not in url and "http://cdn" not in url)
+    assert "expires" in page
+
+
+def test_what_is_known_and_from_where():
+    """Intent: what was read now wins over what the state remembers; secrets stay secret; long talks are cut and counted."""
+    page = fleet_html(fleet_of(member("T")))
+    assert re.search(r"title</span>: <code>T</code><span [^>]*> \(read now\)", page)
+    assert re.search(r"craft</span>: <code>T</code><span [^>]*> \(last sent ", page)
+    assert "(secret)" in page
+    assert "10 earlier ones are not shown." in page
+    gone = fleet_html(fleet_of(replace(member(), live=None), member()))
+    assert "2 projects: 1 gone, 1 idle. 2 messages sent." in gone
+    assert "2 projects changed outside the specs." in gone
+    assert "0 projects" in fleet_html(fleet_of())
+
+
+def run(root, *arguments):
+    command = [sys.executable, "-m", "reconciler", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+
+
+def test_a_real_fleet(tmp_path):
+    """Intent: end to end over a socket: only GETs, drift found, page readable in a browser with its picture."""
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "a.yaml").write_text(SPEC)
+    with BackgroundServer(options=Options(speed=1000)) as server:
+        (tmp_path / "reconciler.yaml").write_text(f"workspace: w\napi: {{url: '{server.url}'}}\n")
+        applied = run(tmp_path, "apply", "--auto-approve", "--wait", "idle", "--poll-interval", "0.05")
+        assert applied.returncode == 0, applied.stderr
+        made = next(p for p in server.store.projects() if p["title"] == "Teaser")
+        patch(server.url, made["id"])
+        before = len(server.store.requests())
+        shown = run(tmp_path, "report", "--out", "public")
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout == "Wrote public/index.html: 2 projects.\n"
+        requests = server.store.requests()[before:]
+        assert {request.method for request in requests} == {"GET"}
+        assert len(requests) <= 1 + 2 * 2
+        page = (tmp_path / "public" / "index.html").read_text(encoding="utf-8")
+        assert "drift: settings.title" in page
+        assert "user: Make the music softer." in page
+        with opened() as browser:
+            seen = browser.new_page()
+            problems = []
+            seen.on("console", lambda message: problems.append(message.text))
+            seen.goto((tmp_path / "public" / "index.html").as_uri())
+            image = seen.get_by_role("img")
+            image.scroll_into_view_if_needed()
+            seen.wait_for_function("document.querySelector('img').naturalWidth > 0")
+            assert seen.get_by_role("article", name=re.compile("^teaser")).count() == 1
+            assert seen.get_by_role("status").inner_text() == "2 of 2 projects shown"
+            assert problems == []
+
+
+def patch(url, project_id):
+    answer = httpx.patch(
+        f"{url}/projects/{project_id}/settings",
+        json={"title": "By hand"},
+        headers={"Authorization": "Bearer any"},
+        trust_env=False,
+    )
+    assert answer.status_code == 200
+
+
+def test_without_conversations_it_asks_less(tmp_path):
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "a.yaml").write_text(SPEC)
+    (tmp_path / "reconciler.yaml").write_text("workspace: w\napi: {url: sandbox}\nsandbox: {speed: 500}\n")
+    assert run(tmp_path, "apply", "--auto-approve").returncode == 0
+    shown = run(tmp_path, "report", "--out", "public", "--no-conversations")
+    assert shown.returncode == 0, shown.stderr
+    page = (tmp_path / "public" / "index.html").read_text(encoding="utf-8")
+    assert "Conversation (" not in page
+    assert "drift:" not in page

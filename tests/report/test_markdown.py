@@ -1,0 +1,168 @@
+"""Plans and results as markdown: bounded, what costs money first, and foreign text inert."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from reconciler.model.errors import Diagnostic
+from reconciler.model.events import ApplyResult, StepResult
+from reconciler.report.markdown import LIMIT, apply_markdown, failure_markdown, marker, plan_markdown
+from tests.cli.report_samples import PLAN, applied
+from tests.report.big_plan import HOSTILE, hostile, thousand
+
+ALLOWED = {"p", "h3", "h4", "strong", "code", "pre", "details", "summary", "sub", "ul", "li"}
+INERT = {"code", "pre"}
+
+
+class Outside(HTMLParser):
+    """The elements of a rendered text, and the text that stands outside of code."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.stack, self.comments = set(), set(), "", [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.stack and self.stack.pop() != tag:
+            pass
+
+    def handle_comment(self, data):
+        self.comments.append(data)
+
+    def handle_data(self, data):
+        if not INERT & set(self.stack):
+            self.text += data
+
+
+def rendered(markdown):
+    return Outside(MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(markdown))
+
+
+def assert_inert(markdown):
+    seen = rendered(markdown)
+    assert seen.tags <= ALLOWED
+    assert seen.attributes <= {"class"}  # a fence's language
+    assert len(seen.comments) <= 1
+    for evil in ("evil", "javascript", "@", "http", "[", "pwned"):
+        assert evil not in seen.text
+    for line in markdown.split("\n"):
+        assert line.isprintable()
+        assert not line.lstrip().startswith("::")
+        assert "##[" not in line
+    markdown.encode()
+
+
+def test_hostile_text_is_inert():
+    """Intent: no link, mention, picture, markup, comment or CI command comes of what specs and the API hold."""
+    plan = hostile()
+    assert_inert(plan_markdown(plan))
+    results = tuple(
+        StepResult(step=step, outcome=outcome, error=error, note=note)
+        for step, outcome, error, note in zip(
+            plan.steps,
+            ["failed", "failed", "unknown", "skipped", "deferred", "done"],
+            [plan.diagnostics[0], None, None, None, None, None],
+            ["", HOSTILE, "", "", "", HOSTILE],
+            strict=True,
+        )
+    )
+    assert_inert(apply_markdown(ApplyResult(plan=plan, results=results, diagnostics=plan.diagnostics)))
+    assert_inert(failure_markdown(plan.diagnostics, workspace=HOSTILE))
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters() | st.sampled_from("`<>&@#[]()!-~:*_\n\r\x1b\u202e|"), max_size=60))
+@example("```\n</details>")
+@example("`")
+@example("--> <b>")
+def test_no_text_gets_out_of_its_fence(evil):
+    """Intent: as above for any text."""
+    seen = rendered(plan_markdown(hostile(evil)))
+    assert seen.tags <= ALLOWED
+    assert seen.attributes <= {"class"}
+    assert len(seen.comments) <= 1
+
+
+def test_a_thousand_projects_fit_with_the_money_first():
+    """Intent: the text is bounded, its order is by importance, and nothing is left out without being counted."""
+    text = plan_markdown(thousand())
+    assert len(text) <= LIMIT
+    assert "**1000 creates, 20 replacements and 500 messages spend credits and can't be undone.**" in text
+    headings = re.findall(r"(?m)^#### (.*)", text)
+    assert headings == [
+        "Spends credits: 1000 to create, 500 messages to send, 20 to replace",
+        "Errors: 1",
+        "Needs attention: 300",
+        "Cancelled or let go: 200 to cancel",
+        "Settings changed: 500 to update",
+        "Warnings and notes: 1",
+    ]
+    parts = re.split(r"(?m)^#### .*", text)[1:]
+    assert "<code>intro-0</code>" in parts[0].split("</summary>")[0]  # what replaces comes before what creates
+    for part, total in zip(parts, [1020, 1, 300, 200, 500, 1], strict=True):
+        more = re.search(r"(?m)^(\d+) more: ", part)
+        shown = part.count("<details>") + part.count("```text")
+        assert shown + (int(more[1]) if more else 0) == total
+    assert "it could not be read" in text
+
+
+@pytest.mark.parametrize("size", [1, 100, 3_000, 20_000])
+def test_no_single_text_breaks_the_bound(size):
+    """Intent: one huge brief, error or name can't push the text over the limit."""
+    evil = "`w@x " * (size // 5) + "x"
+    plan = hostile(evil)
+    assert len(plan_markdown(plan)) <= LIMIT
+    assert len(failure_markdown(plan.diagnostics, workspace=evil)) <= LIMIT
+    names = {"workspace": evil * 100, "api_url": evil * 100, "created_at": evil * 100}
+    assert len(plan_markdown(replace(PLAN, **names))) <= LIMIT
+
+
+def test_a_small_plan_is_told_in_full():
+    """Intent: the samples' plan reads as reviewers expect it."""
+    text = plan_markdown(PLAN)
+    assert text.startswith("<!-- reconciler: acme-videos -->\n\n### Plan for `acme-videos`\n\n**Plan: 1 to create, ")
+    assert "more:" not in text
+    assert (
+        "```diff\n@@ replace: its brief changed @@\n! brief:  (as last sent)  # forces replacement: brief is fixed at "
+        "creation\n  A calm opening.\n- Slow music.\n+ Fast music.\n  The logo at the end.\n```" in text
+    )
+    assert text.index("Spends credits") < text.index("Needs attention") < text.index("Cancelled or let go")
+
+
+def test_the_marker_tells_workspaces_apart_and_stays_a_comment():
+    """Intent: one comment per workspace, whatever its name holds."""
+    assert marker("a") != marker("b")
+    assert marker("a --> b\n") == "<!-- reconciler: a_--__b_ -->"
+
+
+def test_a_result_says_what_failed_first():
+    """Intent: in a job's summary, what needs a look stands on top and what is done at the end."""
+    text = apply_markdown(applied())
+    assert re.findall(r"(?m)^#### (\w+)", text) == ["Failed", "Of", "Needs", "Warnings", "Skipped", "Deferred", "Done"]
+    assert "402 insufficient_credits" in text
+
+
+def test_a_plan_without_changes_is_short():
+    """Intent: nothing to say is said in a few lines."""
+    text = plan_markdown(replace(PLAN, steps=(), diagnostics=()))
+    assert "No changes. 5 projects match their specs." in text
+    assert "####" not in text
+
+
+def test_a_failure_has_the_workspace_s_marker():
+    """Intent: the comment of a plan that failed replaces the one of a plan that did not."""
+    found = (Diagnostic(severity="error", summary="the API said no"),)
+    text = failure_markdown(found, workspace="w")
+    assert text.startswith(marker("w") + "\n")
+    assert "the API said no" in text
+    assert not failure_markdown(found, workspace=None).startswith("<!--")

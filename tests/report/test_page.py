@@ -1,0 +1,114 @@
+"""Plans as pages: what is in the document, before any browser."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from reconciler.report.html import plan_html
+from reconciler.report.page import el, link, web_url
+from reconciler.report.worddiff import excerpt, word_diff
+from tests.cli.report_samples import PLAN
+from tests.report.big_plan import HOSTILE, hostile, thousand
+from tests.report.test_markdown import Outside
+
+
+def test_the_page_needs_nothing_from_anywhere():
+    """Intent: it can be mailed, kept as an artifact, opened offline; the browser enforces that."""
+    page = plan_html(PLAN)
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#x27;", "'")
+    assert policy.startswith("default-src 'none'; base-uri 'none'; form-action 'none'")
+    for tag in ("style", "script"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters() | st.sampled_from("<>&\"'/=\n\x1b\u202e"), max_size=40))
+@example(HOSTILE)
+@example('"><script>alert(1)</script>')
+def test_foreign_text_makes_no_markup(evil):
+    """Intent: the same elements and attributes whatever the text is."""
+    seen, plain = Outside(plan_html(hostile(evil))), Outside(plan_html(hostile("x" * 9)))
+    assert seen.tags - {"details", "summary"} <= plain.tags
+    assert seen.attributes <= plain.attributes | {"class"}
+    assert not seen.comments
+
+
+def test_a_thousand_projects_make_one_page():
+    """Intent: everything is there; the money first."""
+    page = plan_html(thousand("A brief.\n" * 8))
+    assert page.count("<article ") == 1720
+    assert page.index("Spends credits") < page.index("Errors and attention") < page.index("Cancelled or let go")
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://cdn.example.com/a.mp4?x=1", True),
+        ("http://127.0.0.1:8080/media/a.png", True),
+        ("http://localhost/a", True),
+        ("http://[::1]:1/a", True),
+        ("http://example.com/a.png", False),
+        ("http://sandbox/media/a.png", False),
+        ("javascript:alert(1)", False),
+        ("java\nscript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("https://user:pw@example.com/", False),
+        ("https://exa mple.com/", False),
+        ("https:///x", False),
+        ("//example.com/x", False),
+        ("https://[x", False),
+        ("https://a:99999/", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_addresses_that_a_page_links_to(url, good):
+    """Intent: nothing but https, or this machine, is a link."""
+    assert (web_url(url) is not None) == good
+    assert ("href" in link(url, "x")) == good
+
+
+def test_elements_escape_what_is_not_an_element():
+    """Intent: forgetting to escape is not possible."""
+    assert el("p", "<b>", el("i", '"&'), title='a"b') == '<p title="a&quot;b">&lt;b&gt;<i>&quot;&amp;</i></p>'
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+@example("a b. c d.", "a x. c d.")
+def test_a_word_diff_gives_both_texts(before, after):
+    """Intent: nothing is lost in showing a change."""
+    runs = word_diff(before, after)
+    assert "".join(text for kind, text in runs if kind != "new") == before
+    assert "".join(text for kind, text in runs if kind != "gone") == after
+
+
+def test_word_diffs_read_like_this():
+    """Intent: words, not letters; unchanged text far from a change is left out."""
+    old = "One calm scene. " * 30 + "Slow music carries the boats. The end."
+    new = old.replace("Slow music carries", "Fast drums carry")
+    runs = word_diff(old, new)
+    assert [(k, t) for k, t in runs if k != "same"] == [("gone", "Slow music carries"), ("new", "Fast drums carry")]
+    assert excerpt(runs)[0][1].startswith(" … ")
+    assert len("".join(text for _, text in excerpt(runs))) < 200
+
+
+def test_values_of_every_kind_are_shown():
+    """Intent: cleared, unknown, secret and listed values read right."""
+    page = plan_html(PLAN)
+    assert "<del>Clip</del> → null (cleared)" in page
+    assert "not known → </span><code>kling-3.0</code>" in page
+    assert "(another secret)" not in page
+    assert "https://hooks.example.com/${env.TOKEN}" in page
+    assert "hunter22" not in page
+    same = replace(PLAN.steps[7].changes[3], before="x", after="x")
+    assert "(another secret)" in plan_html(replace(PLAN, steps=(replace(PLAN.steps[7], changes=(same,)),)))
