@@ -59,6 +59,8 @@ def _lease_seconds(default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not LEASE_SHORTEST <= seconds <= 86400:  # noqa: PLR2004  a day
-        raise ConfigError(f"{LEASE} is `{text}`", f"Give seconds, from {LEASE_SHORTEST:.0f} on; {default:.0f} is usual.")
+    if not LEASE_SHORTEST <= seconds <= 86400:
+        raise ConfigError(
+            f"{LEASE} is `{text}`", f"Give seconds, from {LEASE_SHORTEST:.0f} on; {default:.0f} is usual."
+        )
     return seconds

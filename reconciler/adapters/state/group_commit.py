@@ -37,7 +37,7 @@ class GroupCommit(abc.ABC):
     def _flush(self) -> None:
         """Take what waits, and see to it that it is written."""
 
-    def _lost(self, records: Iterable[Record]) -> None:
+    def _lost(self, records: Iterable[Record]) -> None:  # noqa: B027  most have no second place for them
         """What is to be done with records that could not be written."""
 
     def _taken(self) -> Batch:

@@ -30,7 +30,7 @@ class Holder:
 
 
 def this_process(command: str) -> Holder:
-    """This process as a holder."""
+    """A holder that stands for the process it is called in."""
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Holder(socket.gethostname(), os.getpid(), since, command, _job())
 

@@ -60,7 +60,7 @@ class Objects:
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise unusable(f"{parts.scheme}://…", "Credentials belong into the environment, not into the address.")
         if parts.scheme == "file":
-            if parts.netloc not in ("", "localhost") or len(parts.path) < 2:  # noqa: PLR2004  more than the slash
+            if parts.netloc not in ("", "localhost") or len(parts.path) < 2:
                 raise unusable(url, "Write `file:///absolute/path`, with three slashes.")
             self._folder = Path(unquote(parts.path))
         elif parts.scheme not in SCHEMES or not parts.netloc:
@@ -114,7 +114,7 @@ class Objects:
     def read_all(self, names: Iterable[str]) -> list[bytes | None]:
         """Several at once."""
         wanted = list(names)
-        if len(wanted) < 2:  # noqa: PLR2004  nothing to do side by side
+        if len(wanted) < 2:
             return [self.read(name) for name in wanted]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(self.read, wanted))
@@ -173,7 +173,7 @@ class Objects:
         return from_url(self.url, client_options=options, retry_config=retries)
 
     def _sync(self, name: str) -> None:
-        """obstore leaves it to the system when a shared folder's file gets to the disk."""
+        """Obstore leaves it to the system when a shared folder's file gets to the disk."""
         if self._folder is None:
             return
         path = self._folder / name
@@ -194,4 +194,3 @@ class Objects:
 
 def _no_bucket(error: Exception) -> bool:
     return "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error)
-

@@ -155,13 +155,14 @@ class RemoteStateStore(GroupCommit):
         raise StateError(f"the state at `{self.url}` changes faster than it can be read", "Run the command again.")
 
     def _read_serial(self, serial: int) -> _Seen:
-        state, late = None, []
+        state: State | None = None
+        late: list[tuple[JournalHeader, list[Record]]] = []
         if serial:
             state, follows = self._snapshot(serial)
             if follows is not None:
                 after = _journal(follows.serial, follows.objects)
-                late = [m.number for m in self._objects.numbered(_folder(follows.serial), after=after)]
-                late = self._journals(follows.serial, late)
+                behind = [meta.number for meta in self._objects.numbered(_folder(follows.serial), after=after)]
+                late = self._journals(follows.serial, behind)
         numbers = [meta.number for meta in self._objects.numbered(_folder(serial))]
         if numbers != list(range(1, len(numbers) + 1)):
             raise StateError(
@@ -271,8 +272,6 @@ class RemoteStateStore(GroupCommit):
         try:
             while self._waiting:
                 batch = self._taken()
-                if self._broken is not None:
-                    raise self._broken
                 await self._write(self._records(batch))
                 self._written(batch)
         except StateError as error:
@@ -286,6 +285,8 @@ class RemoteStateStore(GroupCommit):
     async def _write(self, records: Sequence[Record]) -> None:
         assert self._state is not None, "begin() comes first"
         assert self._seen is not None, "load() comes first"
+        if self._broken is not None:
+            raise self._broken
         self.check()
         name = _journal(self._seen.serial, self._free)
         if not await self._objects.create_async(name, self._lines(self._state, records)):

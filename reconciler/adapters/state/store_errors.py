@@ -60,14 +60,18 @@ _KNOWN: Final = (
         "Make the bucket, or mend its name in `state`. (With a wrong region a bucket may not be found either.)",
     ),
     (
-        r"169\.254\.169\.254|metadata\.google|token request|MissingAccount|Account must be specified|"
-        "CredentialsNotLoaded|no credential",
+        (
+            r"169\.254\.169\.254|metadata\.google|token request|MissingAccount|Account must be specified|"
+            "CredentialsNotLoaded|no credential"
+        ),
         "there are no credentials for the state's store (`{where}`)",
         f"Set them in the environment. {_CREDENTIALS}",
     ),
     (
-        "SignatureDoesNotMatch|InvalidAccessKeyId|InvalidToken|ExpiredToken|AuthenticationFailed|401 Unauthorized|"
-        "invalid_grant|Unauthenticated",
+        (
+            "SignatureDoesNotMatch|InvalidAccessKeyId|InvalidToken|ExpiredToken|AuthenticationFailed|401 Unauthorized|"
+            "invalid_grant|Unauthenticated"
+        ),
         "the state's store does not accept the credentials (`{where}`)",
         f"Wrong, expired, or of another account. Check them in the environment. {_CREDENTIALS}",
     ),

@@ -128,8 +128,21 @@ def findings_text(findings: list[Finding]) -> str:
 
 
 @command.command("unlock")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def unlock(console: Console) -> None:
-    """Remove what a dead holder's lock left behind. A living holder keeps its lock."""
-    found = wire(console).store.unlock()
+def unlock(console: Console, *, auto_approve: bool) -> None:
+    """Take the lock from a holder that is dead. On this machine a living holder keeps its lock.
+
+    In an object store nobody can tell whether a holder lives: it is named, and the lock is taken if you say so.
+    """
+
+    def confirm(holder: str) -> bool:
+        console.note(holder)
+        if auto_approve:
+            return True
+        if not console.interactive:
+            raise UsageError("there is no terminal to ask at: the lock stays", "Use `--auto-approve`.")
+        return click.confirm("Take the lock from it?", err=True)
+
+    found = wire(console).store.unlock(confirm)
     console.out("Unlocked.\n" if found else "It was not locked.\n")
