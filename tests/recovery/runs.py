@@ -52,6 +52,10 @@ class Zygote:
         self._process.stdout.close()
 
 
+class Broken(Exception):
+    """The program failed in a way that it did not expect; no assertion, so that nothing mistakes it for one."""
+
+
 @dataclass
 class Ended:
     """How a run ended: ``code`` is negative for the signal that killed it."""
@@ -134,7 +138,8 @@ class World:
             self.zygote.wait(pid)
         text = [Path(f"{name}.{end}").read_text(errors="replace") for end in ("out", "err")]
         assert code is not None, f"the run hangs\n{text[0]}\n{text[1]}"
-        assert "Traceback" not in text[1] and "This is a bug" not in text[1], text[1]
+        if "Traceback" in text[1] or "This is a bug" in text[1]:
+            raise Broken(text[1])
         trace = Path(f"{name}.trace")
         return Ended(code, *text, json.loads(trace.read_text()) if trace.exists() else [])
 

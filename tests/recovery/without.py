@@ -73,7 +73,7 @@ def _no_staleness():
 
 
 def _unread_is_absent():
-    async def none(api, ids):
+    async def none(api, ids, titles):
         return {}, set(ids)
 
     refresh._one_by_one = none
