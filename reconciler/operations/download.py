@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,6 +16,7 @@ from reconciler.adapters.media import Fetched, MediaClient, file_digest
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import Diagnostic, DownloadError, NotFoundError
 from reconciler.model.state import Entry
+from reconciler.model.times import instant
 from reconciler.model.values import Json
 
 MANIFEST: Final = "manifest.json"
@@ -88,15 +88,8 @@ async def _address(api: ApiClient, entry: Entry, now: str) -> str | None:
 
 
 def _later(text: str | None, now: str) -> bool:
-    try:
-        return _time(text or "") > _time(now)
-    except ValueError:
-        return False
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    time, then = instant(text), instant(now)
+    return time is not None and then is not None and time > then
 
 
 def _known(folder: Path, record: Json, entry: Entry) -> Fetched | None:

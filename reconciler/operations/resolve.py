@@ -25,6 +25,7 @@ from reconciler.model.errors import CreditsError, NotFoundError, ProjectLimitErr
 from reconciler.model.journal import Bind, Effect, End, Learn, Log
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Intent, SentMessage
+from reconciler.model.times import instant
 from reconciler.model.values import Json, Value, from_portable, masked
 from reconciler.operations.binding import bound_entry, created_entry
 from reconciler.operations.conversation import claim, content_digest, read_window
@@ -137,19 +138,21 @@ async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[Live
     taken = {entry.project_id for entry in run.draft.projects.values()}
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken.add(intent.project_id or "")
-    since = _time(intent.at) - CLOCK_SKEW
+    begun = instant(intent.at)
     return [
         project
         for project in listed
         if project.id not in taken
         and brief_matches(body["brief"], project)
         and project.settings.get("title") == body.get("title")
-        and (project.created_at is None or _time(project.created_at) >= since)
+        and not _is_older(project, begun)
     ]
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _is_older(project: LiveProject, begun: datetime | None) -> bool:
+    """Whether the account says that a project was there before an intent; one that does not say so may be the intent's."""
+    made = instant(project.created_at)
+    return made is not None and begun is not None and made < begun - CLOCK_SKEW
 
 
 async def _adopt(run: Run, intent: Intent) -> Resolution:
@@ -213,7 +216,8 @@ def finished(live: LiveProject) -> bool:
 
 async def settle(run: Run, intent: Intent) -> None:
     """Wait until a message of unknown fate can't appear any more (settled reading 1)."""
-    age = (_time(run.now()) - _time(intent.at)).total_seconds()
+    now, begun = instant(run.now()), instant(intent.at)
+    age = (now - begun).total_seconds() if now and begun else 0.0
     left = min(run.options.settle, LONGEST_FLIGHT - age)
     if left > 0:
         await asyncio.sleep(left)

@@ -52,7 +52,7 @@ class Zygote:
         self._process.stdout.close()
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """The program failed in a way that it did not expect; no assertion, so that nothing mistakes it for one."""
 
 
@@ -139,7 +139,7 @@ class World:
         text = [Path(f"{name}.{end}").read_text(errors="replace") for end in ("out", "err")]
         assert code is not None, f"the run hangs\n{text[0]}\n{text[1]}"
         if "Traceback" in text[1] or "This is a bug" in text[1]:
-            raise Broken(text[1])
+            raise BrokenError(text[1])
         trace = Path(f"{name}.trace")
         return Ended(code, *text, json.loads(trace.read_text()) if trace.exists() else [])
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from reconciler.sandbox import views
 from reconciler.sandbox.store import Fault
 from tests.recovery.runs import kill_at
 
@@ -57,6 +58,16 @@ def test_a_create_of_unknown_fate_is_bound_whatever_became_of_it(new_world, at, 
     assert world.created() == [it(world)]
     assert world.apply().code == 0
     assert len(world.created()) == 1
+
+
+@pytest.mark.parametrize("time", ["2031-01-01T00:00:00", "a while ago", None])
+def test_an_account_that_tells_times_in_its_own_way_hides_no_project(new_world, monkeypatch, time):
+    # Intent: a `created_at` without a zone, or that is none, is no reason to fail or to make a project twice.
+    monkeypatch.setattr(views, "timestamp", lambda _: time)
+    world = new_world(ONE)
+    killed(world, RECEIVED)
+    world.converges()
+    assert world.created() == [it(world)]
 
 
 def test_two_creates_of_one_brief_of_which_one_failed_are_told_apart_or_left_alone(new_world):
