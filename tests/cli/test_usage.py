@@ -30,7 +30,7 @@ SLOW = CONFIG.replace("200", "0.001")
     ("args", "said"),
     [
         (("plan", "--nope"), "--nope"),
-        (("paln",), "paln"),
+        (("paln",), "Did you mean `plan`?"),
         (("show",), "PLANFILE"),
         (("apply", "--timeout", "soon"), "30m"),
         ((), "Usage"),
