@@ -16,7 +16,7 @@ from reconciler.model.errors import Diagnostic, ReconcilerError
 
 COMMANDS: Final = {
     "init": "Write `reconciler.yaml` and a first spec.",
-    "validate": "Check configuration and specs; needs no network.",
+    "validate": "Check configuration, specs and sent messages; needs no network.",
     "fmt": "Rewrite specs in canonical form; comments stay.",
     "plan": "Show what apply would do; changes nothing.",
     "apply": "Make the account as the specs say.",

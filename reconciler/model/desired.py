@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from reconciler.model.errors import Diagnostic, Location
-from reconciler.model.values import Value
+from reconciler.model.values import Value, seal_with
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """A project's name in the specs (``re.fullmatch``): its address, unless ``for_each`` makes several of it."""
@@ -103,3 +103,19 @@ class Desired:
     removed: tuple[Removed, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     """Warnings and notes of loading (errors are raised)."""
+
+
+def seal(desired: Desired, lineage: str) -> Desired:
+    """The specs with their secrets digested under the state's lineage."""
+    projects = {}
+    for address, project in desired.projects.items():
+        origin = project.origin
+        if hasattr(origin, "creation"):
+            origin = replace(origin, creation=seal_with(origin.creation, lineage))
+        projects[address] = replace(
+            project,
+            origin=origin,
+            settings=seal_with(project.settings, lineage),
+            messages=tuple(replace(m, body=seal_with(m.body, lineage)) for m in project.messages),
+        )
+    return replace(desired, projects=projects)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reconciler.model.desired import Lifecycle
+from reconciler.model.errors import StateMismatchError
 from reconciler.model.live import Source
 from reconciler.model.values import Json
 
@@ -130,3 +131,14 @@ class State:
     generations: Mapping[str, int] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
     pending: Mapping[str, Intent] = field(default_factory=dict)
+
+
+def owned(state: State, *, workspace: str, api_url: str) -> State:
+    """The state, if it is this workspace's at this API. Raises StateMismatchError."""
+    for what, theirs, ours in (("workspace", state.workspace, workspace), ("API", state.api_url, api_url)):
+        if theirs != ours:
+            raise StateMismatchError(
+                f"the state belongs to {what} `{theirs}`, not to `{ours}`",
+                "Use that state with its own workspace and API, or name another one with `--state`.",
+            )
+    return state

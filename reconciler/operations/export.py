@@ -9,13 +9,13 @@ from typing import Final, get_args
 
 from reconciler.adapters.specs.scalars import scalar
 from reconciler.model import contract
-from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, ImportOrigin
+from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, ImportOrigin, seal
 from reconciler.model.errors import UsageError
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State
 from reconciler.operations.refresh import Reader, refresh
-from reconciler.operations.workflows import Workspace, seal
+from reconciler.operations.workflows import Workspace
 from reconciler.planning.binding import Candidates
 from reconciler.report.safe_text import clean
 

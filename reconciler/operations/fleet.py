@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.model.desired import Desired
+from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import NotFoundError
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.state import Entry
 from reconciler.operations.conversation import read_window
 from reconciler.operations.refresh import merged
-from reconciler.operations.workflows import Workspace, read_live, redacted, seal
+from reconciler.operations.workflows import Workspace, read_live, redacted
 from reconciler.planning.planner import Selection, make_plan
 
 

@@ -1,4 +1,4 @@
-"""Mending the state by hand: binding, renaming, forgetting, deciding what nothing could tell."""
+"""Mending the state by hand: binding, renaming, forgetting, accepting a log, deciding what nothing could tell."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.model.desired import ADDRESS, Desired
+from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Log, Rename
-from reconciler.model.state import Entry, Intent, Known, State
+from reconciler.model.state import Entry, Intent, Known, SentMessage, State
 from reconciler.model.values import from_portable, reveal
 from reconciler.operations.rebuild import Finding, find_lost
 from reconciler.operations.refresh import Reader, filtered, merged
 from reconciler.operations.resolve import logged_message
 from reconciler.operations.workflows import Workspace
+from reconciler.planning.message_log import CODE, Accepted, accept, compare
 
 
 def change(
@@ -29,9 +30,12 @@ def change(
     """
     with workspace.store.lock(command, lock_timeout):
         state, _ = workspace.loaded()
+        wanted = effects(state)
+        if not wanted:
+            return state
         workspace.store.begin(state)
         draft = Draft(state)
-        draft.fold(End(effects=effects(state)))
+        draft.fold(End(effects=wanted))
         after = draft.state(state.serial + 1)
         workspace.store.save(after)
         return after
@@ -115,6 +119,49 @@ def require(state: State, address: str) -> Entry:
     if address not in state.projects:
         raise UsageError(f"the state has no `{address}`", "`reconciler state list` shows what it has.")
     return state.projects[address]
+
+
+def accept_log(
+    workspace: Workspace, desired: Desired, addresses: tuple[str, ...], *, lock_timeout: float
+) -> dict[str, Accepted]:
+    """Take the specs' message logs for what was sent; the answer has the addresses whose log was another.
+
+    Raises:
+        UsageError: the state or the specs have no such address, or a message of unknown fate is open there.
+        ReconcilerError: the state can't be read or written.
+
+    """
+    accepted: dict[str, Accepted] = {}
+
+    def effects(state: State) -> tuple[Effect, ...]:
+        projects = seal(desired, state.lineage).projects
+        moved = {m.to_address: m.from_address for m in desired.moved if m.to_address not in state.projects}
+        binds = []
+        for address in addresses:
+            held_as = moved.get(address, address)
+            entry = require(state, held_as)
+            if address not in projects:
+                raise UsageError(f"the specs have no `{address}`", "Its log is that of the spec: there has to be one.")
+            if any(intent.kind == "message" and intent.address == held_as for intent in state.pending.values()):
+                raise UsageError(
+                    f"whether a message of `{address}` was sent is still open",
+                    "`reconciler apply` finds out first, or you say it with `reconciler state resolve`.",
+                )
+            project = projects[address]
+            if not any(d.code == CODE for d in compare(address, project.messages, entry.messages).diagnostics):
+                continue
+
+            def unsent(message: DesiredMessage) -> SentMessage:
+                text = reveal({"message": message.body["message"]}, workspace.env, state.lineage)["message"]
+                made = logged_message(message.id, message.body, text, lineage=state.lineage, at=workspace.now())
+                return replace(made, how="declared")
+
+            accepted[address] = accept(project.messages, entry.messages, unsent=unsent)
+            binds.append(Bind(address=held_as, entry=replace(entry, messages=accepted[address].log)))
+        return tuple(binds)
+
+    change(workspace, effects, command="reconciler state accept", lock_timeout=lock_timeout)
+    return accepted
 
 
 def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float) -> list[str]:

@@ -10,13 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin
+from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry, Known, SentMessage, State
 from reconciler.model.values import has_secret, reveal, sealed
 from reconciler.operations.conversation import claim, content_digest, read_window
 from reconciler.operations.refresh import refresh
-from reconciler.operations.workflows import Workspace, seal
+from reconciler.operations.workflows import Workspace
 from reconciler.planning.binding import Candidates
 from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.knowledge import agrees

@@ -197,17 +197,3 @@ def remembered_titles(state: State) -> dict[str, str]:
         for title in (entry.settings.get("title"),)
         if title is not None and isinstance(title.value, str)
     }
-
-
-def remembered_projects(state: State) -> dict[str, LiveProject]:
-    """Managed projects as the state remembers them (``--no-refresh``), by id."""
-    return {
-        entry.project_id: LiveProject(
-            id=entry.project_id,
-            status=entry.outputs.status or contract.Status.IDLE,
-            source="status",
-            settings={"mode": mode.value} if mode is not None else {},
-        )
-        for entry in state.projects.values()
-        for mode in (entry.settings.get("mode"),)
-    }

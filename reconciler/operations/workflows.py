@@ -13,7 +13,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.state.format import Loaded
 from reconciler.adapters.state.history import Version
 from reconciler.model.config import Config
-from reconciler.model.desired import Desired
+from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import (
     ApiError,
     Diagnostic,
@@ -28,13 +28,13 @@ from reconciler.model.journal import Draft, End, Learn, Record
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import COSTLY, Plan
 from reconciler.model.redact import Redactor
-from reconciler.model.state import State
-from reconciler.model.values import seal_with
+from reconciler.model.state import State, owned
 from reconciler.operations.execute import Executor, learned
-from reconciler.operations.refresh import refresh, remembered_projects, remembered_titles
+from reconciler.operations.refresh import refresh, remembered_titles
 from reconciler.operations.resolve import resolve
 from reconciler.operations.run import Interrupted, Options, Run, note_of, utc_now
 from reconciler.operations.wait import Monitor
+from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, wanted_ids
 from reconciler.planning.safety import violations
 
@@ -85,39 +85,13 @@ class Workspace:
 
         """
         loaded = self.store.load()
-        state = loaded.state
         config = self.config
-        if state is None:
+        if loaded.state is None:
             return State(lineage=uuid.uuid4().hex, workspace=config.workspace, api_url=config.api_url), False
-        for what, theirs, ours in (
-            ("workspace", state.workspace, config.workspace),
-            ("API", state.api_url, config.api_url),
-        ):
-            if theirs != ours:
-                raise StateMismatchError(
-                    f"the state belongs to {what} `{theirs}`, not to `{ours}`",
-                    "Use that state with its own workspace and API, or name another one with `--state`.",
-                )
-        return state, loaded.folded
+        return owned(loaded.state, workspace=config.workspace, api_url=config.api_url), loaded.folded
 
     def header(self) -> Header:
         return Header(id=uuid.uuid4().hex, version=self.version, created_at=self.now())
-
-
-def seal(desired: Desired, lineage: str) -> Desired:
-    """The specs with their secrets digested under the state's lineage."""
-    projects = {}
-    for address, project in desired.projects.items():
-        origin = project.origin
-        if hasattr(origin, "creation"):
-            origin = replace(origin, creation=seal_with(origin.creation, lineage))
-        projects[address] = replace(
-            project,
-            origin=origin,
-            settings=seal_with(project.settings, lineage),
-            messages=tuple(replace(m, body=seal_with(m.body, lineage)) for m in project.messages),
-        )
-    return replace(desired, projects=projects)
 
 
 async def plan(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from reconciler.model import contract
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Basis, Change, Step
-from reconciler.model.state import Entry, Known
+from reconciler.model.state import Entry, Known, State
 from reconciler.model.values import (
     Json,
     Secret,
@@ -106,3 +106,17 @@ def basis(entry: Entry | None, live: LiveProject | None, *, missing: bool, field
         status=status,  # type: ignore[arg-type]  # the table's values are the literal's
         observed={name: digest(seen[name]) for name in fields if name in seen},
     )
+
+
+def remembered_projects(state: State) -> dict[str, LiveProject]:
+    """Managed projects as the state remembers them (``--no-refresh``), by id."""
+    return {
+        entry.project_id: LiveProject(
+            id=entry.project_id,
+            status=entry.outputs.status or contract.Status.IDLE,
+            source="status",
+            settings={"mode": mode.value} if mode is not None else {},
+        )
+        for entry in state.projects.values()
+        for mode in (entry.settings.get("mode"),)
+    }

@@ -69,7 +69,7 @@ def messages(
     live: LiveProject | None,
     sent: tuple[SentMessage, ...],
 ) -> None:
-    log = compare(project.address, project.messages, sent)
+    log = compare(project.address, project.messages, sent, project.location)
     result.diagnostics += log.diagnostics
     taken_back = any(
         isinstance(step, Adopt) or (isinstance(step, Update) and "mode" in step.body) for step in result.steps

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage
-from reconciler.model.errors import Diagnostic
+from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.state import SentMessage
 from reconciler.model.values import Json, Value, digest, masked, sealed
+
+CODE: Final = "E201"
+"""The stable code of everything that rewrites what was sent (``E1…`` are those of the specs alone)."""
 
 _DEFAULTS: Mapping[str, Json] = {name: contract.CREATION_DEFAULTS[name] for name in ("references", "extract_content")}
 
@@ -29,15 +34,20 @@ class LogPlan:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def compare(address: str, desired: tuple[DesiredMessage, ...], sent: tuple[SentMessage, ...]) -> LogPlan:
+def compare(
+    address: str,
+    desired: tuple[DesiredMessage, ...],
+    sent: tuple[SentMessage, ...],
+    location: Location | None = None,
+) -> LogPlan:
     """What is still to be sent, in order; or why nothing may be: a sent message was edited, moved, taken out of the
-    middle, or has a new one before it.
+    middle, or has a new one before it. ``location`` is the project's.
     """
     if [m.id for m in desired[: len(sent)]] == [m.id for m in sent] and all(
         message_digest(d.body) == s.digest for d, s in zip(desired, sent, strict=False)
     ):
         return LogPlan(desired[len(sent) :], ())
-    problems = _problems(address, desired, sent)
+    problems = _problems(address, desired, sent, location)
     if problems:
         return LogPlan((), problems)
     known = {m.id for m in sent}
@@ -53,7 +63,10 @@ def compare(address: str, desired: tuple[DesiredMessage, ...], sent: tuple[SentM
 
 
 def _problems(
-    address: str, desired: tuple[DesiredMessage, ...], sent: tuple[SentMessage, ...]
+    address: str,
+    desired: tuple[DesiredMessage, ...],
+    sent: tuple[SentMessage, ...],
+    location: Location | None,
 ) -> tuple[Diagnostic, ...]:
     position = {m.id: index for index, m in enumerate(desired)}
     by_id = {m.id: m for m in sent}
@@ -65,8 +78,9 @@ def _problems(
                 severity="error",
                 address=address,
                 summary=summary,
-                detail=f"{detail}\nRestore it as it was sent, or append a new message at the end.",
-                location=message.location if message else None,
+                detail=f"{detail}\n{_ways_out(address)}",
+                location=message.location if message else location,
+                code=CODE,
                 attention=True,
             )
         )
@@ -75,16 +89,21 @@ def _problems(
     last_kept = max((position[i] for i in kept), default=-1)
     for message in desired:
         before = by_id.get(message.id)
-        if before is not None and before.digest != message_digest(message.body):
+        now = message_digest(message.body)
+        if before is not None and before.digest != now:
+            twin = next((m.id for m in sent if m.digest == now), None)
+            hint = f"\nSent as message `{twin}` it was; without an `id` a message goes by its position." if twin else ""
             problem(
                 f"message `{message.id}` was edited after it was sent",
-                f"Sent: {before.text}\nSpec: {message_text(message)}",
+                f"Sent: {before.text}\nSpec: {message_text(message)}{hint}",
                 message,
             )
         elif before is None and position[message.id] < last_kept:
+            follows = next(m.id for m in desired[position[message.id] :] if m.id in by_id)
             problem(
                 f"message `{message.id}` is new but stands before a message that was sent",
-                "The agent gets messages in the order of the spec; this one can only come last.",
+                "The agent gets messages in the order of the spec; this one can only come last.\n"
+                f"Sent: {by_id[follows].text} (message `{follows}`)",
                 message,
             )
     if kept != sorted(kept, key=position.__getitem__):
@@ -94,6 +113,78 @@ def _problems(
         if old.id not in position and (appends or any(later.id in position for later in sent[index + 1 :])):
             problem(f"message `{old.id}` was taken out of the middle of the log", f"Sent: {old.text}")
     return tuple(problems)
+
+
+def _ways_out(address: str) -> str:
+    return (
+        "Nothing is sent again. Restore the log as it was sent; or restore it and append a new message at the end; or, "
+        f"if the spec is right as it stands, `reconciler state accept {shlex.quote(address)}`."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A log that was made to agree with the spec, and what that meant, by message id.
+
+    ``counted`` were never sent and count as sent, ``dropped`` were sent and are held against the spec no more,
+    ``to_send`` stand behind all that was sent and are still to be sent.
+    """
+
+    log: tuple[SentMessage, ...]
+    edited: tuple[str, ...]
+    counted: tuple[str, ...]
+    dropped: tuple[str, ...]
+    to_send: tuple[str, ...]
+
+
+def accept(
+    desired: tuple[DesiredMessage, ...],
+    sent: tuple[SentMessage, ...],
+    *,
+    unsent: Callable[[DesiredMessage], SentMessage],
+) -> Accepted:
+    """Take the spec's log for what was sent, up to the last message in it that was. ``unsent`` makes an entry for a
+    message that never was.
+
+    A sent message is known again by its id with its content, else by its content (it was renamed or moved: it must not
+    be sent again), else by its id (it was edited).
+    """
+    left = {m.id: m for m in sent}
+    known: dict[str, SentMessage] = {}
+    for same in (_unchanged, _renamed, _edited):
+        for message in desired:
+            before = None if message.id in known else same(message, left)
+            if before is not None:
+                known[message.id] = left.pop(before.id)
+    end = max((index + 1 for index, m in enumerate(desired) if m.id in known), default=0)
+    counting, to_send = desired[:end], desired[end:]
+    log = [
+        replace(known[m.id], id=m.id, digest=message_digest(m.body)) if m.id in known else unsent(m) for m in counting
+    ]
+    ids = {m.id for m in desired}
+    last = max((index for index, m in enumerate(sent) if m.id not in left), default=-1)
+    tail = [] if to_send else [m for m in sent[last + 1 :] if m.id not in ids]  # put back, they change nothing
+    return Accepted(
+        log=(*log, *tail),
+        edited=tuple(m.id for m in counting if m.id in known and known[m.id].digest != message_digest(m.body)),
+        counted=tuple(m.id for m in counting if m.id not in known),
+        dropped=tuple(m.id for m in left.values() if m not in tail),
+        to_send=tuple(m.id for m in to_send),
+    )
+
+
+def _unchanged(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:
+    before = left.get(message.id)
+    return before if before is not None and before.digest == message_digest(message.body) else None
+
+
+def _renamed(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:
+    now = message_digest(message.body)
+    return next((before for before in left.values() if before.digest == now), None)
+
+
+def _edited(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:
+    return left.get(message.id)
 
 
 def _names(ids: list[str]) -> str:

@@ -5,8 +5,21 @@ import pytest
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Location
 from reconciler.model.values import Secret
-from reconciler.planning.message_log import compare, message_digest
-from tests.planning.planning_support import actions, created, entry, finding, live, log, plan, quiet, sent
+from reconciler.planning.message_log import accept, compare, message_digest
+from reconciler.planning.offline import log_findings
+from tests.planning.planning_support import (
+    actions,
+    created,
+    desired,
+    entry,
+    finding,
+    live,
+    log,
+    plan,
+    quiet,
+    sent,
+    state,
+)
 
 
 def test_new_messages_are_sent_in_order_the_first_at_once_if_the_agent_is_idle():
@@ -50,7 +63,10 @@ def test_what_rewrites_the_past_is_an_error_and_nothing_is_sent(declared, proble
 
     assert [d.summary for d in made.diagnostics] == problems
     assert all(d.severity == "error" and d.attention and d.address == "a" for d in made.diagnostics)
-    assert all("append a new message at the end" in d.detail for d in made.diagnostics)
+    for way_out in ("Restore the log as it was sent", "append a new message at the end", "`reconciler state accept a`"):
+        assert all(way_out in d.detail for d in made.diagnostics)
+    assert all("Sent: " in d.detail or "were sent in this order" in d.detail for d in made.diagnostics)
+    assert all(d.code == "E201" for d in made.diagnostics)
     assert made.errors == made.diagnostics
     assert actions(made) == ["update"]
 
@@ -127,3 +143,106 @@ def test_equal_texts_are_messages_of_their_own():
     made = plan(created(messages=["again", "again"]), entry(messages=sent("again")), live())
 
     assert [s.message.id for s in made.steps] == ["2"]
+
+
+# ── accepting a log as the spec has it ──
+
+
+def accepted(declared, have):
+    return accept(log(*declared), have, unsent=lambda m: sent((m.id, m.body))[0])
+
+
+@pytest.mark.parametrize(
+    ("declared", "have", "ids", "edited", "counted", "dropped", "to_send"),
+    [
+        ([("a", "ONE"), TWO], [ONE, TWO], "a b", "a", "", "", ""),
+        ([TWO, ONE], [ONE, TWO], "b a", "", "", "", ""),
+        ([NEW, ONE, TWO], [ONE, TWO], "n a b", "", "n", "", ""),
+        ([TWO], [ONE, TWO], "b", "", "", "a", ""),
+        ([("b", "TWO")], [ONE, TWO, THREE], "b", "b", "", "a", ""),
+        ([ONE, NEW], [ONE, TWO], "a", "", "", "b", "n"),
+        ([NEW], [ONE, TWO], "", "", "", "a b", "n"),
+        ([("x", "one"), NEW], [ONE], "x", "", "", "", "n"),
+        (["new", "one", "two"], ["one", "two"], "1 2 3", "", "1", "", ""),
+        (["two"], ["one", "two"], "1", "", "", "1", ""),
+        ([("a", "ONE"), ("b", "again"), ("c", "again")], [ONE, ("b", "again")], "a b", "a", "", "", "c"),
+        ([], [ONE, TWO], "", "", "", "", ""),
+    ],
+)  # fmt: skip
+def test_an_accepted_log_is_the_specs_up_to_the_last_message_that_was_sent(
+    declared, have, ids, edited, counted, dropped, to_send
+):
+    made = accepted(declared, sent(*have))
+    kept = [m.id for m in made.log[: len(ids.split())]]
+
+    assert kept == ids.split()
+    assert [list(x) for x in (made.edited, made.counted, made.dropped, made.to_send)] == [
+        part.split() for part in (edited, counted, dropped, to_send)
+    ]
+    again = compare("a", log(*declared), made.log)
+    assert [m.id for m in again.to_send] == to_send.split()
+    assert not [d for d in again.diagnostics if d.severity == "error"]
+
+
+def test_accepting_never_lets_a_message_that_was_sent_be_sent_under_another_name():
+    """Whatever was done to a log: what was sent is not among what is still to be sent."""
+    from itertools import permutations
+
+    have = sent("one", "two", "three")
+    texts = ["one", "two", "three", "new", "ONE"]
+    for count in range(6):
+        for order in permutations(texts, count):
+            made = accepted(order, have)
+            left = {order[int(name) - 1] for name in made.to_send}
+            assert not left & {"one", "two", "three"}, order
+            assert not [d for d in compare("a", log(*order), made.log).diagnostics if d.severity == "error"], order
+
+
+def test_what_was_taken_off_the_end_stays_known_so_that_putting_it_back_changes_nothing():
+    made = accepted([("a", "ONE"), TWO], sent(ONE, TWO, THREE))
+
+    assert [m.id for m in made.log] == ["a", "b", "c"]
+    assert quiet(plan(created(messages=[("a", "ONE"), TWO, THREE]), entry(messages=made.log), live()))
+
+
+def test_an_accepted_edit_still_tells_what_the_agent_has():
+    made = accepted([("a", "ONE")], sent(ONE))
+
+    assert made.log[0].text == "one"
+    assert "Sent: one" in compare("a", log(("a", "again")), made.log).diagnostics[0].detail
+
+
+def test_a_shifted_position_is_told_from_an_edit():
+    found = compare("a", log("new", "one"), sent("one")).diagnostics
+
+    assert "Sent as message" not in found[0].detail
+    found = compare("a", log("two", "one"), sent("one", "two")).diagnostics
+    assert "Sent as message `2` it was; without an `id` a message goes by its position." in found[0].detail
+
+
+# ── without the account ──
+
+
+def offline(project, have):
+    return [d.summary for d in log_findings(desired(project), state(a=have))]
+
+
+def test_a_rewritten_log_is_found_without_the_account():
+    edited = created(messages=["ONE"], settings={"title": "New"})
+
+    assert offline(edited, entry(messages=sent("one"))) == ["message `1` was edited after it was sent"]
+    assert offline(created(messages=["one", "two"]), entry(messages=sent("one"))) == []
+    assert offline(created(messages=[]), entry(messages=sent("one"))) == []
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        created(messages=["ONE"], brief="Another film."),
+        created(messages=["ONE"], cancelled=True),
+        created("b", messages=["ONE"]),
+    ],
+)
+def test_a_log_that_begins_anew_rewrites_nothing(project):
+    """A replacement, a cancelled project and a project of another address have no sent messages to agree with."""
+    assert offline(project, entry(messages=sent("one"))) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -184,7 +185,10 @@ class LocalStateStore(GroupCommit):
 
     def _read(self, path: Path) -> bytes | None:
         try:
-            if path.stat().st_size > MAX_BYTES:
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a device has no end, a pipe waits for its writer
+                raise StateError(f"`{path}` is not a regular file", "Name another place with `state` or `--state`.")
+            if found.st_size > MAX_BYTES:
                 raise StateError(f"`{path}` is larger than {MAX_BYTES >> 20} MiB", "That is no state of this program.")
             return path.read_bytes()
         except FileNotFoundError:

@@ -14,8 +14,9 @@ from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import DURATION, formats, variables
 from reconciler.cli.wiring import wire
 from reconciler.model.errors import UsageError
-from reconciler.operations.maintenance import decide, rebuild, remove, rename
+from reconciler.operations.maintenance import accept_log, decide, rebuild, remove, rename
 from reconciler.operations.rebuild import Finding
+from reconciler.planning.message_log import Accepted
 from reconciler.report.safe_text import clean
 from reconciler.report.status import state_list_text
 
@@ -82,6 +83,44 @@ def resolve(console: Console, *, address: str, sent: bool | None, lock_timeout: 
         raise UsageError("say whether it was done", "Give `--sent` or `--not-sent`.")
     for what in decide(wire(console).workspace, address, sent=sent, lock_timeout=lock_timeout):
         console.out(f"{what} of `{address}` counts as {'done' if sent else 'not done'}.\n")
+
+
+@command.command("accept", epilog="\b\nExample:\n  reconciler state accept summer-teaser\n")
+@click.argument("addresses", nargs=-1, required=True)
+@variables
+@_lock_timeout
+@click.pass_obj
+def accept(
+    console: Console,
+    *,
+    addresses: tuple[str, ...],
+    var: tuple[str, ...],
+    var_file: tuple[Path, ...],
+    lock_timeout: float,
+) -> None:
+    """Take the spec's messages, as they stand now, for what was sent. Makes no call, and nothing is sent again.
+
+    For a log that was edited, reordered or cut: every message up to the last that was sent counts as sent. What stands
+    behind it is still to be sent, and `plan` shows it.
+    """
+    wired = wire(console)
+    wanted = desired(wired.config, var, var_file)
+    changed = accept_log(wired.workspace, wanted, addresses, lock_timeout=lock_timeout)
+    for address in addresses:
+        console.out(accepted_text(address, changed.get(address)))
+
+
+def accepted_text(address: str, accepted: Accepted | None) -> str:
+    """What was accepted at one address, a line for each message that it is about."""
+    if accepted is None:
+        return f"`{address}`: the spec's messages are those that were sent; nothing to accept.\n"
+    lines = [
+        *(f"`{i}`: edited; the agent has the old text" for i in accepted.edited),
+        *(f"`{i}`: counts as sent; the agent never got it" for i in accepted.counted),
+        *(f"`{i}`: was sent and left the log" for i in accepted.dropped),
+        *(f"`{i}`: still to be sent" for i in accepted.to_send),
+    ]
+    return f"`{address}`: the log is accepted as the spec has it.\n" + "".join(f"  message {line}\n" for line in lines)
 
 
 @command.command(

@@ -10,8 +10,11 @@ from reconciler.cli.ci import annotation
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired, load
 from reconciler.cli.options import formats, variables
-from reconciler.model.errors import ConfigError, Diagnostic, SpecError
+from reconciler.model.config import Config
+from reconciler.model.desired import Desired
+from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError
 from reconciler.model.plan_json import encode_diagnostic
+from reconciler.model.state import owned
 
 
 @click.command(
@@ -25,13 +28,17 @@ Examples:
 @formats("text", "json", "github")
 @click.pass_obj
 def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...], format_: str) -> int:
-    """Check everything that needs no network: configuration, specs, variables."""
+    """Check everything that needs no network: configuration, specs, variables.
+
+    Where the state is a local file, also that the specs don't rewrite messages that were sent.
+    """
     found: tuple[Diagnostic, ...]
     projects = 0
     try:
-        specs = desired(load(console), var, var_file)
-        found, projects = specs.diagnostics, len(specs.projects)
-    except (ConfigError, SpecError) as error:
+        config = load(console)
+        specs = desired(config, var, var_file)
+        found, projects = (*specs.diagnostics, *_logs(console, config, specs)), len(specs.projects)
+    except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics
     errors = sum(d.severity == "error" for d in found)
     if format_ == "json":
@@ -44,3 +51,24 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
         if not errors:
             console.out(f"Valid: {projects} project{'' if projects == 1 else 's'}.\n")
     return 1 if errors else 0
+
+
+def _logs(console: Console, config: Config, specs: Desired) -> tuple[Diagnostic, ...]:
+    """Whether the specs rewrite messages that the state says were sent. Raises StateError for a damaged state."""
+    if not any(project.messages for project in specs.projects.values()):
+        return ()
+    unchecked = "whether sent messages were rewritten was not checked"
+    if "://" in (config.state or ""):
+        detail = f"The state lies in `{config.state}`, and this command uses no network; `reconciler plan` checks it."
+        return (Diagnostic(severity="note", summary=unchecked, detail=detail),)
+    # a fifth of a second that only a workspace with messages needs
+    from reconciler.adapters.state.local import LocalStateStore  # noqa: PLC0415
+    from reconciler.planning.offline import log_findings  # noqa: PLC0415
+
+    state = LocalStateStore(config.state_path, version=console.version()).load().state
+    if state is None:
+        return ()
+    try:
+        return log_findings(specs, owned(state, workspace=config.workspace, api_url=config.api_url))
+    except StateMismatchError as error:
+        return (Diagnostic(severity="note", summary=unchecked, detail=f"{error.diagnostics[0].summary}."),)

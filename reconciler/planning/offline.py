@@ -1,0 +1,24 @@
+"""What can be said of specs and state alone, without the account."""
+
+from __future__ import annotations
+
+from reconciler.model.desired import Desired, seal
+from reconciler.model.errors import Diagnostic
+from reconciler.model.live import Snapshot
+from reconciler.model.state import State
+from reconciler.planning.knowledge import remembered_projects
+from reconciler.planning.message_log import CODE
+from reconciler.planning.planner import Header, Selection, make_plan
+
+
+def log_findings(desired: Desired, state: State) -> tuple[Diagnostic, ...]:
+    """Where the specs rewrite what was sent: as a plan would say it that takes the state's word for the account."""
+    made = make_plan(
+        seal(desired, state.lineage),
+        state,
+        Snapshot(projects=remembered_projects(state)),
+        selection=Selection(refresh=False),
+        header=Header(id="", version="", created_at=""),
+        active_limit=0,
+    )
+    return tuple(finding for finding in made.diagnostics if finding.code == CODE)
