@@ -2,10 +2,10 @@
 
 Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. Nothing that costs is repeated on a guess:
 
-* create: looked for in the account. Alive or cancelled → its key is sent again, which binds it (contract: 200). Failed →
-  bound by what the list shows, since the key of a failed project would make a second one; where another project could
-  be meant just as well (equal briefs), it stays unknown. Not there → not done; the create that is planned next uses the
-  same key, so even a late arrival is bound and not doubled.
+* create: looked for in the account. Alive or cancelled → its key is sent again, which binds it (contract: 200). Failed, or
+  begun so long ago that the key may be forgotten → bound by what the list shows, since the key would make a second one;
+  where another project could be meant just as well (equal briefs), it stays unknown. Not there → not done; the create
+  that is planned next uses the same key, so even a late arrival is bound and not doubled.
 * adopt: repeated; the contract makes that harmless (200).
 * update, release: what it changed is no longer held for known, so the planner sees to it again.
 * cancel: the status tells.
@@ -39,6 +39,8 @@ LONGEST_FLIGHT = 900.0
 """Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
 OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
 """Statuses from which no project comes back."""
+KEY_LIVES = timedelta(hours=23)
+"""How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
 CLOCK_SKEW = timedelta(hours=1)
 """How far the account's clock may be off when it says when a project was created."""
 
@@ -97,12 +99,12 @@ async def _create(run: Run, intent: Intent) -> Resolution:
     plain = run.reveal(body, intent.address)
     matches = await _matches(run, intent, plain)
     alive = [p for p in matches if p.status != contract.Status.FAILED]
-    failed = [p for p in matches if p.status == contract.Status.FAILED]
-    old = run.draft.projects.get(intent.address)
-    if failed and (len(matches) > 1 or _has_rival(run, intent)):
+    by_key = len(alive) == len(matches) and not _is_forgotten(run, intent)
+    if matches and not by_key and (len(matches) > 1 or _has_rival(run, intent)):
         ids = ", ".join(f"`{p.id}`" for p in matches)
         return Resolution("unknown", f"it could be any of {ids}, and its key sent again could make another")
-    if alive:
+    old = run.draft.projects.get(intent.address)
+    if alive and by_key:
         try:
             created = await run.api.create(plain)
         except (CreditsError, ProjectLimitError) as error:  # the key, sent again by the plan, still binds it
@@ -112,15 +114,22 @@ async def _create(run: Run, intent: Intent) -> Resolution:
         if created.existing and live is None:  # the key's project is another than the one that looks like it
             entry = replace(entry, creation={})
         return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
-    if failed:
+    if matches:
+        found = matches[0]
         entry = replace(
-            bound_entry(run, failed[0], origin="created", old=old, settings=body),
+            bound_entry(run, found, origin="created", old=old, settings=body),
             generation=intent.generation,
             creation=created_entry(run, intent, body, None, old).creation,
         )
-        note = f"it had been done, and the project failed: `{failed[0].id}`"
+        note = f"it had been done, and the project is {found.status}: `{found.id}`"
         return Resolution("done", note, (Bind(address=intent.address, entry=entry),))
     return Resolution("not_done", "the account has no such project")
+
+
+def _is_forgotten(run: Run, intent: Intent) -> bool:
+    """Whether the key may be so old that the API no longer knows it: the contract does not say how long it lives."""
+    now, begun = instant(run.now()), instant(intent.at)
+    return now is None or begun is None or now - begun > KEY_LIVES
 
 
 def _has_rival(run: Run, intent: Intent) -> bool:

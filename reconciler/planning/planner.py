@@ -63,6 +63,7 @@ def make_plan(
     candidates = Candidates.of(live, entries)
     bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
     bound |= {entry.project_id: address for address, entry in entries.items()}
+    renamed = {moved.to_address for moved in desired.moved}
     for address in [*projects, *sorted(entries.keys() - projects.keys())]:
         if not selection.takes(address):
             continue
@@ -80,6 +81,7 @@ def make_plan(
             candidates=candidates,
             bound=bound,
             fresh=state.serial == 0,
+            renamed=address in renamed,
         )
         planned = plan_project(project, view) if project else _removal(address, desired, view)
         _add(result, planned, moves.get(address), view, refresh_only=selection.refresh_only)

@@ -100,8 +100,9 @@ def _create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
     if view.next_generation == 1 and not view.replace:
         match = view.candidates.match(project, view.lineage)
         alive = ", ".join(f"`{p.id}`" for p in match.alive)
-        if match.alive and view.candidates.failed and view.fresh:
-            # the state is lost, and a key whose first project failed would make another: bind by what the list shows
+        if match.alive and view.fresh and (view.candidates.failed or view.renamed):
+            # the state is lost, and the key of one that failed, or was made under another name, would make another one:
+            # bind by what the list shows
             if len(match.alive) == 1:
                 live = match.alive[0]
                 result.steps.append(
@@ -122,13 +123,15 @@ def _create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
                     )
                 )
             return
-        if match.failed:
-            ids = ", ".join(f"`{p.id}`" for p in match.failed)
+        # the key of a failed project makes another one; so a cancelled one is not reached by a key that may be such
+        lost = match.failed or (match.cancelled if view.fresh and view.candidates.failed else ())
+        if lost:
+            ids = ", ".join(f"`{p.id}`" for p in lost)
             result.diagnostics.append(
                 attention(
                     project,
-                    f"the account has a failed project with this brief that no state knows: {ids}",
-                    f"Take it over with `reconciler import {project.address} {match.failed[0].id}`, "
+                    f"the account has a {lost[0].status} project with this brief that no state knows: {ids}",
+                    f"Take it over with `reconciler import {project.address} {lost[0].id}`, "
                     f"or create a new one with `--replace {project.address}`.",
                 )
             )

@@ -41,6 +41,8 @@ class View:
     bound: Mapping[str, str]
     fresh: bool = False
     """Whether the state is new or lost: it never had a serial."""
+    renamed: bool = False
+    """Whether the specs say that the address had another name, under whose key its project may have been made."""
 
     @property
     def project(self) -> LiveProject | None:

@@ -221,6 +221,11 @@ class Store:
         with self.account() as account:
             account.change(_held(account, project_id)["seq"], **_settings(settings))
 
+    def forget_keys(self) -> None:
+        """No idempotency key given so far is known any more: the contract does not say how long one lives."""
+        with self.account() as account:
+            account.run("UPDATE projects SET idempotency_key = NULL")
+
     def set_status(self, project_id: str, status: str, *, error_message: str | None = None) -> None:
         """Fixes a project's status, also one that the contract doesn't know; its agent does nothing further."""
         with self.account() as account:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +167,13 @@ class World:
 
     def pending(self):
         return json.loads(self.state.read_text())["pending"]
+
+    def backdate(self, *, days):
+        """Makes what the journal holds that much older."""
+        earlier = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S")
+        text, count = re.subn(r'"at":"[^".]*', f'"at":"{earlier}', self.journal.read_text())
+        assert count
+        self.journal.write_text(text)
 
     def kinds(self):
         return [effect.kind for effect in self.store.ledger()]

@@ -33,9 +33,6 @@ def test_a_deleted_state_costs_nothing_but_reading(zygote, accounts, folder):
     base.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="planning looks under the new address's key only, not under those it was moved from"
-)
 def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
     world = new_world(TWO)
     world.converges()
@@ -116,7 +113,6 @@ def test_the_successor_of_a_failed_project_is_found(new_world):
     assert world.entries()["it"]["project_id"] == successor
 
 
-@pytest.mark.xfail(strict=True, reason="planning sends a key whose project may be a failed one of another brief")
 def test_a_cancelled_successor_of_a_failed_project_is_not_made_anew(new_world):
     specs = "projects:\n  it: {brief: 'It will [fail] first', settings: {title: It}}\n"
     world = new_world(specs)

@@ -60,6 +60,28 @@ def test_a_create_of_unknown_fate_is_bound_whatever_became_of_it(new_world, at, 
     assert len(world.created()) == 1
 
 
+def test_a_key_that_may_be_forgotten_is_not_sent_again(new_world):
+    # Intent: the contract does not say how long a key lives; after a weekend the account's list decides, not the key.
+    world = new_world(ONE)
+    killed(world, RECEIVED)
+    world.backdate(days=3)
+    world.store.forget_keys()
+    world.converges()
+    assert world.created() == [it(world)]
+
+
+def test_where_a_key_may_be_forgotten_and_two_projects_could_be_meant_the_user_is_asked(new_world):
+    world = new_world(ONE)
+    killed(world, RECEIVED)
+    world.store.person_creates(brief="A brief.", title="It")
+    world.backdate(days=3)
+    world.store.forget_keys()
+    done = world.apply()
+    assert "it could be any of" in done.out + done.err, str(done)
+    assert len(world.created()) == 1
+    assert world.run("state", "resolve", "it", "--not-sent").code == 0
+
+
 @pytest.mark.parametrize("time", ["2031-01-01T00:00:00", "a while ago", None])
 def test_an_account_that_tells_times_in_its_own_way_hides_no_project(new_world, monkeypatch, time):
     # Intent: a `created_at` without a zone, or that is none, is no reason to fail or to make a project twice.
