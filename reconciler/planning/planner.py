@@ -16,6 +16,7 @@ from reconciler.planning.binding import Candidates
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.project import plan_project
 from reconciler.planning.removal import removal_steps
+from reconciler.planning.renames import rename_suggestion
 from reconciler.planning.view import ProjectPlan, View
 
 
@@ -87,6 +88,9 @@ def make_plan(
         _add(result, planned, moves.get(address), view, refresh_only=selection.refresh_only)
         if project is not None:
             result.lifecycles[address] = project.lifecycle
+    renamed = rename_suggestion(desired, entries, result.steps, state.lineage)
+    if renamed is not None:
+        result.diagnostics.append(renamed)
     return Plan(
         id=header.id,
         reconciler_version=header.version,

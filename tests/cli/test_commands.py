@@ -381,3 +381,17 @@ def test_every_command_has_help_with_examples_and_no_command_is_hidden(fresh):
     for name, page in zip(COMMANDS, done.stdout.split("\f"), strict=False):
         assert page.lstrip().startswith(f"Usage: reconciler {name}")
         assert "Example" in page, name
+
+
+def test_a_rename_is_suggested_and_what_is_suggested_can_be_pasted(one):
+    # Intent: a changed address is not paid for again: the plan's own words, added to the spec, make it a move.
+    one.write("specs/a.yaml", ONE.replace("  teaser:", "  spot:"))
+    ran = one.run("plan")
+    assert "`teaser` looks renamed to `spot`, which would be created anew" in ran.out
+    block = "".join(
+        f"{line[4:]}\n" for line in ran.out.splitlines() if line.startswith(("    moved:", "      - {from"))
+    )
+    one.write("specs/a.yaml", ONE.replace("  teaser:", "  spot:") + block)
+    planned = one.run("plan", "--format", "json").document
+    assert [(s["action"], s["address"]) for s in planned["steps"]] == [("move", "spot")]
+    assert planned["diagnostics"] == []

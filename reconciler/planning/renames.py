@@ -1,0 +1,64 @@
+"""Projects that look renamed: one address left the specs, and one with the same content came. Creating costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
+from reconciler.model.errors import Diagnostic
+from reconciler.model.plan import Create, Step
+from reconciler.model.state import Entry
+from reconciler.model.values import digest
+from reconciler.planning.creation import creation_with_defaults
+from reconciler.planning.knowledge import agrees
+
+
+def rename_suggestion(
+    desired: Desired, entries: Mapping[str, Entry], steps: Iterable[Step], lineage: str
+) -> Diagnostic | None:
+    """A warning with the ``moved`` entries that would spare creates, if there are any.
+
+    Content is what a project is created from. What stands under ``removed`` was parted with on purpose.
+    """
+    on_purpose = {removal.address for removal in desired.removed}
+    gone: dict[str, list[str]] = {}
+    for address in sorted(entries.keys() - desired.projects.keys() - on_purpose):
+        gone.setdefault(digest(entries[address].creation), []).append(address)
+    pairs: list[tuple[str, DesiredProject]] = []
+    for step in steps if gone else ():
+        project = desired.projects.get(step.address)
+        if isinstance(step, Create) and project is not None and isinstance(project.origin, CreateOrigin):
+            alike = gone.get(digest(creation_with_defaults(project.origin.creation)), [])
+            if alike:
+                old = max(alike, key=lambda address: _likeness(project, address, entries[address], lineage))
+                alike.remove(old)
+                pairs.append((old, project))
+    if not pairs:
+        return None
+    one = len(pairs) == 1
+    moves = "\n".join(f"  - {{from: {_scalar(old)}, to: {_scalar(new.address)}}}" for old, new in pairs)
+    return Diagnostic(
+        severity="warning",
+        address=pairs[0][1].address if one else None,
+        summary=f"`{pairs[0][0]}` looks renamed to `{pairs[0][1].address}`, which would be created anew"
+        if one
+        else f"{len(pairs)} projects look renamed and would be created anew",
+        detail=f"{'It has' if one else 'They have'} the same content, and a create spends credits. "
+        f"If {'it is' if one else 'they are'} the same, keep {'it' if one else 'them'} by adding to the specs:\n"
+        f"moved:\n{moves}",
+        location=pairs[0][1].location,
+    )
+
+
+def _likeness(project: DesiredProject, address: str, entry: Entry, lineage: str) -> tuple[int, bool]:
+    """Which of several with one content a project was: by its settings, then by its key of ``for_each``."""
+    settings = sum(
+        name in entry.settings and agrees(value, entry.settings[name].value, lineage)
+        for name, value in project.settings.items()
+    )
+    return settings, address.partition("[")[2] == project.address.partition("[")[2]
+
+
+def _scalar(address: str) -> str:
+    return json.dumps(address) if "[" in address else address
