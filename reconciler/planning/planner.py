@@ -88,9 +88,9 @@ def make_plan(
         _add(result, planned, moves.get(address), view, refresh_only=selection.refresh_only)
         if project is not None:
             result.lifecycles[address] = project.lifecycle
-    renamed = rename_suggestion(desired, entries, result.steps, state.lineage)
-    if renamed is not None:
-        result.diagnostics.append(renamed)
+    suggestion = rename_suggestion(desired, entries, result.steps, state.lineage)
+    if suggestion is not None:
+        result.diagnostics.append(suggestion)
     return Plan(
         id=header.id,
         reconciler_version=header.version,
