@@ -19,7 +19,7 @@ from reconciler.model.errors import Diagnostic, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult, Event
 from reconciler.model.plan import Plan
 from reconciler.model.values import Json
-from reconciler.operations.run import Options, utc_now
+from reconciler.operations.run import Interrupted, Options, utc_now
 from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply
 from reconciler.planning.planner import Selection
 from reconciler.report.documents import apply_document
@@ -55,6 +55,8 @@ def run_apply(
         with event_file(console, given["events"]) as write:
             result = asyncio.run(work(write))
             write(end_document(result, at=utc_now()))
+    except Interrupted as error:  # while an earlier run's calls were cleared up: there is no plan to tell of
+        raise click.Abort from error
     except PlanRefusedError as error:
         _show_plan(wired, error.plan)
         refused = replace(error.plan, diagnostics=_all_of(error))
@@ -82,8 +84,6 @@ def _request(
     selection: Selection,
     name: str,
 ) -> ApplyRequest:
-    config = wired.config
-    settle = given["settle"]
     return ApplyRequest(
         desired=wanted,
         saved=saved,
@@ -93,14 +93,20 @@ def _request(
         lock_timeout=given["lock_timeout"],
         command=f"reconciler {name}",
         confirm=lambda plan: _confirm(wired, given, plan, saved=saved is not None, name=name),
-        options=Options(
-            wait=given["wait"],
-            parallelism=given["parallelism"],
-            poll_interval=given["poll_interval"],
-            poll_scale=poll_scale(config),
-            settle=config.limits.settle_seconds if settle is None else settle,
-            active_limit=config.limits.active_projects,
-        ),
+        options=options_of(wired, given),
+    )
+
+
+def options_of(wired: Wired, given: Mapping[str, Any]) -> Options:
+    """How to go about it, from the options of :func:`reconciler.cli.options.running`."""
+    limits, settle = wired.config.limits, given["settle"]
+    return Options(
+        wait=given["wait"],
+        parallelism=given["parallelism"],
+        poll_interval=given["poll_interval"],
+        poll_scale=poll_scale(wired.config),
+        settle=limits.settle_seconds if settle is None else settle,
+        active_limit=limits.active_projects,
     )
 
 

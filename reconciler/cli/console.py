@@ -30,6 +30,10 @@ class Console:
         self.workspace: str | None = None
         self.version: Callable[[], str] = str
         self.redact = Redactor()
+        self.secret_env: tuple[str, ...] = ()
+        """Variables whose values are hidden besides those that the configuration names."""
+        self.clock: Callable[[], str] | None = None
+        """Where notes are to carry their time, what tells it."""
         self.format = _guessed_format(arguments)
         self._printed = False
         self._color = True
@@ -73,6 +77,8 @@ class Console:
 
     def note(self, text: str) -> None:
         """Print anything that is no result. Nothing is broken off because nobody reads it any more."""
+        if self.clock is not None:
+            text = f"{self.clock()} {text}"
         try:
             sys.stderr.write(self.redact(text).rstrip("\n") + "\n")
             sys.stderr.flush()

@@ -36,7 +36,7 @@ def load(console: Console) -> Config:
     if not root.is_dir():
         raise ConfigError(f"there is no directory `{root}`", "Check `-C`.")
     config = load_config(root, env=os.environ, state=console.state, api_url=console.api_url)
-    secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS)
+    secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.redact = Redactor(os.environ.get(name, "") for name in secrets)
     console.workspace = config.workspace
     return config

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "status": "Show managed projects as they are now.",
     "messages": "Show the conversation of one project.",
     "output": "Print ids, URLs and last agent messages; fetch files.",
+    "watch": "Apply again and again: every few minutes, and when called.",
     "report": "Write a page that shows every managed project.",
     "import": "Bind an existing project to an address.",
     "export": "Write specs for projects that no spec declares.",

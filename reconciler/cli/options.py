@@ -73,10 +73,16 @@ def variables(command: F) -> F:
     return click.option("--var", multiple=True, metavar="NAME=VALUE", help="The value of `${var.NAME}`.")(command)
 
 
+def targets(command: F) -> F:
+    """``--target``."""
+    option = click.option("--target", multiple=True, metavar="ADDRESS", help="Only this project (may be repeated).")
+    return option(command)
+
+
 def selectors(command: F) -> F:
     """What to plan for."""
     for option in (
-        click.option("--target", multiple=True, metavar="ADDRESS", help="Only this project (may be repeated)."),
+        targets,
         click.option("--replace", multiple=True, metavar="ADDRESS", help="Make this project anew (may be repeated)."),
         click.option("--no-refresh", is_flag=True, help="Take what the state says of managed projects for true."),
         click.option("--refresh-only", is_flag=True, help="Only take note of what changed outside."),
@@ -85,19 +91,23 @@ def selectors(command: F) -> F:
     return variables(command)
 
 
-def applying(command: F) -> F:
-    """How to apply."""
-    for option in (
-        click.option("--auto-approve", is_flag=True, help="Do not ask."),
+def running(*, wait: str, timeout: str | None = None) -> Callable[[F], F]:
+    """How to go about executing a plan, with the command's own defaults."""
+    options = (
         click.option(
             "--wait",
             type=click.Choice(["none", "steps", "idle"]),
-            default="steps",
+            default=wait,
             show_default=True,
             help="none: do what can be done now. steps: wait as planned steps need. idle: until agents finish.",
         ),
         click.option(
-            "--timeout", type=DURATION, metavar="DURATION", help="Defer the rest after this long, like `30m`."
+            "--timeout",
+            type=DURATION,
+            default=timeout,
+            show_default=timeout is not None,
+            metavar="DURATION",
+            help="Defer the rest after this long, like `30m`.",
         ),
         click.option(
             "--parallelism", type=click.IntRange(1, 100), default=8, show_default=True, help="Calls under way at once."
@@ -112,13 +122,28 @@ def applying(command: F) -> F:
             help="How long a message of unknown fate may still show up.",
         ),
         click.option(
-            "--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock."
-        ),
-        click.option(
             "--events",
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Append what happens to FILE, one JSON object a line.",
+        ),
+    )
+
+    def decorate(command: F) -> F:
+        for option in options:
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def applying(command: F) -> F:
+    """How to apply."""
+    for option in (
+        click.option("--auto-approve", is_flag=True, help="Do not ask."),
+        running(wait="steps"),
+        click.option(
+            "--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock."
         ),
         click.option("--force", is_flag=True, help="Lift the share guard (never `protect`)."),
         click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where steps were deferred."),

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -37,8 +37,8 @@ class Wired:
     store: StateStore
 
     @contextlib.asynccontextmanager
-    async def api(self) -> AsyncIterator[ApiClient]:
-        """The client, talking to the API or to the embedded sandbox.
+    async def api(self, *, on_retry: Callable[[str], None] | None = None) -> AsyncIterator[ApiClient]:
+        """The client, talking to the API or to the embedded sandbox. ``on_retry`` is told of long waits; else people are.
 
         Raises:
             ConfigError: there is no key, or the URL will not do.
@@ -46,6 +46,7 @@ class Wired:
         """
         config, console = self.config, self.console
         limiter = RateLimiter(config.limits.requests_per_minute)
+        on_retry = on_retry or console.note
         if console.verbose > 1:
             _tell_requests(console)
         if not config.sandboxed:
@@ -54,7 +55,7 @@ class Wired:
                 _key(config),
                 limiter=limiter,
                 redact=console.redact,
-                on_retry=console.note,
+                on_retry=on_retry,
                 guard=self.store.check,
             )
             async with client:
@@ -70,7 +71,7 @@ class Wired:
                 limiter=limiter,
                 transport=transport,
                 redact=console.redact,
-                on_retry=console.note,
+                on_retry=on_retry,
                 guard=self.store.check,
             )
             async with client:

@@ -185,6 +185,7 @@ async def apply(
     Raises:
         GuardError: a policy limit refuses the plan; nothing was sent.
         UsageError: the user said no.
+        Interrupted: the user asked to stop while an earlier run's calls were being cleared up.
         ReconcilerError: the specs, the state, the account or the saved plan do not allow it.
 
     """

@@ -30,6 +30,8 @@ class Selection:
     refresh_only: bool = False
     refresh: bool = True
     """Whether managed projects are read at all (``--no-refresh``: what the state says of them is taken for true)."""
+    spare: frozenset[str] = frozenset()
+    """Addresses whose failed project is reported and not made anew, whatever ``on_failed`` says: `watch` did it lately."""
 
     def takes(self, address: str) -> bool:
         return self.targets is None or address in self.targets
@@ -79,6 +81,7 @@ def make_plan(
             next_generation=state.generations.get(address, 0) + 1,
             pending=tuple(intent for intent in state.pending.values() if intent.address == address),
             replace=address in selection.replace,
+            spare=address in selection.spare,
             candidates=candidates,
             bound=bound,
             fresh=state.serial == 0,

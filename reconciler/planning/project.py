@@ -226,15 +226,18 @@ def _cancelled(project: DesiredProject, live: LiveProject, result: ProjectPlan) 
 
 def _failed(project: DesiredProject, entry: Entry | None, live: LiveProject, view: View, result: ProjectPlan) -> None:
     why = live.error_message or (entry.outputs.error_message if entry else None)
-    if entry and project.lifecycle.on_failed == "recreate" and isinstance(project.origin, CreateOrigin):
+    recreate = project.lifecycle.on_failed == "recreate" and isinstance(project.origin, CreateOrigin)
+    if entry and recreate and not view.spare:
         _replace(project, entry, view, result, reason="it failed, and `on_failed` is `recreate`", changes=())
         return
+    hint = f"Make a new one with `--replace {project.address}`"
     result.diagnostics.append(
         attention(
             project,
             f"`{project.address}` failed{f': {why}' if why else ''}",
-            f"`lifecycle.on_failed` is `keep`. Make a new one with `--replace {project.address}`, "
-            "or set `on_failed: recreate`.",
+            f"It failed again, so `watch` makes no other one for a day. {hint}."
+            if recreate and view.spare
+            else f"`lifecycle.on_failed` is `keep`. {hint}, or set `on_failed: recreate`.",
         )
     )
 

@@ -39,6 +39,7 @@ class View:
     replace: bool
     candidates: Candidates
     bound: Mapping[str, str]
+    spare: bool = False
     fresh: bool = False
     """Whether the state is new or lost: it never had a serial."""
     renamed: bool = False

@@ -134,7 +134,7 @@ def plan(
         have = state(a=have)
     if isinstance(seen, LiveProject):
         seen = account(seen)
-    for name in ("targets", "replace"):
+    for name in ("targets", "replace", "spare"):
         if name in selection:
             selection[name] = frozenset(selection[name])
     return make_plan(

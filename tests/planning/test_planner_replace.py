@@ -280,6 +280,15 @@ def test_on_failed_recreate_makes_a_new_one():
     assert made.steps[0].reason == "it failed, and `on_failed` is `recreate`"
 
 
+def test_a_spared_project_is_reported_and_not_recreated():
+    project = created(lifecycle={"on_failed": "recreate"})
+    made = plan(project, entry(), live(status="failed"), spare=["a"])
+
+    assert not made.steps and finding(made).attention
+    assert "`watch` makes no other one" in finding(made).detail
+    assert actions(plan(created(brief="B"), entry(), live(status="failed"), spare=["a"])) == ["replace"]
+
+
 @pytest.mark.parametrize("project", [imported(lifecycle={"on_failed": "recreate"})])
 def test_what_was_taken_over_is_never_recreated(project):
     made = plan(project, bound(), live(status="failed"))

@@ -1,5 +1,7 @@
 """A call whose answer nobody heard: it is found out what became of it, and it is never repeated on a guess."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -235,6 +237,27 @@ def test_what_nothing_can_tell_can_be_decided_by_the_user(world):
     world.store.set_status(it(world), "running")
     assert world.apply("--wait", "none").code in (0, 1)
     assert world.run("state", "resolve", "it", "--sent").code == 0
+    world.store.set_status(it(world), "idle")
+    world.converges()
+    assert world.sent("it") == ["next"]
+
+
+@pytest.mark.parametrize("command", ["apply", "watch"])
+def test_an_interrupt_while_that_is_found_out_ends_the_run(world, command):
+    # Intent: with the agent at work nobody can tell yet, so the run waits; whoever stops it gets no error for it.
+    world.specs(with_messages("next"))
+    world.store.add_fault(Fault(kind="reset", method="POST", path="/messages$"))
+    killed(world, SENT)
+    world.store.set_status(it(world), "running")
+    world.store.clear_requests()
+    more = ("--auto-approve",) if command == "apply" else ()
+    run = world.start(command, "--wait", "steps", "--poll-interval", "0.02", "--settle", "0.2", *more)
+    while sum(row.path.endswith(it(world)) for row in world.store.requests()) < 3:
+        time.sleep(0.01)
+    os.kill(run[0], signal.SIGTERM)
+    ended = world.end(run)
+    assert ended.code == {"apply": 130, "watch": 0}[command], str(ended)
+    world.store.finish_all()
     world.store.set_status(it(world), "idle")
     world.converges()
     assert world.sent("it") == ["next"]

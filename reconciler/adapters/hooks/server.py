@@ -1,0 +1,167 @@
+"""The port of `watch`: deliveries in, metrics and health out. It runs on a thread, so that it answers at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from reconciler.adapters.hooks.deliveries import SIGNATURE, TIMESTAMP, VERDICTS, Deliveries, Verdict
+from reconciler.model.errors import UsageError
+
+BODY_MAX: Final = 262_144
+"""Bytes of a delivery: many times what a status answer has."""
+
+_BODY_SECONDS: Final = 10.0
+_CLOSE: Final = {"Connection": "close"}
+"""Goes with an answer before the body's end: else the connection stays, for the rest to come."""
+
+_CONNECTIONS_MAX: Final = 256
+"""Whoever opens more gets 503: the rounds need file descriptors, too."""
+
+_GRACE_SECONDS: Final = 1
+_LONGEST_START_SECONDS: Final = 30.0
+
+_ANSWERS: Final[dict[Verdict, tuple[int, str]]] = {
+    "accepted": (202, "a round follows"),
+    "repeated": (200, "this delivery came before; it is ignored"),
+    "unsigned": (401, f"{SIGNATURE} is not the secret's signature of this delivery"),
+    "stale": (401, f"{TIMESTAMP} is not of now"),
+}
+
+
+class WatchServer:
+    """``GET /healthz``, ``GET /metrics`` and ``POST /webhook``.
+
+    ``secret`` of ``None``: no delivery is taken. The rest is called on the server's thread: ``health`` says why not
+    healthy, or ``None``; ``metrics`` makes the page, from the counts of deliveries by verdict; ``on_delivery`` hears of each
+    accepted one, of which nothing but its coming is used; ``on_refusal`` of the first one refused for a reason.
+
+    Raises:
+        UsageError: the address can't be listened on.
+
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        secret: str | None,
+        health: Callable[[], str | None],
+        metrics: Callable[[Mapping[str, int]], str],
+        on_delivery: Callable[[], object],
+        on_refusal: Callable[[str], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._deliveries = Deliveries(secret) if secret is not None else None
+        self._health, self._metrics, self._on_delivery, self._on_refusal = health, metrics, on_delivery, on_refusal
+        self._now = now
+        self._counts: Counter[Verdict] = Counter()
+        self._listener = _listen(host, port)
+        config = uvicorn.Config(
+            self._app(),
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            log_level="critical",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_CONNECTIONS_MAX,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        self._server = _Server(config)
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve on a thread for as long as the block lasts; gives the URL at which it is reached."""
+        host, port = self._listener.getsockname()[:2]
+        thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
+        thread.start()
+        try:
+            if not self._server.up.wait(_LONGEST_START_SECONDS):
+                raise UsageError(f"the port {port} is not served", "Try again, or do without `--listen`.")
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        finally:
+            self._server.should_exit = True
+            thread.join()
+
+    def _app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/healthz", self._get_health),
+                Route("/metrics", self._get_metrics),
+                Route("/webhook", self._post_delivery, methods=["POST"]),
+            ]
+        )
+
+    async def _get_health(self, _: Request) -> Response:
+        why = self._health()
+        return PlainTextResponse("ok\n" if why is None else f"{why}\n", 200 if why is None else 503)
+
+    async def _get_metrics(self, _: Request) -> Response:
+        return Response(
+            self._metrics({verdict: self._counts[verdict] for verdict in VERDICTS}),
+            media_type="text/plain; version=0.0.4; charset=utf-8",
+        )
+
+    async def _post_delivery(self, request: Request) -> Response:
+        if self._deliveries is None:
+            return PlainTextResponse("no secret is set, so no delivery is taken\n", 403)
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _body(request)
+        except TimeoutError:
+            return PlainTextResponse("the body did not come\n", 408, _CLOSE)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if body is None:
+            return PlainTextResponse(f"a delivery has {BODY_MAX} bytes at most\n", 413, _CLOSE)
+        headers = request.headers
+        verdict = self._deliveries.judge(headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, ""), body, now=self._now())
+        status, text = _ANSWERS[verdict]
+        if verdict == "accepted":
+            self._on_delivery()
+        elif status == 401 and not self._counts[verdict]:
+            self._on_refusal(text)
+        self._counts[verdict] += 1
+        return PlainTextResponse(f"{text}\n", status)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, ``None`` if it is too long; no more of it is read than may be."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX:
+            return None
+    return bytes(body)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        ((family, *_, address), *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        raise UsageError(f"can't listen on {host}:{port}: {error}", "Choose another `--listen`.") from error

@@ -1,0 +1,77 @@
+"""What a loop of rounds has come to (`watch`), as values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+Outcome = Literal["converged", "waiting", "differs", "locked", "failed"]
+"""``waiting``: steps are left for later. ``differs``: steps are left, and are not to be done. ``locked``: somebody else
+works on the state. ``failed``: an error, or a step that failed."""
+
+OUTCOMES: Final[tuple[Outcome, ...]] = ("converged", "waiting", "differs", "locked", "failed")
+
+FAILED_ROUNDS_MAX: Final = 3
+"""From so many failed rounds in a row on a loop counts as unhealthy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round. ``steps`` counts by action and outcome; ``left`` are steps still to do; ``retry_after`` are seconds that
+    the API asked for.
+    """
+
+    outcome: Outcome
+    steps: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    left: int = 0
+    managed: int = 0
+    attention: int = 0
+    requests: int = 0
+    retry_after: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether the account was read, and what could be done was done."""
+        return self.outcome in ("converged", "waiting", "differs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """All rounds since ``started``. Times are seconds since 1970; ``good_at`` is the end of the last good round.
+
+    ``failures`` counts failed rounds in a row; ``last`` is the last round in which the account was read.
+    """
+
+    started: float
+    good_at: float | None = None
+    ended_at: float | None = None
+    failures: int = 0
+    seconds: float = 0.0
+    requests: int = 0
+    rounds: Mapping[Outcome, int] = field(default_factory=dict)
+    steps: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    last: Round | None = None
+
+    def after(self, ended: Round, *, began: float, at: float) -> Tally:
+        """With one round more, which took from ``began`` to ``at``."""
+        failed = ended.outcome == "failed"
+        return replace(
+            self,
+            good_at=at if ended.good else self.good_at,
+            ended_at=at,
+            failures=self.failures + 1 if failed else self.failures if ended.outcome == "locked" else 0,
+            seconds=self.seconds + max(0.0, at - began),
+            requests=self.requests + ended.requests,
+            rounds={**self.rounds, ended.outcome: self.rounds.get(ended.outcome, 0) + 1},
+            steps=Counter(self.steps) + Counter(ended.steps),
+            last=ended if ended.good else self.last,
+        )
+
+    def ailing(self, now: float, *, silence: float) -> str | None:
+        """Why the loop is unhealthy, if it is. ``silence``: seconds without a good round that are too many."""
+        if self.failures >= FAILED_ROUNDS_MAX:
+            return f"{self.failures} rounds in a row failed"
+        quiet = now - (self.good_at or self.started)
+        return f"no round was good for {quiet:.0f} s" if quiet > silence else None
