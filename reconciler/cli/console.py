@@ -93,7 +93,7 @@ class Console:
             source = diagnostic.source
             if source is not None and self.redact(source) != source:  # no line that has a secret in it
                 diagnostic = replace(diagnostic, source=None)  # noqa: PLW2901
-            self.note(diagnostic_text(diagnostic, style=self.style(err=True)))
+            self.note(diagnostic_text(self.redact.record(diagnostic), style=self.style(err=True)))
         annotate(self, diagnostics)
 
     def fail(self, diagnostics: tuple[Diagnostic, ...]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from reconciler.model.redact import Redactor
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Fault, Options
 from tests.cli.cli_support import answering, make_space
@@ -104,3 +109,53 @@ def test_an_error_that_echoes_the_key_is_shown_without_it(tmp_path):
         ran = space.run("--api-url", server.url, "-vv", "plan", "--format", "json", code=1)
     assert KEY in server.heard[0][2]
     clean(ran.out + ran.err)
+
+
+AWKWARD = "ab&cd<\"ef>'gh\\n/ö%"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [str, html.escape, repr, json.dumps, lambda s: json.dumps(s, ensure_ascii=False), quote, lambda s: quote(s, safe="")],
+)  # fmt: skip
+def test_a_secret_is_known_in_every_way_it_is_written(written):
+    # Intent: what quotes or escapes a text before it is shown hides no secret from the redaction.
+    assert "cd" not in Redactor([AWKWARD])(f"before {written(AWKWARD)} after")
+
+
+@settings(deadline=None)
+@given(secret=st.text(min_size=8, max_size=60), around=st.text(max_size=20))
+def test_no_text_keeps_a_secret(secret, around):
+    # Intent: whatever the secret is made of, redacting ends and leaves no whole copy of it.
+    text = Redactor([secret])(around + secret + around + secret)
+    assert secret not in text.replace("(secret)", "") or secret in around * 2
+
+
+def test_a_secret_that_was_cut_or_broken_is_known():
+    # Intent: the list cuts briefs, messages cut long values, logs are lines: a part of a secret is a secret.
+    redact = Redactor(["0123456789abcdefghijklmnopqrstuvwxyz", "first line of it\nsecond line of it"])
+    assert redact("so 0123456789abcdefghijk… and so on") == "so (secret)… and so on"
+    assert redact("ends in 0123456789abcdef") == "ends in (secret)"
+    assert redact("a first line of it\n  b second line of it") == "a (secret)\n  b (secret)"
+    assert redact("0123456789 is a number") == "0123456789 is a number"
+
+
+def test_an_awkward_secret_is_hidden_where_people_and_programs_read(tmp_path):
+    # Intent: quotes, markup, a second line: drift in every format, a diagnostic that quotes it, and the diff of fmt.
+    secret = "ab&cd<\"ef>'gh\nij kl/%mn"
+    spec = "projects:\n  teaser:\n    brief: Ten. ${env.WEBHOOK_TOKEN}\n    settings: {title: Teaser}\n"
+    space = make_space(
+        tmp_path / "w", spec, CONFIG + "api: {url: sandbox}\nsandbox: {speed: 200}\n", WEBHOOK_TOKEN=secret
+    )
+    space.run(*APPLY)
+    with space.account() as store:
+        store.person_sets(store.projects()[0]["id"], title=secret)
+    shown = [space.run("-v", "plan", "--refresh-only", "--format", f).out for f in ("text", "json", "markdown", "html")]
+    quoted = json.dumps(secret)
+    space.write("specs/b.yaml", f"projects: {{b: {{brief: x, settings: {{mode: {quoted}}}}}}}\n")
+    for args in (("validate",), ("validate", "--format", "json"), ("fmt", "--diff")):
+        ran = space.run(*args, code=1)
+        shown += [ran.out, ran.err]
+    for text in shown:
+        for part in ("kl/%mn", "ij kl", "ef>", "ab&cd", "ab&amp;cd"):
+            assert part not in text, text
