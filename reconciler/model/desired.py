@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from reconciler.model.errors import Diagnostic, Location
+from reconciler.model.references import projects_in
 from reconciler.model.values import Value, seal_with
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -74,7 +75,16 @@ class DesiredProject:
     messages: tuple[DesiredMessage, ...] = ()
     lifecycle: Lifecycle = Lifecycle()
     cancelled: bool = False
+    depends_on: tuple[str, ...] = ()
+    """Addresses that must have finished before anything is spent on this one."""
     location: Location | None = field(default=None, compare=False)
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The addresses that it waits for: those it names, and those whose videos it or its messages refer to."""
+        creation = projects_in(self.origin.creation) if isinstance(self.origin, CreateOrigin) else ()
+        told = (address for message in self.messages for address in projects_in(message.body))
+        return tuple(dict.fromkeys((*self.depends_on, *creation, *told)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from reconciler.model.desired import Lifecycle
+from reconciler.model.references import renamed
 from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, SentMessage, State
 
 
@@ -112,6 +113,8 @@ class Draft:
         self.generations: dict[str, int] = dict(state.generations)
         self.progress: dict[str, Progress] = dict(state.progress)
         self.pending: dict[str, Intent] = dict(state.pending)
+        self._refers: set[str] | None = None
+        """Addresses that refer to others, once a rename asked for them."""
 
     @property
     def lineage(self) -> str:
@@ -151,10 +154,27 @@ class Draft:
     def _spend(self, address: str, generation: int) -> None:
         self.generations[address] = max(self.generations.get(address, 0), generation)
 
+    def _put(self, address: str, entry: Entry) -> None:
+        self.projects[address] = entry
+        if self._refers is not None and entry.refers:
+            self._refers.add(address)
+
+    def _refer(self, old: str, new: str) -> None:
+        """What referred to the old address refers to the new one."""
+        if self._refers is None:
+            self._refers = {address for address, entry in self.projects.items() if entry.refers}
+
+        def name(address: str) -> str:
+            return new if address == old else address
+
+        for address in self._refers & self.projects.keys():
+            self.projects[address] = self.projects[address].renamed(name)
+        self.pending = {op: replace(i, body=renamed(i.body, name)) for op, i in self.pending.items()}
+
     def _effect(self, effect: Effect) -> None:
         match effect:
             case Bind():
-                self.projects[effect.address] = effect.entry
+                self._put(effect.address, effect.entry)
                 self._spend(effect.address, effect.entry.generation)
             case Learn():
                 entry = self.projects.get(effect.address)
@@ -174,15 +194,15 @@ class Draft:
                 entry = self.projects.get(effect.address)
                 if entry is not None:
                     known = {m.id: m for m in entry.messages} | {effect.message.id: effect.message}
-                    self.projects[effect.address] = replace(
-                        entry, messages=tuple(known.values()), cursor=effect.cursor or entry.cursor
-                    )
+                    messages = tuple(known.values())
+                    self._put(effect.address, replace(entry, messages=messages, cursor=effect.cursor or entry.cursor))
             case Drop():
                 self.projects.pop(effect.address, None)
             case Rename():
                 entry = self.projects.pop(effect.from_address, None)
                 if entry is not None:
-                    self.projects[effect.to_address] = entry
+                    self._put(effect.to_address, entry)
+                    self._refer(effect.from_address, effect.to_address)
                     self._spend(effect.from_address, entry.generation)
                     self._spend(effect.to_address, self.generations.get(effect.to_address, 0))
             case Spend():

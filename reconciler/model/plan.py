@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Source
+from reconciler.model.references import projects_in
 from reconciler.model.values import Json, Value
 
-FORMAT_VERSION: Final = "1.0"
+FORMAT_VERSION: Final = "1.1"
 
 Action = Literal["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
 SUMMARY: Final = ("create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget")
@@ -43,6 +44,8 @@ class _Step:
     reason: str
     waits_for: str | None = None
     changes: tuple[Change, ...] = ()
+    after: tuple[str, ...] = ()
+    """Addresses whose own steps must be done, and whose agents must have finished, before this step is begun."""
 
     @property
     def ready(self) -> bool:
@@ -181,8 +184,11 @@ class Plan:
 
     @property
     def requests_needed(self) -> int:
-        """The least number of calls that apply makes: waiting and look-ups of unknown fates come on top."""
-        return sum(_CALLS[step.action] for step in self.steps)
+        """The least number of calls that apply makes: waiting and look-ups of unknown fates come on top.
+
+        A reference to a project takes one, to read the URL of its video.
+        """
+        return sum(_CALLS[step.action] + len({*projects_in(sent_body(step))}) for step in self.steps)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -193,6 +199,19 @@ class Plan:
         for step in self.steps:
             result.setdefault(step.address, []).append(step)
         return result
+
+
+def sent_body(step: Step) -> Mapping[str, Value]:
+    """The body of a step that can have references; another step's is empty."""
+    match step:
+        case Create() | Replace():
+            return step.body
+        case Message():
+            return step.message.body
+        case Adopt() | Import() | Update() | Cancel() | Release() | Forget() | Move():
+            return {}
+        case _:
+            assert_never(step)
 
 
 _CALLS: Final[dict[Action, int]] = {

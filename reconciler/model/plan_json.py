@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypedDict, assert_never, get_args
 
 from reconciler.model import contract
@@ -104,6 +105,7 @@ def encode_step(step: Step) -> dict[str, Json]:
         "reason": step.reason,
         "ready": step.ready,
         "waits_for": step.waits_for,
+        "after": list(step.after),
         "changes": [_encode_change(change) for change in step.changes],
         "request": _request(step),
         **_extra(step),
@@ -226,6 +228,8 @@ def _check_version(root: Node) -> None:
 
 def _plan(root: Node) -> Plan:
     workspace = root["workspace"].text()
+    steps = root["steps"].each(lambda node: _step(node, workspace))
+    _check_order(root["steps"], steps)
     return Plan(
         id=root["id"].name(),
         reconciler_version=root["reconciler_version"].text(),
@@ -234,7 +238,7 @@ def _plan(root: Node) -> Plan:
         created_at=root["created_at"].text(),
         lineage=root["state"]["lineage"].text(),
         serial=root["state"]["serial"].count(),
-        steps=root["steps"].each(lambda node: _step(node, workspace)),
+        steps=steps,
         basis={address: _basis(node) for address, node in root["basis"].fields()},
         lifecycles={address: _lifecycle(node) for address, node in root["lifecycles"].fields()},
         diagnostics=root["diagnostics"].each(_diagnostic),
@@ -246,11 +250,23 @@ def _plan(root: Node) -> Plan:
     )
 
 
+def _check_order(node: Node, steps: tuple[Step, ...]) -> None:
+    """No address waits for itself: such an apply would never end."""
+    waits: dict[str, set[str]] = {}
+    for step in steps:
+        waits.setdefault(step.address, set()).update(step.after)
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError:
+        raise node.fail("must not wait for one another") from None
+
+
 class _Common(TypedDict):
     address: str
     project_id: str | None
     reason: str
     waits_for: str | None
+    after: tuple[str, ...]
     changes: tuple[Change, ...]
 
 
@@ -262,6 +278,7 @@ def _step(node: Node, workspace: str) -> Step:  # noqa: PLR0911  one for each ki
         "project_id": node["project_id"].opt(Node.name),
         "reason": node["reason"].text(),
         "waits_for": node["waits_for"].opt(Node.text),
+        "after": node["after"].each(Node.address),
         "changes": node["changes"].each(_change),
     }
     match action:
@@ -304,6 +321,10 @@ def _body(node: Node, action: str) -> dict[str, Value]:
     fields = {key: value for key, value in body.mapping().items() if key != _KEY}
     for key in fields.keys() - set(allowed):
         raise body[key].fail(f"is no field of {action}")
+    for reference in body["references"].each(lambda item: item) if "references" in fields else ():
+        reference.mapping()
+        if "project" in reference.mapping():
+            reference["project"].address()
     values: dict[str, Value] = from_portable(fields)
     if required and not isinstance(values.get(required, body[required].value), str | Secret):
         raise body[required].fail("must be a string")

@@ -5,13 +5,14 @@ Every value in it is in sealed form (:func:`reconciler.model.values.sealed`): no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.live import Source
+from reconciler.model.references import projects_in, renamed
 from reconciler.model.values import Json
 
 FORMAT_VERSION = 1
@@ -32,7 +33,8 @@ class SentMessage:
 
     ``digest`` is of the whole request, ``content`` a keyed digest of the text, to know it again in the conversation.
     ``message_id`` is the conversation's id for it, where it was seen there. ``how`` tells a message that this program
-    sent from one that was found in the conversation, or that the user declared sent.
+    sent from one that was found in the conversation, or that the user declared sent. ``projects`` are the addresses
+    that its references name; the digest leaves them out, so that they can be renamed.
     """
 
     id: str
@@ -42,6 +44,7 @@ class SentMessage:
     message_id: str | None = None
     at: str
     how: Literal["sent", "found", "declared"] = "sent"
+    projects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,18 @@ class Entry:
     retired: tuple[str, ...] = ()
     replacing: bool = False
     outputs: Outputs = Outputs()
+
+    @property
+    def refers(self) -> bool:
+        """Whether it was made or told with references to other projects."""
+        return bool(projects_in(self.creation)) or any(message.projects for message in self.messages)
+
+    def renamed(self, name: Callable[[str], str]) -> Entry:
+        """The same with other addresses in its references."""
+        if not self.refers:
+            return self
+        messages = tuple(replace(m, projects=tuple(map(name, m.projects))) for m in self.messages)
+        return replace(self, creation=renamed(self.creation, name), messages=messages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from reconciler.model.state import Entry, Intent
 from reconciler.model.values import Json
 from reconciler.operations.binding import bound_entry, created_entry
 from reconciler.operations.calls import Already, Overtaken, commit, spending
+from reconciler.operations.depending import wire_body
 from reconciler.operations.refresh import filtered
 from reconciler.operations.resolve import OVER
 from reconciler.operations.run import Run
@@ -50,7 +51,7 @@ async def _create_once(
     """One create; ``None``: this generation belongs to a project that is over."""
     key = idempotency_key(run.workspace, step.address, generation)
     body = {**step.body, "idempotency_key": key}
-    wire = run.reveal(body, step.address)
+    sent = await wire_body(run, monitor, body, step.address)
     found: LiveProject | None = None
     spent = False
 
@@ -58,7 +59,7 @@ async def _create_once(
         nonlocal found, spent
         entry = created_entry(run, intent, step.body, created, old)
         if created.existing:
-            found = await _find(run, created, wire.get("title"))
+            found = await _find(run, created, sent.get("title"))
             spent = _is_spent(run, monitor, step, found, old)
             if spent:
                 return (Spend(address=step.address, generation=generation),)
@@ -70,7 +71,7 @@ async def _create_once(
         more = {"generation": generation, "project_id": old.project_id if old else None}
         return run.intent("create", step.address, step=number, body=body, **more)
 
-    created = await commit(run, monitor, intent, lambda: run.api.create(wire), effects)
+    created = await commit(run, monitor, intent, lambda: run.api.create(sent), effects)
     if spent:
         return None
     entry = run.draft.projects[step.address]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from reconciler.model.errors import Diagnostic, ReconcilerError, StateError
-from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted
+from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted, StepWaiting
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import (
     Adopt,
@@ -22,15 +22,22 @@ from reconciler.model.plan import (
     Replace,
     Step,
     Update,
+    sent_body,
 )
+from reconciler.model.references import projects_in
 from reconciler.operations import steps as do
 from reconciler.operations.calls import Already, Overtaken
 from reconciler.operations.creating import create
-from reconciler.operations.resolve import finished
+from reconciler.operations.depending import others_finished
 from reconciler.operations.run import Deferred, Interrupted, Run, Undecided, diagnostic_of
-from reconciler.operations.wait import Monitor
+from reconciler.operations.wait import Monitor, finished
+from reconciler.planning.dependencies import waiting_for
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.staleness import stale_reason
+
+
+class _Skipped(Exception):  # noqa: N818
+    """The step is not to be done, for what became of another; the text says why."""
 
 
 class Executor:
@@ -45,6 +52,8 @@ class Executor:
         self._results: dict[int, StepResult] = {}
         self._number = {id(step): number for number, step in enumerate(plan.steps)}
         self._steps = plan.by_address()
+        self._over = {address: asyncio.Event() for address in self._steps}
+        """Set once nothing more is done at an address."""
 
     async def execute(self) -> tuple[StepResult, ...]:
         """Every step's outcome, in the plan's order. Raises nothing that one project's failure causes.
@@ -67,6 +76,15 @@ class Executor:
     # ── one project ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _project(self, address: str, steps: Sequence[Step]) -> None:
+        try:
+            done = await self._in_order(address, steps)
+        finally:
+            self._over[address].set()
+        if done and self._run.options.wait == "idle":
+            await self._to_the_end(address)
+
+    async def _in_order(self, address: str, steps: Sequence[Step]) -> bool:
+        """Do an address's steps one after the other; whether all are done."""
         progress = self._run.draft.progress.get(address)
         done = progress.done if progress is not None and progress.plan == self._plan.id else 0
         for step in steps[:done]:
@@ -75,15 +93,14 @@ class Executor:
         blocked = self._blocked(address, resumed=resumed)
         if blocked is not None:
             self._refuse(steps[done:], blocked)
-            return
+            return False
         for number in range(done, len(steps)):
             if not await self._step(steps[number], number):
                 for later in steps[number + 1 :]:
                     outcome = self._results[self._number[id(steps[number])]].outcome
                     self._end(later, "deferred" if outcome == "deferred" else "skipped")
-                return
-        if self._run.options.wait == "idle":
-            await self._to_the_end(address)
+                return False
+        return True
 
     def _blocked(self, address: str, *, resumed: bool) -> Diagnostic | None:
         """Why nothing may be done at this address: a call of unknown fate, or a saved plan that no longer fits."""
@@ -127,7 +144,10 @@ class Executor:
             return False
         self._run.emit(StepStarted(step=step))
         try:
+            await self._others(step)
             note = await self._act(step, number)
+        except _Skipped as why:
+            self._end(step, "skipped", note=str(why))
         except Deferred as why:
             self._end(step, "deferred", note=f"waits for {why}" if str(why) else "the time was up")
         except Interrupted:
@@ -145,6 +165,26 @@ class Executor:
             self._end(step, "done", note=note)
             return True
         return False
+
+    async def _others(self, step: Step) -> None:
+        """Wait for the projects that a step comes after: for their steps, then for their agents."""
+        told = False
+        for address in step.after:
+            over = self._over.get(address)
+            if over is None:
+                continue
+            what = waiting_for(address, video=address in projects_in(sent_body(step)))
+            if not (over.is_set() or told or self._run.options.wait == "none"):
+                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._monitor.interval("running")))
+                told = True
+            await over.wait()
+            outcomes = {self._results[self._number[id(other)]].outcome for other in self._steps[address]}
+            if outcomes <= {"done"}:
+                continue
+            if outcomes <= {"done", "deferred"}:
+                raise Deferred(what)
+            raise _Skipped(f"it waits for `{address}`, where not everything got done")
+        await others_finished(self._run, self._monitor, step, told=told)
 
     async def _act(self, step: Step, number: int) -> str:  # noqa: C901, PLR0911  one line for each kind of step
         """Do one step; the answer is a note for people, mostly empty."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
 from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Known, SentMessage, State
 from reconciler.model.values import has_secret, reveal, sealed
 from reconciler.operations.conversation import claim, content_digest, read_window
@@ -140,6 +141,7 @@ async def _with_messages(
             SentMessage(
                 id=message.id,
                 digest=message_digest(message.body),
+                projects=projects_in(message.body),
                 text=message_text(message),
                 content=content,
                 message_id=match.id,

@@ -21,17 +21,19 @@ from datetime import datetime, timedelta
 from typing import Literal, assert_never
 
 from reconciler.model import contract
-from reconciler.model.errors import CreditsError, NotFoundError, ProjectLimitError
+from reconciler.model.errors import ApiError, CreditsError, NotFoundError, ProjectLimitError, ReconcilerError
 from reconciler.model.journal import Bind, Effect, End, Learn, Log
 from reconciler.model.live import LiveProject
+from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
 from reconciler.model.times import instant
 from reconciler.model.values import Json, Value, from_portable, masked
 from reconciler.operations.binding import bound_entry, created_entry
 from reconciler.operations.conversation import claim, content_digest, read_window
+from reconciler.operations.depending import wire_body
 from reconciler.operations.refresh import filtered
 from reconciler.operations.run import Deferred, Run, note_of
-from reconciler.operations.wait import Monitor
+from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.knowledge import brief_matches
 from reconciler.planning.message_log import message_digest
 
@@ -62,7 +64,7 @@ async def resolve(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
     """
     match intent.kind:
         case "create":
-            resolution = await _create(run, intent)
+            resolution = await _create(run, monitor, intent)
         case "adopt":
             resolution = await _adopt(run, intent)
         case "update" | "release":
@@ -94,7 +96,7 @@ async def resolve(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
 # ── create and adopt ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _create(run: Run, intent: Intent) -> Resolution:
+async def _create(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
     body = from_portable(dict(intent.body))
     plain = run.reveal(body, intent.address)
     matches = await _matches(run, intent, plain)
@@ -106,8 +108,14 @@ async def _create(run: Run, intent: Intent) -> Resolution:
     old = run.draft.projects.get(intent.address)
     if alive and by_key:
         try:
-            created = await run.api.create(plain)
-        except (CreditsError, ProjectLimitError) as error:  # the key, sent again by the plan, still binds it
+            created = await run.api.create(await wire_body(run, monitor, body, intent.address))
+        except (CreditsError, ProjectLimitError, NotFoundError) as error:
+            return Resolution("not_done", note_of(error))  # the key, sent again by the plan, still binds it
+        except ApiError:
+            raise
+        except Deferred as why:
+            return Resolution("not_done", f"its key can't be sent again yet: that waits for {why}")
+        except ReconcilerError as error:  # a project that it refers to is over
             return Resolution("not_done", note_of(error))
         entry = created_entry(run, intent, body, created, old)
         live = next((p for p in alive if p.id == created.id), None)
@@ -218,11 +226,6 @@ async def _message(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
     return Resolution("not_done", f"message `{intent.message_id}` is not in the conversation")
 
 
-def finished(live: LiveProject) -> bool:
-    """Whether the agent has stopped, one way or another."""
-    return not contract.is_active(live.status)
-
-
 async def settle(run: Run, intent: Intent) -> None:
     """Wait until a message of unknown fate can't appear any more (settled reading 1)."""
     now, begun = instant(run.now()), instant(intent.at)
@@ -262,6 +265,7 @@ def logged_message(message_id: str, body: Mapping[str, Value], text: str, *, lin
     return SentMessage(
         id=message_id,
         digest=message_digest(body),
+        projects=projects_in(body),
         text=str(masked(body["message"])),
         content=content_digest(lineage, text),
         at=at,

@@ -30,15 +30,17 @@ from reconciler.operations.binding import bound_entry
 from reconciler.operations.calls import Already, commit, spending
 from reconciler.operations.conversation import claim, read_window
 from reconciler.operations.creating import create
-from reconciler.operations.resolve import OVER, brief_digest, finished, logged_message
+from reconciler.operations.depending import wire_body
+from reconciler.operations.resolve import OVER, brief_digest, logged_message
 from reconciler.operations.run import Run
 from reconciler.operations.settings import converge, patch
-from reconciler.operations.wait import Monitor
+from reconciler.operations.wait import Monitor, finished
 
 
 async def replace_project(run: Run, monitor: Monitor, step: Replace, number: int) -> str:
     """Cancel the old one where its status allows, then create anew."""
     old = run.draft.projects[step.address]
+    await wire_body(run, monitor, step.body, step.address)  # what can't be sent now must not cost the old one
     await cancel_project(run, monitor, step, old.project_id, number, generation=step.generation)
     return await create(run, monitor, step, number, old=old)
 
@@ -142,9 +144,9 @@ async def message(run: Run, monitor: Monitor, step: Message, number: int) -> str
 
 async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_id: str) -> str:
     body = step.message.body
-    wire = run.reveal(body, step.address)
+    text = run.reveal({"message": body["message"]}, step.address)["message"]
     entry = run.draft.projects[step.address]
-    logged = logged_message(step.message.id, body, wire["message"], lineage=run.draft.lineage, at=run.now())
+    logged = logged_message(step.message.id, body, text, lineage=run.draft.lineage, at=run.now())
     window = await read_window(run.api, project_id, entry.cursor)
     claims = claim(
         window,
@@ -176,7 +178,8 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
         )
 
     async def send() -> str:
-        status = await commit(run, monitor, intent, lambda: run.api.send_message(project_id, wire), effects)
+        sent = await wire_body(run, monitor, body, step.address)
+        status = await commit(run, monitor, intent, lambda: run.api.send_message(project_id, sent), effects)
         if status is None:
             await monitor.look(project_id)
             return "its answer was lost; the conversation has it"

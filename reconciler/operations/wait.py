@@ -24,6 +24,11 @@ ONE_BY_ONE = 3
 """Up to this many projects are asked one by one; more through the list."""
 
 
+def finished(live: LiveProject) -> bool:
+    """Whether the agent has stopped, one way or another."""
+    return not contract.is_active(live.status)
+
+
 class Monitor:
     """The latest that is known of live projects, and the polling that keeps it fresh while somebody waits."""
 
@@ -87,7 +92,7 @@ class Monitor:
                 return live
             self.may_wait(what)
             if step is not None and not told:
-                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._interval(live.status)))
+                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self.interval(live.status)))
                 told = True
             await self._next_tick({project_id}, what)
 
@@ -108,7 +113,7 @@ class Monitor:
             while self._full or len(self.active) + self._reserved >= limit:
                 self.may_wait(what)
                 if not told:
-                    self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._interval("queued")))
+                    self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self.interval("queued")))
                     told = True
                 self._full = False
                 await self._next_tick(set(self.active), what)
@@ -130,7 +135,8 @@ class Monitor:
 
     # ── polling ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _interval(self, status: str) -> float:
+    def interval(self, status: str) -> float:
+        """Seconds between two looks at a project of this status."""
         options = self._run.options
         if options.poll_interval is not None:
             return options.poll_interval
@@ -139,7 +145,7 @@ class Monitor:
 
     def _due(self, project_id: str) -> float:
         live = self.projects.get(project_id)
-        return self._polled.get(project_id, 0.0) + self._interval(live.status if live else contract.Status.QUEUED)
+        return self._polled.get(project_id, 0.0) + self.interval(live.status if live else contract.Status.QUEUED)
 
     async def _next_tick(self, ids: set[str], what: str) -> None:
         self._watched.update(ids or {""})
@@ -172,7 +178,7 @@ class Monitor:
     async def _sleep(self) -> None:
         loop = asyncio.get_running_loop()
         watched = [i for i in self._watched if i]
-        due = min((self._due(i) for i in watched), default=loop.time() + self._interval(contract.Status.QUEUED))
+        due = min((self._due(i) for i in watched), default=loop.time() + self.interval(contract.Status.QUEUED))
         if self._run.deadline is not None:
             due = min(due, self._run.deadline)
         with contextlib.suppress(TimeoutError):

@@ -34,6 +34,7 @@ from reconciler.operations.refresh import refresh, remembered_titles
 from reconciler.operations.resolve import resolve
 from reconciler.operations.run import Interrupted, Options, Run, note_of, utc_now
 from reconciler.operations.wait import Monitor
+from reconciler.planning.dependencies import with_dependencies
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, wanted_ids
 from reconciler.planning.safety import violations
@@ -114,6 +115,8 @@ async def _planned(
     workspace: Workspace, api: ApiClient, desired: Desired, state: State, selection: Selection
 ) -> tuple[Plan, Snapshot]:
     sealed = seal(desired, state.lineage)
+    if selection.targets is not None and not selection.destroy:
+        selection = replace(selection, targets=with_dependencies(selection.targets, desired))
     live = await read_live(api, sealed, state, selection, at=workspace.now())
     plan = make_plan(
         sealed,

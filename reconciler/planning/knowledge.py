@@ -83,10 +83,12 @@ def brief_matches(brief: Value, live: LiveProject) -> bool:
 
 
 def entry_digest(entry: Entry) -> str:
-    """What a saved plan holds against the state: everything of the entry but what only informs."""
+    """What a saved plan holds against the state: everything of the entry but what only informs, and the names of those
+    that it refers to, which may be renamed by the same plan.
+    """
     informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
     values = {name: known.value for name, known in entry.settings.items()}
-    return digest({**asdict(entry), **informs, "settings": values})
+    return digest({**asdict(entry.renamed(lambda _: "")), **informs, "settings": values})
 
 
 def subject(steps: Iterable[Step], live: Snapshot) -> LiveProject | None:
@@ -116,6 +118,7 @@ def remembered_projects(state: State) -> dict[str, LiveProject]:
             status=entry.outputs.status or contract.Status.IDLE,
             source="status",
             settings={"mode": mode.value} if mode is not None else {},
+            assembled_url=entry.outputs.assembled_url,
         )
         for entry in state.projects.values()
         for mode in (entry.settings.get("mode"),)

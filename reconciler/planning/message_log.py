@@ -10,6 +10,7 @@ from typing import Final
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Diagnostic, Location
+from reconciler.model.references import projects_in, renamed
 from reconciler.model.state import SentMessage
 from reconciler.model.values import Json, Value, digest, masked, sealed
 
@@ -20,8 +21,16 @@ _DEFAULTS: Mapping[str, Json] = {name: contract.CREATION_DEFAULTS[name] for name
 
 
 def message_digest(body: Mapping[str, Value]) -> str:
-    """Tells one message from another; a field at the API's default counts like one that is not given."""
-    return digest({**_DEFAULTS, **sealed(body)})
+    """Tells one message from another; a field at the API's default counts like one that is not given.
+
+    Which projects it refers to is kept beside it (:attr:`SentMessage.projects`): an address may be renamed.
+    """
+    return digest({**_DEFAULTS, **sealed(renamed(body, lambda _: ""))})
+
+
+def is_sent(message: DesiredMessage, sent: SentMessage) -> bool:
+    """Whether a message of the spec is still what was sent."""
+    return message_digest(message.body) == sent.digest and projects_in(message.body) == sent.projects
 
 
 def message_text(message: DesiredMessage) -> str:
@@ -44,7 +53,7 @@ def compare(
     middle, or has a new one before it. ``location`` is the project's.
     """
     if [m.id for m in desired[: len(sent)]] == [m.id for m in sent] and all(
-        message_digest(d.body) == s.digest for d, s in zip(desired, sent, strict=False)
+        is_sent(d, s) for d, s in zip(desired, sent, strict=False)
     ):
         return LogPlan(desired[len(sent) :], ())
     problems = _problems(address, desired, sent, location)
@@ -89,9 +98,8 @@ def _problems(
     last_kept = max((position[i] for i in kept), default=-1)
     for message in desired:
         before = by_id.get(message.id)
-        now = message_digest(message.body)
-        if before is not None and before.digest != now:
-            twin = next((m.id for m in sent if m.digest == now), None)
+        if before is not None and not is_sent(message, before):
+            twin = next((m.id for m in sent if is_sent(message, m)), None)
             hint = f"\nSent as message `{twin}` it was; without an `id` a message goes by its position." if twin else ""
             problem(
                 f"message `{message.id}` was edited after it was sent",
@@ -158,29 +166,30 @@ def accept(
                 known[message.id] = left.pop(before.id)
     end = max((index + 1 for index, m in enumerate(desired) if m.id in known), default=0)
     counting, to_send = desired[:end], desired[end:]
-    log = [
-        replace(known[m.id], id=m.id, digest=message_digest(m.body)) if m.id in known else unsent(m) for m in counting
-    ]
+    log = [_as_now(m, known[m.id]) if m.id in known else unsent(m) for m in counting]
     ids = {m.id for m in desired}
     last = max((index for index, m in enumerate(sent) if m.id not in left), default=-1)
     tail = [] if to_send else [m for m in sent[last + 1 :] if m.id not in ids]  # put back, they change nothing
     return Accepted(
         log=(*log, *tail),
-        edited=tuple(m.id for m in counting if m.id in known and known[m.id].digest != message_digest(m.body)),
+        edited=tuple(m.id for m in counting if m.id in known and not is_sent(m, known[m.id])),
         counted=tuple(m.id for m in counting if m.id not in known),
         dropped=tuple(m.id for m in left.values() if m not in tail),
         to_send=tuple(m.id for m in to_send),
     )
 
 
+def _as_now(message: DesiredMessage, sent: SentMessage) -> SentMessage:
+    return replace(sent, id=message.id, digest=message_digest(message.body), projects=projects_in(message.body))
+
+
 def _unchanged(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:
     before = left.get(message.id)
-    return before if before is not None and before.digest == message_digest(message.body) else None
+    return before if before is not None and is_sent(message, before) else None
 
 
 def _renamed(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:
-    now = message_digest(message.body)
-    return next((before for before in left.values() if before.digest == now), None)
+    return next((before for before in left.values() if is_sent(message, before)), None)
 
 
 def _edited(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:

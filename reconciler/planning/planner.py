@@ -13,6 +13,7 @@ from reconciler.model.live import Snapshot
 from reconciler.model.plan import SLOT_TAKING, Basis, Move, Plan, Replace, Step
 from reconciler.model.state import Entry, State
 from reconciler.planning.binding import Candidates
+from reconciler.planning.dependencies import order
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.project import plan_project
 from reconciler.planning.removal import removal_steps
@@ -64,6 +65,8 @@ def make_plan(
     result.diagnostics += _unknown_selectors(desired, entries, selection)
     projects = {} if selection.destroy else desired.projects
     candidates = Candidates.of(live, entries)
+    views: dict[str, View] = {}
+    planned: dict[str, ProjectPlan] = {}
     bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
     bound |= {entry.project_id: address for address, entry in entries.items()}
     renamed = {moved.to_address for moved in desired.moved}
@@ -72,7 +75,7 @@ def make_plan(
             continue
         entry = entries.get(address)
         project = projects.get(address)
-        view = View(
+        view = views[address] = View(
             address=address,
             entry=entry,
             live=live,
@@ -87,10 +90,12 @@ def make_plan(
             fresh=state.serial == 0,
             renamed=address in renamed,
         )
-        planned = plan_project(project, view) if project else _removal(address, desired, view)
-        _add(result, planned, moves.get(address), view, refresh_only=selection.refresh_only)
+        planned[address] = plan_project(project, view) if project else _removal(address, desired, view)
         if project is not None:
             result.lifecycles[address] = project.lifecycle
+    order(projects, planned, views)
+    for address, view in views.items():
+        _add(result, planned[address], moves.get(address), view, refresh_only=selection.refresh_only)
     suggestion = rename_suggestion(desired, entries, result.steps, state.lineage)
     if suggestion is not None:
         result.diagnostics.append(suggestion)
@@ -174,7 +179,8 @@ def _moved(
             from_address=moved.from_address,
             reason=f"renamed from `{moved.from_address}`",
         )
-    return entries, moves
+    names = {move.from_address: address for address, move in moves.items()}
+    return {a: e.renamed(lambda name: names.get(name, name)) if names else e for a, e in entries.items()}, moves
 
 
 def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection: Selection) -> Iterable[Diagnostic]:

@@ -47,11 +47,12 @@ STEP = _object(
     reason=TEXT,
     ready={"type": "boolean"},
     waits_for=MAYBE,
+    after={"type": "array", "items": TEXT},
     changes={"type": "array", "items": CHANGE},
     request=REQUEST,
 )
 PLAN = _object(
-    format_version={"const": "1.0"},
+    format_version={"const": "1.1"},
     reconciler_version=TEXT,
     workspace=TEXT,
     api_url=TEXT,
@@ -72,4 +73,4 @@ APPLY = {
         _object(converged={"type": "boolean"}, steps={"type": "array", "items": {"allOf": [STEP, ENDED]}}),
     ]
 }
-FAILURE = _object(format_version={"const": "1.0"}, diagnostics={"type": "array", "items": DIAGNOSTIC, "minItems": 1})
+FAILURE = _object(format_version={"const": "1.1"}, diagnostics={"type": "array", "items": DIAGNOSTIC, "minItems": 1})

@@ -67,12 +67,22 @@ COMMON = {
     "project_id": st.none() | NAME,
     "reason": TEXT,
     "waits_for": st.none() | TEXT,
+    "after": st.sampled_from([(), ("of-another-name",), ("one-more[us]", "of-another-name")]),
     "changes": st.lists(CHANGES, max_size=2).map(tuple),
 }
 
 
+REFERENCES = st.lists(
+    st.dictionaries(TEXT, VALUES, max_size=2).filter(lambda item: "project" not in item)
+    | st.fixed_dictionaries({"project": ADDRESSES, "type": TEXT}),
+    max_size=3,
+)
+
+
 def bodies(allowed, *required):
     optional = dict.fromkeys(set(allowed) - set(required), VALUES)
+    if "references" in optional:
+        optional["references"] = REFERENCES
     return st.fixed_dictionaries(dict.fromkeys(required, TEXT | SECRETS), optional=optional)
 
 
@@ -187,13 +197,14 @@ A_STEP = an_object(
     reason={"type": "string"},
     ready={"type": "boolean"},
     waits_for=TEXT_OR_NULL,
+    after={"type": "array", "items": {"type": "string"}},
     changes={"type": "array", "items": A_CHANGE},
     request={"anyOf": [A_REQUEST, {"type": "null"}]},
 )
 COUNTED = ["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "unchanged"]
 SUMMARY = an_object(**dict.fromkeys([*COUNTED, "attention"], NUMBER)) | {"additionalProperties": False}
 A_PLAN = an_object(
-    format_version={"const": "1.0"},
+    format_version={"const": "1.1"},
     reconciler_version={"type": "string"},
     workspace={"type": "string"},
     api_url={"type": "string"},
@@ -280,7 +291,7 @@ def test_steps_that_nothing_is_told_of_count_as_deferred():
 def test_a_failure_before_there_is_a_plan_is_one_document_too():
     """Intent: `--format json` prints a document also when the command fails."""
     document = error_document([FAILED])
-    jsonschema.validate(document, an_object(format_version={"const": "1.0"}, diagnostics={"items": A_DIAGNOSTIC}))
+    jsonschema.validate(document, an_object(format_version={"const": "1.1"}, diagnostics={"items": A_DIAGNOSTIC}))
     assert document["diagnostics"][0]["line"] == 3
 
 
@@ -413,11 +424,11 @@ def test_a_workspace_too_long_for_its_keys_is_refused():
         decode_plan(document)
 
 
-@pytest.mark.parametrize(("version", "word"), [("2.0", "newer"), ("1.1", "newer"), ("0.9", "older")])
+@pytest.mark.parametrize(("version", "word"), [("2.0", "newer"), ("1.2", "newer"), ("1.0", "older"), ("0.9", "older")])
 def test_another_format_names_the_program_that_wrote_it(version, word):
     """Intent: a plan of another format is refused as such, with the version that can read it."""
     document = {"format_version": version, "reconciler_version": "7.8.9", "whatever": 1}
-    with pytest.raises(PlanFileError, match=f"format {version}, {word} than 1.0") as caught:
+    with pytest.raises(PlanFileError, match=f"format {version}, {word} than 1.1") as caught:
         decode_plan(document)
     assert "reconciler 7.8.9" in caught.value.diagnostics[0].detail
 
@@ -436,6 +447,16 @@ def test_another_format_names_the_program_that_wrote_it(version, word):
         (("steps", 0, "request", "body", "prompt"), "x", "steps[0].request.body.prompt"),
         (("steps", 1, "request", "path"), "/projects/p/cancel", "steps[1].request.path"),
         (("steps", 1, "message_id"), "", "steps[1].message_id"),
+        (("steps", 0, "after"), ["../x"], "steps[0].after[0]"),
+        (("steps", 0, "after"), "clip", "steps[0].after"),
+        (("steps", 0, "after"), ["summer-teaser"], "steps"),
+        (("steps", 1, "request", "body", "references"), "x", "steps[1].request.body.references"),
+        (("steps", 1, "request", "body", "references"), ["x"], "steps[1].request.body.references[0]"),
+        (
+            ("steps", 1, "request", "body", "references"),
+            [{"project": 5}],
+            "steps[1].request.body.references[0].project",
+        ),
         (("steps", 5, "request"), {}, "steps[5].request"),
         (("steps", 8, "action"), "delete", "steps[8].action"),
         (("steps", 8, "note"), "x", "steps[8].note"),

@@ -17,6 +17,7 @@ from reconciler.model.desired import (
 )
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Plan
+from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
 from reconciler.model.values import sealed
 from reconciler.planning.creation import creation_with_defaults
@@ -60,7 +61,14 @@ def log(*messages: Any) -> tuple[DesiredMessage, ...]:
 def sent(*messages: Any) -> tuple[SentMessage, ...]:
     """The same messages as the state keeps them once they were sent."""
     return tuple(
-        SentMessage(id=m.id, digest=message_digest(m.body), text=str(m.body["message"]), content="", at=AT)
+        SentMessage(
+            id=m.id,
+            digest=message_digest(m.body),
+            projects=projects_in(m.body),
+            text=str(m.body["message"]),
+            content="",
+            at=AT,
+        )
         for m in log(*messages)
     )
 
@@ -86,7 +94,7 @@ def bound(project_id: str = ID, **more: Any) -> Entry:
 def live(project_id: str = ID, *, status: str = "idle", brief: str | None = BRIEF, **settings: Any) -> LiveProject:
     """A project as the list shows it."""
     source_project_id = settings.pop("source_project_id", None)
-    more = {name: settings.pop(name) for name in ("error_message", "created_at") if name in settings}
+    more = {name: settings.pop(name) for name in ("error_message", "created_at", "assembled_url") if name in settings}
     shown = {"title": None, "mode": "autonomous", "expected_output": None, **settings}
     return LiveProject(
         id=project_id,

@@ -21,6 +21,7 @@ projects:
   renewed: {brief: The new brief., settings: {title: Renewed}, messages: [new words, more words]}
   stopped: {brief: To be stopped., settings: {title: Stopped}, state: cancelled}
   to-name: {brief: To be renamed., settings: {title: Moved on}}
+  cut: {brief: A cut., settings: {title: Cut}, references: [{project: kept}], depends_on: [fresh]}
   fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on, stop]}
   untitled: {brief: One without a title., messages: [hello]}
   adopted: {adopt: 51d10000-0000-4000-8000-000000000001, settings: {title: Adopted, mode: autonomous}, messages: [hi]}

@@ -85,6 +85,10 @@ class Code(StrEnum):
 
     FOR_EACH = "E150"
     """A ``for_each`` that is no list, map or matrix of keys that an address may have."""
+    DEPENDENCY = "E151"
+    """A project that another one refers to or waits for, but that is not declared or can't be what is asked of it."""
+    CYCLE = "E152"
+    """Projects that wait for one another."""
     FORMAT = "E160"
     """A file that can't be formatted without changing what it means."""
 

@@ -15,6 +15,7 @@ from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
 from reconciler.adapters.specs.config import FILE
 from reconciler.adapters.specs.declarations import Declarations, Given
+from reconciler.adapters.specs.dependencies import cycles, spread, unknown
 from reconciler.adapters.specs.files import FileProblem, inside, read_text, walk
 from reconciler.adapters.specs.json_schema import published
 from reconciler.adapters.specs.layers import Layer, locate
@@ -98,6 +99,9 @@ class _Workspace:
         self._named: dict[str, Location | None] = {}
         self._places: dict[str, Location | None] = {}
         self._projects: dict[str, DesiredProject] = {}
+        self._families: dict[str, list[str]] = {}
+        self._layers: dict[str, tuple[Layer, ...]] = {}
+        """Where the projects that depend on others are written."""
         self._moved: list[Moved] = []
         self._removed: list[Removed] = []
 
@@ -124,6 +128,7 @@ class _Workspace:
             for project, layer in file.projects:
                 self._project(reader, project, (layer, *below))
         self._check_targets()
+        self._check_dependencies()
         self._check_moved()
         self._check_removed()
         if self._found:
@@ -229,10 +234,14 @@ class _Workspace:
             summary = f"with this one, for_each makes more than {PROJECTS_MAX:,} projects"
             self._error(Code.TOO_LARGE, summary, "split the workspace", at, name)
             return
+        if isinstance(own := layers[0].tree, dict) and "for_each" in own:
+            self._families[name] = [scope.address for scope in scopes]
         for scope in scopes:
             self._places[scope.address] = at
             if project := reader.project(scope, layers):
                 self._projects[scope.address] = project
+                if project.dependencies:
+                    self._layers[scope.address] = layers
 
     def _check_targets(self) -> None:
         """No project is adopted or imported twice."""
@@ -248,6 +257,17 @@ class _Workspace:
                 detail = f"at {first.location}; one project has one address"
                 self._error(Code.DUPLICATE_TARGET, summary, detail, project.location, project.address)
             taken.setdefault(origin, project)
+
+    def _check_dependencies(self) -> None:
+        """Whatever a project refers to or waits for is declared, and nothing waits for itself."""
+        waiting = {address: self._projects[address] for address in self._layers}
+        found = list(cycles(waiting, self._families))
+        for address, project in waiting.items() if self._all_read else ():
+            found += ((address, p) for p in unknown(project, self._projects, self._places, self._families))
+        for address, problem in found:
+            at = locate(self._layers[address], problem.path)
+            self._error(problem.code, problem.summary, problem.detail, at, address)
+        self._projects |= {address: spread(project, self._families) for address, project in waiting.items()}
 
     def _check_moved(self) -> None:
         """A move leads from an undeclared address to a declared one, each in one move alone."""

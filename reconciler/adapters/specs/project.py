@@ -11,6 +11,7 @@ from reconciler.adapters.specs.codes import Code, error
 from reconciler.adapters.specs.files import FileProblem, inside, read_text
 from reconciler.adapters.specs.layers import Layer, locate, merged
 from reconciler.adapters.specs.problems import Problem, dotted, problems_of
+from reconciler.adapters.specs.references import reference_problems, symbols
 from reconciler.adapters.specs.repetition import scopes_of
 from reconciler.adapters.specs.suggest import quoted
 from reconciler.adapters.specs.variables import Filled, Filler, Scope, VariableProblem
@@ -83,7 +84,7 @@ class ProjectReader:
 
     def _check(self, tree: Filled, model: type[schema.Defaults], rules: list[Problem]) -> None:
         """Report what the model and the rules between fields find, but for strings that failed already."""
-        for problem in (*problems_of(model, tree.value, tree.secrets), *rules, *_references(tree.value)):
+        for problem in (*problems_of(model, tree.value, tree.secrets), *rules, *reference_problems(tree.value)):
             if problem.path not in tree.failed:
                 self._report(problem)
 
@@ -117,6 +118,7 @@ class ProjectReader:
 
     def _desired(self, address: str, tree: dict[str, Any]) -> DesiredProject:
         origin: Origin
+        symbols(tree)
         if "adopt" in tree:
             origin = AdoptOrigin(tree["adopt"])
         elif "import" in tree:
@@ -141,6 +143,7 @@ class ProjectReader:
             messages,
             Lifecycle(**lifecycle),
             cancelled=tree.get("state") == "cancelled",
+            depends_on=tuple(tree.get("depends_on", ())),
             location=locate(self._layers[:1], (), on_key=True),
         )
 
@@ -184,33 +187,3 @@ def _message_ids(tree: dict[str, Any]) -> Iterator[Problem]:
             detail = "give each message its own id; without one, its position counts"
             yield Problem(Code.DUPLICATE_MESSAGE, path, summary, detail)
         first.setdefault(name, index)
-
-
-def _references(tree: dict[str, Any]) -> Iterator[Problem]:
-    """References of the project and of its messages: one source each, and few of them URLs."""
-    holders: list[tuple[Path, Any]] = [((), tree)]
-    if isinstance(messages := tree.get("messages"), list):
-        holders += [(("messages", index), message) for index, message in enumerate(messages)]
-    for path, holder in holders:
-        references = holder.get("references") if isinstance(holder, dict) else None
-        urls = 0
-        for index, reference in enumerate(references if isinstance(references, list) else ()):
-            if isinstance(reference, dict):
-                urls += "url" in reference
-                at: Path = (*path, "references", index)
-                yield from _reference(at, reference, urls)
-
-
-def _reference(at: Path, reference: dict[str, Any], urls: int) -> Iterator[Problem]:
-    where, limit = dotted(at), contract.URL_REFERENCES_MAX
-    if "url" in reference and "upload_id" in reference:
-        summary = f"{where} has a url and an upload_id"
-        yield Problem(Code.CONFLICT, (*at, "upload_id"), summary, "make it two references", on_key=True)
-    elif reference.keys() <= {"type"}:
-        yield Problem(Code.MISSING, at, f"{where} has no url and no upload_id", "give one of them")
-    elif "type" in reference and "upload_id" in reference:
-        summary = f"{where} has a type and an upload_id"
-        yield Problem(Code.CONFLICT, (*at, "type"), summary, "only a url takes a type", on_key=True)
-    if "url" in reference and urls == limit + 1:
-        summary = f"{where} is one url too many: at most {limit} references are given by url"
-        yield Problem(Code.LIMIT, (*at, "url"), summary, "upload the others, and give their upload_id", on_key=True)

@@ -18,6 +18,7 @@ from reconciler.adapters.specs.json_shapes import EACH_SHAPE, VARIABLE_PATTERN, 
 from reconciler.model import contract
 from reconciler.model.config import Limits, Policy
 from reconciler.model.desired import ADDRESS_MAX, KEY, NAME, OnFailed, OnImmutableChange, OnRemove
+from reconciler.model.references import PROJECT_TYPE
 
 NAME_PATTERN: Final = f"^{NAME.pattern}$"
 ADDRESS_PATTERN: Final = rf"^{NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?$"
@@ -33,6 +34,10 @@ ORIGINS: Final = ("brief", "brief_file", "adopt", "import")
 """The ways a project comes to be; a project has exactly one."""
 CREATION_ONLY: Final = ("aspect_ratio", "references", "extract_content")
 """Fields that only a project with a brief has."""
+SOURCES: Final = ("url", "upload_id", "project")
+"""What a reference may be given by; it has exactly one."""
+SENT_AS_URL: Final = ("url", "project")
+"""Those that the API gets as a URL: with a type, and few of them."""
 Ignorable = Literal[
     "title",
     "mode",
@@ -146,21 +151,43 @@ class _Strict(BaseModel):
 
 
 class Reference(_Strict):
-    """Reference media: an uploaded file, or a URL."""
+    """Reference media: a URL, an uploaded file, or the video of another project."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": [{"required": ["url"]}, {"required": ["upload_id"]}],
-            "dependentRequired": {"type": ["url"]},
-            "examples": [{"url": "https://example.com/logo.png", "type": "image"}, {"upload_id": "upl_abc123"}],
+            "oneOf": [{"required": [source]} for source in SOURCES],
+            "dependentSchemas": {
+                "type": {"not": {"anyOf": [{"required": [s]} for s in SOURCES if s not in SENT_AS_URL]}}
+            },
+            "examples": [
+                {"url": "https://example.com/logo.png", "type": "image"},
+                {"upload_id": "upl_abc123"},
+                {"project": "teaser"},
+            ],
         }
     )
     url: WebUrl = _field(f"Reference by URL; at most {contract.URL_REFERENCES_MAX} of these.")
     upload_id: Visible = _field("Id of an uploaded file.")
-    type: contract.ReferenceType = _field("What the URL leads to: image, video, audio, or url for a page.")
+    project: Address = _field(
+        "Address of another project of the workspace: its rendered video, once that is there. Sent as a URL, so it counts "
+        f"among the {contract.URL_REFERENCES_MAX}."
+    )
+    type: contract.ReferenceType = _field(
+        f"What the URL leads to: image, video, audio, or url for a page. {PROJECT_TYPE} by default for a project."
+    )
 
 
-References = Annotated[list[Reference], Field(max_length=contract.REFERENCES_MAX)]
+References = Annotated[
+    list[Reference],
+    Field(
+        max_length=contract.REFERENCES_MAX,
+        json_schema_extra={
+            "contains": {"anyOf": [{"required": [source]} for source in SENT_AS_URL]},
+            "minContains": 0,
+            "maxContains": contract.URL_REFERENCES_MAX,
+        },
+    ),
+]
 
 
 class Settings(_Strict):
@@ -251,6 +278,11 @@ class Project(Defaults):
         "named lists. ${each.key}, ${each.value} and ${each.NAME} stand for them; the address is name[key] or "
         "name[key,key].",
         examples=[["us", "de"], {"market": ["us", "de"], "ratio": ["16:9", "9:16"]}],
+    )
+    depends_on: list[Address] = _field(
+        "Addresses of projects that must have finished before credits are spent on this one; the name of a for_each stands "
+        "for all of its projects. A project in references is waited for anyway.",
+        examples=[["teaser"]],
     )
     adopt: ProjectId = _field("Id of a studio project to adopt instead of creating one.")
     import_: ProjectId = _field("Id of an existing API project to take over; no call is made.", alias="import")

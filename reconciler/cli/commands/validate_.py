@@ -13,6 +13,7 @@ from reconciler.cli.options import formats, variables
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError
+from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import owned
 
@@ -43,7 +44,7 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
     errors = sum(d.severity == "error" for d in found)
     if format_ == "json":
         document = {"valid": not errors, "projects": projects, "diagnostics": [encode_diagnostic(d) for d in found]}
-        console.json({"format_version": "1.0", **document})
+        console.json({"format_version": FORMAT_VERSION, **document})
     elif format_ == "github":
         console.out("".join(annotation(console, d) + "\n" for d in found))
     else:

@@ -1,0 +1,68 @@
+"""References to media in specifications: what may stand in one, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from reconciler.adapters.specs import schema
+from reconciler.adapters.specs.codes import Code
+from reconciler.adapters.specs.problems import Problem, dotted
+from reconciler.adapters.specs.yaml_files import Path
+from reconciler.model import contract
+from reconciler.model.references import PROJECT_TYPE
+
+_ARTICLE: Final = {"upload_id": "an"}
+
+
+def holders(tree: dict[str, Any]) -> Iterator[tuple[Path, list[Any]]]:
+    """Where a project's tree has lists of references, and these."""
+    messages = tree.get("messages")
+    within = enumerate(messages if isinstance(messages, list) else ())
+    for path, holder in (((), tree), *((("messages", index), message) for index, message in within)):
+        references = holder.get("references") if isinstance(holder, dict) else None
+        if isinstance(references, list):
+            yield (*path, "references"), references
+
+
+def reference_problems(tree: dict[str, Any]) -> Iterator[Problem]:
+    """References of the project and of its messages: one source each, and few of them URLs."""
+    for path, references in holders(tree):
+        urls = 0
+        for index, reference in enumerate(references):
+            if isinstance(reference, dict):
+                urls += any(source in reference for source in schema.SENT_AS_URL)
+                yield from _reference((*path, index), reference, urls)
+
+
+def _reference(at: Path, reference: dict[str, Any], urls: int) -> Iterator[Problem]:
+    where, limit = dotted(at), contract.URL_REFERENCES_MAX
+    there = [source for source in schema.SOURCES if source in reference]
+    if len(there) > 1:
+        summary = f"{where} has {_a(there[0])} and {_a(there[1])}"
+        yield Problem(Code.CONFLICT, (*at, there[1]), summary, "make it two references", on_key=True)
+    elif reference.keys() <= {"type"}:
+        summary = f"{where} has no {', no '.join(schema.SOURCES[:-1])} and no {schema.SOURCES[-1]}"
+        yield Problem(Code.MISSING, at, summary, "give one of them")
+    elif "type" in reference and there and there[0] not in schema.SENT_AS_URL:
+        summary = f"{where} has a type and {_a(there[0])}"
+        yield Problem(Code.CONFLICT, (*at, "type"), summary, "only a url or a project takes a type", on_key=True)
+    as_url = next((source for source in there if source in schema.SENT_AS_URL), None)
+    if as_url is not None and urls == limit + 1:
+        summary = (
+            f"{where} is one url too many: at most {limit} references are sent as a url, videos of projects among them"
+        )
+        detail = "upload the others, and give their upload_id"
+        yield Problem(Code.LIMIT, (*at, as_url), summary, detail, on_key=True)
+
+
+def _a(source: str) -> str:
+    return f"{_ARTICLE.get(source, 'a')} {source}"
+
+
+def symbols(tree: dict[str, Any]) -> None:
+    """Write down what a checked tree leaves open: the type of a project's video."""
+    for _, references in holders(tree):
+        for reference in references:
+            if "project" in reference:
+                reference.setdefault("type", PROJECT_TYPE)
