@@ -551,6 +551,6 @@ def test_a_document_too_deep_for_the_stack_is_refused():
     for _ in range(100_000):
         deep = [deep]
     document = encode_plan(PLAN)
-    document["steps"][0]["request"]["body"]["references"] = deep
+    document["steps"][0]["request"]["body"]["references"] = [{"x": deep}]
     with pytest.raises(PlanFileError, match="nested too deeply"):
         decode_plan(document)
