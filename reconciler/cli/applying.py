@@ -92,6 +92,7 @@ def _request(
         timeout=given["timeout"],
         lock_timeout=given["lock_timeout"],
         command=f"reconciler {name}",
+        waiting=interruptible,
         confirm=lambda plan: _confirm(wired, given, plan, saved=saved is not None, name=name),
         options=options_of(wired, given),
     )

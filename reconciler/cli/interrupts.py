@@ -38,9 +38,10 @@ def stopping(console: Console) -> Iterator[asyncio.Event]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """While a question is asked, Ctrl-C answers it: the loop does not run, so it would not hear the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """While the loop does not run, for it asks or waits for the lock, it hears no signal: each ends the command."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

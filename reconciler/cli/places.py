@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from typing import Final
-
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.cli.console import Console
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
 from reconciler.operations.workflows import StateStore
-
-LEASE: Final = "RECONCILER_LEASE_SECONDS"
-LEASE_SHORTEST: Final = 1.0
 
 
 def store_of(console: Console, config: Config) -> StateStore:
@@ -34,7 +28,7 @@ def store_of(console: Console, config: Config) -> StateStore:
         )
     try:
         # a Rust library that only those need who share a state
-        from reconciler.adapters.state.remote import LEASE_SECONDS, RemoteStateStore  # noqa: PLC0415
+        from reconciler.adapters.state.remote import RemoteStateStore  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "obstore":
             raise
@@ -46,21 +40,6 @@ def store_of(console: Console, config: Config) -> StateStore:
         place,
         version=console.version(),
         spill=config.root / ".reconciler" / "spill",
-        lease_seconds=_lease_seconds(LEASE_SECONDS),
+        lease_seconds=config.limits.lease_seconds,
         note=console.note,
     )
-
-
-def _lease_seconds(default: float) -> float:
-    text = os.environ.get(LEASE, "")
-    if not text:
-        return default
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not LEASE_SHORTEST <= seconds <= 86400:
-        raise ConfigError(
-            f"{LEASE} is `{text}`", f"Give seconds, from {LEASE_SHORTEST:.0f} on; {default:.0f} is usual."
-        )
-    return seconds

@@ -17,6 +17,7 @@ class Limits:
     active_projects: int = contract.ACTIVE_PROJECTS_MAX
     requests_per_minute: int = contract.REQUESTS_PER_MINUTE
     settle_seconds: float = 10.0
+    lease_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -178,6 +178,8 @@ class ApplyRequest:
     lock_timeout: float = 0.0
     command: str = "apply"
     confirm: Callable[[Plan], bool]
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered while the lock is waited for: the loop does not run then, and hears no signal."""
 
 
 async def apply(
@@ -192,7 +194,9 @@ async def apply(
         ReconcilerError: the specs, the state, the account or the saved plan do not allow it.
 
     """
-    with workspace.store.lock(request.command, request.lock_timeout):
+    with ExitStack() as held:
+        with request.waiting():
+            held.enter_context(workspace.store.lock(request.command, request.lock_timeout))
         state, folded = workspace.loaded()
         if request.saved is not None:
             state = _lineage_checked(request.saved, state, workspace.config)

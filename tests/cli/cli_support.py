@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -151,6 +153,32 @@ def copied(space: Space, root: Path) -> Space:
     """The same workspace, its account included, in another place."""
     shutil.copytree(space.root, root)
     return Space(root, dict(space.env))
+
+
+def on_terminal(space: Space, *args: str, answer: bytes, **env: str) -> tuple[str, int]:
+    """Run on a pseudo-terminal, answering the question; all that was shown, and the exit code."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        space.command(*args),
+        cwd=space.root,
+        env=environment(PYTHONPATH=str(ROOT), TERM="xterm", **{**space.env, **env}),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown, asked = b"", False
+    with process, contextlib.suppress(OSError):  # EIO once the other side is closed
+        while select.select([master], [], [], 60)[0]:
+            part = os.read(master, 65536)
+            if not part:
+                break
+            shown += part
+            if not asked and b"[y/N]" in shown:
+                asked = True
+                os.write(master, answer)
+    os.close(master)
+    return shown.decode(), process.wait(timeout=60)
 
 
 @dataclass

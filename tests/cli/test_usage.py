@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
@@ -18,7 +15,7 @@ import pytest
 
 from reconciler.adapters.state.lock import hold_lock
 from tests.cli import plan_schema
-from tests.cli.cli_support import APPLY, CONFIG, ONE, ROOT, Space, answering, environment
+from tests.cli.cli_support import APPLY, CONFIG, ONE, ROOT, Space, answering, environment, on_terminal
 
 SLOW = CONFIG.replace("200", "0.001")
 
@@ -192,32 +189,6 @@ def test_colours_and_the_question_are_for_terminals(fresh):
     assert "\x1b[3" not in shown
     assert set(fresh.state["projects"]) == {"teaser"}
     assert "\x1b" not in fresh.run("status").out
-
-
-def on_terminal(space: Space, *args: str, answer: bytes, **env: str) -> tuple[str, int]:
-    """Run on a pseudo-terminal, answering the question; all that was shown, and the exit code."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        space.command(*args),
-        cwd=space.root,
-        env=environment(PYTHONPATH=str(ROOT), TERM="xterm", **env),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
-    os.close(slave)
-    shown, asked = b"", False
-    with process, contextlib.suppress(OSError):  # EIO once the other side is closed
-        while select.select([master], [], [], 60)[0]:
-            part = os.read(master, 65536)
-            if not part:
-                break
-            shown += part
-            if not asked and b"[y/N]" in shown:
-                asked = True
-                os.write(master, answer)
-    os.close(master)
-    return shown.decode(), process.wait(timeout=60)
 
 
 def test_nobody_reading_is_no_failure_of_the_program(fresh):

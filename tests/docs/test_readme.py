@@ -113,7 +113,7 @@ def test_every_option_of_the_shell_examples_exists():
 def test_each_dependency_has_its_line_in_the_table():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     table = README.partition("| package | what for |")[2]
-    for requirement in project["dependencies"]:
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["remote"]]:
         assert re.match(r"[\w.-]+", requirement)[0] in table
 
 

@@ -42,9 +42,9 @@ class Truth:
     untracked: set
 
 
-def prepared(zygote, accounts, folder):
+def prepared(zygote, accounts, folder, world=World, **more):
     """The workspace, applied once, with the specs of the next apply in place."""
-    world = World.new(zygote, accounts, folder, BEFORE)
+    world = world.new(zygote, accounts, folder, BEFORE, **more)
     world.converges()
     imported = world.store.person_creates(brief="Made by hand.", title="By hand")
     world.store.person_creates(brief="Nobody's business.", title="Foreign")

@@ -1,11 +1,14 @@
 """Fixtures of the recovery tests, and the figures that they end with."""
 
+import itertools
 from collections import Counter
 
 import pytest
 
 from tests.recovery.accounts import Accounts
+from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
 from tests.recovery.runs import World, Zygote, scratch
+from tests.recovery.seaweed import Seaweed
 
 FIGURES = Counter()
 """What was counted; in the process that prints the summary, the sum over all processes."""
@@ -49,6 +52,34 @@ def new_world(zygote, accounts, folder):
 
     def make(specs, **more):
         world = World.new(zygote, accounts, folder / str(len(worlds)), specs, **more)
+        worlds.append(world)
+        return world
+
+    yield make
+    for world in worlds:
+        world.close()
+
+
+@pytest.fixture(scope="session")
+def seaweed(shelf):
+    with Seaweed(shelf / "seaweed") as server:
+        yield server
+
+
+@pytest.fixture
+def new_remote(zygote, accounts, folder, request):
+    """Makes workspaces with a remote state: ``new_remote(specs, place="bucket")``, or in a shared ``folder``."""
+    worlds = []
+
+    def make(specs, place="bucket", **more):
+        number = len(worlds)
+        if place == "bucket":
+            server = request.getfixturevalue("seaweed")
+            more.setdefault("new_place", lambda: in_bucket(server))
+        else:
+            count = itertools.count()
+            more.setdefault("new_place", lambda: in_folder(folder / f"shared-{number}-{next(count)}"))
+        world = RemoteWorld.new(zygote, accounts, folder / str(number), specs, **more)
         worlds.append(world)
         return world
 

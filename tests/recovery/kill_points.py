@@ -9,12 +9,14 @@ import errno
 import os
 import pathlib
 import signal
+import threading
 from dataclasses import dataclass, field
 
 import httpcore
 import httpx
+import obstore
 
-from reconciler.adapters.state import local
+from reconciler.adapters.state import local, objects
 
 FAMILIES = ("state", "call", "read")
 """Writes of the state; requests that change something; requests that read."""
@@ -81,9 +83,41 @@ class _Os:
         return self._around("ftruncate", fd, size)
 
 
+class _Obstore:
+    """``obstore`` as the remote state sees it. Renewals come by the clock, so they are no points."""
+
+    def __init__(self, points):
+        self._points = points
+
+    def __getattr__(self, name):
+        return getattr(obstore, name)
+
+    def _at(self, when, what, names):
+        if threading.current_thread() is threading.main_thread():
+            self._points.at("state", f"{when} {what} {names if isinstance(names, str) else names[0]}")
+
+    def put(self, store, name, *args, **kwargs):
+        self._at("before", "put", name)
+        result = obstore.put(store, name, *args, **kwargs)
+        self._at("after", "put", name)
+        return result
+
+    async def put_async(self, store, name, *args, **kwargs):
+        self._at("before", "put", name)
+        result = await obstore.put_async(store, name, *args, **kwargs)
+        self._at("after", "put", name)
+        return result
+
+    def delete(self, store, names):
+        self._at("before", "delete", names)
+        obstore.delete(store, names)
+        self._at("after", "delete", names)
+
+
 def install(points):
     """Wraps what a run goes through; for the rest of this process's life."""
     local.os = _Os(points)
+    objects.obstore = _Obstore(points)
     unlink = pathlib.Path.unlink
     connection = httpcore._async.http11.AsyncHTTP11Connection
     send_body, send = connection._send_request_body, httpx.AsyncHTTPTransport.handle_async_request

@@ -99,7 +99,7 @@ class World:
 
     def copy(self, folder):
         """The same workspace and the same account once more, with fates of their own."""
-        world = World(self.zygote, self.accounts, folder, source=self.store)
+        world = self._twin(folder)
         for name in ("reconciler.yaml", "specs", self.state.name, self.journal.name):
             path = self.folder / name
             if path.is_dir():
@@ -107,6 +107,9 @@ class World:
             elif path.exists():
                 shutil.copy2(path, world.folder / name)
         return world
+
+    def _twin(self, folder):
+        return World(self.zygote, self.accounts, folder, source=self.store)
 
     def close(self):
         self.accounts.close(self.key)
@@ -162,11 +165,14 @@ class World:
         assert left.code == 0, str(left)
         return done
 
+    def document(self):
+        return json.loads(self.state.read_text())
+
     def entries(self):
-        return json.loads(self.state.read_text())["projects"]
+        return self.document()["projects"]
 
     def pending(self):
-        return json.loads(self.state.read_text())["pending"]
+        return self.document()["pending"]
 
     def backdate(self, *, days):
         """Makes what the journal holds that much older."""

@@ -365,6 +365,9 @@ class LimitsShape(_Strict):
     settle_seconds: Annotated[float, Field(ge=0, le=COUNT_MAX, allow_inf_nan=False)] = _field(
         f"Seconds in which a message of unknown fate may still appear; {_LIMITS.settle_seconds:g} by default."
     )
+    lease_seconds: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = _field(
+        f"Seconds for which the lock of a remote state outlives a run that was killed; {_LIMITS.lease_seconds:g} by default."
+    )
 
 
 class PolicyShape(_Strict):
@@ -396,7 +399,9 @@ class ConfigFile(_Strict):
     workspace: WorkspaceName = _field("Stable name; part of every idempotency key. By default the directory's name.")
     api: ApiShape = _field("The API to talk to.")
     specs: PathText = _field("The folder of specification files, read recursively; specs by default.")
-    state: PathText = _field("Where the state lies: a path, or s3://bucket/prefix, gs://…, az://….")
+    state: PathText = _field(
+        "Where the state lies: a path, or for a team s3://bucket/prefix, gs://…, az://… or file:///shared/folder."
+    )
     variables: Variables = _field("Variables by name, each declared once in the workspace.")
     defaults: Defaults = _field("Merged under every project.")
     limits: LimitsShape = _field("Limits of the account and of waiting.")

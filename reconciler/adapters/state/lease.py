@@ -28,7 +28,10 @@ KEPT: Final = 3
 """Numbers that are kept behind the newest one, to look at."""
 CLOCK_STEP: Final = 1.0
 """Seconds by which a store may round the time of an object."""
+RENEWED_EVERY: Final = 5.0
+"""Seconds, at most: a holder whose lease was ended by hand knows it before its successor has settled (10 s)."""
 Standing = Literal["held", "released", "broken"]
+"""``broken``: nobody holds it, but what its last holder wrote may still arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Lease:
         """Whether the lease was not given back by its last holder, which may still believe in it."""
         self.held = False
         """Whether this process took it and has not given it back."""
+        self.doubtful = False
+        """Whether something written under it may still arrive, so that the next holder is to shut it out."""
 
     @contextlib.contextmanager
     def hold(self, command: str, timeout: float) -> Iterator[None]:
@@ -123,18 +128,18 @@ class Lease:
                 self._objects.delete([_name(number - KEPT)] if number > KEPT else [])
 
     def broken_by(self, confirm: Callable[[str], bool]) -> bool:
-        """``state unlock``: end a lease of somebody else. ``confirm`` is asked where it has not expired.
+        """``state unlock``: end a lease of somebody else, if ``confirm``, which is told whose it is, says so.
 
         Raises:
             LockError: the answer was no, or it changed meanwhile.
 
         """
         last = self._last()
-        if last is None or last.standing == "released":
+        if last is None or last.standing != "held":
             return False
-        left = last.left(self._objects.now(_CLOCK))
-        if last.standing == "held" and left > 0 and not confirm(f"Held by {last.holder}. {_expires(left)}"):
-            raise LockError("not approved: the lock stays", f"Held by {last.holder}.")
+        held = f"Held by {last.holder}."
+        if not confirm(f"{held} {_expires(last.left(self._objects.now(_CLOCK)))}"):
+            raise LockError("not approved: the lock stays", held)
         self._id, self._holder = uuid.uuid4().hex, this_process("reconciler state unlock")
         if not self._objects.create(_name(last.number + 1), self._body("broken")):
             raise LockError(
@@ -152,7 +157,7 @@ class Lease:
     def _take(self, command: str, timeout: float) -> None:
         self._id, self._holder = uuid.uuid4().hex, this_process(command)
         self._ended.clear()
-        self._lost = None
+        self._lost, self.doubtful = None, False
         give_up = time.monotonic() + timeout
         while True:
             last = self._last()
@@ -203,11 +208,11 @@ class Lease:
         return min(5.0, self._seconds / 4)
 
     def _renew_until_ended(self) -> None:
-        pause = self._seconds / 3
+        usual = pause = min(RENEWED_EVERY, self._seconds / 3)
         while not self._ended.wait(pause):
             try:
                 self.renew()
-                pause = self._seconds / 3
+                pause = usual
             except LockError as error:
                 self._note(error.diagnostics[0].summary)
                 return
@@ -219,7 +224,8 @@ class Lease:
             return
         with self._renewing:
             try:
-                self._objects.create(_name(self._number + 1), self._body("broken" if self._trying else "released"))
+                doubtful = self.doubtful or self._trying is not None
+                self._objects.create(_name(self._number + 1), self._body("broken" if doubtful else "released"))
             except StateError:
                 self._note(f"The lease on the state could not be given back; it expires in {self._seconds:.0f} s.")
 
@@ -294,6 +300,8 @@ def _name(number: int) -> str:
 
 
 def _expires(left: float) -> str:
+    if left <= 0:
+        return "Its lease has expired: the next run takes it over by itself."
     return f"Its lease expires in {max(1, round(left))} s unless it is renewed."
 
 

@@ -101,7 +101,7 @@ class LocalStateStore(GroupCommit):
 
     def begin(self, state: State) -> None:
         """Start or go on with the journal that continues ``state`` (as :meth:`load` gave it, or a new one)."""
-        self._state = state
+        self._state, self._broken = state, None
         if self._lineage is not None and self._lineage != state.lineage:
             self._whole = None  # an empty journal of a state that never came to be
 

@@ -6,9 +6,9 @@
     journal/0000000042/000007.json   records written on top of it, one object for each group of them
     lease/0000000007.json            who works on it (see the module ``lease``)
 
-A journal is one sequence without gaps. Whoever takes over a lease that was not given back writes the next object before
-it relies on what it has read: from then on its predecessor's next write collides, and without its intent written down
-no call leaves. A snapshot says up to which object it has folded the journal before it; whatever stands behind that is
+A journal is one sequence. Whoever takes over a lease that was not given back writes the next object before it relies
+on what it has read: from then on its predecessor's next write collides, and without its intent written down no call
+leaves. A snapshot says up to which object it has folded the journal before it; whatever stands behind that is
 folded on top of it, so that nothing is lost even if a run that was paused for long saves after it was replaced.
 """
 
@@ -41,7 +41,6 @@ from reconciler.model.errors import LockError, StateError
 from reconciler.model.journal import Draft, Record
 from reconciler.model.state import State
 
-LEASE_SECONDS: Final = 60.0
 KEPT: Final = 50
 """Serials that stay to be looked at and restored; the newest is always among them."""
 TRIES: Final = 10
@@ -62,6 +61,8 @@ class _Seen:
 class RemoteStateStore(GroupCommit):
     """One workspace's state at ``url``. ``spill`` is the folder for what the store can't take any more.
 
+    ``lease_seconds``: how long the lock outlives a process that is gone.
+
     Reading takes no lock and writes nothing, so ``plan`` can. Everything that writes runs under :meth:`lock`.
 
     Raises:
@@ -75,7 +76,7 @@ class RemoteStateStore(GroupCommit):
         *,
         version: str,
         spill: Path,
-        lease_seconds: float = LEASE_SECONDS,
+        lease_seconds: float,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__()
@@ -102,6 +103,7 @@ class RemoteStateStore(GroupCommit):
                 left = self._taken()
                 if left:
                     self._failed(left, StateError("broken off"))
+                self._lease.doubtful = self._broken is not None or self._task is not None
 
     def unlock(self, confirm: Callable[[str], bool]) -> bool:
         """End somebody's lease. Raises as :meth:`Lease.broken_by`."""
@@ -164,31 +166,15 @@ class RemoteStateStore(GroupCommit):
                 behind = [meta.number for meta in self._objects.numbered(_folder(follows.serial), after=after)]
                 late = self._journals(follows.serial, behind)
         numbers = [meta.number for meta in self._objects.numbered(_folder(serial))]
-        if numbers != list(range(1, len(numbers) + 1)):
-            raise StateError(
-                f"objects are missing in `{self._objects.where(_folder(serial))}`",
-                "Was something deleted by hand? Move what is left of it away and run `reconciler apply`: "
-                "what it did is found in the account.",
-            )
         own = self._journals(serial, numbers)
-        records: list[Record] = []
-        for header, found in (*late, *own):
-            if not found:
-                continue
-            if state is None:
-                state = State(
-                    lineage=header.lineage, workspace=header.workspace, api_url=header.api_url, serial=header.serial
-                )
-            if header.lineage == state.lineage:
-                records += found
-            elif header.serial == serial:
-                raise StateError(
-                    f"`{self._objects.where(_folder(serial))}` does not belong to the state of serial {serial}",
-                    "It is of another lineage. Move it away and run `reconciler apply`: "
-                    "what it did is found in the account.",
-                )
+        written = [(header, found) for header, found in (*late, *own) if found]
+        if state is None and written:  # before the first snapshot; a lineage is only changed where nothing was done yet
+            last = written[-1][0]
+            state = State(lineage=last.lineage, workspace=last.workspace, api_url=last.api_url, serial=last.serial)
+        # what is of another lineage was left by a state that was deleted or replaced
+        records = [r for header, found in written if state and header.lineage == state.lineage for r in found]
         fences = frozenset(n for n, (_, found) in zip(numbers, own, strict=True) if not found)
-        return _Seen(_folded(state, records), bool(records), serial, len(numbers) + 1, fences)
+        return _Seen(_folded(state, records), bool(records), serial, max(numbers, default=0) + 1, fences)
 
     def _snapshot(self, serial: int) -> tuple[State, Follows | None]:
         name = _snapshot(serial)
@@ -227,7 +213,7 @@ class RemoteStateStore(GroupCommit):
 
     def begin(self, state: State) -> None:
         """Start or go on with the journal that continues ``state`` (as :meth:`load` gave it, or a new one)."""
-        self._state = state
+        self._state, self._broken = state, None
 
     def save(self, state: State) -> None:
         """Create the next serial, then clear away what is folded into it.
@@ -295,6 +281,7 @@ class RemoteStateStore(GroupCommit):
                 f"`{self._objects.where(name)}` is not of this run. Nothing more is sent from here.",
             )
         self._free += 1
+        self.check()  # what was written only after a pause may have come too late to be read by a successor
 
     def _lines(self, state: State | None, records: Iterable[Record]) -> bytes:
         """One journal object; without records it only takes its place: a fence."""

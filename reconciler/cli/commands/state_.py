@@ -7,22 +7,26 @@ from pathlib import Path
 
 import click
 
-from reconciler.adapters.state.format import encode_entry
+from reconciler.adapters.state.format import decode_state, encode_entry, encode_state
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired
 from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import DURATION, formats, variables
 from reconciler.cli.wiring import wire
 from reconciler.model.errors import UsageError
+from reconciler.model.state import State
 from reconciler.operations.maintenance import accept_log, decide, rebuild, remove, rename
 from reconciler.operations.rebuild import Finding
+from reconciler.operations.replacement import Exchange, put
 from reconciler.planning.message_log import Accepted
 from reconciler.report.safe_text import clean
-from reconciler.report.status import state_list_text
+from reconciler.report.status import state_list_text, table
+from reconciler.report.words import plural
 
 _lock_timeout = click.option(
     "--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock."
 )
+_auto_approve = click.option("--auto-approve", is_flag=True, help="Do not ask.")
 
 
 @click.group("state", epilog="\b\nExamples:\n  reconciler state list\n  reconciler state mv teaser summer-teaser\n")
@@ -127,7 +131,7 @@ def accepted_text(address: str, accepted: Accepted | None) -> str:
     "recover", epilog="\b\nExample:\n  rm reconciler.state.json && reconciler state recover && reconciler plan\n"
 )
 @variables
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@_auto_approve
 @_lock_timeout
 @click.pass_obj
 def recover(
@@ -139,11 +143,7 @@ def recover(
 
     def confirm(findings: list[Finding]) -> bool:
         console.out(findings_text(findings))
-        if auto_approve:
-            return True
-        if not console.interactive:
-            raise UsageError("there is no terminal to ask at: nothing was bound", "Use `--auto-approve`.")
-        return click.confirm("Bind these?", err=True)
+        return auto_approve or _asked(console, "Bind these?", otherwise="nothing was bound")
 
     async def work() -> list[Finding]:
         async with wired.api() as api:
@@ -166,8 +166,95 @@ def findings_text(findings: list[Finding]) -> str:
     )
 
 
+@command.command("pull", epilog="\b\nExample:\n  reconciler state pull > copy.json\n")
+@click.pass_obj
+def pull(console: Console) -> None:
+    """Print the whole state as JSON, wherever it lies; `state push` takes it back."""
+    state = state_of(wire(console))
+    if not state.serial and not state.projects and not state.pending:
+        raise UsageError("there is no state yet", "`reconciler apply` makes one.")
+    console.out(encode_state(state, console.version()).decode())
+
+
+@command.command("push", epilog="\b\nExample:\n  reconciler state push copy.json\n")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Also an older one, or one of another lineage.")
+@_auto_approve
+@_lock_timeout
+@click.pass_obj
+def push(console: Console, *, file: Path, force: bool, auto_approve: bool, lock_timeout: float) -> None:
+    """Put a state that was pulled in place of the present one, as a new serial. To move it to another place, too."""
+    try:
+        given = decode_state(file.read_bytes(), str(file))
+    except OSError as error:
+        raise UsageError(f"can't read `{file}`: {error.strerror}") from error
+    done = put(
+        wire(console).workspace,
+        lambda: given,
+        force=force,
+        confirm=lambda exchange: _exchange(console, exchange, f"`{file}`", auto_approve=auto_approve),
+        command="reconciler state push",
+        lock_timeout=lock_timeout,
+    )
+    console.out(f"The state is serial {done.new.serial} now. `reconciler plan` shows what differs.\n")
+
+
+@command.command(
+    "history", epilog="\b\nExamples:\n  reconciler state history\n  reconciler state history --restore 41\n"
+)
+@click.option("--restore", type=click.IntRange(min=1), metavar="SERIAL", help="Put this one back, as a new serial.")
+@_auto_approve
+@_lock_timeout
+@formats("text", "json")
+@click.pass_obj
+def history(console: Console, *, restore: int | None, auto_approve: bool, lock_timeout: float, format_: str) -> None:
+    """List the serials that a remote state keeps (the last 50), or put one of them back."""
+    wired = wire(console)
+    if restore is None:
+        versions = wired.store.versions()
+        if format_ == "json":
+            console.json([{"serial": v.serial, "at": v.at, "size": v.size} for v in versions])
+        else:
+            rows = ((str(v.serial), v.at, f"{v.size:,}") for v in versions)
+            console.out(table(("SERIAL", "WRITTEN", "BYTES"), rows, console.style(), {}))
+        return
+    done = put(
+        wired.workspace,
+        lambda: wired.store.version(restore),
+        force=True,
+        confirm=lambda exchange: _exchange(console, exchange, f"serial {restore}", auto_approve=auto_approve),
+        command="reconciler state history --restore",
+        lock_timeout=lock_timeout,
+    )
+    if format_ == "json":
+        console.json({"serial": done.new.serial, "restored": restore})
+    else:
+        console.out(f"Serial {restore} is back, as serial {done.new.serial}. `reconciler plan` shows what differs.\n")
+
+
+def _exchange(console: Console, exchange: Exchange, name: str, *, auto_approve: bool) -> None:
+    old, new = exchange.old, exchange.new
+    console.note(
+        f"Serial {old.serial} ({_projects(old)}) would be replaced by {name} ({_projects(new)}), as serial {new.serial}."
+    )
+    if exchange.gone:
+        console.note(f"Not managed any more: {', '.join(exchange.gone)}. A spec that declares one finds it by its key.")
+    if not auto_approve and not _asked(console, "Replace it?", otherwise="the state stays as it is"):
+        raise UsageError("not approved: the state stays as it is")
+
+
+def _projects(state: State) -> str:
+    return plural(len(state.projects), "project")
+
+
+def _asked(console: Console, question: str, *, otherwise: str) -> bool:
+    if not console.interactive:
+        raise UsageError(f"there is no terminal to ask at: {otherwise}", "Use `--auto-approve`.")
+    return click.confirm(question, err=True)
+
+
 @command.command("unlock")
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@_auto_approve
 @click.pass_obj
 def unlock(console: Console, *, auto_approve: bool) -> None:
     """Take the lock from a holder that is dead. On this machine a living holder keeps its lock.
@@ -176,12 +263,8 @@ def unlock(console: Console, *, auto_approve: bool) -> None:
     """
 
     def confirm(holder: str) -> bool:
-        console.note(holder)
-        if auto_approve:
-            return True
-        if not console.interactive:
-            raise UsageError("there is no terminal to ask at: the lock stays", "Use `--auto-approve`.")
-        return click.confirm("Take the lock from it?", err=True)
+        console.note(clean(holder))
+        return auto_approve or _asked(console, "Is it dead? Take the lock from it?", otherwise="the lock stays")
 
     found = wire(console).store.unlock(confirm)
     console.out("Unlocked.\n" if found else "It was not locked.\n")

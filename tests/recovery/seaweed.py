@@ -1,0 +1,138 @@
+"""A real S3 server for the tests: SeaweedFS, one process on free ports of loopback, its data in memory."""
+
+import contextlib
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+WEED = Path(sys.executable).with_name("weed")
+BUCKET = "states"
+KEY, SECRET = "tests", "only-for-tests"
+READER, READER_SECRET = "reader", "only-for-reading"
+_PARTS = ("master", "volume", "filer", "s3")
+_IDENTITIES = {
+    "identities": [
+        {
+            "name": "all",
+            "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        },
+        {
+            "name": "some",
+            "credentials": [{"accessKey": READER, "secretKey": READER_SECRET}],
+            "actions": [f"Read:{BUCKET}", f"List:{BUCKET}"],
+        },
+    ]
+}
+
+
+def _free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+_DIES_WITH_US = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+"""PR_SET_PDEATHSIG: no server outlives the tests, whatever ends them."""
+
+
+class Seaweed:
+    """The server, for as long as the ``with`` block lasts. ``url`` is its S3 endpoint."""
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+        ports = iter(_free_ports(2 * len(_PARTS)))
+        self._ports = {part: (next(ports), next(ports)) for part in _PARTS}
+        self.url = f"http://127.0.0.1:{self._ports['s3'][0]}"
+
+    def __enter__(self):
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = self._folder / "s3.json"
+        config.write_text(json.dumps(_IDENTITIES))
+        options = [f"-{part}.port={http}" for part, (http, _) in self._ports.items()]
+        options += [f"-{part}.port.grpc={grpc}" for part, (_, grpc) in self._ports.items()]
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    _DIES_WITH_US,
+                    WEED,
+                    "server",
+                    f"-dir={self._folder}",
+                    "-ip=127.0.0.1",
+                    "-ip.bind=127.0.0.1",
+                    "-s3",
+                    f"-s3.config={config}",
+                    "-master.telemetry=false",
+                    "-master.volumeSizeLimitMB=64",
+                    "-volume.max=100",
+                    *options,
+                ],
+                cwd=self._folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._make_bucket()
+        return self
+
+    def _make_bucket(self):
+        """Through the filer; done once the gateway, which takes a moment, knows it."""
+        end = time.monotonic() + 60
+        made = ready = False
+        with httpx.Client(base_url=f"http://127.0.0.1:{self._ports['filer'][0]}", trust_env=False) as filer:
+            while not ready:
+                running = self._process.poll() is None and time.monotonic() < end
+                assert running, (self._folder / "log").read_text()[-2000:]
+                with contextlib.suppress(httpx.HTTPError, BaseError):
+                    made = made or filer.post(f"/buckets/{BUCKET}/").is_success
+                    if made:
+                        self.store().put("ready", b"")
+                        ready = True
+                time.sleep(0 if ready else 0.03)
+
+    def __exit__(self, *_):
+        self._process.kill()  # asked to end, it takes half a minute
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stop(self):
+        """It takes requests and does not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def store(self, prefix=None):
+        """The bucket as the tests read and write it."""
+        return S3Store(
+            BUCKET,
+            prefix=prefix,
+            endpoint=self.url,
+            access_key_id=KEY,
+            secret_access_key=SECRET,
+            region="us-east-1",
+            client_options={"allow_http": True, "timeout": timedelta(seconds=20)},
+            retry_config={"max_retries": 0},
+        )
+
+    def env(self, url=None, key=KEY, secret=SECRET):
+        """The environment of a program that keeps its state here; ``url`` where something stands in between."""
+        return {
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": url or self.url,
+        }
