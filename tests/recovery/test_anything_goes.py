@@ -242,7 +242,6 @@ def machine(examples, steps, figures):
     figures["machine: examples"] += examples
 
 
-@pytest.mark.timeout(90)
 def test_anything_in_any_order(figures):
     machine(40, 14, figures)
 
