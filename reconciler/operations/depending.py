@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from reconciler.model.contract import Status
@@ -11,6 +11,7 @@ from reconciler.model.errors import ReconcilerError
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Step, sent_body
 from reconciler.model.references import projects_in, with_urls
+from reconciler.model.times import instant
 from reconciler.model.values import Json, Value
 from reconciler.operations.run import Deferred, Run
 from reconciler.operations.wait import Monitor, finished
@@ -63,10 +64,10 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
         )
     if live.status != Status.IDLE or live.assembled_url is None:
         raise Deferred(waiting_for(address, video=True))
-    expires = live.assembled_url_expires_at
-    if expires is not None and _time(expires) - _time(run.now()) < GOOD_FOR:
+    expires, now = instant(live.assembled_url_expires_at), instant(run.now())
+    if expires is not None and now is not None and expires - now < GOOD_FOR:
         raise ReconcilerError(
-            f"the URL of the video of `{address}` expires at {expires}",
+            f"the URL of the video of `{address}` expires at {live.assembled_url_expires_at}",
             f"Nothing was sent. Render it again in the studio, or send `{address}` a message that has it rendered; "
             "then apply again.",
         )
@@ -101,8 +102,3 @@ def _rendered() -> Callable[[LiveProject], bool]:
         return live.status != Status.IDLE or live.assembled_url is not None or left < 0
 
     return ready
-
-
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

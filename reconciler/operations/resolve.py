@@ -2,8 +2,9 @@
 
 Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. Nothing that costs is repeated on a guess:
 
-* create: looked for in the account. Alive or cancelled → its key is sent again, which binds it (contract: 200). Failed, or
-  begun so long ago that the key may be forgotten → bound by what the list shows, since the key would make a second one;
+* create: looked for in the account. Alive or cancelled → its key is sent again, which binds it (contract: 200). Failed,
+  begun so long ago that the key may be forgotten, or with references to projects, whose URLs make another body each time
+  → bound by what the list shows, since the key could make a second one, or be refused;
   where another project could be meant just as well (equal briefs), it stays unknown. Not there → not done; the create
   that is planned next uses the same key, so even a late arrival is bound and not doubled.
 * adopt: repeated; the contract makes that harmless (200).
@@ -21,7 +22,16 @@ from datetime import datetime, timedelta
 from typing import Literal, assert_never
 
 from reconciler.model import contract
-from reconciler.model.errors import ApiError, CreditsError, NotFoundError, ProjectLimitError, ReconcilerError
+from reconciler.model.errors import (
+    ApiError,
+    CreditsError,
+    NotFoundError,
+    ProjectLimitError,
+    RateLimitedError,
+    ReconcilerError,
+    RefusedError,
+    UnauthorizedError,
+)
 from reconciler.model.journal import Bind, Effect, End, Learn, Log
 from reconciler.model.live import LiveProject
 from reconciler.model.references import projects_in
@@ -101,28 +111,13 @@ async def _create(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
     plain = run.reveal(body, intent.address)
     matches = await _matches(run, intent, plain)
     alive = [p for p in matches if p.status != contract.Status.FAILED]
-    by_key = len(alive) == len(matches) and not _is_forgotten(run, intent)
-    if matches and not by_key and (len(matches) > 1 or _has_rival(run, intent)):
+    certain = len(matches) == 1 and not _has_rival(run, intent)
+    key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
+    if matches and key_may_double and not certain:
         ids = ", ".join(f"`{p.id}`" for p in matches)
         return Resolution("unknown", f"it could be any of {ids}, and its key sent again could make another")
     old = run.draft.projects.get(intent.address)
-    if alive and by_key:
-        try:
-            created = await run.api.create(await wire_body(run, monitor, body, intent.address))
-        except (CreditsError, ProjectLimitError, NotFoundError) as error:
-            return Resolution("not_done", note_of(error))  # the key, sent again by the plan, still binds it
-        except ApiError:
-            raise
-        except Deferred as why:
-            return Resolution("not_done", f"its key can't be sent again yet: that waits for {why}")
-        except ReconcilerError as error:  # a project that it refers to is over
-            return Resolution("not_done", note_of(error))
-        entry = created_entry(run, intent, body, created, old)
-        live = next((p for p in alive if p.id == created.id), None)
-        if created.existing and live is None:  # the key's project is another than the one that looks like it
-            entry = replace(entry, creation={})
-        return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
-    if matches:
+    if matches and certain and (key_may_double or projects_in(body)):  # videos' URLs make another body each time
         found = matches[0]
         entry = replace(
             bound_entry(run, found, origin="created", old=old, settings=body),
@@ -131,7 +126,36 @@ async def _create(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
         )
         note = f"it had been done, and the project is {found.status}: `{found.id}`"
         return Resolution("done", note, (Bind(address=intent.address, entry=entry),))
+    if alive:
+        return await _by_key(run, monitor, intent, body, alive)
     return Resolution("not_done", "the account has no such project")
+
+
+async def _by_key(
+    run: Run, monitor: Monitor, intent: Intent, body: dict[str, Value], alive: list[LiveProject]
+) -> Resolution:
+    """Send the key again. What the same key gives with another body is not for the contract to say: a refusal decides
+    nothing.
+    """
+    try:
+        created = await run.api.create(await wire_body(run, monitor, body, intent.address))
+    except (CreditsError, ProjectLimitError, NotFoundError) as error:
+        return Resolution("not_done", note_of(error))  # the key, sent again by the plan, still binds it
+    except (UnauthorizedError, RateLimitedError):
+        raise
+    except RefusedError as error:
+        ids = ", ".join(f"`{p.id}`" for p in alive)
+        return Resolution("unknown", f"it could be {ids}, but its key sent again was refused: {note_of(error)}")
+    except ApiError:
+        raise
+    except Deferred as why:
+        return Resolution("not_done", f"its key can't be sent again yet: that waits for {why}")
+    except ReconcilerError as error:  # a project that it refers to is over
+        return Resolution("not_done", note_of(error))
+    entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
+    if created.existing and all(p.id != created.id for p in alive):  # another project than the one that looks like it
+        entry = replace(entry, creation={})
+    return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
 
 
 def _is_forgotten(run: Run, intent: Intent) -> bool:

@@ -84,6 +84,19 @@ def test_where_a_key_may_be_forgotten_and_two_projects_could_be_meant_the_user_i
     assert world.run("state", "resolve", "it", "--not-sent").code == 0
 
 
+def test_a_key_that_is_refused_decides_nothing(new_world):
+    # Intent: what the same key gives once more is the API's business; a refusal leads to the user, not to a second project.
+    world = new_world(ONE)
+    killed(world, RECEIVED)
+    world.store.add_fault(Fault(kind="status", method="POST", path="^/projects$", status=409, code="conflict"))
+    done = world.apply()
+    assert "was refused" in done.out + done.err, str(done)
+    assert "state resolve it" in done.out + done.err, str(done)
+    world.store.clear_faults()
+    world.converges()
+    assert world.created() == [it(world)]
+
+
 @pytest.mark.parametrize("time", ["2031-01-01T00:00:00", "a while ago", None])
 def test_an_account_that_tells_times_in_its_own_way_hides_no_project(new_world, monkeypatch, time):
     # Intent: a `created_at` without a zone, or that is none, is no reason to fail or to make a project twice.
