@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,11 +44,62 @@ def test_shell_steps_hold_no_expression_and_parse(path):
             assert "${{" not in step["run"]
             subprocess.run(["bash", "-n", "-c", step["run"]], check=True)
         else:
-            assert re.fullmatch(r"\./\.github/actions/\w+|actions/[\w-]+@v\d+", step["uses"])
+            assert re.fullmatch(r"\./\.github/actions/\w+|actions/[\w-]+@[0-9a-f]{40}", step["uses"])
             if step["uses"].startswith("./"):
                 assert (GITHUB / step["uses"].removeprefix("./.github/") / "action.yml").exists()
             if "checkout" in step["uses"]:
                 assert step["with"]["persist-credentials"] is False
+
+
+PIN = re.compile(r"(actions/[\w-]+)@([0-9a-f]{40}) # (v\d+)(\.\d+\.\d+)$", re.MULTILINE)
+
+
+def test_an_action_is_pinned_to_the_same_release_everywhere():
+    pins = {match.groups() for path in (*WORKFLOWS, *ACTIONS) for match in PIN.finditer(path.read_text())}
+    assert sorted(name for name, *_ in pins) == ["actions/checkout", "actions/setup-python", "actions/upload-artifact"]
+
+
+def linted(repository):
+    """What actionlint says of a repository's workflows. It knows actions' inputs by release, not by commit."""
+    for path in repository.glob(".github/**/*.yml"):
+        path.write_text(PIN.sub(r"\1@\3", path.read_text()))
+    command = [Path(sys.executable).with_name("actionlint"), "-no-color", "-oneline", "-shellcheck=", "-pyflakes="]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def github(tmp_path):
+    repository = tmp_path / "linted"
+    shutil.copytree(GITHUB, repository / ".github")
+    git(repository, "init", "-q")
+    return repository
+
+
+def test_actionlint_finds_nothing(github):
+    done = linted(github)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("needs: [workspaces, validate]", "needs: [workspaces, validated]", "validated"),
+        ("needs.workspaces.outputs.list)", "needs.workspaces.outputs.lists)", "lists"),
+        ("persist-credentials:", "persist-credential:", "persist-credential"),
+        ("${{ github.event.pull_request.number }}", "${{ github.event.pull_request.number", "unexpected EOF"),
+        ("ubuntu-24.04", "ubuntu-2404", "ubuntu-2404"),
+        ("steps.list.outputs.list", "steps.list.outputs.listed", "listed"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_actionlint_finds_a_mistake(github, right, wrong, said):
+    """Intent: the check above is alive: it sees jobs, expressions, actions' inputs and the composite actions."""
+    path = github / ".github" / "workflows" / "reconciler-plan.yml"
+    assert right in path.read_text()
+    path.write_text(path.read_text().replace(right, wrong))
+    done = linted(github)
+    assert done.returncode == 1
+    assert said in done.stdout, done.stdout
 
 
 PERMISSIONS = {
