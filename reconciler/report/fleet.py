@@ -38,7 +38,8 @@ def fleet_html(fleet: Fleet) -> str:
     name = f"Projects of {fleet.workspace}"
     cards = el("section", el("h2", "Projects"), el("div", *map(_card, fleet.members), class_="cards"))
     main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="main")
-    return page(name, joined(_header(name, fleet), _filter(fleet), main), script="filter.js", policy=_POLICY)
+    script = "filter.js" if fleet.members else None
+    return page(name, joined(_header(name, fleet), _filter(fleet), main), script=script, policy=_POLICY)
 
 
 def _status(member: Member) -> str:
@@ -203,8 +204,8 @@ def _message(message: LiveMessage) -> tuple[Html, Html]:
 
 
 def _timeline(fleet: Fleet) -> Html:
-    """What happened last, over all projects; newest first."""
-    events = sorted((e for member in fleet.members for e in _events(member)), key=lambda e: e[0], reverse=True)
+    """What happened last, over all projects; newest first, also where times are equal."""
+    events = sorted((e for member in fleet.members for e in _events(member)), key=lambda e: e[0])[::-1]
     if not events:
         return Html("")
     items = [
@@ -225,9 +226,9 @@ def _events(member: Member) -> Iterator[tuple[str, str, str]]:
     live = member.live
     if live is not None and live.created_at:
         yield live.created_at, member.address, "created"
-    if live is not None and live.updated_at:
-        yield live.updated_at, member.address, f"is {live.status}"
     for message in member.messages:
         if message.created_at:
             words = shorten(message.content, 120, placeholder=" …") or "(no text)"
             yield message.created_at, member.address, f"{message.role}: {words}"
+    if live is not None and live.updated_at:
+        yield live.updated_at, member.address, f"is {live.status}"

@@ -34,6 +34,8 @@ _LONG: Final = 280
 """Characters from which a text is folded."""
 _LONG_LINES: Final = 5
 _FIRST: Final = 90
+URGENT: Final = "urgent"
+"""The id of the section with what must be looked at."""
 
 
 def plan_html(plan: Plan) -> str:
@@ -42,14 +44,19 @@ def plan_html(plan: Plan) -> str:
     sections = [_group(WEIGHTS[name], projects) for name, projects in groups.items() if projects]
     urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
     rest = [d for d in by_weight(plan.diagnostics) if d not in urgent]
-    sections.insert(1 if groups["costs"] else 0, findings("Errors and attention", urgent))
+    sections.insert(1 if groups["costs"] else 0, findings("Errors and attention", urgent, id_=URGENT))
     main = el("main", *sections, findings("Warnings and notes", rest), id="main")
     name = f"Plan for {plan.workspace}"
-    return page(name, joined(_header(name, plan), _filter(plan), main, _footer(plan)), script="filter.js")
+    return page(
+        name,
+        joined(_header(name, plan), _filter(plan), main, _footer(plan)),
+        script="filter.js" if plan.steps else None,
+    )
 
 
 def _header(name: str, plan: Plan) -> Html:
-    boxes = [(spending(plan.steps), "box money"), (forbidding(plan), "box error")]
+    forbidden = joined(forbidding(plan), " ", el("a", "See which.", href=f"#{URGENT}")) if plan.errors else ""
+    boxes = [(spending(plan.steps), "box money"), (forbidden, "box error")]
     return el(
         "header",
         el("h1", name),
@@ -88,8 +95,8 @@ def _count(plan: Plan, kind: str) -> int:
     return sum(step.action == kind for step in plan.steps)
 
 
-def findings(heading: str, diagnostics: list[Diagnostic]) -> Html:
-    """A section of diagnostics; nothing where there are none."""
+def findings(heading: str, diagnostics: list[Diagnostic], *, id_: str | None = None) -> Html:
+    """A section of diagnostics; nothing where there are none. ``id_`` is for links to it."""
     if not diagnostics:
         return Html("")
     items = []
@@ -100,7 +107,7 @@ def findings(heading: str, diagnostics: list[Diagnostic]) -> Html:
         items.append(
             el("li", head, el("p", el("code", place)) if place else Html(""), detail, class_=f"box {d.severity}")
         )
-    return el("section", el("h2", f"{heading} ({len(items)})"), el("ul", *items, class_="plain"))
+    return el("section", el("h2", f"{heading} ({len(items)})"), el("ul", *items, class_="plain"), id=id_)
 
 
 def _group(heading: str, projects: dict[str, list[Step]]) -> Html:

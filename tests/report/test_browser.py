@@ -1,6 +1,7 @@
 """Pages in a real browser: filter, fold, dark mode, names for assistive technology, and hostile text that stays text."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -97,6 +98,19 @@ def test_text_can_be_read_in_light_and_in_dark(look, scheme):
 def test_a_phone_needs_no_scrolling_sideways(look):
     page = look(plan_html(hostile()), viewport={"width": 320, "height": 640})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_who_reads_that_it_can_not_be_applied_is_led_to_why(look):
+    page = look(plan_html(hostile()))
+    page.get_by_role("link", name="See which.").click()
+    section = page.locator("section:target")
+    assert section.get_by_role("heading").inner_text() == "Errors and attention (2)"
+
+
+def test_a_plan_without_steps_needs_no_script(look):
+    page = look(plan_html(replace(PLAN, steps=())))
+    assert page.get_by_role("heading", level=1).inner_text() == "Plan for acme-videos"
+    assert page.said == []
 
 
 def test_hostile_text_stays_text(look):

@@ -78,6 +78,16 @@ def test_media_are_loaded_from_good_addresses_alone(url, tag):
     assert "expires" in page
 
 
+def test_the_timeline_goes_backwards_also_within_a_second():
+    at = "2026-01-02T03:04:05Z"
+    said = [LiveMessage(id=text, role="user", content=text, created_at=at) for text in ("first", "second")]
+    older = replace(member(created_at="2026-01-01T00:00:00Z"), address="b", messages=())
+    page = fleet_html(fleet_of(older, replace(member(created_at=at, updated_at=at), messages=tuple(said))))
+    timeline = re.sub(r"<[^>]+>", "", page.partition("Timeline")[2].partition("</section>")[0])
+    told = re.findall(r"UTC (a is idle|a user: second|a user: first|a created|b created)", timeline)
+    assert told == ["a is idle", "a user: second", "a user: first", "a created", "b created"]
+
+
 def test_what_is_known_and_from_where():
     """Intent: what was read now wins over what the state remembers; secrets stay secret; long talks are cut and counted."""
     page = fleet_html(fleet_of(member("T")))
