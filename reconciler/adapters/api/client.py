@@ -9,6 +9,7 @@ to decide, and only there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import ssl
@@ -52,6 +53,8 @@ KEEP_ALIVE = 4.0
 leave on a connection which the server is about to close, to an unknown fate."""
 
 _LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=KEEP_ALIVE)
+READS_AT_ONCE = 8
+"""Reads under way at once; the connection pool's own work grows with the square of what it has in hand."""
 _PHASES = 4
 """Time-outs count by phase (free connection, connect, write, each read); a call as a whole gets this many of them."""
 
@@ -122,6 +125,7 @@ class ApiClient:
         self._guard = guard
         self._guarded = {**self._extensions, "trace": self._trace}
         self._told_until = 0.0
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._http: httpx.AsyncClient | None = None
         self.requests = 0
         """Calls sent so far, repeated ones included."""
@@ -240,7 +244,8 @@ class ApiClient:
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         for attempt in range(self._retries + 1):
             try:
-                return await self._once(call, url, content, good)
+                async with self._reads if call.reads else contextlib.nullcontext():
+                    return await self._once(call, url, content, good)
             except ApiError as error:
                 wait = min(BACKOFF_MAX, BACKOFF_FIRST * 2**attempt) * random.random()  # noqa: S311
                 wait = error.retry_after or wait
