@@ -81,6 +81,9 @@ class YamlList(list[Any]):
         self.height = self.weight = 1
 
 
+_CONTAINERS: Final = (YamlMap, YamlList)
+
+
 @dataclass(slots=True)
 class YamlFile:
     """The documents of a file with their places, and what is wrong with it as YAML."""
@@ -226,7 +229,7 @@ class _Builder:
         return result
 
     def _key(self, event: Any, depth: int) -> Any:
-        if isinstance(event, ScalarEvent) and event.value == "<<" and event.tag is None and event.implicit[0]:
+        if isinstance(event, ScalarEvent) and event.value == "<<" and event.ctag is None and event.implicit[0]:
             return _MERGE
         key = self._node(event, depth + 1)
         if isinstance(key, str):
@@ -251,10 +254,11 @@ class _Builder:
             summary = f"the alias *{printable(event.anchor)} names nothing that ends before it"
             raise self._fatal(Code.YAML_FEATURE, summary, "put &name on an earlier value", mark)
         value = self._anchors[event.anchor]
-        self._expansion += _weight(value)
+        height, weight = _size(value)
+        self._expansion += weight
         if self._expansion > MAX_EXPANSION:
             raise self._fatal(Code.TOO_LARGE, "the aliases of this file expand to too much", "repeat less", mark)
-        if depth + _height(value) - 1 > MAX_DEPTH:
+        if depth + height - 1 > MAX_DEPTH:
             raise self._fatal(Code.TOO_LARGE, f"nested deeper than {MAX_DEPTH} levels", "", mark)
         return value
 
@@ -264,7 +268,7 @@ class _Builder:
             raise self._fatal(
                 Code.SYNTAX, "an escape stands for no character", r"\uD800 to \uDFFF and \0 are none", _mark(event)
             )
-        if event.tag is None:
+        if event.ctag is None:
             return resolve(text) if event.implicit[0] else text
         if event.tag in ("!", _TAG + "str"):
             return text
@@ -283,20 +287,18 @@ def _mark(event: Any) -> Mark:
     return mark.line + 1, mark.column + 1
 
 
-def _height(value: Any) -> int:
-    return value.height if isinstance(value, YamlMap | YamlList) else 0
-
-
-def _weight(value: Any) -> int:
-    if isinstance(value, YamlMap | YamlList):
-        return value.weight
-    return 1 + (len(value) // 100 if isinstance(value, str) else 0)
+def _size(value: Any) -> tuple[int, int]:
+    """A value's height and weight: its levels of nesting, and what an alias for it adds."""
+    if isinstance(value, str):
+        return 0, 1 + len(value) // 100
+    return (value.height, value.weight) if isinstance(value, _CONTAINERS) else (0, 1)
 
 
 def _grow(container: YamlMap | YamlList, item: Any) -> None:
-    container.weight += _weight(item)
-    if (height := _height(item) + 1) > container.height:
-        container.height = height
+    height, weight = _size(item)
+    container.weight += weight
+    if height >= container.height:
+        container.height = height + 1
 
 
 def resolve(text: str) -> bool | float | str | None:
