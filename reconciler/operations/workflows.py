@@ -133,6 +133,8 @@ def redacted(plan: Plan, redact: Redactor) -> Plan:
     """Take secrets that the account's own texts show out of what people see of a plan, before it is wrapped or escaped."""
     steps = tuple(
         replace(step, changes=tuple(replace(c, before=redact.value(c.before)) for c in step.changes))
+        if any(change.before is not None for change in step.changes)
+        else step
         for step in plan.steps
     )
     return replace(plan, steps=steps, diagnostics=tuple(redact.record(d) for d in plan.diagnostics))

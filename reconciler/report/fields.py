@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -62,9 +62,14 @@ def prose(text: str, width: int) -> list[str]:
     """A text as clean, wrapped lines."""
     lines: list[str] = []
     for line in clean(text, multiline=True).rstrip("\n").split("\n"):
-        wrapped = textwrap.wrap(line, width, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False)
-        lines += [clean(part) for part in wrapped] or [""]
+        lines += [clean(part) for part in _wrapped(line, width)] or [""]
     return lines
+
+
+def _wrapped(line: str, width: int) -> Iterable[str]:
+    """As textwrap does it, many times faster: parts that end before a space; a word that is longer is cut."""
+    parts = re.findall(rf"^.{{1,{width}}}(?= |$)|[^ ].{{0,{width - 1}}}(?= |$)|[^ ]{{{width}}}", line)
+    return filter(None, map(str.rstrip, parts))
 
 
 def shortened(lines: list[str], *, verbose: bool) -> list[str]:

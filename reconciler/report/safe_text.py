@@ -19,6 +19,8 @@ def clean(text: str, *, multiline: bool = False) -> str:
     """
     if not text.isprintable():
         text = "".join(c if c.isprintable() or (multiline and c == "\n") else _visible(c) for c in text)
+    if "::" not in text and "##" not in text:  # nearly always, and much faster than the search
+        return text
     return _CI_COMMAND.sub(lambda mark: rf"\{mark[0]}" if mark[0] == "::" else r"#\#", text)
 
 
