@@ -45,6 +45,8 @@ _NAMES: Final = 0.5
 """The share of a section that does not fit which goes to the names of what is not shown."""
 _SMALLEST: Final = 150
 """Characters of room below which nothing is tried any more."""
+_FRAME: Final = 120
+"""Characters at most of what stands around the names of what is not shown."""
 _WORD: Final = 200
 """Characters of a text that stands within a line."""
 _PLAIN: Final = Style(color=False)
@@ -267,8 +269,8 @@ def _reserve(section: Section) -> int:
 
 def _cut(section: Section, room: int) -> str:
     """As many items as fit into the half, the names of others, and the number of the rest."""
-    names = sum(len(item.name) + 2 for item in section.items)
-    left = room - len(section.heading) - 100 - min(int(room * _NAMES), names)
+    wanted = sum(len(item.name) + 2 for item in section.items)
+    left = room - len(section.heading) - _FRAME - min(int(room * _NAMES), wanted)
     in_full = False
     shown: list[str] = []
     named: list[str] = []
@@ -280,11 +282,12 @@ def _cut(section: Section, room: int) -> str:
         else:
             named.append(item.name)
     kept: list[str] = []
-    left = room - len("\n\n".join([section.heading, *shown])) - 70
+    left = room - len("\n\n".join([section.heading, *shown])) - _FRAME
     for name in named:
         left -= len(name) + 2
         if left < 0:
             break
         kept.append(name)
     rest = [f"and {len(named) - len(kept)} more"] if len(named) > len(kept) else []
-    return "\n\n".join([f"#### {section.heading}", *shown, f"{len(named)} more: {', '.join([*kept, *rest])}"])
+    names = f"<details><summary>{len(named)} more</summary>\n\n{', '.join([*kept, *rest])}\n\n</details>"
+    return "\n\n".join([f"#### {section.heading}", *shown, names])

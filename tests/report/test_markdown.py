@@ -110,8 +110,8 @@ def test_a_thousand_projects_fit_with_the_money_first():
     parts = re.split(r"(?m)^#### .*", text)[1:]
     assert "<code>intro-0</code>" in parts[0].split("</summary>")[0]  # what replaces comes before what creates
     for part, total in zip(parts, [1020, 1, 300, 200, 500, 1], strict=True):
-        more = re.search(r"(?m)^(\d+) more: ", part)
-        shown = part.count("<details>") + part.count("```text")
+        more = re.search(r"(?m)^<details><summary>(\d+) more</summary>", part)
+        shown = part.count("<details>") - bool(more) + part.count("```text")
         assert shown + (int(more[1]) if more else 0) == total
     assert "it could not be read" in text
 
@@ -131,7 +131,7 @@ def test_a_small_plan_is_told_in_full():
     """Intent: the samples' plan reads as reviewers expect it."""
     text = plan_markdown(PLAN)
     assert text.startswith("<!-- reconciler: acme-videos -->\n\n### Plan for `acme-videos`\n\n**Plan: 1 to create, ")
-    assert "more:" not in text
+    assert "more</summary>" not in text
     assert (
         "```diff\n@@ replace: its brief changed @@\n! brief:  (as last sent)  # forces replacement: brief is fixed at "
         "creation\n  A calm opening.\n- Slow music.\n+ Fast music.\n  The logo at the end.\n```" in text

@@ -246,6 +246,15 @@ def test_lines_carry_their_time_and_no_secret_shows(world, watching):
     assert SECRET not in everything and w.key not in everything
 
 
+def test_the_webhook_s_secret_is_hidden_wherever_it_shows_up(world, watching):
+    # Intent: like the key's; whoever wrote it into a title by mistake has it in no log.
+    w = world(TEASER.replace("Teaser}", f"For {SECRET}}}"))
+    process = watching(w, "--plan-only")
+    process.reaches(1, "differs")
+    assert "For (secret)" in process.out
+    assert SECRET not in process.out
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
