@@ -163,6 +163,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(port, monkeypatch):
         slow.sendall(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         answer = b"".join(iter(lambda: slow.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 408")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
 def test_without_a_secret_no_delivery_is_taken():
