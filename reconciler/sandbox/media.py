@@ -12,7 +12,8 @@ from reconciler.model.contract import ASSEMBLED_URL_HOURS
 
 LIFETIME_SECONDS: Final = ASSEMBLED_URL_HOURS * 3600
 CONTENT_TYPE: Final = "image/png"
-_SIDE: Final = 16
+_WIDTH: Final = 320
+_HEIGHT: Final = 180
 
 
 def address(origin: str, secret: str, project_id: str, made_at: float) -> str:
@@ -29,8 +30,8 @@ def sign(secret: str, project_id: str, expires: str) -> str:
 def image(project_id: str) -> bytes:
     """A PNG in one colour that belongs to the project: the same bytes on every call."""
     colour = hashlib.sha256(project_id.encode()).digest()[:3]
-    rows = (b"\0" + colour * _SIDE) * _SIDE
-    header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
+    rows = (b"\0" + colour * _WIDTH) * _HEIGHT
+    header = struct.pack(">IIBBBBB", _WIDTH, _HEIGHT, 8, 2, 0, 0, 0)
     chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 

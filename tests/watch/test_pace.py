@@ -9,8 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.model.errors import LockError, RateLimitedError, SpecError
+from reconciler.model.events import ApplyResult, StepResult
 from reconciler.model.rounds import OUTCOMES, Round, Tally
-from reconciler.operations.watch import BACKOFF_FIRST, BACKOFF_MAX, REMAKE_ONCE_IN, Bell, Pace, spared, watch
+from reconciler.operations.watch import (
+    BACKOFF_FIRST,
+    BACKOFF_MAX,
+    REMAKE_ONCE_IN,
+    Bell,
+    Pace,
+    applied,
+    broken,
+    spared,
+    watch,
+)
+from tests.cli.report_samples import PLAN, STEPS
 from tests.virtual_time import run
 
 PACE = Pace(interval=300, poll=30, debounce=5)
@@ -142,6 +155,30 @@ def test_the_tally_adds_up(outcome):
     assert tally.steps == {("create", "done"): 4, ("message", "deferred"): 2}
     assert (tally.requests, tally.seconds, tally.ended_at) == (14, 6, 20)
     assert (tally.last is ended) == ended.good == (tally.good_at == 20)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "outcome", "left"),
+    [
+        (["done", "done"], "converged", 0),
+        ([], "converged", 0),
+        (["done", "deferred"], "waiting", 1),
+        (["failed", "deferred"], "failed", 2),
+        (["done", "unknown"], "failed", 1),
+    ],
+)
+def test_an_apply_makes_a_round(outcomes, outcome, left):
+    results = tuple(StepResult(step=s, outcome=o) for s, o in zip(STEPS, outcomes, strict=False))
+    round_ = applied(ApplyResult(plan=PLAN, results=results, requests=7))
+    assert (round_.outcome, round_.left, round_.requests) == (outcome, left, 7)
+    assert sum(round_.steps.values()) == len(outcomes)
+
+
+def test_an_error_makes_a_round_that_says_how_long_the_api_wants_to_be_left_alone():
+    limited = RateLimitedError("too many", method="GET", path="/projects", status=429, retry_after=90.0)
+    assert broken(limited) == Round(outcome="failed", retry_after=90)
+    assert broken(SpecError("no brief")) == Round(outcome="failed")
+    assert broken(LockError("held")) == Round(outcome="locked")
 
 
 def test_a_failing_project_is_made_anew_once_a_day():
