@@ -1,4 +1,4 @@
-"""Rendered files over HTTP, from whatever host the API names: never with the API's key, never beyond https.
+"""Files over HTTP, from and to whatever host the API names: never with the API's key, never beyond https.
 
 A download that breaks off goes on where it stopped (``Range`` with ``If-Range``), where the server gives a validator by
 which the rest is known to belong to the beginning.
@@ -12,17 +12,19 @@ import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
 
-from reconciler.model.errors import DownloadError
+from reconciler.model.errors import DownloadError, UploadError
 
 MAX_BYTES: Final = 4 * 1024**3
 _ATTEMPTS: Final = 3
 _REDIRECTS: Final = 5
+_CHUNK: Final = 256 * 1024
 _EXTENSIONS: Final = {
     "video/mp4": ".mp4",
     "video/webm": ".webm",
@@ -53,7 +55,7 @@ Tell = Callable[[int, int | None], None]
 
 
 class MediaClient:
-    """Fetches files, to be used with ``async with``. ``local``: plain http to this machine will do, too.
+    """Fetches and sends files, to be used with ``async with``. ``local``: plain http to this machine will do, too.
 
     ``transport``: requests stay in this process.
     """
@@ -137,6 +139,46 @@ class MediaClient:
                 self._bounded(offset)
                 file.write(chunk)
                 tell(offset, total)
+
+    async def put(
+        self, url: str, file: BufferedReader, *, size: int, content_type: str, digest: str, tell: Tell
+    ) -> None:
+        """Send a file that has ``digest`` (SHA-256) to an address that the API gave out for it. No redirects.
+
+        Raises:
+            UploadError: it did not get there, or its content is another by now; ``again`` says whether trying may help.
+
+        """
+        try:
+            target = httpx.URL(url)
+            self._checked(target)
+        except (httpx.InvalidURL, DownloadError) as error:
+            raise UploadError("the API names no https address to upload to") from error
+        read = hashlib.sha256()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            done = 0
+            while done < size and (chunk := file.read(min(_CHUNK, size - done))):
+                read.update(chunk)
+                done += len(chunk)
+                if done == size and read.hexdigest() != digest:
+                    raise UploadError("the file changed while it was sent")
+                yield chunk
+                tell(done, size)
+            if done < size:
+                raise UploadError("the file changed while it was sent")
+
+        headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        request = self._http.build_request("PUT", target, headers=headers, content=chunks())
+        try:
+            response = await self._http.send(request, follow_redirects=False, auth=None)
+        except (httpx.HTTPError, OSError) as error:
+            raise UploadError(
+                f"{type(error).__name__}: the connection to {target.host} broke off", again=True
+            ) from error
+        if not response.is_success:
+            code = response.status_code
+            raise UploadError(f"{target.host} answered {code} to the upload", again=code >= 500 or code == 408)
 
     def _bounded(self, size: int) -> None:
         if size > self._limit:

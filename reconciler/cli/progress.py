@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from reconciler.cli.ci import on_github
 from reconciler.cli.console import Console
-from reconciler.model.events import Emit, Event, Noted, Recovered, StepEnded, StepStarted, StepWaiting
+from reconciler.model.events import Emit, Event, Noted, Recovered, StepEnded, StepStarted, StepWaiting, Uploading
 from reconciler.operations.run import utc_now
 from reconciler.report.events import event_line
 from reconciler.report.style import Style
@@ -61,6 +61,8 @@ def _spinner(console: Console, style: Style) -> Iterator[Emit]:
                 status.start()
         elif isinstance(event, StepWaiting):
             at_work[event.step.address] = f"waits for {event.waits_for}"
+        elif isinstance(event, Uploading):
+            at_work[event.address] = f"uploading {event.file}, {event.done * 100 // event.total} %"
         elif isinstance(event, StepEnded):
             at_work.pop(event.step.address, None)
         line = event_line(event, style=style)

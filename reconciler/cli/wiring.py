@@ -8,12 +8,13 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.media import MediaClient
+from reconciler.adapters.media import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load
 from reconciler.cli.places import store_of
@@ -80,16 +81,21 @@ class Wired:
     @contextlib.asynccontextmanager
     async def media(self, *, limit: int) -> AsyncIterator[MediaClient]:
         """What fetches rendered files: plain http only from this machine, and only if the API is here, too."""
-        config = self.config
-        if not config.sandboxed:
-            async with MediaClient(local=_is_loopback(config.api_url), limit=limit) as media:
-                yield media
-            return
-        from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
+        async with _media(self.config, limit) as media:
+            yield media
 
-        with embedded_transport(sandbox_db(config), speed=config.sandbox_speed) as transport:
-            async with MediaClient(local=True, limit=limit, transport=transport) as media:
-                yield media
+
+@contextlib.asynccontextmanager
+async def _media(config: Config, limit: int = MAX_BYTES) -> AsyncIterator[MediaClient]:
+    if not config.sandboxed:
+        async with MediaClient(local=_is_loopback(config.api_url), limit=limit) as media:
+            yield media
+        return
+    from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
+
+    with embedded_transport(sandbox_db(config), speed=config.sandbox_speed) as transport:
+        async with MediaClient(local=True, limit=limit, transport=transport) as media:
+            yield media
 
 
 def wire(console: Console) -> Wired:
@@ -101,7 +107,14 @@ def wire(console: Console) -> Wired:
     """
     config = load(console)
     store = store_of(console, config)
-    workspace = Workspace(config=config, store=store, version=console.version(), env=os.environ, redact=console.redact)
+    workspace = Workspace(
+        config=config,
+        store=store,
+        version=console.version(),
+        env=os.environ,
+        redact=console.redact,
+        media=partial(_media, config),
+    )
     return Wired(console, config, workspace, store)
 
 
@@ -122,7 +135,8 @@ def _tell_requests(console: Console) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             if isinstance(record.args, tuple) and len(record.args) == 5:
                 method, url, _, status, _ = record.args
-                console.note(f"{method} {url} → {status}")
+                shown = str(url).partition("?")[0] if method == "PUT" else url  # what follows lets anybody upload
+                console.note(f"{method} {shown} → {status}")
 
     logger = logging.getLogger("httpx")
     logger.setLevel(logging.INFO)

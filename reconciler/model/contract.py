@@ -27,6 +27,26 @@ URL_REFERENCES_MAX: Final = 3
 """Counted over every reference given by ``url``, whatever its type: that is allowed under each reading."""
 ReferenceType = Literal["image", "video", "audio", "url"]
 
+# Uploads (published): ``POST /uploads`` gives an address to PUT the file to, ``POST /uploads/confirm`` then its id.
+UploadType = Literal["image", "video", "audio"]
+UPLOADS: Final[dict[str, tuple[UploadType, str]]] = {
+    ".jpg": ("image", "image/jpeg"),
+    ".jpeg": ("image", "image/jpeg"),
+    ".png": ("image", "image/png"),
+    ".webp": ("image", "image/webp"),
+    ".mp4": ("video", "video/mp4"),
+    ".webm": ("video", "video/webm"),
+    ".mov": ("video", "video/quicktime"),
+    ".mp3": ("audio", "audio/mpeg"),
+    ".wav": ("audio", "audio/wav"),
+    ".m4a": ("audio", "audio/mp4"),
+}
+"""What can be uploaded, by the end of the file's name: its kind and its content type."""
+UPLOAD_MAX_BYTES: Final[dict[UploadType, int]] = {"image": 10_000_000, "video": 500_000_000, "audio": 50_000_000}
+"""The vendor says MB; the smaller reading is allowed under either."""
+UPLOAD_SECONDS: Final = 3600
+"""How long the address of an upload is good."""
+
 # Enumerations.
 AspectRatio = Literal["16:9", "9:16", "1:1", "21:9"]
 CreateMode = Literal["autonomous", "collaborative"]

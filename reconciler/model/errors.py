@@ -14,6 +14,7 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
      │    └── StateMismatchError   another workspace, API or lineage; a newer format
      ├── PlanFileError             a saved plan that can't be read
      ├── DownloadError             a rendered file can't be fetched
+     ├── UploadError               a file of the workspace can't be uploaded
      ├── GuardError                a policy limit refuses the whole apply
      └── ApiError                  a call that didn't give what was asked; ``fate`` says what it may have done
           ├── UnreachableError     no connection
@@ -107,6 +108,14 @@ class PlanFileError(ReconcilerError):
 
 class DownloadError(ReconcilerError):
     """A rendered file can't be fetched."""
+
+
+class UploadError(ReconcilerError):
+    """A file of the workspace can't be uploaded. ``again``: trying once more may help, and can do no harm."""
+
+    def __init__(self, summary: str, detail: str = "", *, again: bool = False) -> None:
+        super().__init__(summary, detail)
+        self.again = again
 
 
 class GuardError(ReconcilerError):

@@ -34,6 +34,16 @@ class StatusChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Uploading:
+    """A file that a step of the address refers to is on its way: ``done`` of ``total`` bytes."""
+
+    address: str
+    file: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
     step: Step
     outcome: OutcomeKind
@@ -59,7 +69,7 @@ class Noted:
     diagnostic: Diagnostic
 
 
-Event = StepStarted | StepWaiting | StatusChanged | StepEnded | Recovered | Noted
+Event = StepStarted | StepWaiting | StatusChanged | Uploading | StepEnded | Recovered | Noted
 Emit = Callable[[Event], None]
 
 

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.references import renamed
-from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, SentMessage, State
+from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, SentMessage, State, Upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,16 @@ class Spend:
     generation: int
 
 
-Effect = Bind | Learn | Log | Drop | Rename | Spend
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """The account has a file with this content (SHA-256), or no more (``None``)."""
+
+    kind: Literal["uploaded"] = "uploaded"
+    digest: str
+    upload: Upload | None
+
+
+Effect = Bind | Learn | Log | Drop | Rename | Spend | Uploaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +122,7 @@ class Draft:
         self.generations: dict[str, int] = dict(state.generations)
         self.progress: dict[str, Progress] = dict(state.progress)
         self.pending: dict[str, Intent] = dict(state.pending)
+        self.uploads: dict[str, Upload] = dict(state.uploads)
         self._refers: set[str] | None = None
         """Addresses that refer to others, once a rename asked for them."""
 
@@ -149,6 +159,7 @@ class Draft:
             generations=dict(self.generations),
             progress=dict(self.progress),
             pending=dict(self.pending),
+            uploads=dict(self.uploads),
         )
 
     def _spend(self, address: str, generation: int) -> None:
@@ -171,7 +182,7 @@ class Draft:
             self.projects[address] = self.projects[address].renamed(name)
         self.pending = {op: replace(i, body=renamed(i.body, name)) for op, i in self.pending.items()}
 
-    def _effect(self, effect: Effect) -> None:
+    def _effect(self, effect: Effect) -> None:  # noqa: C901  one case for each kind
         match effect:
             case Bind():
                 self._put(effect.address, effect.entry)
@@ -207,5 +218,8 @@ class Draft:
                     self._spend(effect.to_address, self.generations.get(effect.to_address, 0))
             case Spend():
                 self._spend(effect.address, effect.generation)
+            case Uploaded():
+                self.uploads.pop(effect.digest, None)
+                self.uploads |= {effect.digest: effect.upload} if effect.upload else {}
             case _:
                 assert_never(effect)

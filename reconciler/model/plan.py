@@ -148,6 +148,14 @@ class Basis:
     observed: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class FileUpload:
+    """A file of the workspace that steps refer to and that the account does not have; ``digest`` is its SHA-256."""
+
+    file: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Steps of one address stand in the order in which they will run.
@@ -169,6 +177,7 @@ class Plan:
     diagnostics: tuple[Diagnostic, ...] = ()
     unchanged: int = 0
     managed: int = 0
+    uploads: tuple[FileUpload, ...] = ()
     requests_used: int = 0
     destroy: bool = False
     refresh_only: bool = False
@@ -186,9 +195,10 @@ class Plan:
     def requests_needed(self) -> int:
         """The least number of calls that apply makes: waiting and look-ups of unknown fates come on top.
 
-        A reference to a project takes one, to read the URL of its video.
+        A reference to a project takes one, to read the URL of its video; an upload takes two.
         """
-        return sum(_CALLS[step.action] + len({*projects_in(sent_body(step))}) for step in self.steps)
+        calls = sum(_CALLS[step.action] + len({*projects_in(sent_body(step))}) for step in self.steps)
+        return calls + 2 * len(self.uploads)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

@@ -26,6 +26,7 @@ from reconciler.model.plan import (
     Cancel,
     Change,
     Create,
+    FileUpload,
     Forget,
     Import,
     Message,
@@ -79,6 +80,7 @@ def encode_plan(plan: Plan) -> dict[str, Json]:
         "requests": {"used": plan.requests_used, "apply_at_least": plan.requests_needed},
         "unchanged": plan.unchanged,
         "managed": plan.managed,
+        "uploads": [{"file": upload.file, "digest": upload.digest} for upload in plan.uploads],
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
         "basis": {
@@ -244,6 +246,7 @@ def _plan(root: Node) -> Plan:
         diagnostics=root["diagnostics"].each(_diagnostic),
         unchanged=root["unchanged"].count(),
         managed=root["managed"].count(),
+        uploads=root["uploads"].each(lambda node: FileUpload(node["file"].name(), node["digest"].name())),
         requests_used=root["requests"]["used"].count(),
         destroy=root["destroy"].flag(),
         refresh_only=root["refresh_only"].flag(),
@@ -325,6 +328,9 @@ def _body(node: Node, action: str) -> dict[str, Value]:
         reference.mapping()
         if "project" in reference.mapping():
             reference["project"].address()
+        if "file" in reference.mapping():
+            reference["file"].name()
+            reference["digest"].name()
     values: dict[str, Value] = from_portable(fields)
     if required and not isinstance(values.get(required, body[required].value), str | Secret):
         raise body[required].fail("must be a string")

@@ -1,9 +1,10 @@
 """References that stand for something which is only known when they are sent.
 
-``{"project": address, "type": …}`` stands for the rendered video of another project. The API does not take it: right
-before a create or a message leaves, the video's present URL takes its place (``operations/depending.py``). Everything
-else, comparing, digesting, planning, journalling and the state, knows the symbol alone. So a URL that expired or a new
-render never looks like a change, and what an interrupted run wrote down means the same to the next one.
+``{"project": address, "type": …}`` stands for the rendered video of another project, ``{"file": path, "digest":
+SHA-256}`` for a file of the workspace. The API takes neither: right before a create or a message leaves, the video's
+present URL or the file's upload id takes their place (``operations/depending.py``). Everything else, comparing, digesting,
+planning, journalling and the state, knows the symbols alone. So a URL that expired, a new render or a second upload never
+look like a change, and what an interrupted run wrote down means the same to the next one.
 """
 
 from __future__ import annotations
@@ -33,15 +34,28 @@ def renamed(body: Mapping[str, Value], name: Callable[[str], str]) -> Mapping[st
     return {**body, "references": references}
 
 
-def with_urls(body: Mapping[str, Value], urls: Mapping[str, str]) -> dict[str, Value]:
-    """The body with the URLs of videos, by address, in the place of the projects that it refers to."""
-    if not projects_in(body):
-        return dict(body)
-    references = [
-        {"url": urls[item["project"]], "type": item["type"]} if _names_project(item) else item
-        for item in _references(body)
-    ]
+def files_in(body: Mapping[str, Value]) -> dict[str, str]:
+    """The files that the references of a body name: their paths by their digests."""
+    return {item["digest"]: item["file"] for item in _references(body) if _names_file(item)}
+
+
+def compared(body: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The body as it is held against another: a file is what is in it, whatever it is called."""
+    if not files_in(body):
+        return body
+    references = [{"digest": item["digest"]} if _names_file(item) else item for item in _references(body)]
     return {**body, "references": references}
+
+
+def resolved(body: Mapping[str, Value], urls: Mapping[str, str], uploads: Mapping[str, str]) -> dict[str, Value]:
+    """The body as the API takes it. ``urls`` are those of videos, by address; ``uploads`` are ids, by digest."""
+
+    def real(item: Value) -> Value:
+        if _names_project(item):
+            return {"url": urls[item["project"]], "type": item["type"]}
+        return {"upload_id": uploads[item["digest"]]} if _names_file(item) else item
+
+    return {**body, "references": [real(item) for item in _references(body)]} if "references" in body else dict(body)
 
 
 def _references(body: Mapping[str, Value]) -> list[Any]:
@@ -51,3 +65,7 @@ def _references(body: Mapping[str, Value]) -> list[Any]:
 
 def _names_project(item: object) -> bool:
     return isinstance(item, dict) and isinstance(item.get("project"), str)
+
+
+def _names_file(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("file"), str) and isinstance(item.get("digest"), str)

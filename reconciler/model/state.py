@@ -133,8 +133,17 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that the account has: the id that references give, what it was called here, and when it came there."""
+
+    id: str
+    file: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """``generations`` keeps the last generation of every address ever used, also after it was forgotten, so that no
+    """``uploads`` are files of the workspace that were uploaded, by the SHA-256 of what is in them. ``generations`` keeps the last generation of every address ever used, also after it was forgotten, so that no
     idempotency key is used for two projects. ``pending`` are intents whose outcome is not known yet, by ``op``.
     """
 
@@ -146,6 +155,7 @@ class State:
     generations: Mapping[str, int] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
     pending: Mapping[str, Intent] = field(default_factory=dict)
+    uploads: Mapping[str, Upload] = field(default_factory=dict)
 
 
 def owned(state: State, *, workspace: str, api_url: str) -> State:

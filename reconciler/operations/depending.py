@@ -1,4 +1,4 @@
-"""Other projects that a step needs: waiting until they have finished, and putting their videos into what is sent."""
+"""Other projects that a step needs: waiting for them; and what takes the place of references when they are sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.model.contract import Status
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Step, sent_body
-from reconciler.model.references import projects_in, with_urls
+from reconciler.model.references import files_in, projects_in, resolved
 from reconciler.model.times import instant
 from reconciler.model.values import Json, Value
 from reconciler.operations.run import Deferred, Run
@@ -42,7 +42,7 @@ async def others_finished(run: Run, monitor: Monitor, step: Step, *, told: bool)
 
 
 async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], address: str) -> dict[str, Json]:
-    """The body as the API takes it: secrets plain, the URLs of videos as they are at this moment.
+    """The body as the API takes it: secrets plain, ids of uploads, the URLs of videos as they are at this moment.
 
     Raises:
         Deferred: a video is not there (yet).
@@ -50,7 +50,16 @@ async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], addre
 
     """
     plain = run.reveal(body, address)
-    return with_urls(plain, {name: await _video(run, monitor, name) for name in dict.fromkeys(projects_in(plain))})
+    uploads = {digest: _upload_id(run, digest, name) for digest, name in files_in(plain).items()}
+    urls = {name: await _video(run, monitor, name) for name in dict.fromkeys(projects_in(plain))}
+    return resolved(plain, urls, uploads)
+
+
+def _upload_id(run: Run, digest: str, name: str) -> str:
+    upload = run.draft.uploads.get(digest)
+    if upload is None:
+        raise ReconcilerError(f"`{name}` is not uploaded", "The next apply uploads it.")
+    return upload.id
 
 
 async def _video(run: Run, monitor: Monitor, address: str) -> str:

@@ -30,6 +30,7 @@ from reconciler.operations.calls import Already, Overtaken
 from reconciler.operations.creating import create
 from reconciler.operations.depending import others_finished
 from reconciler.operations.run import Deferred, Interrupted, Run, Undecided, diagnostic_of
+from reconciler.operations.uploading import doubted, upload_files
 from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.dependencies import waiting_for
 from reconciler.planning.knowledge import basis, subject
@@ -145,6 +146,7 @@ class Executor:
         self._run.emit(StepStarted(step=step))
         try:
             await self._others(step)
+            await upload_files(self._run, step)
             note = await self._act(step, number)
         except _Skipped as why:
             self._end(step, "skipped", note=str(why))
@@ -160,6 +162,7 @@ class Executor:
         except StateError:
             raise
         except ReconcilerError as error:
+            await doubted(self._run, step, error)
             self._end(step, "failed", error=diagnostic_of(error, step.address))
         else:
             self._end(step, "done", note=note)

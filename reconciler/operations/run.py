@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.media import MediaClient
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
 from reconciler.model.events import Emit
@@ -57,6 +60,15 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
+"""Makes what files are sent with."""
+
+
+def default_media() -> MediaClient:
+    """Sends files to https addresses alone."""
+    return MediaClient(local=False)
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """The working parts of one apply. ``stop`` is set by the first interrupt."""
@@ -73,6 +85,11 @@ class Run:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     plan_id: str | None = None
     broke: CreditsError | None = None
+    root: Path = Path()
+    """The workspace's folder, which files of references lie in."""
+    media: MediaFactory = default_media
+    uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """Held, by digest, while a file is uploaded, so that it is done once."""
     deadline: float | None = None
     """In the event loop's time; after it nothing new is begun."""
     slots: asyncio.Semaphore = field(init=False)

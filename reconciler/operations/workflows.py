@@ -32,7 +32,7 @@ from reconciler.model.state import State, owned
 from reconciler.operations.execute import Executor, learned
 from reconciler.operations.refresh import refresh, remembered_titles
 from reconciler.operations.resolve import resolve
-from reconciler.operations.run import Interrupted, Options, Run, note_of, utc_now
+from reconciler.operations.run import Interrupted, MediaFactory, Options, Run, default_media, note_of, utc_now
 from reconciler.operations.wait import Monitor
 from reconciler.planning.dependencies import with_dependencies
 from reconciler.planning.knowledge import remembered_projects
@@ -76,6 +76,7 @@ class Workspace:
     env: Mapping[str, str] = field(default_factory=dict)
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], str] = utc_now
+    media: MediaFactory = default_media
 
     def loaded(self) -> tuple[State, bool]:
         """The state, or a new one; and whether a journal was folded in.
@@ -213,6 +214,8 @@ async def apply(
             env=workspace.env,
             redact=workspace.redact,
             now=workspace.now,
+            root=workspace.config.root,
+            media=workspace.media,
             stop=stop,
         )
         if request.timeout is not None:

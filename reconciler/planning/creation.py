@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
 from reconciler.model.plan import Change
+from reconciler.model.references import compared
 from reconciler.model.state import Entry
 from reconciler.model.values import Json, Value, has_secret, masked, sealed, shown
 from reconciler.planning.diff import differences
@@ -43,7 +44,8 @@ def immutable_changes(declared: Mapping[str, Value], entry: Entry) -> tuple[Chan
     """The declared create-only fields that the project was not made with; one whose value nobody knows is no change."""
     before = {name: entry.creation[name] for name in declared if name in entry.creation}
     changes: list[Change] = []
-    for found, old, new in differences(before, {name: sealed(declared[name]) for name in before}):
+    after = {name: sealed(declared[name]) for name in before}
+    for found, old, new in differences(compared(before), compared(after)):
         path = found.removesuffix(".$secret")
         name = path.split("[")[0].split(".")[0]
         secret = has_secret(declared[name])

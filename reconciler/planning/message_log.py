@@ -10,7 +10,7 @@ from typing import Final
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Diagnostic, Location
-from reconciler.model.references import projects_in, renamed
+from reconciler.model.references import compared, projects_in, renamed
 from reconciler.model.state import SentMessage
 from reconciler.model.values import Json, Value, digest, masked, sealed
 
@@ -25,7 +25,7 @@ def message_digest(body: Mapping[str, Value]) -> str:
 
     Which projects it refers to is kept beside it (:attr:`SentMessage.projects`): an address may be renamed.
     """
-    return digest({**_DEFAULTS, **sealed(renamed(body, lambda _: ""))})
+    return digest({**_DEFAULTS, **sealed(compared(renamed(body, lambda _: "")))})
 
 
 def is_sent(message: DesiredMessage, sent: SentMessage) -> bool:

@@ -10,7 +10,8 @@ from reconciler.model import contract
 from reconciler.model.desired import Desired, DesiredProject, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import SLOT_TAKING, Basis, Move, Plan, Replace, Step
+from reconciler.model.plan import SLOT_TAKING, Basis, FileUpload, Move, Plan, Replace, Step, sent_body
+from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.planning.binding import Candidates
 from reconciler.planning.dependencies import order
@@ -113,6 +114,7 @@ def make_plan(
         diagnostics=tuple(result.diagnostics),
         unchanged=result.unchanged,
         managed=len(entries),
+        uploads=_uploads(result.steps, state),
         requests_used=live.requests,
         destroy=selection.destroy,
         refresh_only=selection.refresh_only,
@@ -193,6 +195,16 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
                 summary=f"there is no `{address}` in the specs or in the state",
                 detail="`--target` and `--replace` take addresses; `reconciler state list` shows those in the state.",
             )
+
+
+def _uploads(steps: Iterable[Step], state: State) -> tuple[FileUpload, ...]:
+    """The files that the account does not have, each content once."""
+    new: dict[str, str] = {}
+    for step in steps:
+        for digest, file in files_in(sent_body(step)).items():
+            if digest not in state.uploads:
+                new.setdefault(digest, file)
+    return tuple(FileUpload(file, digest) for digest, file in new.items())
 
 
 def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterable[Step]:

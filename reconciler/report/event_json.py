@@ -5,6 +5,7 @@ Every object has ``at`` (ISO 8601, UTC) and ``event``, which says what else it h
 ``step_started``    address, action, project_id
 ``step_waiting``    address, action, project_id, waits_for, seconds (until the next look)
 ``status_changed``  address, project_id, status
+``uploading``       address, file, done, total (bytes)
 ``step_ended``      address, action, project_id, outcome, note, error (a diagnostic, or null)
 ``recovered``       address, kind (of the call), result (done, not_done, unknown), note
 ``noted``           diagnostic
@@ -27,6 +28,7 @@ from reconciler.model.events import (
     StepEnded,
     StepStarted,
     StepWaiting,
+    Uploading,
 )
 from reconciler.model.plan import Step
 from reconciler.model.plan_json import encode_diagnostic
@@ -44,6 +46,9 @@ def event_document(event: Event, *, at: str) -> dict[str, Json]:
         case StatusChanged():
             project = {"address": event.address, "project_id": event.project_id, "status": event.status}
             return {"at": at, "event": "status_changed", **project}
+        case Uploading():
+            part = {"file": event.file, "done": event.done, "total": event.total}
+            return {"at": at, "event": "uploading", "address": event.address, **part}
         case StepEnded():
             error = None if event.error is None else encode_diagnostic(event.error)
             end = {"outcome": event.outcome, "note": event.note, "error": error}

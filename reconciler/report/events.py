@@ -13,6 +13,7 @@ from reconciler.model.events import (
     StepResult,
     StepStarted,
     StepWaiting,
+    Uploading,
 )
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Colour, Style
@@ -27,7 +28,9 @@ _SEVERITIES: Final[dict[str, Colour]] = {"error": "red", "warning": "yellow", "n
 
 
 def event_line(event: Event, *, style: Style) -> str | None:
-    """One line, or nothing for an event that the next one repeats (the start of a step that makes no call)."""
+    """One line, or nothing for an event that the next one repeats (the start of a step that makes no call, a part of an
+    upload).
+    """
     match event:
         case StepStarted(step=step):
             return f"{clean(step.address)}: {words(step).doing} …" if words(step).calls else None
@@ -36,6 +39,10 @@ def event_line(event: Event, *, style: Style) -> str | None:
             return style.paint(f"{line} (next look in {event.seconds:.0f} s)", "dim")
         case StatusChanged():
             return f"{clean(event.address)}: {clean(event.project_id)} is {clean(event.status)} now"
+        case Uploading(done=0):
+            return f"{clean(event.address)}: uploading {clean(event.file)} ({event.total:,} bytes) …"
+        case Uploading():
+            return None if event.done < event.total else f"{clean(event.address)}: uploaded {clean(event.file)}"
         case StepEnded():
             return _ended(event, style)
         case Recovered():

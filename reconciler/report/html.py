@@ -26,7 +26,16 @@ from reconciler.report.diagnostics import by_weight
 from reconciler.report.fields import before_note
 from reconciler.report.page import Html, el, folded, joined, page
 from reconciler.report.safe_text import clean
-from reconciler.report.summary import WEIGHTS, by_importance, count_line, counted, forbidding, opening, spending
+from reconciler.report.summary import (
+    WEIGHTS,
+    by_importance,
+    count_line,
+    counted,
+    forbidding,
+    opening,
+    spending,
+    uploading,
+)
 from reconciler.report.worddiff import excerpt, word_diff
 from reconciler.report.words import fate, plural, title, words
 
@@ -57,11 +66,12 @@ def plan_html(plan: Plan) -> str:
 def _header(name: str, plan: Plan) -> Html:
     forbidden = joined(forbidding(plan), " ", el("a", "See which.", href=f"#{URGENT}")) if plan.errors else ""
     boxes = [(spending(plan.steps), "box money"), (forbidden, "box error")]
+    extra = [line for line in (opening(plan), uploading(plan, clean)) if line]
     return el(
         "header",
         el("h1", name),
         el("p", count_line(plan), class_="count"),
-        *([el("p", opening(plan))] if opening(plan) else []),
+        *(el("p", line) for line in extra),
         *(el("p", line, class_=kind) for line, kind in boxes if line),
     )
 

@@ -32,6 +32,7 @@ from reconciler.report.summary import (
     opening,
     said,
     spending,
+    uploading,
 )
 from reconciler.report.text import step_details
 from reconciler.report.words import fate, title, why, words
@@ -88,6 +89,7 @@ def plan_markdown(plan: Plan) -> str:
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",
         f"**{refused}**" if refused else "",
+        uploading(plan, code),
     ]
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     foot = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, assert_never
 
 from reconciler.model.errors import Diagnostic
@@ -60,6 +60,8 @@ WEIGHTS: Final[dict[Weight, str]] = {
 }
 """What reviewers look at first, and what they call it."""
 
+_FILES: Final = 5
+"""How many files to upload are named."""
 _DEAREST: Final[tuple[type[Step], ...]] = (Replace, Create, Message)
 
 
@@ -115,6 +117,13 @@ def spending(steps: Iterable[Step]) -> str:
     counts = [(sum(isinstance(step, kind) for step in costly), name) for kind, name in kinds]
     what = joined([plural(count, name) for count, name in counts if count])
     return f"{what} {'spends' if len(costly) == 1 else 'spend'} credits and can't be undone."
+
+
+def uploading(plan: Plan, quote: Callable[[str], str]) -> str:
+    """The files that are uploaded before they are referred to; empty if there are none."""
+    names = [quote(upload.file) for upload in plan.uploads[:_FILES]]
+    more = [f"{len(plan.uploads) - _FILES} more"] if len(plan.uploads) > _FILES else []
+    return f"Uploads {joined([*names, *more])} first." if names else ""
 
 
 def forbidding(plan: Plan) -> str:

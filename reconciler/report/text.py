@@ -12,7 +12,7 @@ from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, prose, shortened, value_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Colour, Style
-from reconciler.report.summary import apply_line, count_line, forbidding, is_whole, opening, said, spending
+from reconciler.report.summary import apply_line, count_line, forbidding, is_whole, opening, said, spending, uploading
 from reconciler.report.words import fate, title, why, words
 
 _OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
@@ -76,6 +76,7 @@ def _message(step: Message, style: Style, verbose: bool) -> list[str]:
 def _closing(plan: Plan, style: Style) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
+    lines += [line for line in (uploading(plan, clean),) if line]
     lines += [style.paint(line, "yellow") for line in (spending(plan.steps),) if line]
     lines += [style.paint(line, "red") for line in (forbidding(plan),) if line]
     return [*lines, style.paint(count_line(plan), "bold")]

@@ -68,6 +68,13 @@ class Account:
                 *((call.body or b"").decode(errors="replace") or None, status, call.request_id),
             )
 
+    def record(self, call: Call, kind: str, project_id: str, detail: dict[str, Any]) -> None:
+        """Writes an effect into the ledger."""
+        self.run(
+            "INSERT INTO effects (at, kind, project_id, request_id, idempotency_key, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            *(self.now, kind, project_id, call.request_id, detail.get("idempotency_key"), json.dumps(detail)),
+        )
+
     # Projects
 
     def project(self, project_id: str) -> sqlite3.Row:

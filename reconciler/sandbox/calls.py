@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent, validation, views
+from reconciler.sandbox import agent, uploads, validation, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
 
@@ -32,10 +32,11 @@ def create(account: Account, call: Call, _: str) -> Answer:
         return json_answer(200, shown | {"message": "Project already exists for this idempotency key"})
     account.require_credits(contract.CREATE_MIN_CREDITS)
     account.require_slot()
+    uploads.require(account, body.get("references", []))
     project = account.add_project(origin="created", status=Status.QUEUED, **body)
     account.charge(project["seq"], account.options.create_cost)
     account.begin(project, at=account.now + agent.QUEUED_SECONDS / account.options.speed)
-    _record(account, call, "create", project["id"], body)
+    account.record(call, "create", project["id"], body)
     shown = {
         "id": project["id"],
         "status": Status.QUEUED,
@@ -82,7 +83,7 @@ def adopt(account: Account, call: Call, _: str) -> Answer:
     }
     if not newly:
         return json_answer(200, shown | {"message": "Project already adopted"})
-    _record(account, call, "adopt", project["id"], body)
+    account.record(call, "adopt", project["id"], body)
     return json_answer(201, shown)
 
 
@@ -140,7 +141,7 @@ def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
     after = account.project(project_id)
     if after["status"] == Status.QUEUED and after["next_change_at"] is not None:
         account.begin(after, at=after["next_change_at"])
-    _record(account, call, "settings", project_id, {"sent": body, "before": before})
+    account.record(call, "settings", project_id, {"sent": body, "before": before})
     return json_answer(200, views.settings(after))
 
 
@@ -152,7 +153,7 @@ def cancel(account: Account, call: Call, project_id: str) -> Answer:
     if project["status"] not in contract.CANCELLABLE:
         raise _wrong_status("Project can't be cancelled", project["status"])
     account.stop(project, Status.CANCELLED)
-    _record(account, call, "cancel", project_id, {"from": project["status"]})
+    account.record(call, "cancel", project_id, {"from": project["status"]})
     return json_answer(200, {"id": project_id, "status": Status.CANCELLED})
 
 
@@ -165,6 +166,7 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
         raise ApiError(ErrorCode.INVALID_STATUS, "Project was handed to the studio", 400)
     if project["status"] not in contract.MESSAGEABLE:
         raise _wrong_status("Messages can't be sent", project["status"])
+    uploads.require(account, body.get("references", []))
     account.require_credits(contract.MESSAGE_MIN_CREDITS)
     account.require_slot()
     seq, text = project["seq"], body["message"]
@@ -174,7 +176,7 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
     message_id = account.add_message(seq, "user", text, source=source, refs=refs, extract=extract)
     account.charge(seq, account.options.message_cost)
     account.resume(project, text)
-    _record(account, call, "message", project_id, body | {"message_id": message_id})
+    account.record(call, "message", project_id, body | {"message_id": message_id})
     return json_answer(202, {"id": project_id, "status": Status.RUNNING})
 
 
@@ -219,7 +221,11 @@ _ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
     (re.compile(rf"{_PROJECT}/cancel"), {"POST": cancel}),
     (re.compile(rf"{_PROJECT}/messages"), {"GET": list_messages, "POST": send_message}),
 )
-_BEYOND: Final[tuple[re.Pattern[str], dict[str, Handler]]] = (re.compile(r"/account/credits"), {"GET": get_credits})
+_BEYOND: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
+    (re.compile(r"/account/credits"), {"GET": get_credits}),
+    (re.compile(r"/uploads"), {"POST": uploads.begin}),
+    (re.compile(r"/uploads/confirm"), {"POST": uploads.confirm}),
+)
 
 
 def answer(account: Account, call: Call) -> Answer:
@@ -233,7 +239,7 @@ def answer(account: Account, call: Call) -> Answer:
 
 def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:
     allowed: set[str] = set()
-    for pattern, handlers in (*_ROUTES, _BEYOND) if beyond else _ROUTES:
+    for pattern, handlers in (*_ROUTES, *_BEYOND) if beyond else _ROUTES:
         found = pattern.fullmatch(call.path)
         if found and call.method in handlers:
             return handlers[call.method], found[1] if pattern.groups else ""
@@ -246,10 +252,3 @@ def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:
 
 def _wrong_status(what: str, status: str) -> ApiError:
     return ApiError(ErrorCode.INVALID_STATUS, f"{what} while the project is {status}", 400)
-
-
-def _record(account: Account, call: Call, kind: str, project_id: str, detail: dict[str, Any]) -> None:
-    account.run(
-        "INSERT INTO effects (at, kind, project_id, request_id, idempotency_key, detail) VALUES (?, ?, ?, ?, ?, ?)",
-        *(account.now, kind, project_id, call.request_id, detail.get("idempotency_key"), json.dumps(detail)),
-    )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reconciler.sandbox import media, views
+from reconciler.sandbox import media, uploads, views
 from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.store import Store
 
@@ -45,8 +45,12 @@ def routes(store: Store) -> list[Route]:
         store.finish_all()
         return JSONResponse({})
 
+    async def upload(request: Request) -> Response:
+        return await _upload(store, request)
+
     return [
         Route("/media/{id}.png", image),
+        Route(uploads.PATH + "/{key:path}", upload, methods=["PUT"]),
         Route("/app/projects/{id}", project_page),
         _shows("ledger", lambda: [asdict(effect) for effect in store.ledger()]),
         _shows("requests", lambda: [asdict(request) for request in store.requests()]),
@@ -54,6 +58,21 @@ def routes(store: Store) -> list[Route]:
         Route("/_sandbox/faults", faults, methods=["POST", "DELETE"]),
         Route("/_sandbox/finish", finish, methods=["POST"]),
     ]
+
+
+async def _upload(store: Store, request: Request) -> Response:
+    key = request.path_params["key"]
+    with store.account() as account:
+        refused = uploads.refusal(account, key, request.query_params, request.headers)
+    size, digest = await uploads.received(request.stream())  # to its end: the sender is to get an answer
+    if refused is not None:
+        raise HTTPException(*refused)
+    with store.account() as account:
+        row = account.one("SELECT * FROM uploads WHERE key = ?", key)
+        if row is None or size != row["file_size"]:
+            raise HTTPException(400, "not as long as it said")
+        account.run("UPDATE uploads SET digest = ? WHERE key = ?", digest, key)
+    return Response(b"")
 
 
 def _shows(name: str, read: Callable[[], list[dict[str, Any]]]) -> Route:

@@ -39,7 +39,7 @@ class Options:
     fail_briefs: bool = True
     """Whether a brief or message with ``[fail]`` in it makes the agent fail."""
     beyond_contract: bool = True
-    """Whether calls that the vendor offers beyond the contract exist: ``GET /account/credits``."""
+    """Whether calls that the vendor offers beyond the contract exist: ``GET /account/credits``, uploads."""
 
     def __post_init__(self) -> None:
         if not self.speed > 0:

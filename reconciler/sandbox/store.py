@@ -50,13 +50,14 @@ class Effect:
 
     n: int
     at: float
-    kind: Literal["create", "adopt", "settings", "cancel", "message"]
+    kind: Literal["create", "adopt", "settings", "cancel", "message", "upload"]
     project_id: str
+    """Empty for an upload, which belongs to the account."""
     request_id: str
     idempotency_key: str | None
     detail: dict[str, Any]
     """create, adopt: the body; settings: ``sent`` and ``before``; cancel: ``from``, the status it had; message: the body
-    and the ``message_id``.
+    and the ``message_id``; upload: what it was confirmed with, its ``upload_id`` and its ``digest``.
     """
 
 
@@ -235,6 +236,11 @@ class Store:
         """Lets every agent at work reach the end of its run now."""
         with self.account() as account:
             account.finish_all()
+
+    def lose_uploads(self) -> None:
+        """Lets every uploaded file be gone."""
+        with self.account() as account:
+            account.run("UPDATE uploads SET gone = 1")
 
     def set_credits(self, n: int) -> None:
         """Sets the balance."""

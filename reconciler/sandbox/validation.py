@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from reconciler.model import contract
@@ -111,6 +111,11 @@ def _boolean(name: str, value: object) -> Iterable[str]:
         yield f"{name}: must be a boolean"
 
 
+def _count(name: str, value: object) -> Iterable[str]:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        yield f"{name}: must be a number from 1 up"
+
+
 def _url(*schemes: str) -> Check:
     def check(name: str, value: object) -> Iterable[str]:
         if not (isinstance(value, str) and _is_url(value, schemes)):
@@ -193,6 +198,13 @@ SETTINGS: Final = Shape(
 )
 MESSAGE: Final = Shape({"message": _text(contract.MESSAGE_MAX), **_BOTH}, ("message",))
 NOTHING: Final = Shape({})
+_FILE: Final[dict[str, Check]] = {
+    "file_name": _text(),
+    "content_type": _one_of(Literal[tuple(sorted({kind for _, kind in contract.UPLOADS.values()}))]),
+    "file_size": _count,
+}
+UPLOAD: Final = Shape(_FILE, tuple(_FILE))
+CONFIRMATION: Final = Shape({"r2_key": _text(), **_FILE}, ("r2_key", *_FILE))
 
 LIST_QUERY: Final[dict[str, Check]] = {
     "limit": _integer(1, contract.LIST_LIMIT_MAX),

@@ -60,6 +60,7 @@ PLAN = _object(
     state=_object(lineage=TEXT, serial=COUNT),
     summary=_object(**dict.fromkeys(COUNTED, COUNT)),
     requests=_object(used=COUNT, apply_at_least=COUNT),
+    uploads={"type": "array", "items": _object(file=TEXT, digest=TEXT)},
     steps={"type": "array", "items": STEP},
     diagnostics={"type": "array", "items": DIAGNOSTIC},
 )

@@ -12,6 +12,7 @@ import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.media import MediaClient
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.desired import Desired
@@ -51,11 +52,14 @@ class World:
                 policy=policy or Policy(max_share=None),
             )
             self.states = LocalStateStore(folder / "state.json", version="0")
-            self.workspace = Workspace(config=config, store=self.states, version="0", now=self.now)
+            self.workspace = Workspace(config=config, store=self.states, version="0", now=self.now, media=self.media)
 
     def client(self) -> ApiClient:
         transport = httpx.ASGITransport(create_app(self.store))
         return ApiClient("http://sandbox/api/v1", "es_live_test", limiter=RateLimiter(1_000_000), transport=transport)
+
+    def media(self) -> MediaClient:
+        return MediaClient(local=True, transport=httpx.ASGITransport(create_app(self.store)))
 
     async def __aenter__(self) -> Self:
         await self.api.__aenter__()

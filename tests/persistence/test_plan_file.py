@@ -22,6 +22,7 @@ from reconciler.model.plan import (
     Cancel,
     Change,
     Create,
+    FileUpload,
     Forget,
     Import,
     Message,
@@ -73,8 +74,9 @@ COMMON = {
 
 
 REFERENCES = st.lists(
-    st.dictionaries(TEXT, VALUES, max_size=2).filter(lambda item: "project" not in item)
-    | st.fixed_dictionaries({"project": ADDRESSES, "type": TEXT}),
+    st.dictionaries(TEXT, VALUES, max_size=2).filter(lambda item: not {"project", "file"} & item.keys())
+    | st.fixed_dictionaries({"project": ADDRESSES, "type": TEXT})
+    | st.fixed_dictionaries({"file": NAME, "digest": NAME}),
     max_size=3,
 )
 
@@ -153,6 +155,7 @@ PLANS = st.builds(
     diagnostics=st.lists(DIAGNOSTICS, max_size=2).map(tuple),
     unchanged=COUNTS,
     managed=COUNTS,
+    uploads=st.lists(st.builds(FileUpload, NAME, NAME), max_size=2).map(tuple),
     requests_used=COUNTS,
     destroy=st.booleans(),
     refresh_only=st.booleans(),
@@ -457,6 +460,8 @@ def test_another_format_names_the_program_that_wrote_it(version, word):
             [{"project": 5}],
             "steps[1].request.body.references[0].project",
         ),
+        (("steps", 1, "request", "body", "references"), [{"file": "a"}], "steps[1].request.body.references[0].digest"),
+        (("uploads",), [{"file": ""}], "uploads[0].file"),
         (("steps", 5, "request"), {}, "steps[5].request"),
         (("steps", 8, "action"), "delete", "steps[8].action"),
         (("steps", 8, "note"), "x", "steps[8].note"),

@@ -43,9 +43,17 @@ class Accounts:
         with store._lock:
             store.close()
 
+    def _storage_of(self, path):
+        """The account that gave out an address for an upload: that one proves itself, and has no key."""
+        for key, store in list(self._stores.items()):
+            with store.account() as account:
+                if account.one("SELECT 1 FROM uploads WHERE key = ?", path.removeprefix("/storage/")):
+                    return key
+        return None
+
     async def _app(self, scope, receive, send):
         key = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
-        app = self._apps.get(key)
+        app = self._apps.get(key or self._storage_of(scope["path"]))
         if app is None:  # a killed run's request that comes late, when its account is gone
             await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})

@@ -312,7 +312,7 @@ def test_a_released_project_is_still_listed_and_takes_no_messages(api, refused):
         ("POST", "/projects/adopt", {"project_id": "proj_none"}),
         ("GET", "/", None),
         ("GET", "/projects/", None),
-        ("POST", "/uploads", {}),
+        ("POST", "/renders", {}),
     ],
 )
 def test_what_does_not_exist_answers_404(api, refused, method, path, body):

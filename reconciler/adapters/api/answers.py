@@ -132,6 +132,17 @@ class _Messages(TypedDict):
 
 
 @_strict
+class _Ticket(TypedDict):
+    upload_url: _Text
+    r2_key: _Text
+
+
+@_strict
+class _Uploaded(TypedDict):
+    upload_id: _Text
+
+
+@_strict
 class _Balance(TypedDict):
     credits_balance: Annotated[int, BeforeValidator(_credits)]
 
@@ -142,6 +153,8 @@ _MADE = TypeAdapter(_Made)
 _ACTED = TypeAdapter(_Acted)
 _SETTINGS = TypeAdapter(_Settings)
 _MESSAGES = TypeAdapter(_Messages)
+_TICKET = TypeAdapter(_Ticket)
+_UPLOADED = TypeAdapter(_Uploaded)
 _BALANCE = TypeAdapter(_Balance)
 
 
@@ -251,6 +264,17 @@ def messages(body: bytes) -> MessagePage:
         ),
         has_more=page["has_more"],
     )
+
+
+def ticket(body: bytes) -> tuple[str, str]:
+    """Where to PUT a file (beyond the contract): the address, and the key that confirms it."""
+    answer = _read(_TICKET, body)
+    return answer["upload_url"], answer["r2_key"]
+
+
+def uploaded(body: bytes) -> str:
+    """The id of an upload (beyond the contract)."""
+    return _read(_UPLOADED, body)["upload_id"]
 
 
 def balance(body: bytes) -> int | None:

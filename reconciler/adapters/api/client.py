@@ -222,6 +222,24 @@ class ApiClient:
                 return None
             raise
 
+    async def begin_upload(self, body: Mapping[str, Json]) -> tuple[str, str]:
+        """``POST /uploads``: an address to PUT a file to, good for an hour, and the key that confirms it.
+
+        ``body``: ``file_name``, ``content_type`` and ``file_size`` in bytes. Beyond the contract; ``RefusedError`` with status 404 or 405 where the API has no such call.
+        """
+        return await self._call(Call("POST", "/uploads"), {200: answers.ticket, 201: answers.ticket}, body=body)
+
+    async def confirm_upload(self, key: str, body: Mapping[str, Json]) -> str:
+        """``POST /uploads/confirm``: the file's id for references; ``body`` as it was begun with.
+
+        Harmless to repeat: 200 where it was confirmed before.
+        """
+        return await self._call(
+            Call("POST", "/uploads/confirm"),
+            {201: answers.uploaded, 200: answers.uploaded},
+            body={"r2_key": key, **body},
+        )
+
     def _on(self, project_id: str, method: str, rest: str = "") -> Call:
         """A call on one project, whose id can't leave its place in the path."""
         path = f"/projects/{quote(project_id, safe='', errors='replace')}{rest}"

@@ -83,6 +83,9 @@ class Code(StrEnum):
     BRIEF_FILE = "E140"
     """A ``brief_file`` that can't be used."""
 
+    FILE = "E141"
+    """A file that can't be uploaded as a reference."""
+
     FOR_EACH = "E150"
     """A ``for_each`` that is no list, map or matrix of keys that an address may have."""
     DEPENDENCY = "E151"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
 from reconciler.adapters.specs.codes import Code
@@ -47,11 +50,12 @@ def inside(root: Path, name: str) -> Path:
     return real
 
 
-def read_text(path: Path, shown: str, limit: int) -> str:
-    """A regular file's text without its byte order mark. ``limit`` is in bytes; ``shown`` names the file in errors.
+@contextlib.contextmanager
+def opened(path: Path, shown: str) -> Iterator[BufferedReader]:
+    """A regular file, open for reading. ``shown`` names it in errors.
 
     Raises:
-        FileProblem: no regular file, not readable, larger than the limit, or not UTF-8.
+        FileProblem: no regular file, or not readable; also when reading it fails within.
 
     """
     shown = printable(shown)
@@ -61,9 +65,21 @@ def read_text(path: Path, shown: str, limit: int) -> str:
         with open(descriptor, "rb") as file:  # noqa: PTH123  it is open already
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileProblem(Code.UNREADABLE, f"{shown} is not a regular file")
-            data = file.read(limit + 1)
+            yield file
     except (OSError, ValueError) as failure:
         raise FileProblem(Code.UNREADABLE, f"{shown} can't be read: {_reason(failure)}") from None
+
+
+def read_text(path: Path, shown: str, limit: int) -> str:
+    """A regular file's text without its byte order mark. ``limit`` is in bytes; ``shown`` names the file in errors.
+
+    Raises:
+        FileProblem: no regular file, not readable, larger than the limit, or not UTF-8.
+
+    """
+    with opened(path, shown) as file:
+        data = file.read(limit + 1)
+    shown = printable(shown)
     if len(data) > limit:
         raise FileProblem(Code.TOO_LARGE, f"{shown} is larger than {limit:,} bytes", "split it")
     try:

@@ -10,8 +10,9 @@ from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.codes import Code, error
 from reconciler.adapters.specs.files import FileProblem, inside, read_text
 from reconciler.adapters.specs.layers import Layer, locate, merged
+from reconciler.adapters.specs.local_media import LocalMedia, local_media
 from reconciler.adapters.specs.problems import Problem, dotted, problems_of
-from reconciler.adapters.specs.references import reference_problems, symbols
+from reconciler.adapters.specs.references import files, reference_problems, symbols
 from reconciler.adapters.specs.repetition import scopes_of
 from reconciler.adapters.specs.suggest import quoted
 from reconciler.adapters.specs.variables import Filled, Filler, Scope, VariableProblem
@@ -42,6 +43,7 @@ class ProjectReader:
         self._layers: tuple[Layer, ...] = ()
         self._address: str | None = None
         self._brief: Path = ()
+        self._read: dict[str, LocalMedia | FileProblem] = {}
 
     def check_defaults(self, layer: Layer) -> None:
         """Check defaults by themselves, whether a project uses them or not."""
@@ -84,9 +86,36 @@ class ProjectReader:
 
     def _check(self, tree: Filled, model: type[schema.Defaults], rules: list[Problem]) -> None:
         """Report what the model and the rules between fields find, but for strings that failed already."""
-        for problem in (*problems_of(model, tree.value, tree.secrets), *rules, *reference_problems(tree.value)):
+        for problem in (
+            *problems_of(model, tree.value, tree.secrets),
+            *rules,
+            *reference_problems(tree.value),
+            *self._files(tree),
+        ):
             if problem.path not in tree.failed:
                 self._report(problem)
+
+    def _files(self, tree: Filled) -> Iterator[Problem]:
+        """Files that references name and that can't be uploaded."""
+        for path, name in files(tree.value):
+            try:
+                if path not in tree.failed:
+                    self._media(name)
+            except FileProblem as problem:
+                code = Code.OUTSIDE if problem.code is Code.OUTSIDE else Code.FILE
+                yield Problem(code, path, f"{dotted(path)}: {problem.summary}", problem.detail)
+
+    def _media(self, name: str) -> LocalMedia:
+        """A file of the workspace, read once however often it is named. Raises FileProblem."""
+        if name not in self._read:
+            try:
+                self._read[name] = local_media(self._root, name)
+            except FileProblem as problem:
+                self._read[name] = problem
+        found = self._read[name]
+        if isinstance(found, FileProblem):
+            raise found
+        return found
 
     def _report(self, problem: Problem) -> None:
         path = self._brief if problem.path == ("brief",) else problem.path
@@ -118,7 +147,7 @@ class ProjectReader:
 
     def _desired(self, address: str, tree: dict[str, Any]) -> DesiredProject:
         origin: Origin
-        symbols(tree)
+        symbols(tree, lambda name: self._media(name).digest)
         if "adopt" in tree:
             origin = AdoptOrigin(tree["adopt"])
         elif "import" in tree:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from reconciler.adapters.specs import schema
@@ -52,7 +52,7 @@ def _reference(at: Path, reference: dict[str, Any], urls: int) -> Iterator[Probl
         summary = (
             f"{where} is one url too many: at most {limit} references are sent as a url, videos of projects among them"
         )
-        detail = "upload the others, and give their upload_id"
+        detail = "give the others as a file, or upload them and give their upload_id"
         yield Problem(Code.LIMIT, (*at, as_url), summary, detail, on_key=True)
 
 
@@ -60,9 +60,20 @@ def _a(source: str) -> str:
     return f"{_ARTICLE.get(source, 'a')} {source}"
 
 
-def symbols(tree: dict[str, Any]) -> None:
-    """Write down what a checked tree leaves open: the type of a project's video."""
+def files(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The files that references name, and where."""
+    for path, references in holders(tree):
+        for index, reference in enumerate(references):
+            name = reference.get("file") if isinstance(reference, dict) else None
+            if isinstance(name, str) and name.strip():
+                yield (*path, index, "file"), name
+
+
+def symbols(tree: dict[str, Any], digest: Callable[[str], str]) -> None:
+    """Write down what a checked tree leaves open: the type of a project's video, and what is in a file."""
     for _, references in holders(tree):
         for reference in references:
             if "project" in reference:
                 reference.setdefault("type", PROJECT_TYPE)
+            elif "file" in reference:
+                reference["digest"] = digest(reference["file"])

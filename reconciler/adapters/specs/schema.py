@@ -34,7 +34,7 @@ ORIGINS: Final = ("brief", "brief_file", "adopt", "import")
 """The ways a project comes to be; a project has exactly one."""
 CREATION_ONLY: Final = ("aspect_ratio", "references", "extract_content")
 """Fields that only a project with a brief has."""
-SOURCES: Final = ("url", "upload_id", "project")
+SOURCES: Final = ("url", "upload_id", "project", "file")
 """What a reference may be given by; it has exactly one."""
 SENT_AS_URL: Final = ("url", "project")
 """Those that the API gets as a URL: with a type, and few of them."""
@@ -151,7 +151,7 @@ class _Strict(BaseModel):
 
 
 class Reference(_Strict):
-    """Reference media: a URL, an uploaded file, or the video of another project."""
+    """Reference media: a URL, an uploaded file, a file of the workspace, or the video of another project."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -163,6 +163,7 @@ class Reference(_Strict):
                 {"url": "https://example.com/logo.png", "type": "image"},
                 {"upload_id": "upl_abc123"},
                 {"project": "teaser"},
+                {"file": "assets/logo.png"},
             ],
         }
     )
@@ -171,6 +172,10 @@ class Reference(_Strict):
     project: Address = _field(
         "Address of another project of the workspace: its rendered video, once that is there. Sent as a URL, so it counts "
         f"among the {contract.URL_REFERENCES_MAX}."
+    )
+    file: Visible = _field(
+        f"A file of the workspace ({', '.join(contract.UPLOADS)}), relative to it, never outside; uploaded once for what "
+        "is in it."
     )
     type: contract.ReferenceType = _field(
         f"What the URL leads to: image, video, audio, or url for a page. {PROJECT_TYPE} by default for a project."
