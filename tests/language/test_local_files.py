@@ -66,7 +66,7 @@ def test_empty_and_large_files_are_refused(tmp_path, monkeypatch):
     assert "is empty" in wrong(tmp_path, specs("a.png"), {"a.png": b""})[0][1]
     monkeypatch.setitem(contract.UPLOAD_MAX_BYTES, "image", len(PNG))
     load(tmp_path, {"specs/a.yaml": specs("a.png"), "a.png": PNG})
-    assert "at most 79 are allowed for image" in wrong(tmp_path, specs("a.png"), {"a.png": PNG + b"."})[0][1]
+    assert f"at most {len(PNG)} are allowed for image" in wrong(tmp_path, specs("a.png"), {"a.png": PNG + b"."})[0][1]
 
 
 def test_links_lead_to_nowhere_outside_and_nothing_hidden(tmp_path):
@@ -134,7 +134,7 @@ def test_apply_uploads_once_shows_progress_and_a_second_plan_is_empty(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
     ran = reconciler(tmp_path, "-vv", "apply", "--auto-approve")
     assert ran.returncode == 0, ran.stderr
-    assert "uploading a.png (79 bytes)" in ran.stderr and "uploaded a.png" in ran.stderr
+    assert f"uploading a.png ({len(PNG):,} bytes)" in ran.stderr and "uploaded a.png" in ran.stderr
     assert "signature" not in ran.stderr, "the address of an upload lets anybody upload"
     store = account(tmp_path)
     kinds = [effect.kind for effect in store.ledger()]
