@@ -55,9 +55,9 @@ class MortalStore(LocalStateStore):
 
     life = Life(None)
 
-    async def _write(self, records):
+    def _write(self, data):
         self.life.point()
-        await super()._write(records)
+        super()._write(data)
         self.life.point()
 
     async def append(self, record):

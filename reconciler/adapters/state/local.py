@@ -136,15 +136,19 @@ class LocalStateStore(GroupCommit):
     def _flush(self) -> None:
         batch = self._taken()
         try:
-            if self._broken is not None:
-                raise self._broken
             self._write(b"".join(map(encode_record, self._records(batch))))
         except StateError as error:
             self._failed(batch, error)
+        except BaseException as error:  # whoever waits must hear of it, whatever it is
+            self._failed(batch, StateError("the journal can't be written", f"{type(error).__name__}: {error}"))
+            if not isinstance(error, Exception):
+                raise
         else:
             self._written(batch)
 
     def _write(self, data: bytes) -> None:
+        if self._broken is not None:
+            raise self._broken
         try:
             if self._fd is None:
                 self._open()
