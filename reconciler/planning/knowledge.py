@@ -83,11 +83,11 @@ def brief_matches(brief: Value, live: LiveProject) -> bool:
 
 
 def entry_digest(entry: Entry) -> str:
-    """What a saved plan holds against the state: everything of the entry but what only informs, and the names of those
-    that it refers to, which may be renamed by the same plan.
+    """What a saved plan holds against the state: everything of the entry but what only informs, such as settings that
+    were merely seen in passing, and the names of those that it refers to, which may be renamed by the same plan.
     """
     informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
-    values = {name: known.value for name, known in entry.settings.items()}
+    values = {name: known.value for name, known in entry.settings.items() if known.source in {"patch", "sent"}}
     return digest({**asdict(entry.renamed(lambda _: "")), **informs, "settings": values})
 
 
