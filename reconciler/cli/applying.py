@@ -120,7 +120,7 @@ def _exit_code(result: ApplyResult, *, detailed: bool) -> int:
         return 130
     if result.plan.errors or {"failed", "unknown"} & set(result.counts):
         return 1
-    return 2 if detailed and result.counts.get("deferred") else 0
+    return 2 if detailed and not result.converged else 0
 
 
 def _show_plan(wired: Wired, plan: Plan) -> None:

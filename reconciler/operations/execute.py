@@ -34,7 +34,7 @@ from reconciler.operations.uploading import doubted, upload_files
 from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.dependencies import waiting_for
 from reconciler.planning.knowledge import basis, subject
-from reconciler.planning.staleness import stale_reason
+from reconciler.planning.staleness import stale_reason, strayed_reason
 
 
 class _Skipped(Exception):  # noqa: N818
@@ -91,19 +91,22 @@ class Executor:
         for step in steps[:done]:
             self._end(step, "done", note=Already("done by an earlier run of this plan"))
         resumed = progress is not None and progress.plan == self._plan.id
-        blocked = self._blocked(address, resumed=resumed)
+        blocked = self._blocked(address, done, resumed=resumed)
         if blocked is not None:
             self._refuse(steps[done:], blocked)
             return False
         for number in range(done, len(steps)):
             if not await self._step(steps[number], number):
+                ended = self._results[self._number[id(steps[number])]]
+                if self._saved and ended.outcome == "done":  # overtaken: what was approved can't be done any more
+                    self._refuse(steps[number + 1 :], _stale(address, ended.note))
+                    return False
                 for later in steps[number + 1 :]:
-                    outcome = self._results[self._number[id(steps[number])]].outcome
-                    self._end(later, "deferred" if outcome == "deferred" else "skipped")
+                    self._end(later, "deferred" if ended.outcome == "deferred" else "skipped")
                 return False
         return True
 
-    def _blocked(self, address: str, *, resumed: bool) -> Diagnostic | None:
+    def _blocked(self, address: str, done: int, *, resumed: bool) -> Diagnostic | None:
         """Why nothing may be done at this address: a call of unknown fate, or a saved plan that no longer fits."""
         for intent in self._run.draft.pending.values():
             if intent.address == address:
@@ -114,7 +117,7 @@ class Executor:
                     detail=f"Apply again later, or look for yourself and say `reconciler state resolve {address} "
                     "--sent` or `--not-sent`.",
                 )
-        if not self._saved or resumed:
+        if not self._saved:
             return None
         entry = self._run.draft.projects.get(address)
         planned = self._plan.basis.get(address)
@@ -122,6 +125,9 @@ class Executor:
         moved = next((step.from_address for step in steps if isinstance(step, Move)), None)
         if entry is None and moved is not None:
             entry = self._run.draft.projects.get(moved)
+        strayed = strayed_reason(entry, steps, done)
+        if resumed or strayed is not None:
+            return None if strayed is None else _stale(address, strayed)
         live = self._live.projects.get(entry.project_id) if entry else subject(steps, self._live)
         now = basis(
             entry,
@@ -130,14 +136,7 @@ class Executor:
             fields=tuple(planned.observed) if planned else (),
         )
         why = stale_reason(planned, now, steps)
-        if why is None:
-            return None
-        return Diagnostic(
-            severity="error",
-            address=address,
-            summary=f"stale: {why}",
-            detail="The plan was made before that. Nothing was done here; plan again.",
-        )
+        return None if why is None else _stale(address, why)
 
     async def _step(self, step: Step, number: int) -> bool:
         if self._run.stop.is_set():
@@ -252,6 +251,15 @@ class Executor:
             already=isinstance(note, Already),
         )
         self._run.emit(StepEnded(step=step, outcome=outcome, project_id=project_id, note=note, error=error))
+
+
+def _stale(address: str, why: str) -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        address=address,
+        summary=f"stale: {why}",
+        detail="The plan was made before that. What is left of it here is not done; plan again.",
+    )
 
 
 def _unknown(step: Step, why: str) -> Diagnostic:

@@ -192,8 +192,8 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
 
 
 async def cancel(run: Run, monitor: Monitor, step: Cancel, number: int) -> str:
-    assert step.project_id is not None
-    note = await cancel_project(run, monitor, step, step.project_id, number)
+    project_id = run.draft.projects[step.address].project_id
+    note = await cancel_project(run, monitor, step, project_id, number)
     if note:
         await run.noted(step.address, number)
     return note

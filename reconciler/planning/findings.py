@@ -49,6 +49,15 @@ def taken(project: DesiredProject, what: str, holder: str) -> Diagnostic:
     )
 
 
+def ambiguous(project: DesiredProject, project_id: str, addresses: Iterable[str]) -> Diagnostic:
+    return attention(
+        project,
+        f"`{project_id}` would be bound to {', '.join(f'`{a}`' for a in addresses)}; one project has one address",
+        f"Say which one it is with `reconciler import ADDRESS {project_id}`, or take the others out of the specs.",
+        severity="error",
+    )
+
+
 def bound_elsewhere(project: DesiredProject, entry: Entry) -> Diagnostic | None:
     match project.origin:
         case ImportOrigin(project_id=wanted) if wanted != entry.project_id:

@@ -10,11 +10,12 @@ from reconciler.model import contract
 from reconciler.model.desired import Desired, DesiredProject, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import SLOT_TAKING, Basis, FileUpload, Move, Plan, Replace, Step, sent_body
+from reconciler.model.plan import SLOT_TAKING, Adopt, Basis, FileUpload, Import, Move, Plan, Replace, Step, sent_body
 from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.planning.binding import Candidates
 from reconciler.planning.dependencies import order
+from reconciler.planning.findings import ambiguous
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.project import plan_project
 from reconciler.planning.removal import removal_steps
@@ -94,6 +95,7 @@ def make_plan(
         planned[address] = plan_project(project, view) if project else _removal(address, desired, view)
         if project is not None:
             result.lifecycles[address] = project.lifecycle
+    _one_address_each(projects, planned, live)
     order(projects, planned, views)
     for address, view in views.items():
         _add(result, planned[address], moves.get(address), view, refresh_only=selection.refresh_only)
@@ -135,6 +137,22 @@ def _add(result: _Result, planned: ProjectPlan, move: Move | None, view: View, *
     result.basis[view.address] = basis(
         view.entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields
     )
+
+
+def _one_address_each(projects: Mapping[str, DesiredProject], planned: dict[str, ProjectPlan], live: Snapshot) -> None:
+    """Two addresses must not come to stand for one project: both are left alone, with an error."""
+    adopted = {p.source_project_id: p.id for p in live.projects.values() if p.source_project_id is not None}
+    binders: dict[str, list[str]] = {}
+    for address, made in planned.items():
+        for step in made.steps:
+            bound = step.project_id if isinstance(step, Import) else None
+            if isinstance(step, Adopt):
+                bound = adopted.get(str(step.body["project_id"]))
+            if bound is not None:
+                binders.setdefault(bound, []).append(address)
+    for project_id, addresses in binders.items():
+        for address in addresses if len(addresses) > 1 else ():
+            planned[address] = ProjectPlan(diagnostics=[ambiguous(projects[address], project_id, addresses)])
 
 
 def _removal(address: str, desired: Desired, view: View) -> ProjectPlan:

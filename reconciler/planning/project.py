@@ -166,7 +166,7 @@ def _next(project: DesiredProject, entry: Entry, view: View, result: ProjectPlan
     if view.replace:
         _replace(project, entry, view, result, reason="`--replace` asked for it", changes=())
         return
-    if entry.replacing and isinstance(project.origin, CreateOrigin):
+    if entry.replacing and isinstance(project.origin, CreateOrigin) and not project.cancelled:
         _replace(project, entry, view, result, reason="its replacement was cut short", changes=())
         return
     if live is None:
@@ -301,6 +301,16 @@ def _replace(
                 project,
                 f"`{project.address}` can't be replaced: its spec has no brief",
                 "Only a project with a brief can be created anew.",
+                severity="error",
+            )
+        )
+        return
+    if project.cancelled:  # asked for by name: a new one would cost, and be cancelled by the next apply
+        result.diagnostics.append(
+            attention(
+                project,
+                f"`{project.address}` is declared `state: cancelled` and can't be replaced",
+                "Take `state: cancelled` out of its spec first.",
                 severity="error",
             )
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model.plan import Basis, Cancel, Step
+from reconciler.model.plan import Adopt, Basis, Cancel, Create, Import, Replace, Step
+from reconciler.model.state import Entry
+from reconciler.model.values import sealed
 
 _ALIVE = frozenset({"active", "idle"})
 
@@ -27,3 +29,17 @@ def stale_reason(planned: Basis | None, now: Basis, steps: Sequence[Step]) -> st
             return f"the project was {planned.status} and is {now.status}"
     changed = sorted(name for name, value in planned.observed.items() if now.observed.get(name, value) != value)
     return f"{', '.join(changed)} changed outside" if changed else None
+
+
+def strayed_reason(entry: Entry | None, steps: Sequence[Step], done: int) -> str | None:
+    """Why the rest of a saved plan, ``done`` of whose steps are done, is not about the project that the state has now."""
+    if done == len(steps):
+        return None
+    if entry is None:
+        binds = isinstance(steps[done], Create | Adopt | Import)
+        return None if binds else "the state no longer has this project"
+    made = next((step for step in steps[:done] if isinstance(step, Create | Replace)), None)
+    if made is not None and entry.creation.get("brief") != sealed(made.body["brief"]):
+        return f"`{entry.project_id}` was made from another brief"
+    planned = next((step.project_id for step in steps[done:] if step.project_id is not None), entry.project_id)
+    return f"it stands for `{entry.project_id}` now, not for `{planned}`" if planned != entry.project_id else None

@@ -269,6 +269,24 @@ def test_a_failed_project_with_the_same_brief_is_not_made_again_unasked():
     assert "reconciler import a proj_9" in finding(made).detail and "--replace a" in finding(made).detail
 
 
+@pytest.mark.parametrize(
+    ("specs", "seen"),
+    [
+        (desired(created("a"), created("b")), account(foreign(), BROKEN)),
+        (
+            desired(adopted("a"), imported("b", "proj_9", messages=["one"])),
+            live("proj_9", source_project_id="studio_1"),
+        ),
+    ],
+)
+def test_two_addresses_never_come_to_stand_for_one_project(specs, seen):
+    made = plan(specs, None, seen)
+
+    assert not made.steps
+    assert [(d.address, d.severity) for d in made.diagnostics] == [("a", "error"), ("b", "error")]
+    assert all("would be bound to `a`, `b`" in d.summary for d in made.diagnostics)
+
+
 def test_one_that_lives_beside_a_failed_one_is_bound():
     made = plan(created(), None, account(foreign(status="failed"), foreign("proj_8")))
 

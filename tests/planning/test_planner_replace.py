@@ -327,6 +327,16 @@ def test_state_cancelled_cancels_what_is_not_over_and_does_nothing_else(status, 
     assert [d.severity for d in made.diagnostics] == (["warning"] if status == "dreaming" else [])
 
 
+def test_what_is_to_be_cancelled_is_not_made_anew():
+    cut_short = entry(replacing=True)
+    assert quiet(plan(created(cancelled=True, messages=["one"]), cut_short, live(status="cancelled")))
+
+    for status in ("idle", "cancelled"):
+        made = plan(created(cancelled=True), entry(), live(status=status), replace=["a"])
+        assert not made.steps
+        assert finding(made).severity == "error" and "can't be replaced" in finding(made).summary
+
+
 def test_a_protected_project_is_not_cancelled():
     project = created(cancelled=True, lifecycle={"on_remove": "protect"})
 

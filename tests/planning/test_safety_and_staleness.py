@@ -4,9 +4,10 @@ import pytest
 
 from reconciler.model.config import Policy
 from reconciler.model.plan import Adopt, Basis, Cancel, Create, Forget, Message, Plan, Replace, Update
+from reconciler.model.state import Entry
 from reconciler.planning.diff import differences
 from reconciler.planning.safety import violations
-from reconciler.planning.staleness import stale_reason
+from reconciler.planning.staleness import stale_reason, strayed_reason
 from tests.planning.planning_support import log
 
 
@@ -15,7 +16,7 @@ def a(number):
 
 
 def create(address):
-    return Create(address=address, reason="", body={}, generation=1, key="k")
+    return Create(address=address, reason="", body={"brief": "B"}, generation=1, key="k")
 
 
 def replace(address):
@@ -27,7 +28,7 @@ def message(address):
 
 
 def cancel(address):
-    return Cancel(address=address, reason="")
+    return Cancel(address=address, project_id="p", reason="")
 
 
 def forget(address):
@@ -35,7 +36,7 @@ def forget(address):
 
 
 def update(address):
-    return Update(address=address, reason="", body={})
+    return Update(address=address, project_id="p", reason="", body={})
 
 
 def adopt(address):
@@ -180,6 +181,25 @@ SAME = Basis(entry="e", status="idle", observed={"title": "d1"})
 )
 def test_a_saved_plan_is_stale_where_its_basis_no_longer_holds(planned, now, steps, why):
     assert stale_reason(planned, now, steps) == why
+
+
+MADE = {"origin": "created", "creation": {"brief": "B"}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "steps", "done", "why"),
+    [
+        (Entry(project_id="p", **MADE), [create("a"), message("a")], 1, None),
+        (Entry(project_id="p", origin="imported"), [create("a"), message("a")], 1, "`p` was made from another brief"),
+        (Entry(project_id="p", origin="imported"), [create("a"), message("a")], 2, None),
+        (None, [create("a"), message("a")], 0, None),
+        (None, [create("a"), message("a")], 1, "the state no longer has this project"),
+        (Entry(project_id="p", **MADE), [update("a"), message("a")], 1, None),
+        (Entry(project_id="q", **MADE), [update("a"), cancel("a")], 1, "it stands for `q` now, not for `p`"),
+    ],
+)
+def test_the_rest_of_a_saved_plan_is_stale_where_the_address_stands_for_something_else(entry, steps, done, why):
+    assert strayed_reason(entry, steps, done) == why
 
 
 # ── differences ──

@@ -187,3 +187,37 @@ def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(new_world, n):
     done = saved(world)
     assert done.code == 0, str(done)
     assert len(world.created()) == 3
+
+
+def test_a_plan_whose_key_binds_a_project_of_another_brief_sends_it_nothing(new_world):
+    world = new_world("projects:\n  a: {brief: One brief.}\n")
+    world.converges()
+    world.state.unlink()
+    world.specs("projects:\n  a: {brief: Another brief., messages: [hello]}\n")
+    assert world.run("plan", "--out", "saved.plan").code == 0
+    for _ in range(2):
+        done = saved(world)
+        assert done.code == 1, str(done)
+        assert "stale" in done.out
+    assert world.kinds() == ["create"]
+
+
+def test_what_is_left_of_a_plan_is_not_done_to_a_project_that_took_the_address(world):
+    assert world.run("apply", "saved.plan", "--wait", "none").code == 0
+    assert world.sent("a") == ["one"]
+    other = project(world, "b")
+    assert world.run("state", "rm", "a", "b").code == 0
+    assert world.run("import", "a", other).code == 0
+    count = len(world.kinds())
+    done = saved(world)
+    assert done.code == 1, str(done)
+    assert "stale" in done.out
+    assert other not in {effect.project_id for effect in world.store.ledger()[count:]}
+
+
+def test_a_plan_edited_by_hand_cancels_no_other_project(world):
+    foreign = world.store.person_creates(brief="Foreign.")
+    file = world.folder / "saved.plan"
+    file.write_text(file.read_text().replace(project(world, "c"), foreign))
+    refused(world, "c")
+    assert next(p["status"] for p in world.store.projects() if p["id"] == foreign) != "cancelled"
