@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from typing import get_args
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.loader import spec_schema
 from reconciler.model import contract
-from tests.adapters.specs_support import load_one
+from reconciler.model.errors import SpecError
+from tests.adapters.specs_support import load, load_one
 from tests.adapters.test_specs_bad_inputs import CASES, VARIABLES
 from tests.adapters.test_specs_good_inputs import EXAMPLE
 
 SCHEMA = spec_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def schema_keys(schema):
+    """Every key that the schema knows anywhere."""
+    return sorted({key for shape in (schema, *schema["$defs"].values()) for key in shape["properties"]})
+
 
 BEYOND = {
     "SYNTAX", "DUPLICATE_KEY", "YAML_FEATURE", "TOO_LARGE", "DUPLICATE_ADDRESS", "DUPLICATE_MESSAGE", "DUPLICATE_TARGET",
@@ -79,6 +90,83 @@ def test_takes_what_the_loader_takes(tmp_path, text):
     """Good specifications fit the schema, those with variables in enumerations too."""
     load_one(tmp_path, text, **{k: v for k, v in VARIABLES.items() if k != "broken"}, mode="collaborative")
     VALIDATOR.validate(YAML(typ="safe", pure=True).load(text))
+
+
+WHOLE = {
+    "variables": {"m": {"type": "list", "default": ["us"], "description": "d"}, "n": {"type": "number", "default": 1}},
+    "defaults": {"settings": {"agent_model": "sonnet"}, "lifecycle": {"on_remove": "stop"}},
+    "projects": {
+        "a": {
+            "brief": "x",
+            "aspect_ratio": "9:16",
+            "references": [{"url": "https://e.example/a.png", "type": "image"}, {"upload_id": "u"}],
+            "extract_content": True,
+            "settings": dict(zip(contract.SETTINGS, ["T", "none", "v", "i", "opus", "cinema", False, None, None], strict=True)),
+            "messages": [{"id": "s", "message": "M", "references": [{"upload_id": "u"}]}, "short"],
+            "state": "present",
+            "lifecycle": {"on_failed": "keep", "on_immutable_change": "error", "ignore_changes": ["title"]},
+        },
+        "b": {"adopt": "s1"},
+        "c": {"import": "p1", "state": "cancelled"},
+        "d": {"for_each": {"m": ["us", "de"], "r": ["1:1"]}, "brief": "x"},
+        "e": {"for_each": {"us": {"v": "A"}, "de": {"v": "B"}}, "brief": "y"},
+    },
+    "moved": [{"from": "z", "to": "a"}],
+    "removed": [{"address": "y", "action": "forget"}],
+}  # fmt: skip
+"""Every key of a specification, each with a value that goes."""
+SOMETHING = st.sampled_from(
+    [None, True, False, 0, 1, -1, 1.5, 10**25, "", " ", "x", "x" * 31, "y" * 64, "x" * 10_001, "a b", "A", "us", "é", "1",
+     ".", "-", "https://", "http://x", "https://x y", "https://x", "HTTPS://x", "ftp://x", "https://user@x", "../x", "a[b]",
+     "a[", "16:9", "auto", "none", "stop", "number", "title", [], {}, ["x"], ["x", "x"], [None], [1], {"x": "y"}, {"x": 1},
+     {"url": "https://x"}, {"a": ["b"]}, {"a": {"b": "c"}}, [{"url": "https://x"}] * 4]
+)  # fmt: skip
+NAMES = st.sampled_from([*schema_keys(SCHEMA), "x", "A", "a b", "for each", "key", "value", "us"])
+ELSEWHERE = ("the project has no brief", "is too long for an address")
+"""What a schema can't see: that no default gives the brief, and how long an address becomes."""
+
+
+def places(node, path=()):
+    """Every path below the root."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+@st.composite
+def altered(draw):
+    """The whole specification with a value or two replaced, taken out or put in."""
+    tree = json.loads(json.dumps(WHOLE))
+    for _ in range(draw(st.integers(1, 2))):
+        path = draw(st.sampled_from(list(places(tree))))
+        node = tree
+        for part in path[:-1]:
+            node = node[part]
+        match draw(st.sampled_from(["replace", "take", "put"])):
+            case "take":
+                del node[path[-1]]
+            case "put" if isinstance(node[path[-1]], dict):
+                node[path[-1]][draw(NAMES)] = draw(SOMETHING)
+            case _:
+                node[path[-1]] = draw(SOMETHING)
+    return tree
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tree=altered())
+def test_schema_and_loader_agree_on_anything(tmp_path, tree):
+    """What the schema refuses the loader refuses, and what the loader refuses the schema refuses where it can know."""
+    try:
+        load(tmp_path, {"specs/a.yaml": json.dumps(tree)})
+        found = ()
+    except SpecError as failure:
+        found = failure.diagnostics
+    known = [d for d in found if Code(d.code).name not in BEYOND and not any(piece in d.summary for piece in ELSEWHERE)]
+    if VALIDATOR.is_valid(tree):
+        assert not known
+    else:
+        assert found
 
 
 def test_is_a_schema_for_editors():

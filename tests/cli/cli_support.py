@@ -18,16 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.sandbox.store import Store
+from tests.canaries import ALLOWED, HOOK
 
 ROOT = Path(__file__).parents[2]
-CONFIG = "workspace: acme\napi: {url: sandbox}\nsandbox: {speed: 200}\n"
+REMOTE = f"workspace: acme\npolicy: {{{ALLOWED}}}\n"
+CONFIG = REMOTE + "api: {url: sandbox}\nsandbox: {speed: 200}\n"
 APPLY = ("apply", "--auto-approve", "--poll-interval", "0.05")
-ONE = "projects:\n  teaser:\n    brief: Ten seconds, one product.\n    settings: {title: Teaser}\n"
+ONE = f"""\
+projects:
+  teaser:
+    brief: Ten seconds, one product.
+    settings: {{title: Teaser, webhook_url: "{HOOK}"}}
+"""
 
 
 def environment(**more: str) -> dict[str, str]:
     """This process's, without what could reach the commands by accident."""
-    stray = ("RECONCILER_", "EVERSINCE_", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
+    stray = ("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
     return {k: v for k, v in os.environ.items() if not k.upper().startswith(stray)} | more
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.cli.cli_support import APPLY, CONFIG, ONE, Space, copied, make_space
+from tests.cli.cli_support import APPLY, CONFIG, ONE, REMOTE, Space, copied, make_space
 
 SPECS = {
     "duplicate_key": ("projects:\n  a1:\n    brief: x\n    brief: y\n", ":4:5", "brief"),
@@ -48,7 +48,7 @@ def test_every_error_of_every_spec_is_told_at_once_with_its_place(fresh):
 
 CONFIGS = {
     "wrong keys": ("polcy: {max_creates: 1}\nlimits: {active_projects: many}\n", "reconciler.yaml:1:1", ":2:27"),
-    "plain http": ("workspace: acme\napi: {url: 'http://example.com/api/v1'}\n", "https", "clear"),
+    "plain http": (REMOTE + "api: {url: 'http://example.com/api/v1'}\n", "https", "clear"),
     "the key allowed": ("workspace: acme\npolicy: {allowed_env: [EVERSINCE_API_KEY]}\n", "reconciler.yaml:2:24", "key"),
     "state elsewhere": ("workspace: acme\napi: {url: sandbox}\nstate: ftp://x/y\n", "state", "local file"),
 }
@@ -67,7 +67,7 @@ def test_a_wrong_configuration_is_told_with_its_place(fresh, name):
 
 def test_without_a_key_nothing_is_sent_to_a_real_address(fresh):
     # Intent: the missing key is named by its variable, with the way to try without one.
-    fresh.write("reconciler.yaml", "workspace: acme\napi: {key_env: ACME_KEY}\n")
+    fresh.write("reconciler.yaml", REMOTE + "api: {key_env: ACME_KEY}\n")
     ran = fresh.run("plan", code=1)
     assert "ACME_KEY" in ran.err and "--api-url sandbox" in ran.err
 

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from reconciler.sandbox.store import Fault
 from tests.cli import plan_schema
-from tests.cli.cli_support import APPLY, CONFIG, ONE, ROOT, Space, copied, make_space
+from tests.cli.cli_support import APPLY, CONFIG, ONE, REMOTE, ROOT, Space, copied, make_space
 
 COMMANDS = (
     *("init", "validate", "plan", "apply", "destroy", "show", "status", "messages"),
@@ -49,7 +49,7 @@ def test_init_gives_a_workspace_that_applies_and_never_overwrites(tmp_path):
     lines = (tmp_path / ".gitignore").read_text().splitlines()
     assert lines[0] == "*.log" and "/reconciler.state.json*" in lines
     space.write("specs/first.yaml", ONE)
-    space.write("reconciler.yaml", "workspace: mine\n")
+    space.write("reconciler.yaml", REMOTE.replace("acme", "mine"))
     before = space.files()
     again = space.run("init")
     assert "kept" in again.err

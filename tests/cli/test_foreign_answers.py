@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.sandbox.store import Fault
-from tests.cli.cli_support import ONE, answering, make_space
+from tests.cli.cli_support import ONE, REMOTE, answering, make_space
 
 KEY = "sk-canary-3f9a77"
 LIST = '{"projects": [], "total": 0}'
@@ -30,7 +30,7 @@ LIST = '{"projects": [], "total": 0}'
 )
 def test_an_answer_outside_the_contract_is_told_and_nothing_is_guessed(tmp_path, status, body, headers, says):
     # Intent: the diagnostic lets the user ask the vendor (request id) or mend the address; nothing is created.
-    space = make_space(tmp_path / "w", ONE, "workspace: acme\n", EVERSINCE_API_KEY=KEY)
+    space = make_space(tmp_path / "w", ONE, REMOTE, EVERSINCE_API_KEY=KEY)
     before = space.files()
     with answering(status, body, headers) as server:
         ran = space.run("--api-url", server.url, "apply", "--auto-approve", "--format", "json", code=1)
@@ -48,7 +48,7 @@ def test_an_answer_outside_the_contract_is_told_and_nothing_is_guessed(tmp_path,
 
 def test_a_redirect_is_refused_and_its_target_never_hears_of_the_key(tmp_path):
     # Intent: whoever can answer for the API can't have the key sent elsewhere.
-    space = make_space(tmp_path / "w", ONE, "workspace: acme\n", EVERSINCE_API_KEY=KEY)
+    space = make_space(tmp_path / "w", ONE, REMOTE, EVERSINCE_API_KEY=KEY)
     with answering(200, LIST) as target, answering(301, "", {"Location": f"{target.url}/projects"}) as server:
         ran = space.run("--api-url", server.url, "plan", "--format", "json", code=1)
         assert target.heard == []

@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.adapters.state.lock import hold_lock
 from tests.cli import plan_schema
-from tests.cli.cli_support import APPLY, CONFIG, ONE, ROOT, Space, answering, environment, on_terminal
+from tests.cli.cli_support import APPLY, CONFIG, ONE, REMOTE, ROOT, Space, answering, environment, on_terminal
 
 SLOW = CONFIG.replace("200", "0.001")
 
@@ -117,7 +117,7 @@ def test_environment_variables_stand_for_options_and_flags_beat_them(fresh):
 def test_the_apis_address_comes_from_flag_then_environment_then_file(fresh):
     # Intent: the same precedence for the URL; nobody plans against another API than they said.
     with answering(401, "{}") as in_file, answering(401, "{}") as in_env, answering(401, "{}") as in_flag:
-        fresh.write("reconciler.yaml", f"workspace: acme\napi: {{url: '{in_file.url}'}}\n")
+        fresh.write("reconciler.yaml", REMOTE + f"api: {{url: '{in_file.url}'}}\n")
         fresh.run("plan", code=1, EVERSINCE_API_URL=in_env.url)
         assert (len(in_file.heard), len(in_env.heard)) == (0, 1)
         fresh.run("--api-url", in_flag.url, "plan", code=1, EVERSINCE_API_URL=in_env.url)
@@ -159,7 +159,7 @@ def test_json_is_one_document_on_stdout_also_when_a_command_fails(fresh, tmp_pat
     assert "stale" in ran.out
     with hold_lock(fresh.state_path, command="another", timeout=0):
         assert "locked" in failure("apply", "--format", "json", "--auto-approve", "--replace", "teaser")
-    config = CONFIG + "policy: {max_replacements: 0}\n"
+    config = CONFIG.replace("policy: {", "policy: {max_replacements: 0, ")
     fresh.write("reconciler.yaml", config)
     assert "max_replacements" in failure("apply", "--format", "json", "--auto-approve", "--replace", "teaser")
     fresh.write("specs/b.yaml", "projects: {b: {breif: Two.}}")

@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 
 def reconciler(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_"))}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL"))}
     return subprocess.run(
         [sys.executable, "-m", "reconciler", *args], cwd=cwd, env=env, capture_output=True, text=True, check=False
     )

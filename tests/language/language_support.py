@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from reconciler.sandbox.store import Store
+from tests.canaries import ALLOWED
 
-CONFIG = "workspace: w\napi: {url: sandbox}\nsandbox: {speed: 200}\n"
+CONFIG = f"workspace: w\napi: {{url: sandbox}}\nsandbox: {{speed: 200}}\npolicy: {{{ALLOWED}}}\n"
 
 
 def make(root: Path, files: dict[str, str]) -> Path:
@@ -23,7 +24,7 @@ def make(root: Path, files: dict[str, str]) -> Path:
 
 
 def reconciler(root: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL"))}
     command = [sys.executable, "-m", "reconciler", *args]
     return subprocess.run(command, cwd=root, env={**kept, **env}, capture_output=True, text=True, check=False)
 

@@ -162,7 +162,7 @@ def checkout(tmp_path):
 def gitlab_job(name, checkout, workspace):
     """The commands of a job, for one value of its matrix."""
     script = load(CI / "gitlab" / ".gitlab-ci.yml")[name]["script"]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_"))}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-eo", "pipefail", "-c", "\n".join(script)],

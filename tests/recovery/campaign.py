@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from tests.canaries import HOOK
 from tests.recovery.runs import World
 
 BEFORE = """\
@@ -17,17 +18,17 @@ projects:
 """
 AFTER = """\
 projects:
-  kept: {brief: A kept one., settings: {title: Kept on, craft: cinema}, messages: [one, two, two, three]}
+  kept: {brief: A kept one., settings: {title: Kept on, craft: cinema, webhook_url: "HOOK"}, messages: [one, two, two, three]}
   renewed: {brief: The new brief., settings: {title: Renewed}, messages: [new words, more words]}
   stopped: {brief: To be stopped., settings: {title: Stopped}, state: cancelled}
   to-name: {brief: To be renamed., settings: {title: Moved on}}
   cut: {brief: A cut., settings: {title: Cut}, references: [{project: kept}], depends_on: [fresh]}
-  fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on, stop]}
+  fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on, "HOOK"]}
   untitled: {brief: One without a title., messages: [hello]}
   adopted: {adopt: 51d10000-0000-4000-8000-000000000001, settings: {title: Adopted, mode: autonomous}, messages: [hi]}
   imported: {import: "IMPORTED", settings: {craft: humor}}
 moved: [{from: from-name, to: to-name}]
-"""
+""".replace("HOOK", HOOK)
 
 
 @dataclass

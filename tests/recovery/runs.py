@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests import canaries
+
 ROOT = Path(__file__).parents[2]
 QUICK = ("--auto-approve", "--poll-interval", "0.02", "--settle", "0.2")
 CONFIG = """\
 workspace: recovery
 api: {{url: "{url}"}}
 limits: {{requests_per_minute: 1000000}}
-policy: {{max_share: null}}
-"""
+policy: {{max_share: null, ALLOWED}}
+""".replace("ALLOWED", canaries.ALLOWED)
 
 
 class Zygote:
@@ -113,6 +115,7 @@ class World:
 
     def close(self):
         self.accounts.close(self.key)
+        canaries.look_through(self.folder, self.key)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def specs(self, text):

@@ -28,7 +28,7 @@ def workspace(tmp_path):
 
 
 def run(root, *arguments, **env):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_"))}
     command = [sys.executable, "-m", "reconciler", *arguments]
     return subprocess.run(command, cwd=root, env={**kept, **env}, capture_output=True, text=True, check=False)
 
