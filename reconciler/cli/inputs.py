@@ -52,7 +52,7 @@ def desired(config: Config, variables: tuple[str, ...], var_files: tuple[Path, .
     """
     values: dict[str, str | Given] = {}
     for path in var_files:
-        values.update(load_var_file(path))
+        values.update(load_var_file(path, config.root))
     for text in variables:
         name, equals, value = text.partition("=")
         if not equals or not name:

@@ -8,6 +8,8 @@ from pathlib import Path
 from reconciler.model import contract
 from reconciler.model.values import Json
 
+KEY_ENV = "EVERSINCE_API_KEY"
+"""The variable that holds the key, unless ``api.key_env`` names another."""
 SANDBOX = "sandbox"
 """The value of ``api.url`` that means: the embedded emulated API, no key, no network."""
 
@@ -40,7 +42,7 @@ class Config:
     root: Path
     workspace: str
     api_url: str = contract.DEFAULT_URL
-    key_env: str = "EVERSINCE_API_KEY"
+    key_env: str = KEY_ENV
     specs: str = "specs"
     state: str | None = None
     defaults: Json = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -117,7 +118,9 @@ def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: fl
 def require(state: State, address: str) -> Entry:
     """The entry of an address. Raises UsageError where there is none."""
     if address not in state.projects:
-        raise UsageError(f"the state has no `{address}`", "`reconciler state list` shows what it has.")
+        near = difflib.get_close_matches(address, state.projects, 1)
+        hint = f"Did you mean `{near[0]}`?" if near else "`reconciler state list` shows what it has."
+        raise UsageError(f"the state has no `{address}`", hint)
     return state.projects[address]
 
 

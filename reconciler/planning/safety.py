@@ -31,7 +31,7 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
             addresses = list(dict.fromkeys(step.address for step in plan.steps if step.action == action))
             yield Diagnostic(
                 severity="error",
-                summary=f"{counts[action]} {noun}, but `policy.{name}` allows {limit}",
+                summary=f"{counts[action]} {noun if counts[action] != 1 else noun[:-1]}, but `policy.{name}` allows {limit}",
                 detail=f"{_names(addresses)}\nNothing was sent. Plan fewer at a time (`--target`), or raise `{name}`.",
             )
     yield from _share(plan, policy, force=force)

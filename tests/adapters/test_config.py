@@ -124,6 +124,8 @@ CASES = [
     ("policy: {allowed_env: TOKEN}\n", "TYPE", "1:23", "must be a list"),
     ("policy: {allowed_env: ['*']}\n", "IDENTIFIER", "1:24", "'*' is not possible"),
     ("policy: {allowed_env: [EVERSINCE_API_KEY]}\n", "ENV_NOT_ALLOWED", "1:24", "the API's key"),
+    ("api: {key_env: K}\npolicy: {allowed_env: [X, K]}\n", "ENV_NOT_ALLOWED", "2:27", "K is the API's key"),
+    ("api: {key_env: K}\npolicy: {allowed_env: [EVERSINCE_API_KEY]}\n", "ENV_NOT_ALLOWED", "2:24", "the API's key"),
     ("sandbox: {speed: 0}\n", "LIMIT", "1:18", "greater than 0"),
     ("defaults: {messages: []}\n", "UNKNOWN_KEY", "1:12", "messages can't be a default"),
     ("defaults: {settings: {mode: on}}\n", "CHOICE", "1:29", "'on' is not allowed"),

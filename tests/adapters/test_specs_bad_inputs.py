@@ -113,6 +113,7 @@ CASES = [
     (B + "    settings: {expected_output: video}\n", "CHOICE", "4:33", "assembled, assets"),
     (B + "    settings: {webhook_url: 'http://x.example'}\n", "URL", "4:29", "https://"),
     (B + "    settings: {webhook_url: 'https://'}\n", "URL", "4:29", "is not a URL"),
+    (B + "    settings: {webhook_url: 'HTTPS://x.example'}\n", "URL", "4:29", "https://"),
     (B + "    settings: {webhook_url: 'https://x y'}\n", "URL", "4:29", "is not a URL"),
     (B + "    settings: {webhook_url: 'https://[x'}\n", "URL", "4:29", "is not a URL"),
     (B + "    settings: {webhook_url: 'https://x:99999'}\n", "URL", "4:29", "is not a URL"),

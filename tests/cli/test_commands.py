@@ -220,6 +220,28 @@ def test_destroy_of_many_needs_force_and_then_cancels_what_works(fresh):
     assert fresh.state["projects"] == {}
 
 
+def test_every_limit_refuses_with_numbers_before_the_first_call_and_force_lifts_none_of_them(fresh):
+    # Intent: counts and credits are for the money; a plan saved before the limits is held to them, too.
+    fresh.write("specs/a.yaml", ONE + "    messages: [Softer.]\n")
+    fresh.run("plan", "--out", "saved.plan")
+    limits = "policy: {max_creates: 0, max_messages: 0, min_credits: 1000000000, "
+    fresh.write("reconciler.yaml", CONFIG.replace("policy: {", limits))
+    for args in (("apply", "--auto-approve", "--force"), ("apply", "saved.plan", "--force"), ("plan", "--force")):
+        said = fresh.run(*args, code=1).err
+        for says in (
+            "1 create, but `policy.max_creates` allows 0",
+            "1 message, but `policy.max_messages` allows 0",
+            "`policy.min_credits` asks for 1000000000",
+            "`teaser`",
+            "raise `max_creates`",
+        ):
+            assert says in said
+        assert "--force" not in said
+    with fresh.account() as store:
+        assert store.ledger() == []
+        assert {r.method for r in store.requests()} == {"GET"}
+
+
 # show, status, messages, output
 
 
@@ -286,6 +308,7 @@ def test_state_mv_and_rm_change_the_state_alone(one):
         store.clear_requests()
     one.run("state", "mv", "teaser", "spot")
     assert "state list" in one.run("state", "mv", "teaser", "x", code=1).err
+    assert "Did you mean `spot`?" in one.run("state", "mv", "spott", "x", code=1).err
     assert "state list" in one.run("state", "rm", "spot", "nowhere", code=1).err
     assert set(one.state["projects"]) == {"spot"}
     serial = one.state["serial"]

@@ -6,10 +6,12 @@ import html
 import json
 from urllib.parse import quote
 
+import click
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.cli.main import cli
 from reconciler.model.redact import Redactor
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Fault, Options
@@ -159,3 +161,50 @@ def test_an_awkward_secret_is_hidden_where_people_and_programs_read(tmp_path):
     for text in shown:
         for part in ("kl/%mn", "ij kl", "ef>", "ab&cd", "ab&amp;cd"):
             assert part not in text, text
+
+
+def test_a_pull_request_from_a_fork_can_at_most_get_an_error_message(tmp_path):
+    # Intent: whoever writes configuration and specs, `validate` calls nobody, writes nothing, shows no foreign byte.
+    with answering(200, "{}") as server:
+        space = make_space(
+            tmp_path / "w",
+            "projects:\n"
+            "  a: {brief: '${env.WEBHOOK_TOKEN}', settings: {webhook_url: 'http://${env.WEBHOOK_TOKEN}'}}\n"
+            "  b: {brief: x, aspect_ratio: '${env.WEBHOOK_TOKEN}', messages: ['${env.EVERSINCE_API_KEY}', m]}\n"
+            "  c: {brief_file: environ}\n"
+            "  d: {brief_file: ../outside.md}\n"
+            "  e: {brief: '${env.HOME} ${env.WEBHOOK_TOKENS}'}\n",
+            f"workspace: acme\napi: {{url: '{server.url}', key_env: OTHER_KEY}}\n"
+            "policy: {allowed_env: [WEBHOOK_TOKEN]}\nstate: environ\n",
+            EVERSINCE_API_KEY=KEY,
+            WEBHOOK_TOKEN=TOKEN,
+        )
+        (tmp_path / "outside.md").write_text(TOKEN)
+        (space.root / "environ").symlink_to("/proc/self/environ")
+        (space.root / "specs" / "link.yaml").symlink_to("/proc/self/environ")
+        (space.root / "specs" / "up.yaml").symlink_to("../../outside.md")
+        before = sorted(space.root.rglob("*"))
+        for args in ((), ("--format", "json"), ("--format", "github"), ("--var-file", "environ")):
+            ran = space.run("-vv", "validate", *args, code=1)
+            clean(ran.out + ran.err)
+        space.write("specs/a.yaml", "projects: {a: {brief: x, messages: [m]}}\n")
+        for name in ("link.yaml", "up.yaml"):
+            (space.root / "specs" / name).unlink()
+        ran = space.run("validate", code=1)  # the state is what the environment is
+        clean(ran.out + ran.err)
+        assert "is not valid JSON" in ran.err
+        assert sorted(p for p in space.root.rglob("*")) == [p for p in before if p.exists() or p.is_symlink()]
+        assert server.heard == []
+
+
+def test_no_option_takes_a_key():
+    # Intent: an argument stands in the shell's history and in every process list; the environment does not.
+    def options(command):
+        yield from (name for parameter in command.params for name in parameter.opts)
+        for name in command.list_commands(click.Context(command)) if isinstance(command, click.Group) else ():
+            yield from options(command.get_command(click.Context(command), name))
+
+    found = set(options(cli))
+    assert {"--state", "--var-file"} <= found
+    taking = [name for name in found if not name.endswith("-env")]  # which takes a variable's name
+    assert not [name for name in taking if any(word in name for word in ("key", "token", "secret", "password"))]

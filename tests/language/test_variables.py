@@ -67,10 +67,13 @@ def test_text_of_another_type_is_an_error_at_the_declaration(tmp_path, name, tex
 def test_a_file_of_variables_has_typed_values(tmp_path):
     path = tmp_path / "vars.yaml"
     path.write_text("market: jp\nweeks: 7\nread: true\nplaces: [jp]\n")
-    assert creation(loaded(tmp_path, **load_var_file(path)), "a[jp]") == {"brief": "jp 7 true", "extract_content": True}
+    assert creation(loaded(tmp_path, **load_var_file(path, tmp_path)), "a[jp]") == {
+        "brief": "jp 7 true",
+        "extract_content": True,
+    }
     path.write_text("weeks: '7'\nplaces: {a: b}\nother: 5\nmarket: 3\n")
     with pytest.raises(SpecError) as failure:
-        loaded(tmp_path, **load_var_file(path))
+        loaded(tmp_path, **load_var_file(path, tmp_path))
     said = [(d.code, d.location.line, d.location.column) for d in failure.value.diagnostics]
     assert said == [("E135", 2, 9), ("E110", 3, 8), ("E135", 4, 9)]
     assert all(d.source is None for d in failure.value.diagnostics)  # such a file may hold anything
@@ -122,3 +125,25 @@ def test_values_are_filled_once(tmp_path):
     """What a value holds is never filled again."""
     given = {"market": "${env.TOKEN} ${var.weeks} $$"}
     assert creation(loaded(tmp_path, {"TOKEN": "canary"}, **given))["brief"] == "${env.TOKEN} ${var.weeks} $$ 2 false"
+
+
+def test_a_file_of_variables_is_no_way_out_of_the_workspace(tmp_path):
+    """One that the user names beside the workspace is read; a link in the workspace to it, or to /proc, is not."""
+    root = tmp_path / "ws"
+    (root / "sub").mkdir(parents=True)
+    (tmp_path / "vars.yaml").write_text("token: canary-7f3a\n")
+    assert load_var_file(tmp_path / "vars.yaml", root) == {"token": "canary-7f3a"}
+    assert load_var_file(root / "sub" / ".." / ".." / "vars.yaml", root) == {"token": "canary-7f3a"}
+    (root / "link.yaml").symlink_to("../vars.yaml")
+    (root / "environ.yaml").symlink_to("/proc/self/environ")
+    (root / "folder").symlink_to("..")
+    (root / "loop.yaml").symlink_to("loop.yaml")
+    for name in ("link.yaml", "environ.yaml", "folder/vars.yaml", "loop.yaml"):
+        with pytest.raises(SpecError) as failure:
+            load_var_file(root / name, root)
+        (found,) = failure.value.diagnostics
+        assert found.code == ("E101" if name == "loop.yaml" else "E107")
+        assert "canary" not in repr(found)
+    (root / "own.yaml").write_text("a: b\n")
+    (root / "near.yaml").symlink_to("own.yaml")
+    assert load_var_file(root / "near.yaml", root) == {"a": "b"}

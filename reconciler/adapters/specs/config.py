@@ -18,7 +18,7 @@ from reconciler.adapters.specs.problems import problems_of
 from reconciler.adapters.specs.suggest import quoted
 from reconciler.adapters.specs.variables import FLAGS
 from reconciler.adapters.specs.yaml_files import MAX_BYTES, parse
-from reconciler.model.config import Config, Limits, Policy
+from reconciler.model.config import KEY_ENV, Config, Limits, Policy
 from reconciler.model.errors import ConfigError, Diagnostic, Location
 
 FILE: Final = "reconciler.yaml"
@@ -138,14 +138,13 @@ def _check(root: Path, tree: dict[str, Any]) -> list[Diagnostic]:
     except FileProblem as problem:
         at = locate(layers, ("specs",))
         found.append(error(problem.code, f"specs: {problem.summary}", problem.detail, location=at))
-    key, allowed = (
-        tree.get("api", {}).get("key_env", "EVERSINCE_API_KEY"),
-        tree.get("policy", {}).get("allowed_env", []),
-    )
-    if key in allowed:
-        at = locate(layers, ("policy", "allowed_env", allowed.index(key)))
-        detail = "whoever writes a specification could send it anywhere"
-        found.append(error(Code.ENV_NOT_ALLOWED, f"{key} is the API's key: it can't be allowed", detail, location=at))
+    allowed = tree.get("policy", {}).get("allowed_env", [])
+    for key in {tree.get("api", {}).get("key_env", KEY_ENV), KEY_ENV}:
+        if key in allowed:
+            at = locate(layers, ("policy", "allowed_env", allowed.index(key)))
+            detail = "whoever writes a specification could send it anywhere"
+            summary = f"{key} is the API's key: it can't be allowed"
+            found.append(error(Code.ENV_NOT_ALLOWED, summary, detail, location=at))
     return found
 
 

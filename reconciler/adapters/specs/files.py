@@ -50,6 +50,17 @@ def inside(root: Path, name: str) -> Path:
     return real
 
 
+def stays_inside(root: Path, path: Path) -> None:
+    """Refuse a file of the workspace that is a link out of it. Raises FileProblem."""
+    try:
+        leads_out = not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return  # reading it says why
+    if leads_out:
+        detail = "put the file itself into the workspace, or name it where it is"
+        raise FileProblem(Code.OUTSIDE, f"{printable(str(path))} leads out of the workspace", detail)
+
+
 @contextlib.contextmanager
 def opened(path: Path, shown: str) -> Iterator[BufferedReader]:
     """A regular file, open for reading. ``shown`` names it in errors.

@@ -16,7 +16,7 @@ from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
 from reconciler.adapters.specs.config import FILE
 from reconciler.adapters.specs.declarations import Declarations, Given
 from reconciler.adapters.specs.dependencies import cycles, spread, unknown
-from reconciler.adapters.specs.files import FileProblem, inside, read_text, walk
+from reconciler.adapters.specs.files import FileProblem, inside, read_text, stays_inside, walk
 from reconciler.adapters.specs.json_schema import published
 from reconciler.adapters.specs.layers import Layer, locate
 from reconciler.adapters.specs.problems import problems_of
@@ -37,8 +37,11 @@ def spec_schema() -> dict[str, Any]:
     return published(schema.Spec)
 
 
-def load_var_file(path: Path) -> dict[str, str | Given]:
+def load_var_file(path: Path, workspace: Path) -> dict[str, str | Given]:
     """The variables of a file: one YAML (or JSON) mapping of names to values.
+
+    It may lie anywhere, for the user names it; but whoever may write into the folder ``workspace`` can't make a name in
+    there lead out of it.
 
     Raises:
         SpecError: it can't be read, or holds something else.
@@ -46,6 +49,8 @@ def load_var_file(path: Path) -> dict[str, str | Given]:
     """
     file = printable(str(path))
     try:
+        if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(workspace)):  # noqa: PTH100  no links
+            stays_inside(workspace, path)
         parsed = parse(read_text(path, str(path), MAX_BYTES), file)
     except FileProblem as problem:
         raise SpecError(

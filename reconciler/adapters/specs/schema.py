@@ -77,14 +77,16 @@ def _at_most(limit: int) -> Callable[[str], str]:
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
+    starts = tuple(f"{scheme}://" for scheme in schemes)
+
     def check(value: str) -> str:
         try:
             parts = urlsplit(value)
-            good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+            good = value.startswith(starts) and bool(parts.hostname) and (parts.port or 1) > 0
         except ValueError:
             good = False
         if not good or not value.isprintable() or " " in value:
-            raise problem(Code.URL, f"is not a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+            raise problem(Code.URL, f"is not a URL that starts with {' or '.join(starts)}")
         return value
 
     return check
