@@ -38,7 +38,7 @@ def look(where: str, data: str | bytes | None, *more: str) -> None:
 
 def look_through(folder: Path, *more: str) -> int:
     """The same for every file below a folder but the emulated account's; the answer is how many there were."""
-    paths = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and ".db" not in p.suffixes]
+    paths = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and ".db" not in p.name]
     for path in paths:
         look(str(path), path.read_bytes(), *more)
     return len(paths)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.adapters.specs import yaml_files
 from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.config import load_config
-from reconciler.adapters.specs.loader import load_specs
+from reconciler.adapters.specs.loader import load_specs, load_var_file
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError, SpecError
 from tests.adapters.specs_support import CONFIG, ENV, load, load_one, workspace
@@ -256,15 +256,19 @@ TEXTS = st.one_of(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=6
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(spec=TEXTS | st.binary(max_size=60), config=st.none() | TEXTS)
-def test_nothing_but_diagnostics_comes_out(tmp_path, spec, config):
+@given(spec=TEXTS | st.binary(max_size=60), config=st.none() | TEXTS, given_in_file=st.none() | TEXTS)
+def test_nothing_but_diagnostics_comes_out(tmp_path, spec, config, given_in_file):
     """Whatever the files hold, the loader gives values or an error of its own with a message to print."""
     files = {"specs/a.yaml": spec.encode(errors="surrogatepass") if isinstance(spec, str) else spec}
     if config is not None:
         files["reconciler.yaml"] = config.encode(errors="surrogatepass")
     root = workspace(tmp_path, files)
+    variables = {"x": "y"}
     try:
-        repr(load_specs(load_config(root, env={}), env=ENV, variables={"x": "y"}))
+        if given_in_file is not None:
+            (root / "vars.yaml").write_bytes(given_in_file.encode(errors="surrogatepass"))
+            variables |= load_var_file(root / "vars.yaml", root)
+        repr(load_specs(load_config(root, env={}), env=ENV, variables=variables))
     except (SpecError, ConfigError) as failure:
         diagnostics = failure.diagnostics
     else:

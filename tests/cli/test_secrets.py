@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import os
+import subprocess
+import sys
 from urllib.parse import quote
 
 import click
@@ -15,6 +18,7 @@ from reconciler.cli.main import cli
 from reconciler.model.redact import Redactor
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Fault, Options
+from tests import canaries
 from tests.cli.cli_support import answering, make_space
 
 KEY = "sk-canary-key-8d1f5c"
@@ -208,3 +212,18 @@ def test_no_option_takes_a_key():
     assert {"--state", "--var-file"} <= found
     taking = [name for name in found if not name.endswith("-env")]  # which takes a variable's name
     assert not [name for name in taking if any(word in name for word in ("key", "token", "secret", "password"))]
+
+
+def test_the_canaries_of_the_session_are_noticed(tmp_path):
+    # Intent: what looks for leaks in the whole run finds one, in a stream and in a file; the account alone may hold it.
+    canary = os.environ[canaries.SECRET_NAME]
+    shows = [sys.executable, "-c", f"import os; print(os.environ['{canaries.KEY_NAME}'])"]
+    with pytest.raises(AssertionError, match="a secret is in what"):
+        subprocess.run(shows, capture_output=True, check=False)
+    (tmp_path / "account.db-wal").write_text(canary)
+    canaries.look_through(tmp_path)
+    leak = tmp_path / "leak.json"
+    leak.write_text(json.dumps({"hook": canary}))
+    with pytest.raises(AssertionError, match=r"leak\.json"):
+        canaries.look_through(tmp_path)
+    leak.unlink()
