@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from shlex import quote
 from typing import assert_never
 
 from reconciler.model.errors import Diagnostic, ReconcilerError, StateError
@@ -114,7 +115,7 @@ class Executor:
                     severity="error",
                     address=address,
                     summary=f"whether the {intent.kind} of `{address}` was done is unknown; nothing else is done here",
-                    detail=f"Apply again later, or look for yourself and say `reconciler state resolve {address} "
+                    detail=f"Apply again later, or look for yourself and say `reconciler state resolve {quote(address)} "
                     "--sent` or `--not-sent`.",
                 )
         if not self._saved:
@@ -268,7 +269,7 @@ def _unknown(step: Step, why: str) -> Diagnostic:
         address=step.address,
         summary=f"whether the {step.action} was done is unknown: {why}",
         detail="It is not repeated on a guess. The next apply looks again; or look for yourself and say "
-        f"`reconciler state resolve {step.address} --sent` or `--not-sent`.",
+        f"`reconciler state resolve {quote(step.address)} --sent` or `--not-sent`.",
         attention=True,
     )
 

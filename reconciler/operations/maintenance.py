@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import replace
+from shlex import quote
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
@@ -75,7 +76,7 @@ async def bind(workspace: Workspace, api: Reader, address: str, project_id: str,
         if address in state.projects:
             raise UsageError(
                 f"`{address}` stands for `{state.projects[address].project_id}` already",
-                f"Forget that first: `reconciler state rm {address}`.",
+                f"Forget that first: `reconciler state rm {quote(address)}`.",
             )
         at = workspace.now()
         clean = workspace.redact.value(dict(live.settings))
@@ -199,7 +200,7 @@ def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) 
     elif sent and intent.kind == "create":
         raise UsageError(
             "a create that was done is bound, not just declared",
-            f"Say `--not-sent`, then `reconciler import {intent.address} PROJECT_ID`.",
+            f"Say `--not-sent`, then `reconciler import {quote(intent.address)} PROJECT_ID`.",
         )
     done = sent and intent.plan is not None
     return End(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
+from shlex import quote
 from typing import Final
 
 from reconciler.model import contract
@@ -119,7 +120,7 @@ def _in_vain(project: DesiredProject, step: Step, address: str, why: str) -> Dia
         project,
         f"`{project.address}` waits for `{address}` in vain: {why}",
         f"The {step.action} and what follows it here are left out. Mend `{address}` first (this plan or "
-        f"`reconciler status {address}` shows what is wrong), or take it out of `references` and `depends_on`.",
+        f"`reconciler status {quote(address)}` shows what is wrong), or take it out of `references` and `depends_on`.",
     )
 
 

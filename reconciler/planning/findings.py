@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shlex import quote
 
 from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
 from reconciler.model.errors import Diagnostic, Severity
@@ -69,7 +70,7 @@ def bound_elsewhere(project: DesiredProject, entry: Entry) -> Diagnostic | None:
     return attention(
         project,
         f"`{project.address}` stands for `{entry.project_id}`, but the spec {what}",
-        f"Use another address, or forget the present one first: `reconciler state rm {project.address}`.",
+        f"Use another address, or forget the present one first: `reconciler state rm {quote(project.address)}`.",
         severity="error",
     )
 
@@ -106,7 +107,7 @@ def undecided(intents: Iterable[Intent]) -> Diagnostic | None:
                 address=intent.address,
                 summary=f"whether {what} of `{intent.address}` was done is unknown; the project is left alone",
                 detail=f"It was begun at {intent.at} and the account can't tell. Look for yourself, then say "
-                f"`reconciler state resolve {intent.address} --sent` or `--not-sent`.",
+                f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
                 attention=True,
             )
     return None

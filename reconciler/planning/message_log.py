@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Final
 
 from reconciler.model import contract
@@ -126,7 +126,7 @@ def _problems(
 def _ways_out(address: str) -> str:
     return (
         "Nothing is sent again. Restore the log as it was sent; or restore it and append a new message at the end; or, "
-        f"if the spec is right as it stands, `reconciler state accept {shlex.quote(address)}`."
+        f"if the spec is right as it stands, `reconciler state accept {quote(address)}`."
     )
 
 

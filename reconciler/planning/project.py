@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import assert_never
 
 from reconciler.model import contract
@@ -118,8 +119,8 @@ def _create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
                     attention(
                         project,
                         f"several projects of the account could be `{project.address}`: {alive}",
-                        f"Choose one with `reconciler import {project.address} PROJECT_ID`, "
-                        f"or create a new one with `--replace {project.address}`.",
+                        f"Choose one with `reconciler import {quote(project.address)} PROJECT_ID`, "
+                        f"or create a new one with `--replace {quote(project.address)}`.",
                     )
                 )
             return
@@ -131,8 +132,8 @@ def _create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
                 attention(
                     project,
                     f"the account has a {lost[0].status} project with this brief that no state knows: {ids}",
-                    f"Take it over with `reconciler import {project.address} {lost[0].id}`, "
-                    f"or create a new one with `--replace {project.address}`.",
+                    f"Take it over with `reconciler import {quote(project.address)} {lost[0].id}`, "
+                    f"or create a new one with `--replace {quote(project.address)}`.",
                 )
             )
             return
@@ -175,7 +176,7 @@ def _next(project: DesiredProject, entry: Entry, view: View, result: ProjectPlan
                 project,
                 f"the account has no project `{entry.project_id}` any more",
                 "The API can't delete, so this may be another account's key. If it is gone for good: "
-                f"`reconciler state rm {project.address}`, and the next apply makes a new one.",
+                f"`reconciler state rm {quote(project.address)}`, and the next apply makes a new one.",
             )
         )
         return
@@ -206,7 +207,7 @@ def _as_it_is(project: DesiredProject, entry: Entry | None, live: LiveProject, v
             attention(
                 project,
                 f"`{project.address}` was cancelled and should be present",
-                f"A cancelled project can't be resumed. Make a new one with `--replace {project.address}`, "
+                f"A cancelled project can't be resumed. Make a new one with `--replace {quote(project.address)}`, "
                 "or declare `state: cancelled`.",
             )
         )
@@ -230,7 +231,7 @@ def _failed(project: DesiredProject, entry: Entry | None, live: LiveProject, vie
     if entry and recreate and not view.spare:
         _replace(project, entry, view, result, reason="it failed, and `on_failed` is `recreate`", changes=())
         return
-    hint = f"Make a new one with `--replace {project.address}`"
+    hint = f"Make a new one with `--replace {quote(project.address)}`"
     result.diagnostics.append(
         attention(
             project,
@@ -262,7 +263,7 @@ def _immutable(project: DesiredProject, entry: Entry, live: LiveProject, view: V
                     project,
                     f"the brief of `{entry.project_id}` is not the spec's",
                     f"It was taken over, not created here, so nothing is replaced. Live, it begins: {live.brief}\n"
-                    f"Write that brief into the spec, or ask for a new project with `--replace {project.address}`.",
+                    f"Write that brief into the spec, or ask for a new project with `--replace {quote(project.address)}`.",
                 )
             )
         return False

@@ -334,3 +334,11 @@ def test_new_are_those_of_which_nothing_was_ever_known():
 def test_a_kind_that_nobody_handles_is_never_passed_over(project, have, seen):
     with pytest.raises(AssertionError):
         plan(project, have, seen)
+
+
+def test_an_address_of_for_each_is_quoted_for_the_shell_where_a_command_is_named():
+    address = "promo[us,16:9]"
+    made = plan(desired(created(address)), state(**{address: entry()}), live(status="failed"))
+
+    assert f"`--replace '{address}'`" in finding(made).detail
+    assert "`--replace a`" in finding(plan(created("a"), entry(), live(status="failed"))).detail
