@@ -62,7 +62,7 @@ def test_a_burst_up_to_the_limit_leaves_at_once_and_the_rest_a_minute_later():
     per_minute=st.integers(1, 20),
     gaps=st.lists(st.floats(0, 30), max_size=60),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_window_of_a_minute_holds_more_than_the_limit_and_nobody_is_overtaken(per_minute, gaps):
     async def main() -> None:
         limiter, order, times = RateLimiter(per_minute), [], []

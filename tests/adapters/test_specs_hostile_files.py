@@ -255,7 +255,7 @@ PIECES = st.sampled_from(
 TEXTS = st.one_of(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=60))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spec=TEXTS | st.binary(max_size=60), config=st.none() | TEXTS, given_in_file=st.none() | TEXTS)
 def test_nothing_but_diagnostics_comes_out(tmp_path, spec, config, given_in_file):
     """Whatever the files hold, the loader gives values or an error of its own with a message to print."""

@@ -154,7 +154,7 @@ def altered(draw):
     return tree
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=altered())
 def test_schema_and_loader_agree_on_anything(tmp_path, tree):
     """What the schema refuses the loader refuses, and what the loader refuses the schema refuses where it can know."""

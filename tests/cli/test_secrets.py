@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cli.main import cli
@@ -129,7 +129,6 @@ def test_a_secret_is_known_in_every_way_it_is_written(written):
     assert "cd" not in Redactor([AWKWARD])(f"before {written(AWKWARD)} after")
 
 
-@settings(deadline=None)
 @given(secret=st.text(min_size=8, max_size=60), around=st.text(max_size=20))
 def test_no_text_keeps_a_secret(secret, around):
     # Intent: whatever the secret is made of, redacting ends and leaves no whole copy of it.

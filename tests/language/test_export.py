@@ -40,7 +40,7 @@ def test_foreign_text_stays_text(text):
     assert made.get("settings", {}).get("title", text.replace("$", "$$")) == text.replace("$", "$$")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(title=st.text(max_size=30), brief=st.text(max_size=80), id_=st.text(min_size=1, max_size=20))
 def test_any_text_stays_text(title, brief, id_):
     ids = id_.encode(errors="ignore").decode().replace("\0", "") or "p"

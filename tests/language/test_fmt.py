@@ -191,7 +191,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tree=st.dictionaries(NAMES, VALUES, min_size=1, max_size=3), seed=st.randoms(use_true_random=False))
 def test_any_tree_keeps_its_meaning_and_is_formatted_once(tree, seed):
     """Trees written by ruamel in block or flow style, with comments sprinkled between the lines."""
@@ -230,7 +230,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(text=st.lists(PIECES, max_size=16).map("".join))
 def test_nothing_but_the_same_meaning_or_a_refusal_comes_out(text):
     parsed = parse(text, "a")

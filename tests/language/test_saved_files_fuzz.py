@@ -71,7 +71,7 @@ STATE_JSON = json.loads(encode_state(STATE, "1"))
 STATES = st.one_of(damaged(STATE_JSON).map(as_bytes), JUNK.map(as_bytes), st.binary(max_size=80))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=STATES)
 def test_any_state_file_is_a_state_or_an_error(data):
     try:
@@ -91,7 +91,7 @@ RECORDS = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     head=st.just(RECORDS[0]) | damaged(RECORDS[0]),
     lines=st.lists(damaged(RECORDS[1]) | st.just(RECORDS[1]), max_size=3),
@@ -110,7 +110,7 @@ PLAN_JSON = encode_plan(PLAN)
 PLANS = st.one_of(damaged(PLAN_JSON).map(as_bytes), JUNK.map(as_bytes), st.binary(max_size=80))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=PLANS)
 def test_any_plan_file_is_a_plan_or_an_error(tmp_path, data):
     path = tmp_path / "p.plan"

@@ -217,9 +217,6 @@ async def holds(world: World, scenario: Scenario) -> None:
 
 @settings(
     max_examples=300,
-    derandomize=True,
-    deadline=None,
-    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(SCENARIOS)
@@ -268,7 +265,7 @@ async def survives(world: World, scenario: Any, folder: Path) -> None:
     assert not rest.steps, rest.steps
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(LOSSES)
 def test_a_lost_or_old_state_makes_nothing_twice(scenario: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:

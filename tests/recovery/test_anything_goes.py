@@ -232,10 +232,6 @@ def machine(examples, steps, figures):
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
