@@ -361,6 +361,7 @@ def test_state_resolve_decides_a_message_that_nothing_could_tell(one):
         store.clear_faults()
     before = one.files()
     assert "--not-sent" in one.run("state", "resolve", "teaser", code=1).err
+    assert "is still open" in one.run("state", "accept", "teaser", code=1).err
     assert one.files() == before
     assert "counts as done" in one.run("state", "resolve", "teaser", "--sent").out
     assert "No changes" in one.run(*APPLY).out
