@@ -79,11 +79,11 @@ async def commit(
 async def spending(run: Run, monitor: Monitor, step: Step, call: Callable[[], Awaitable[T]]) -> T:
     """Make a call that costs and sets an agent to work: in a free slot, and not once credits ran out."""
     while True:
-        if run.broke is not None:
-            raise ReconcilerError("not tried: the account has too few credits", run.broke.diagnostics[0].detail)
+        _solvent(run)
         await monitor.slot(step)
         full = False
         try:
+            _solvent(run)  # they may have run out while a slot was waited for
             return await call()
         except ProjectLimitError:
             full = True
@@ -92,3 +92,8 @@ async def spending(run: Run, monitor: Monitor, step: Step, call: Callable[[], Aw
             raise
         finally:
             monitor.release(full=full)
+
+
+def _solvent(run: Run) -> None:
+    if run.broke is not None:
+        raise ReconcilerError("not tried: the account has too few credits", run.broke.diagnostics[0].detail)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from reconciler.model import contract
@@ -33,11 +33,24 @@ GENERATIONS: Final = 50
 """How many used-up generations of a key are passed over."""
 
 
-async def create(run: Run, monitor: Monitor, step: Create | Replace, number: int, *, old: Entry | None = None) -> str:
-    """Create under the first generation of the key that is not used up."""
+async def create(
+    run: Run,
+    monitor: Monitor,
+    step: Create | Replace,
+    number: int,
+    *,
+    old: Entry | None = None,
+    first: Callable[[], Awaitable[None]] | None = None,
+) -> str:
+    """Create under the first generation of the key that is not used up. ``first`` is done once a slot is free."""
     generation = step.generation
+
+    async def once() -> str | None:
+        if first is not None:
+            await first()
+        return await _create_once(run, monitor, step, number, generation=generation, old=old)
+
     for _ in range(GENERATIONS):
-        once = partial(_create_once, run, monitor, step, number, generation=generation, old=old)
         outcome = await spending(run, monitor, step, once)
         if outcome is not None:
             return outcome

@@ -38,11 +38,21 @@ from reconciler.operations.wait import Monitor, finished
 
 
 async def replace_project(run: Run, monitor: Monitor, step: Replace, number: int) -> str:
-    """Cancel the old one where its status allows, then create anew."""
+    """Cancel the old one where its status allows, then create anew.
+
+    What can't be made now must not cost the old one: one that rests is cancelled only once there is a slot for the new
+    one; one at work has that slot.
+    """
     old = run.draft.projects[step.address]
-    await wire_body(run, monitor, step.body, step.address)  # what can't be sent now must not cost the old one
-    await cancel_project(run, monitor, step, old.project_id, number, generation=step.generation)
-    return await create(run, monitor, step, number, old=old)
+    await wire_body(run, monitor, step.body, step.address)
+
+    async def make_room() -> None:
+        await cancel_project(run, monitor, step, old.project_id, number, generation=step.generation)
+
+    live = monitor.projects.get(old.project_id)
+    if live is not None and contract.is_active(live.status):
+        await make_room()
+    return await create(run, monitor, step, number, old=old, first=make_room)
 
 
 async def update(run: Run, monitor: Monitor, step: Update, number: int) -> str:

@@ -213,6 +213,13 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
                 summary=f"there is no `{address}` in the specs or in the state",
                 detail="`--target` and `--replace` take addresses; `reconciler state list` shows those in the state.",
             )
+        elif not selection.takes(address):
+            yield Diagnostic(
+                severity="error",
+                address=address,
+                summary=f"`--replace {address}` names a project that `--target` leaves out",
+                detail=f"Nothing would be done to it. Add `--target {address}`, or leave `--target` out.",
+            )
 
 
 def _uploads(steps: Iterable[Step], state: State) -> tuple[FileUpload, ...]:

@@ -140,6 +140,8 @@ def count_line(plan: Plan) -> str:
         return f"Plan: {', '.join([*counted(plan.steps), *rest])}."
     if plan.errors:
         return "No plan: mend the errors first."  # not "No changes": nobody knows
+    if plan.refresh_only:
+        return f"No steps: only the state would take note of what changed{f'; {needs}' if needs else ''}."
     if plan.destroy:
         return f"No changes. Nothing to destroy{f'; {needs}' if needs else ''}."
     match plan.unchanged:

@@ -279,6 +279,33 @@ def test_a_project_that_is_to_be_replaced_is_not_cancelled_before_the_video_can_
     in_world(test, tmp_path)
 
 
+def test_a_project_at_rest_is_not_cancelled_before_there_is_a_slot_for_its_successor(tmp_path):
+    async def test(world):
+        await settled(world, desired(TEASER))
+        other = world.project(status="running")
+        changed = desired(created("teaser", brief="Otherwise."))
+        result = await world.apply(changed, wait="none")
+        assert outcomes(result) == {("teaser", "replace"): "deferred"}
+        assert not effects(world, "cancel")
+        world.store.set_status(other, "idle")
+        await settled(world, changed)
+        assert len(effects(world, "cancel")) == 1
+
+    in_world(test, tmp_path, active=1)
+
+
+def test_once_credits_ran_out_no_further_project_is_cancelled_to_be_replaced(tmp_path):
+    async def test(world):
+        names = "abc"
+        await settled(world, desired(*(created(name, brief=name) for name in names)))
+        world.store.set_credits(0)
+        result = await world.apply(desired(*(created(name, brief=f"{name} otherwise") for name in names)))
+        assert set(outcomes(result).values()) == {"failed"}
+        assert len(effects(world, "cancel")) == 1
+
+    in_world(test, tmp_path, active=1)
+
+
 def test_a_target_is_planned_with_what_it_waits_for(tmp_path):
     async def test(world):
         specs = desired(TEASER, CUT, created("alone"))

@@ -95,6 +95,15 @@ def test_selectors_that_name_nothing_are_errors_in_order():
     assert made.diagnostics[0].summary == "there is no `y` in the specs or in the state"
 
 
+def test_a_replacement_outside_of_the_targets_is_an_error_and_not_passed_over():
+    specs = desired(created("a"), created("b"))
+    made = plan(
+        specs, state(a=entry(), b=entry("proj_2")), account(live(), live("proj_2")), targets=["a"], replace=["b"]
+    )
+
+    assert finding(made).severity == "error" and "`--target` leaves out" in finding(made).summary
+
+
 def test_replace_marks_no_other_address():
     specs = desired(created("a"), created("b"))
     made = plan(specs, state(a=entry(), b=entry("proj_2")), account(live(), live("proj_2")), replace=["a"])
