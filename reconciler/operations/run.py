@@ -39,9 +39,11 @@ class Undecided(Exception):  # noqa: N818
 
 
 class Journal(Protocol):
-    """Where records go; returns when they are on disk."""
+    """Where records go; returns when they are on disk. ``check`` raises LockError once the lock is lost."""
 
     async def append(self, record: Record) -> None: ...
+
+    def check(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

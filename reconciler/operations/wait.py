@@ -183,6 +183,7 @@ class Monitor:
             due = min(due, self._run.deadline)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._run.stop.wait(), max(0.0, due - loop.time()))
+        self._run.journal.check()  # whoever has lost the lock waits for nothing
         if self._run.stop.is_set():
             raise Interrupted
         if self._run.past_deadline():

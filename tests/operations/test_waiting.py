@@ -1,6 +1,7 @@
 """Waiting: few calls however many wait, at the advised intervals, never past the deadline, never in vain."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,7 @@ def is_idle(live):
 def run_of(world, *, deadline=None, **options):
     run = Run(
         api=world.api,
-        journal=None,
+        journal=SimpleNamespace(check=lambda: None),
         draft=Draft(State(lineage="l", workspace="ws", api_url="u")),
         emit=world.events.append,
         workspace="ws",

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 
 import obstore
@@ -100,5 +101,18 @@ class RemoteWorld(World):
     def document(self):
         return self.place.newest()
 
+    def lease(self):
+        """The newest word on who holds the state."""
+        names = [name for name in self.place.names("lease") if name.endswith(".json")]
+        return json.loads(self.place.read(names[-1])) if names else {"standing": "released"}
+
     def lose_state(self):
         self.place.clear()
+
+
+def until_held(world):
+    """Waits until a run has the lease."""
+    end = time.monotonic() + 30
+    while world.lease()["standing"] != "held":
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import replace
 
-from reconciler.adapters.state import local
+from reconciler.adapters.state import lease, local, objects, remote, spill
 from reconciler.model.journal import Begin, Draft, End
 from reconciler.operations import calls, creating, execute, refresh, resolve, steps
 from reconciler.operations.conversation import Window
@@ -134,4 +134,49 @@ TAKEN_AWAY = {
     "lock": _no_lock,
     "generations": _no_generations,
     "knowledge of the brief": _no_knowledge_of_the_brief,
+}
+
+
+def _no_look_at_the_lease():
+    remote.RemoteStateStore.check = lambda self: None
+
+
+def _no_fence():
+    lease.Lease.seized = property(lambda self: False, lambda self, value: None)
+
+
+def _no_fence_after_the_fold():
+    clear = remote.RemoteStateStore._clear
+    remote.RemoteStateStore._clear = lambda self, folded, fences: clear(self, folded, frozenset())
+
+
+def _no_create_if_absent():
+    def create(self, name, data):
+        objects.obstore.put(self._store, name, data, use_multipart=False)
+        return True
+
+    objects.Objects.create = create
+    objects.Objects.is_strict = lambda self, name, data: True
+
+
+def _no_test_of_the_store():
+    objects.Objects.is_strict = lambda self, name, data: True
+
+
+def _no_renewal():
+    lease.Lease.renew = lambda self: None
+
+
+def _no_spill():
+    spill.Spill.keep = lambda self, header, writer, records: None
+
+
+TAKEN_AWAY_FROM_REMOTE = {
+    "look at the lease": _no_look_at_the_lease,
+    "fence": _no_fence,
+    "fence after the fold": _no_fence_after_the_fold,
+    "create only if absent": _no_create_if_absent,
+    "test of the store": _no_test_of_the_store,
+    "renewal": _no_renewal,
+    "spill": _no_spill,
 }

@@ -51,7 +51,7 @@ def _child(order):
     if order.get("without"):
         from tests.recovery import without
 
-        without.TAKEN_AWAY[order["without"]]()
+        (without.TAKEN_AWAY | without.TAKEN_AWAY_FROM_REMOTE)[order["without"]]()
     code = 70
     try:
         main()

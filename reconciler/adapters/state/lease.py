@@ -224,7 +224,7 @@ class Lease:
             return
         with self._renewing:
             try:
-                doubtful = self.doubtful or self._trying is not None
+                doubtful = self.doubtful or self.seized or self._trying is not None
                 self._objects.create(_name(self._number + 1), self._body("broken" if doubtful else "released"))
             except StateError:
                 self._note(f"The lease on the state could not be given back; it expires in {self._seconds:.0f} s.")

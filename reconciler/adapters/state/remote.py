@@ -137,6 +137,7 @@ class RemoteStateStore(GroupCommit):
                 fences = seen.fences if ends else seen.fences | {seen.free}
                 folded = seen.folded or bool(ends)
                 seen = _Seen(_folded(seen.state, ends), folded, seen.serial, seen.free + 1, fences)
+            self.check()  # what was read before a pause may be old
             self._spill.drop(kept)
             self._seen, self._free = seen, seen.free
             return Loaded(seen.state, folded=seen.folded)
@@ -148,7 +149,7 @@ class RemoteStateStore(GroupCommit):
                 seen, trouble = self._read_serial(serial), None
             except StateError as error:
                 trouble = error
-            newest = serial if trouble is None and self._lease.held else self._newest()
+            newest = self._newest()  # under the lock, too: a save that was paused for long may just have landed
             if newest == serial:
                 if trouble is not None:
                     raise trouble
@@ -239,15 +240,15 @@ class RemoteStateStore(GroupCommit):
             self._clear(folded, fences)
 
     def _clear(self, folded: Follows, fences: frozenset[int]) -> None:
-        """Keep the newest serials. Of the journal just folded the fences stay until the next save, to stop the paused."""
+        """Keep the newest serials. Of a journal that is folded the fences stay as long, to stop whoever was paused."""
         serials = [meta.number for meta in self._objects.numbered(_STATES)]
         self._objects.delete(_snapshot(serial) for serial in serials[:-KEPT])
+        numbers = {meta.number for meta in self._objects.numbered(_folder(folded.serial))} - fences
+        self._objects.delete(_journal(folded.serial, number) for number in numbers if number <= folded.objects)
         for serial in self._objects.folders(_JOURNALS):
-            if serial < serials[-1]:
-                numbers = [meta.number for meta in self._objects.numbered(_folder(serial))]
-                if serial == folded.serial:
-                    numbers = [n for n in numbers if n <= folded.objects and n not in fences]
-                self._objects.delete(_journal(serial, number) for number in numbers)
+            if serial <= serials[-1] - KEPT:
+                old = self._objects.numbered(_folder(serial))
+                self._objects.delete(_journal(serial, meta.number) for meta in old)
 
     def _flush(self) -> None:
         if self._task is None:
@@ -273,7 +274,6 @@ class RemoteStateStore(GroupCommit):
         assert self._seen is not None, "load() comes first"
         if self._broken is not None:
             raise self._broken
-        self.check()
         name = _journal(self._seen.serial, self._free)
         if not await self._objects.create_async(name, self._lines(self._state, records)):
             raise LockError(
@@ -281,7 +281,6 @@ class RemoteStateStore(GroupCommit):
                 f"`{self._objects.where(name)}` is not of this run. Nothing more is sent from here.",
             )
         self._free += 1
-        self.check()  # what was written only after a pause may have come too late to be read by a successor
 
     def _lines(self, state: State | None, records: Iterable[Record]) -> bytes:
         """One journal object; without records it only takes its place: a fence."""

@@ -1,0 +1,115 @@
+"""The kill matrix with the state in a bucket: the next run comes from another machine, and the killed one's disk is gone."""
+
+import random
+
+import pytest
+
+from tests.recovery.campaign import judge, prepared, truth
+from tests.recovery.kill_points import FAMILIES
+from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
+from tests.recovery.runs import kill_at
+
+PATIENT = ("--lock-timeout", "30s")
+SAMPLED = 36
+AT_ONCE = 12
+"""Trials of which all are killed before the first is taken up again: their leases run out meanwhile."""
+PAIRS = 6
+SWEPT_PAIRS = 400
+
+
+@pytest.fixture(scope="session")
+def matrix(zygote, accounts, shelf, seaweed):
+    yield from _matrix(zygote, accounts, shelf / "remote", lambda: in_bucket(seaweed))
+
+
+@pytest.fixture(scope="session")
+def shared_matrix(zygote, accounts, shelf):
+    numbers = iter(range(10_000))
+    yield from _matrix(zygote, accounts, shelf / "shared", lambda: in_folder(shelf / "places" / str(next(numbers))))
+
+
+def _matrix(zygote, accounts, folder, new_place):
+    base = prepared(zygote, accounts, folder / "base", RemoteWorld, new_place=new_place)
+    calm = base.copy(folder / "calm")
+    ended = calm.apply(trace=True)
+    assert ended.code == 0, str(ended)
+    assert calm.plan().code == 0
+    totals = {family: sum(point[0] == family for point in ended.points) for family in FAMILIES}
+    wanted = truth(calm)
+    calm.close()
+    yield base, wanted, totals
+    base.close()
+
+
+def points_of(totals):
+    return [(family, n) for family in FAMILIES for n in range(1, totals[family] + 1)]
+
+
+def disturbed(matrix, folder, figures, trials):
+    """Several trials side by side: killed at the first point, at the second while recovering, then left in peace."""
+    base, wanted, _ = matrix
+    wrong, worlds = [], []
+    for number, kills in enumerate(trials):
+        world = base.copy(folder / f"{number}")
+        worlds.append(world)
+        ended = world.apply(orders=[kill_at(*kills[0])])
+        assert ended.killed or ended.code == 0, str(ended)
+        figures["remote: kill points reached"] += ended.killed
+    for number, (kills, world) in enumerate(zip(trials, worlds, strict=True)):
+        for again, point in enumerate(kills[1:]):
+            ended = world.machine(folder / f"{number}-{again}").apply(*PATIENT, orders=[kill_at(*point)])
+            assert ended.killed or ended.code == 0, str(ended)
+            figures["remote: kills while recovering"] += ended.killed
+    for number, (kills, world) in enumerate(zip(trials, worlds, strict=True)):
+        other = world.machine(folder / f"{number}-last")
+        last = other.apply(*PATIENT)
+        left = other.plan() if number % 3 == 0 else None
+        found = truth(other)
+        what, twice, lost = judge(found, wanted)
+        figures["remote: effects twice"] += twice
+        figures["remote: effects lost"] += lost
+        figures["remote: projects untracked"] += len(found.untracked - wanted.untracked)
+        if last.code or (left and left.code):
+            what.append(f"the next apply did not converge\n{left}")
+        wrong += [f"killed at {kills}: {each}\n{last}" for each in what]
+        world.close()
+    assert not wrong, "\n\n".join(wrong[:5])
+
+
+def _sampled(totals, count, seed):
+    """Points all over the run, the same ones each time."""
+    points = points_of(totals)
+    step = len(points) / count
+    return [points[int((number + random.Random(seed).random()) * step)] for number in range(count)]
+
+
+@pytest.mark.parametrize("chunk", range(SAMPLED // AT_ONCE))
+def test_a_run_killed_anywhere_is_completed_from_another_machine(matrix, folder, figures, chunk):
+    points = _sampled(matrix[2], SAMPLED, 5)[chunk :: SAMPLED // AT_ONCE]
+    disturbed(matrix, folder, figures, [(point,) for point in points])
+
+
+def test_a_run_killed_again_while_it_recovers_is_completed_from_a_third_machine(matrix, folder, figures):
+    seconds = [("state", n) for n in range(1, 1 + 4 * PAIRS, 4)]
+    disturbed(matrix, folder, figures, list(zip(_sampled(matrix[2], PAIRS, 6), seconds, strict=True)))
+
+
+def test_a_state_in_a_shared_folder_survives_the_same(shared_matrix, folder, figures):
+    disturbed(shared_matrix, folder, figures, [(point,) for point in _sampled(shared_matrix[2], AT_ONCE, 7)])
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("chunk", range(20))
+def test_every_point(matrix, folder, figures, chunk):
+    disturbed(matrix, folder, figures, [(point,) for point in points_of(matrix[2])[chunk::20]])
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("chunk", range(20))
+def test_many_a_second_point_after_a_first_point(matrix, folder, figures, chunk):
+    points = points_of(matrix[2])
+    dice = random.Random(8)
+    pairs = [(dice.choice(points), dice.choice([p for p in points if p[1] <= 40])) for _ in range(SWEPT_PAIRS)]
+    disturbed(matrix, folder, figures, pairs[chunk::20])
