@@ -43,6 +43,8 @@ from reconciler.model.state import State
 
 KEPT: Final = 50
 """Serials that stay to be looked at and restored; the newest is always among them."""
+PATIENCE: Final = 5.0
+"""Seconds, at least, for a request about the lease: where several ask at once, some stores make them wait."""
 TRIES: Final = 10
 """How often a state that changes while it is read is read again."""
 
@@ -85,7 +87,7 @@ class RemoteStateStore(GroupCommit):
         self._note = note
         self._objects = Objects(url)
         # its own connections, so that a slow journal does not hold up a renewal
-        patience = Objects(url, timeout=max(1.0, lease_seconds / 4))
+        patience = Objects(url, timeout=max(PATIENCE, lease_seconds / 4))
         self._lease = Lease(patience, seconds=lease_seconds, note=note)
         self._spill = Spill(spill, url)
         self._state: State | None = None

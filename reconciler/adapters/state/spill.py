@@ -35,7 +35,7 @@ class Spill:
             self._folder.mkdir(parents=True, exist_ok=True)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(fd, "wb") as file:
-                file.write(lines if file.tell() else header + lines)
+                file.write(lines if os.fstat(fd).st_size else header + lines)
                 file.flush()
                 os.fsync(file.fileno())
             folder = os.open(self._folder, os.O_RDONLY)
