@@ -12,7 +12,7 @@ from obstore.store import LocalStore
 from tests.recovery.runs import World
 from tests.recovery.seaweed import BUCKET
 
-LEASE = 2
+LEASE = 3
 CONFIG = f"""\
 workspace: recovery
 api: {{{{url: "{{url}}"}}}}

@@ -203,7 +203,8 @@ def kill_at(family, n, number=signal.SIGKILL):
 
 def until_stopped(pid):
     """Waits for a process that is about to be stopped by SIGSTOP."""
-    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+    while (status := Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]) != "T":
+        assert status != "Z", "it ended before it was stopped"
         time.sleep(0.005)
 
 
