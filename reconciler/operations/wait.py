@@ -1,7 +1,7 @@
 """Waiting: for an agent to get somewhere, or for a free slot. One poller serves all who wait.
 
 A small account is read in one list call; in a large one up to three projects are asked one by one, more through one
-filtered list, at the intervals that the vendor advises.
+filtered list for each status that several of them have, at the intervals that the vendor advises.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError
@@ -200,15 +201,15 @@ class Monitor:
                     self.note(project)
                 watched -= {project.id for project in page.projects}
         now = asyncio.get_running_loop().time()
-        due = sorted(i for i in watched if self._due(i) <= now)
+        due = {i for i in watched if self._due(i) <= now}
         if len(due) > ONE_BY_ONE:
             statuses = Counter(self.projects[i].status for i in due if i in self.projects)
-            most = statuses.most_common(1)[0][0]
-            for project in await filtered(api, status=most):
+            several = (filtered(api, status=status) for status, count in statuses.items() if count > 1)
+            for project in chain.from_iterable(await asyncio.gather(*several)):
                 if project.id in watched:
                     self.note(project)
-                    due.remove(project.id) if project.id in due else None
-        await asyncio.gather(*(self._look_or_lose(i) for i in due))
+                    due.discard(project.id)
+        await asyncio.gather(*(self._look_or_lose(i) for i in sorted(due)))
 
     async def _look_or_lose(self, project_id: str) -> None:
         """A project that is gone (404) counts as over, so that nobody waits for it for ever."""
