@@ -1,9 +1,11 @@
 """The whole suite's setting: commands find their modules compiled, properties are tried with fixed seeds and without time
-limits, and canaries are set out that nothing may hold.
+limits, folders lie in memory, and canaries are set out that nothing may hold.
 """
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,11 @@ from tests import canaries
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Tests start the program hundreds of times; each would compile every module anew, half a second at a time.
     sys.dont_write_bytecode = False
+MEMORY = Path("/dev/shm")
+"""Folders of tests lie here where it is there: the program syncs much, and a disk takes milliseconds for each."""
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None
 canaries.set_out()
 settings.register_profile("suite", deadline=None, derandomize=True, database=None, print_blob=True)
 settings.load_profile("suite")
