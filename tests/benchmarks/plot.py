@@ -12,7 +12,7 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 
 
 def growth_svg(result: Mapping[int, Mapping[str, Measured]]) -> str:
-    """Wall seconds over the number of projects, a line for each command."""
+    """CPU seconds over the number of projects, a line for each command."""
     sizes = sorted(result)
     names = list(result[sizes[0]])
     low, high = math.log10(sizes[0]), math.log10(sizes[-1])
@@ -39,11 +39,11 @@ def growth_svg(result: Mapping[int, Mapping[str, Measured]]) -> str:
         f'<text x="{x(size):.0f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{size:,}</text>' for size in sizes
     ]
     for name, colour in zip(names, COLOURS, strict=False):
-        points = " ".join(f"{x(s):.0f},{y(result[s][name].wall):.0f}" for s in sizes)
-        last = y(result[sizes[-1]][name].wall)
+        points = " ".join(f"{x(s):.0f},{y(result[s][name].cpu):.0f}" for s in sizes)
+        last = y(result[sizes[-1]][name].cpu)
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
             f'<text x="{WIDTH - 142}" y="{last + 4:.0f}" fill="{colour}">{name}</text>'
         )
-    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 4}">projects</text></svg>')
+    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 4}">projects; seconds of CPU, without the server</text></svg>')
     return "\n".join(parts) + "\n"

@@ -125,6 +125,19 @@ def test_the_lock_file_pins_every_requirement():
         assert name in locked or name.replace(".", "-") in locked, name
 
 
+def test_the_command_that_measures_finds_its_benchmarks():
+    command = next(text for text in blocks("sh") if "-m benchmark" in text).split()
+    assert command[0] == ".venv/bin/pytest"
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", *command[1:], "--collect-only"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0 and "test_plans_and_applies_against_terraforms_own" in found.stdout, found.stderr
+
+
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (ROOT / target).exists(), target
