@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests.recovery.campaign import judge, prepared, truth
+from tests.recovery.runs import kill_at
 
 TWO = """\
 projects:
@@ -41,6 +42,20 @@ def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
     before = counts(world)
     world.state.unlink()
     assert world.apply().code == 0
+    assert counts(world) == before
+
+
+def test_a_snapshot_that_is_lost_beside_the_journal_of_a_rename_makes_no_second_project(new_world):
+    world = new_world(TWO)
+    world.converges()
+    renamed = TWO.replace("  first:", "  renamed:").replace("title: First", "title: Renamed")
+    world.specs(renamed + "moved: [{from: first, to: renamed}]\n")
+    before = counts(world)
+    assert world.apply(orders=[kill_at("call", 3)]).killed
+    assert world.kinds()[-1] == "settings"
+    assert world.journal.exists()
+    world.state.unlink()
+    world.converges()
     assert counts(world) == before
 
 

@@ -88,9 +88,8 @@ class LocalStateStore(GroupCommit):
                 )
             current = header.serial == state.serial
         elif header is not None:
-            state = State(
-                lineage=header.lineage, workspace=header.workspace, api_url=header.api_url, serial=header.serial
-            )
+            # serial 0, whatever it continues: the snapshot never was or is lost, and planning has to look for all of it
+            state = State(lineage=header.lineage, workspace=header.workspace, api_url=header.api_url)
         self._whole = whole if current else None
         self._lineage = header.lineage if header is not None else None
         if state is not None and current and records:
