@@ -75,7 +75,8 @@ def variables(command: F) -> F:
 
 def targets(command: F) -> F:
     """``--target``."""
-    option = click.option("--target", multiple=True, metavar="ADDRESS", help="Only this project (may be repeated).")
+    help_ = "Only this project and, unless it is destroyed, what it depends on (may be repeated)."
+    option = click.option("--target", multiple=True, metavar="ADDRESS", help=help_)
     return option(command)
 
 

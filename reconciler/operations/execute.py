@@ -181,8 +181,9 @@ class Executor:
                 self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._monitor.interval("running")))
                 told = True
             await over.wait()
-            outcomes = {self._results[self._number[id(other)]].outcome for other in self._steps[address]}
-            if outcomes <= {"done"}:
+            results = [self._results.get(self._number[id(other)]) for other in self._steps[address]]
+            outcomes = {result.outcome if result else "failed" for result in results}
+            if outcomes == {"done"}:
                 continue
             if outcomes <= {"done", "deferred"}:
                 raise Deferred(what)

@@ -37,6 +37,9 @@ def command(console: Console, /, *, planfile: Path | None, **given: Any) -> int:
     """Make the account as the specs say, or execute a saved plan exactly.
 
     A saved plan needs no further approval: saving it and applying it is one.
+
+    What depends on other projects (`depends_on`, `references: [{project: …}]`) waits until these have finished. Files of
+    the workspace that references name are uploaded first, once for what is in them.
     """
     wired = wire(console)
     if planfile is None:
