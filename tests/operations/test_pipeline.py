@@ -320,16 +320,18 @@ def test_a_rename_by_hand_or_by_the_specs_changes_nothing_for_the_dependents(tmp
         def specs(name):
             video = {"project": name, "type": "video"}
             messages = [("1", {"message": "Look at this.", "references": [video]})]
-            cut = created("cut", brief="Cut.", creation={"references": [video]}, messages=messages)
+            settings = {"title": f"With the {name}"}
+            cut = created("cut", brief="Cut.", creation={"references": [video]}, messages=messages, settings=settings)
             return desired(replace(TEASER, address=name), cut)
 
         await settled(world, specs("teaser"))
         rename(world.workspace, "teaser", "trailer", lock_timeout=0)
-        assert not (await world.plan(specs("trailer"))).steps
+        assert [step.action for step in (await world.plan(specs("trailer"))).steps] == ["update"]
         moving = replace(specs("film"), moved=(Moved("trailer", "film"),))
         saved = await world.plan(moving)
-        assert [step.action for step in saved.steps] == ["move"]
-        await world.apply(saved=saved)
+        assert [step.action for step in saved.steps] == ["move", "update"]
+        result = await world.apply(saved=saved)
+        assert set(outcomes(result).values()) == {"done"}, "the rename makes the other step of the plan not stale"
         await settled(world, specs("film"))
         assert len(effects(world, "create")) == 2 and len(effects(world, "message")) == 1
 

@@ -43,8 +43,9 @@ class Anything(RuleBasedStateMachine):
         self.world = Virtual(self.folder)
         self.specs, self.known, self.foreign, self.typed = {}, set(), set(), Counter()
         self.findable = True
+        self.specs["teaser"] = {"brief": "A teaser.", "settings": {"title": "Teaser"}, "messages": []}
         for address, messages in (("a", ["go", "go"]), ("b", ["more"])):
-            self.add(address=address, brief="A first brief.", title="One", messages=messages)
+            self.add(address=address, brief="A first brief.", title="One", messages=messages, fed=False)
 
     def teardown(self):
         if hasattr(self, "world"):
@@ -57,11 +58,14 @@ class Anything(RuleBasedStateMachine):
     def save(self, moved=()):
         self.world.specs(self.specs, moved)
 
-    @rule(address=ADDRESSES, brief=BRIEFS, title=TITLES, messages=st.lists(WORDS, max_size=3))
-    def add(self, address, brief, title, messages):
+    @rule(address=ADDRESSES, brief=BRIEFS, title=TITLES, messages=st.lists(WORDS, max_size=3), fed=st.booleans())
+    def add(self, address, brief, title, messages, fed):
+        """``fed``: with the video of the teaser, which nobody disturbs."""
         if address not in self.specs:
             settings = {"title": f"{title} {address}"}
             self.specs[address] = {"brief": f"{brief} ({address})", "settings": settings, "messages": messages}
+            if fed:
+                self.specs[address]["references"] = [{"project": "teaser"}]
             self.save()
 
     @rule(address=ADDRESSES, action=st.sampled_from(["stop", "cancel", "forget", "release"]))

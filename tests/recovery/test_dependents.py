@@ -69,6 +69,17 @@ def test_a_new_render_between_the_kill_and_the_next_run(world, at):
     assert len(world.created()) == 2
 
 
+@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
+def test_a_rename_by_hand_between_the_kill_and_the_next_run(world, at):
+    """What the killed run wrote down is renamed as well, so the message is known again."""
+    world.specs(TOLD)
+    killed(world, 3 + at)
+    assert world.run("state", "mv", "teaser", "trailer").code == 0
+    world.specs(TOLD.replace("  teaser:", "  trailer:").replace("project: teaser", "project: trailer"))
+    world.converges()
+    assert world.sent("cut") == ["Look."] and len(world.created()) == 2
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled", "running"])
 @pytest.mark.parametrize("at", [BEFORE, RECEIVED])
 def test_a_create_whose_video_can_no_longer_be_had_is_neither_lost_nor_doubled(world, at, status):
