@@ -9,16 +9,12 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore
 
+from tests.recovery import runs
 from tests.recovery.runs import World
 from tests.recovery.seaweed import BUCKET
 
 LEASE = 3
-CONFIG = f"""\
-workspace: recovery
-api: {{{{url: "{{url}}"}}}}
-limits: {{{{requests_per_minute: 1000000, lease_seconds: {LEASE}}}}}
-policy: {{{{max_share: null}}}}
-"""
+CONFIG = runs.CONFIG.replace("1000000}}", f"1000000, lease_seconds: {LEASE}}}}}")
 EXPIRED = LEASE + 1.1
 """Seconds after which a killed run's lease is free: its length, and what a store's clock may be rounded by."""
 _numbers = itertools.count(1)

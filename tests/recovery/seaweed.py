@@ -76,6 +76,8 @@ class Seaweed:
                     "-ip.bind=127.0.0.1",
                     "-s3",
                     f"-s3.config={config}",
+                    "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
                     "-master.telemetry=false",
                     "-master.volumeSizeLimitMB=64",
                     "-volume.max=100",

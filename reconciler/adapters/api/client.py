@@ -313,8 +313,11 @@ class ApiClient:
             raise failures.of_body(call, response, error, self._redact) from error
 
     async def _trace(self, event: str, _: Mapping[str, object]) -> None:
-        """Connecting may have taken long, so the guard is asked once more when the first byte is about to leave."""
-        if event.endswith("send_request_headers.started"):
+        """Connecting may have taken long, so the guard is asked once more when the first byte is about to leave.
+
+        And before the body: until that has left, the server can't act.
+        """
+        if event.endswith(("send_request_headers.started", "send_request_body.started")):
             self._guard()
 
     def _tell_pace(self) -> None:
