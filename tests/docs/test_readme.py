@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -31,6 +32,13 @@ def reconciler(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "reconciler", *args], cwd=cwd, env=env, capture_output=True, text=True, check=False
     )
+
+
+@functools.cache
+def help_of(*command: str) -> str:
+    shown = reconciler(*command, "--help", cwd=ROOT)
+    assert shown.returncode == 0, shown.stderr
+    return shown.stdout
 
 
 @pytest.fixture
@@ -105,7 +113,7 @@ def test_every_option_of_the_shell_examples_exists():
         for line in text.splitlines():
             match = re.search(r"reconciler ((?:sandbox )?\w+)", line)
             if match:
-                shown = reconciler(*match[1].split(), "--help", cwd=ROOT).stdout
+                shown = help_of(*match[1].split())
                 for option in re.findall(r"(--[a-z-]+)", line.partition("#")[0]):
                     assert option in shown, f"{option} of: {line}"
 

@@ -48,7 +48,7 @@ def _warning(value: object) -> object:
     return json.dumps(value, ensure_ascii=False)
 
 
-_strict = with_config(ConfigDict(strict=True))
+_strict = with_config(ConfigDict(strict=True, defer_build=True))
 
 
 @_strict
