@@ -3,6 +3,7 @@ limits, folders lie in memory, and canaries are set out that nothing may hold.
 """
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,8 +17,8 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Tests start the program hundreds of times; each would compile every module anew, half a second at a time.
     sys.dont_write_bytecode = False
 MEMORY = Path("/dev/shm")
-"""Folders of tests lie here where it is there: the program syncs much, and a disk takes milliseconds for each."""
-if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
+"""Folders of tests lie here where there is room: the program syncs much, and a disk takes milliseconds for each."""
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ["TMPDIR"] = str(MEMORY)
     tempfile.tempdir = None
 canaries.set_out()
