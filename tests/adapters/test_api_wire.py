@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.model.errors import ApiError, ConfigError, RefusedError, UnreachableError
+from reconciler.model.errors import ApiError, ConfigError, LockError, RefusedError, UnreachableError
 from tests.adapters.api_support import BRIEF, BY_NAME, ENDPOINTS, KEY, ask, good, reply, script, socket_server
 from tests.virtual_time import run
 
@@ -198,6 +198,30 @@ def test_loopback_is_reached_without_the_environments_proxy(monkeypatch):
     async def main() -> None:
         async with socket_server(answer) as server, client_for(server.url) as client:
             assert (await client.project("proj_1")).id == "proj_1"
+
+    run(main())
+
+
+@pytest.mark.parametrize("allowed", range(3))
+def test_a_lock_that_is_lost_before_the_body_has_left_stops_the_call(allowed):
+    """Lost while the call waited for its turn, while it connected, or between its head and its body."""
+    left = iter(range(allowed))
+
+    def guard() -> None:
+        if next(left, None) is None:
+            raise LockError("lost")
+
+    async def answer(_, writer) -> None:
+        writer.write(b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n")
+
+    async def main() -> None:
+        async with socket_server(answer) as server:
+            async with client_for(server.url, guard=guard) as client:
+                with pytest.raises(LockError):
+                    await client.create(BRIEF)
+            await asyncio.sleep(0.05)
+        assert server.requests == 0
+        assert next(left, None) is None
 
     run(main())
 
