@@ -53,9 +53,11 @@ def desired(config: Config, variables: tuple[str, ...], var_files: tuple[Path, .
     values: dict[str, str | Given] = {}
     for path in var_files:
         values.update(load_var_file(path, config.root))
+    flags: set[str] = set()
     for text in variables:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"`--var {text}` is not of the form name=value")
         values[name] = value
-    return load_specs(config, env=os.environ, variables=values)
+        flags.add(name)
+    return load_specs(config, env=os.environ, variables=values, flags=flags)

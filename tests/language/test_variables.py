@@ -95,6 +95,16 @@ def test_the_flag_beats_the_file_beats_the_environment_beats_the_default(tmp_pat
     assert brief("--var-file", "v.yaml", "--var", "x=flag", **env) == "flag"
 
 
+def test_a_misspelt_flag_is_an_error_and_no_silent_default(tmp_path):
+    spec = "variables: {market: {default: us}, places: {type: list, default: []}}\n"
+    spec += "projects: {a: {brief: '${var.market}'}, b: {for_each: '${var.places}', brief: '${var.x}'}}\n"
+    root = make(tmp_path, {"specs/a.yaml": spec})
+
+    shown = reconciler(root, "plan", "--var", "markt=de")
+    assert shown.returncode == 1 and "did you mean 'market'?" in shown.stderr
+    assert reconciler(root, "plan", "--var", "market=de", "--var", "x=1").returncode == 0
+
+
 def test_undeclared_variables_are_plain_text(tmp_path):
     spec = "projects: {a: {brief: '${var.x} ${var.y}'}}\n"
     root = workspace(tmp_path, {"specs/a.yaml": spec})

@@ -53,6 +53,10 @@ class Declarations:
                 self._declared[name] = layer.tree[name], at
                 self._check_default(layer, name)
 
+    @property
+    def names(self) -> set[str]:
+        return self._declared.keys() | self.failed
+
     def values(self, given: Mapping[str, str | Given], env: Mapping[str, str]) -> dict[str, Json]:
         """The value of every variable: given, from the environment (``RECONCILER_VAR_…``), or by default."""
         from_env = {key[len(ENV_PREFIX) :]: value for key, value in env.items() if key.startswith(ENV_PREFIX)}

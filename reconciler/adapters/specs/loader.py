@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -69,17 +69,24 @@ def load_var_file(path: Path, workspace: Path) -> dict[str, str | Given]:
     return values
 
 
-def load_specs(config: Config, *, env: Mapping[str, str], variables: Mapping[str, str | Given] = _NONE) -> Desired:
+def load_specs(
+    config: Config,
+    *,
+    env: Mapping[str, str],
+    variables: Mapping[str, str | Given] = _NONE,
+    flags: Collection[str] = (),
+) -> Desired:
     """Everything that the workspace's specifications declare, every variable filled.
 
     ``env`` is where ``${env.…}`` is looked up (names in ``policy.allowed_env`` alone), ``variables`` are given for
-    ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, which win over declared defaults.
+    ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, which win over declared defaults. Those of ``flags`` must
+    be declared or used: they were typed for these very specs.
 
     Raises:
         SpecError: with all errors of all files, by file and place.
 
     """
-    return _Workspace(config, env, variables).load()
+    return _Workspace(config, env, variables, flags).load()
 
 
 @dataclass(slots=True)
@@ -92,10 +99,13 @@ class _File:
 
 
 class _Workspace:
-    def __init__(self, config: Config, env: Mapping[str, str], variables: Mapping[str, str | Given]) -> None:
+    def __init__(
+        self, config: Config, env: Mapping[str, str], variables: Mapping[str, str | Given], flags: Collection[str]
+    ) -> None:
         self._config = config
         self._env = env
         self._given = variables
+        self._flags = flags
         self._found: list[Diagnostic] = []
         self._declarations = Declarations(self._found)
         self._texts: dict[str, str] = {}
@@ -132,6 +142,7 @@ class _Workspace:
             below = (defaults,) if file.defaults is None else (file.defaults, defaults)
             for project, layer in file.projects:
                 self._project(reader, project, (layer, *below))
+        self._check_flags(filler)
         self._check_targets()
         self._check_dependencies()
         self._check_moved()
@@ -139,6 +150,13 @@ class _Workspace:
         if self._found:
             raise SpecError(self._sourced())
         return Desired(self._config.workspace, self._projects, tuple(self._moved), tuple(self._removed))
+
+    def _check_flags(self, filler: Filler) -> None:
+        known = self._declarations.names | filler.used
+        for name in sorted(set(self._flags) - known):
+            if not any(f"${{var.{name}}}" in text for text in self._texts.values()):  # of a project made no times, say
+                summary = f"--var gives {quoted(name)}, which no specification declares or uses"
+                self._error(Code.VARIABLE, summary, did_you_mean(name, known), None)
 
     def _sourced(self) -> tuple[Diagnostic, ...]:
         """What was found, in order, with the lines it is about."""

@@ -68,11 +68,16 @@ class Filler:
         self._failed = failed
         self._env = env
         self._allowed = allowed
+        self.used: set[str] = set()
+        """The variables that were asked for."""
 
     def alone(self, text: str) -> Json:
         """The value of the one variable that a text consists of; None if it is no such text."""
         match = _ALONE.fullmatch(text)
-        return self._variables.get(match[1]) if match else None
+        if match is None:
+            return None
+        self.used.add(match[1])
+        return self._variables.get(match[1])
 
     def text(self, text: str, scope: Scope, *, secret: bool = True) -> str | Secret:
         """A string, filled: a :class:`Secret` without digest if it has an environment variable in it.
@@ -128,6 +133,7 @@ class Filler:
         return value, name[1] == "env"
 
     def _var(self, name: str) -> str:
+        self.used.add(name)
         if name in self._failed:
             raise VariableProblem(Code.VARIABLE, f"the variable {quoted(name)} has no value", told=True)
         if name in self._variables:
