@@ -90,7 +90,7 @@ def interrupted(intents: Iterable[Intent]) -> list[Diagnostic]:
         Diagnostic(
             severity="warning",
             address=intent.address,
-            summary=f"an earlier run was cut short during a {intent.kind} of `{intent.address}`",
+            summary=f"an earlier run was cut short during the {intent.kind} of `{intent.address}`",
             detail="`apply` first finds out what became of it and never repeats what was done.",
         )
         for intent in intents

@@ -95,6 +95,16 @@ def test_selectors_that_name_nothing_are_errors_in_order():
     assert made.diagnostics[0].summary == "there is no `y` in the specs or in the state"
 
 
+def test_a_selector_that_names_nothing_is_answered_with_what_may_have_been_meant():
+    made = plan(desired(created("promo[us]"), created("promo[de]"), created("teaser")), targets=["promo", "teser", "x"])
+
+    assert [d.detail for d in made.diagnostics[:2]] == [
+        "Did you mean `promo[de]` or `promo[us]`?",
+        "Did you mean `teaser`?",
+    ]
+    assert "state list" in made.diagnostics[2].detail
+
+
 def test_a_replacement_outside_of_the_targets_is_an_error_and_not_passed_over():
     specs = desired(created("a"), created("b"))
     made = plan(
@@ -191,7 +201,7 @@ def test_a_call_cut_short_is_told_and_planned_around():
 
     assert actions(made) == ["update"]
     assert finding(made).severity == "warning" and not finding(made).attention
-    assert "cut short during a update of `a`" in finding(made).summary
+    assert "cut short during the update of `a`" in finding(made).summary
 
 
 @pytest.mark.parametrize(
