@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -215,15 +217,18 @@ async def holds(world: World, scenario: Scenario) -> None:
     assert not result.results and not world.writes()
 
 
-@settings(
-    max_examples=300,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(SCENARIOS)
-def test_after_an_apply_the_plan_is_empty(scenario: Scenario) -> None:
+def tried(claim: Callable[[Any], None], on: st.SearchStrategy[Any], examples: int) -> None:
+    settings(max_examples=examples, suppress_health_check=list(HealthCheck))(given(on)(claim))()
+
+
+def in_a_world_of_its_own(scenario: Scenario) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        options = dict(scenario.options)
-        in_world(lambda world: holds(world, scenario), Path(folder), **options)
+        in_world(lambda world: holds(world, scenario), Path(folder), **scenario.options)
+
+
+@pytest.mark.parametrize("examples", [100, pytest.param(400, marks=pytest.mark.sweep)])
+def test_after_an_apply_the_plan_is_empty(examples: int) -> None:
+    tried(in_a_world_of_its_own, SCENARIOS, examples)
 
 
 LOSSES = st.tuples(
@@ -265,10 +270,13 @@ async def survives(world: World, scenario: Any, folder: Path) -> None:
     assert not rest.steps, rest.steps
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
-@given(LOSSES)
-def test_a_lost_or_old_state_makes_nothing_twice(scenario: Any) -> None:
+def in_a_world_with_losses(scenario: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         in_world(
             lambda world: survives(world, scenario, Path(folder)), Path(folder), active=0, brief_is_message=scenario[4]
         )
+
+
+@pytest.mark.parametrize("examples", [60, pytest.param(200, marks=pytest.mark.sweep)])
+def test_a_lost_or_old_state_makes_nothing_twice(examples: int) -> None:
+    tried(in_a_world_with_losses, LOSSES, examples)

@@ -10,7 +10,7 @@ from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
 from tests.recovery.runs import kill_at
 
 PATIENT = ("--lock-timeout", "30s")
-SAMPLED = 36
+SAMPLED = 12
 AT_ONCE = 12
 """Trials of which all are killed before the first is taken up again: their leases run out meanwhile."""
 PAIRS = 6
