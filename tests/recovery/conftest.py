@@ -1,17 +1,14 @@
-"""Fixtures of the recovery tests, and the figures that they end with."""
+"""Fixtures of the recovery tests."""
 
 import itertools
-from collections import Counter
 
 import pytest
 
 from tests.recovery.accounts import Accounts
+from tests.recovery.figures import FIGURES
 from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
 from tests.recovery.runs import World, Zygote, scratch
 from tests.recovery.seaweed import Seaweed
-
-FIGURES = Counter()
-"""What was counted; in the process that prints the summary, the sum over all processes."""
 
 
 @pytest.fixture(scope="session")
@@ -86,20 +83,3 @@ def new_remote(zygote, accounts, folder, request):
     yield make
     for world in worlds:
         world.close()
-
-
-def pytest_sessionfinish(session):
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["recovery"] = dict(FIGURES)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node):
-    FIGURES.update(getattr(node, "workeroutput", {}).get("recovery", {}))
-
-
-def pytest_terminal_summary(terminalreporter):
-    if FIGURES:
-        text = ", ".join(f"{name}: {FIGURES[name]}" for name in sorted(FIGURES))
-        terminalreporter.write_line(f"recovery: {text}")
