@@ -167,7 +167,7 @@ class Monitor:
             await asyncio.sleep(0)  # let everybody who is about to wait join this tick
             await self._sleep()
             await self._look_at_watched()
-        except Exception as error:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, whatever it is
             self._tick = None
             tick.set_exception(error)
             with contextlib.suppress(BaseException):

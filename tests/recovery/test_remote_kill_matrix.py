@@ -14,7 +14,7 @@ SAMPLED = 12
 AT_ONCE = 12
 """Trials of which all are killed before the first is taken up again: their leases run out meanwhile."""
 PAIRS = 6
-SWEPT_PAIRS = 400
+SWEPT_PAIRS = 120
 
 
 @pytest.fixture(scope="session")
