@@ -270,7 +270,7 @@ async def find_message(run: Run, intent: Intent) -> tuple[Effect, ...] | None:
     window = await read_window(run.api, intent.project_id, intent.cursor)
     claims = claim(
         window,
-        entry.messages if entry else (),
+        [m for m in entry.messages if m.message_id] if entry else (),  # the others stand before the cursor
         content=message.content,
         lineage=run.draft.lineage,
         brief=brief_digest(run, entry) if intent.cursor is None else None,

@@ -171,12 +171,10 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
         log = Log(address=step.address, message=found, cursor=claims.match.id)
         await run.noted(step.address, number, *known, log)
         return Already(f"it is in the conversation already (`{claims.match.id}`): not sent again")
-    if known:  # before the intent: else, if the answer is lost, an equal earlier message would take this one for itself
-        await run.record(End(effects=known))
 
     async def effects(status: str, intent: Intent) -> tuple[Effect, ...]:
         monitor.set_status(project_id, status)
-        return (Log(address=intent.address, message=logged, cursor=window.newest),)
+        return (*known, Log(address=intent.address, message=logged, cursor=window.newest))
 
     def intent() -> Intent:
         return run.intent(
