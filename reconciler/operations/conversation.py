@@ -87,20 +87,29 @@ class Claims:
 
 
 def claim(
-    window: Window, log: Iterable[SentMessage], *, content: str, lineage: str, brief: str | None = None
+    window: Window,
+    log: Iterable[SentMessage],
+    *,
+    content: str,
+    lineage: str,
+    brief: str | None = None,
+    after: str | None = None,
 ) -> Claims:
     """Find a message by its content digest among those that no logged message stands for.
 
-    A logged message without an id takes the first equal one. ``brief`` is the brief's digest where the window begins with
-    the conversation: its first user message is the brief if it reads like it. The same words typed by a person count as the message: the agent has them, and sending them again
-    would only cost.
+    A logged message without an id takes the first equal one, so the window must begin before all of these: at the log's
+    cursor. The match stands behind the message ``after``, where the window has that. ``brief`` is the brief's digest where
+    the window begins with the conversation: its first user message is the brief if it reads like it. The same words typed
+    by a person count as the message: the agent has them, and sending them again would only cost.
     """
     logged = list(log)
     taken = {m.message_id for m in logged if m.message_id}
     waiting = [m for m in logged if m.message_id is None]
     known: list[SentMessage] = []
     first_user = True
-    for message in window.messages:
+    ids = [message.id for message in window.messages]
+    begin = ids.index(after) + 1 if after in ids else 0
+    for number, message in enumerate(window.messages):
         if message.role != "user":
             continue
         text = content_digest(lineage, message.content)
@@ -112,6 +121,6 @@ def claim(
         if ours is not None:
             waiting.remove(ours)
             known.append(replace(ours, message_id=message.id))
-        elif text == content:
+        elif text == content and number >= begin:
             return Claims(tuple(known), message)
     return Claims(tuple(known), None)

@@ -267,13 +267,16 @@ async def find_message(run: Run, intent: Intent) -> tuple[Effect, ...] | None:
     text = run.reveal({"message": body["message"]}, intent.address)["message"]
     message = logged_message(intent.message_id, body, text, lineage=run.draft.lineage, at=run.now())
     entry = run.draft.projects.get(intent.address)
-    window = await read_window(run.api, intent.project_id, intent.cursor)
+    if entry is not None and entry.project_id != intent.project_id:
+        entry = None  # the address stands for another project by now
+    start = entry.cursor if entry else intent.cursor
     claims = claim(
-        window,
-        [m for m in entry.messages if m.message_id] if entry else (),  # the others stand before the cursor
+        await read_window(run.api, intent.project_id, start),
+        entry.messages if entry else (),
         content=message.content,
         lineage=run.draft.lineage,
-        brief=brief_digest(run, entry) if intent.cursor is None else None,
+        brief=brief_digest(run, entry) if start is None else None,
+        after=intent.cursor,
     )
     if claims.match is None:
         return None

@@ -160,6 +160,19 @@ def test_equal_messages_in_a_row_with_a_crash_between(world, at, first):
     assert world.sent("it") == [first, "go", "go", "end"]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_equal_messages_in_a_row_whose_answers_are_lost_within_a_run(world, times):
+    # Intent: the first one, whose id nobody told, does not take the second one for itself, so that it were sent again.
+    world.specs(with_messages("go", "go", "go", "end"))
+    world.store.add_fault(Fault(kind="reset", method="POST", path="/messages$", when="after", skip=1, times=times))
+    done = world.apply()
+    assert done.code == 0, str(done)
+    assert world.sent("it") == ["go", "go", "go", "end"]
+    ids = [message["message_id"] for message in world.entries()["it"]["messages"][: times + 1]]
+    assert None not in ids and len(set(ids)) == times + 1
+    world.converges()
+
+
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_the_same_words_typed_by_a_person_before_our_intent_are_not_ours(world, at):
     """What stands in the conversation before the cursor was there when the message was planned."""
