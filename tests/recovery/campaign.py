@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.canaries import HOOK
+from tests.recovery.kill_points import FAMILIES
 from tests.recovery.runs import World
 
 BEFORE = """\
@@ -51,6 +52,22 @@ def prepared(zygote, accounts, folder, world=World, **more):
     world.store.person_creates(brief="Nobody's business.", title="Foreign")
     world.specs(AFTER.replace("IMPORTED", imported))
     return world
+
+
+def matrix_of(base, calm):
+    """The prepared workspace, the truth after an undisturbed apply in its copy, and the points that such an apply has."""
+    ended = calm.apply(trace=True)
+    assert ended.code == 0, str(ended)
+    assert calm.plan().code == 0
+    totals = {family: sum(point[0] == family for point in ended.points) for family in FAMILIES}
+    wanted = truth(calm)
+    calm.close()
+    yield base, wanted, totals
+    base.close()
+
+
+def points_of(totals):
+    return [(family, n) for family in FAMILIES for n in range(1, totals[family] + 1)]
 
 
 def truth(world):

@@ -196,6 +196,20 @@ class World:
         return [e.project_id for e in self.store.ledger() if e.kind == "create"]
 
 
+def killed(world, at):
+    """A run that is killed at a point of its changing calls."""
+    ended = world.apply(orders=[kill_at("call", at)])
+    assert ended.killed, str(ended)
+
+
+def arrived(world, creates):
+    """Whether so many creates were made soon; a connection that breaks may take a request with it unread."""
+    end = time.monotonic() + 1.0
+    while len(world.created()) < creates and time.monotonic() < end:
+        time.sleep(0.01)
+    return len(world.created()) >= creates
+
+
 def kill_at(family, n, number=signal.SIGKILL):
     """The order to send this process a signal at a point."""
     return {"family": family, "n": n, "signal": int(number)}

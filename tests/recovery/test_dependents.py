@@ -1,10 +1,8 @@
 """A run killed while it sends something that refers to another project: the next one makes nothing twice."""
 
-import time
-
 import pytest
 
-from tests.recovery.runs import kill_at
+from tests.recovery.runs import arrived, killed
 
 BEFORE, SENT, RECEIVED = 1, 2, 3
 TEASER = "projects:\n  teaser: {brief: A teaser., settings: {title: Teaser}}\n"
@@ -19,19 +17,6 @@ def world(new_world):
     world = new_world(TEASER)
     world.converges()
     return world
-
-
-def killed(world, at):
-    ended = world.apply(orders=[kill_at("call", at)])
-    assert ended.killed, str(ended)
-
-
-def arrived(world, creates):
-    """Whether so many creates were made soon."""
-    end = time.monotonic() + 1.0
-    while len(world.created()) < creates and time.monotonic() < end:
-        time.sleep(0.01)
-    return len(world.created()) >= creates
 
 
 def references(world, kind="create"):

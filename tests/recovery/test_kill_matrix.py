@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from tests.recovery.campaign import judge, prepared, truth
-from tests.recovery.kill_points import FAMILIES
+from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
 from tests.recovery.runs import kill_at
 
 CHUNKS = 14
@@ -17,21 +16,8 @@ SAMPLED_PAIRS = 42
 
 @pytest.fixture(scope="session")
 def matrix(zygote, accounts, shelf):
-    """The prepared workspace, the truth after an undisturbed apply, and the points that such an apply has."""
     base = prepared(zygote, accounts, shelf / "base")
-    calm = base.copy(shelf / "calm")
-    ended = calm.apply(trace=True)
-    assert ended.code == 0, str(ended)
-    assert calm.plan().code == 0
-    totals = {family: sum(point[0] == family for point in ended.points) for family in FAMILIES}
-    wanted = truth(calm)
-    calm.close()
-    yield base, wanted, totals
-    base.close()
-
-
-def points_of(totals):
-    return [(family, n) for family in FAMILIES for n in range(1, totals[family] + 1)]
+    yield from matrix_of(base, base.copy(shelf / "calm"))
 
 
 def disturbed(matrix, folder, figures, first, second=None, *, plans=True):

@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from tests.recovery.campaign import judge, prepared, truth
-from tests.recovery.kill_points import FAMILIES
+from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
 from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
 from tests.recovery.runs import kill_at
 
@@ -30,19 +29,7 @@ def shared_matrix(zygote, accounts, shelf):
 
 def _matrix(zygote, accounts, folder, new_place):
     base = prepared(zygote, accounts, folder / "base", RemoteWorld, new_place=new_place)
-    calm = base.copy(folder / "calm")
-    ended = calm.apply(trace=True)
-    assert ended.code == 0, str(ended)
-    assert calm.plan().code == 0
-    totals = {family: sum(point[0] == family for point in ended.points) for family in FAMILIES}
-    wanted = truth(calm)
-    calm.close()
-    yield base, wanted, totals
-    base.close()
-
-
-def points_of(totals):
-    return [(family, n) for family in FAMILIES for n in range(1, totals[family] + 1)]
+    yield from matrix_of(base, base.copy(folder / "calm"))
 
 
 def disturbed(matrix, folder, figures, trials):

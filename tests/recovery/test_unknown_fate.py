@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.sandbox import views
 from reconciler.sandbox.store import Fault
-from tests.recovery.runs import kill_at
+from tests.recovery.runs import arrived, kill_at, killed
 
 BEFORE, SENT, RECEIVED = 1, 2, 3
 ONE = "projects:\n  it: {brief: A brief., settings: {title: It}}\n"
@@ -27,20 +27,6 @@ def world(new_world):
 
 def it(world):
     return world.entries()["it"]["project_id"]
-
-
-def killed(world, at):
-    """A run that is killed at a point of its first changing call."""
-    ended = world.apply(orders=[kill_at("call", at)])
-    assert ended.killed, str(ended)
-
-
-def arrived(world, creates):
-    """Whether so many creates were made soon; a connection that breaks may take a request with it unread."""
-    end = time.monotonic() + 1.0
-    while len(world.created()) < creates and time.monotonic() < end:
-        time.sleep(0.01)
-    return len(world.created()) >= creates
 
 
 # ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────────
