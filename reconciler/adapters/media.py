@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Final, Self
 import httpx
 
 from reconciler.model.errors import DownloadError, UploadError
+from reconciler.model.loopback import is_loopback
 
 MAX_BYTES: Final = 4 * 1024**3
 _ATTEMPTS: Final = 3
@@ -203,7 +203,7 @@ class MediaClient:
 
     def _checked(self, url: httpx.URL) -> None:
         local = url.scheme == "http" and (
-            (self._local and _loopback(url.host)) or (self._embedded and url.host == "sandbox")
+            (self._local and is_loopback(url.host)) or (self._embedded and url.host == "sandbox")
         )
         if url.userinfo or not url.host or not (url.scheme == "https" or local):
             raise DownloadError(f"the rendered file lies at a {url.scheme or 'relative'} address, not at an https one")
@@ -246,10 +246,3 @@ def _total(response: httpx.Response, offset: int) -> int | None:
 def _ending(response: httpx.Response) -> str:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return _EXTENSIONS.get(kind, ".bin")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

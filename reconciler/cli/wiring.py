@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +19,7 @@ from reconciler.cli.inputs import load
 from reconciler.cli.places import store_of
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
+from reconciler.model.loopback import is_loopback
 from reconciler.operations.workflows import StateStore, Workspace
 
 SANDBOX_URL = "http://sandbox/api/v1"
@@ -88,7 +88,7 @@ class Wired:
 @contextlib.asynccontextmanager
 async def _media(config: Config, limit: int = MAX_BYTES) -> AsyncIterator[MediaClient]:
     if not config.sandboxed:
-        async with MediaClient(local=_is_loopback(config.api_url), limit=limit) as media:
+        async with MediaClient(local=is_loopback(urlsplit(config.api_url).hostname or ""), limit=limit) as media:
             yield media
         return
     from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
@@ -148,17 +148,9 @@ def _key(config: Config) -> str:
     key = os.environ.get(config.key_env, "")
     if key:
         return key
-    if _is_loopback(config.api_url):
+    if is_loopback(urlsplit(config.api_url).hostname or ""):
         return SANDBOX_KEY
     raise ConfigError(
         f"no API key: environment variable {config.key_env} is not set",
         "Set it to your key, or try everything for nothing with `--api-url sandbox`.",
     )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import ipaddress
 from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from reconciler.model.loopback import is_loopback
 from reconciler.report.safe_text import clean
 
 _ASSETS: Final = Path(__file__).parent / "assets"
@@ -62,7 +62,7 @@ def web_url(url: str | None) -> str | None:
     host = parts.hostname or ""
     if not url or not url.isprintable() or " " in url or not host or port == 0 or parts.username or parts.password:
         return None
-    return url if parts.scheme == "https" or (parts.scheme == "http" and _loopback(host)) else None
+    return url if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)) else None
 
 
 def link(url: str | None, label: str) -> Html:
@@ -108,10 +108,3 @@ def asset(name: str) -> str:
 
 def _digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

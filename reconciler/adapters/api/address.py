@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import httpx
 
 from reconciler.model.errors import ConfigError
+from reconciler.model.loopback import is_loopback
 
 _HOW = "Set api.url (or EVERSINCE_API_URL) to something like https://host/api/v1."
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: 127.0.0.0/8, ::1 or ``localhost``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def checked(text: str, *, embedded: bool) -> httpx.URL:

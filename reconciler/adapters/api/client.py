@@ -36,6 +36,7 @@ from reconciler.model.errors import (
     UnreachableError,
 )
 from reconciler.model.live import Created, LiveProject, MessagePage, ProjectPage
+from reconciler.model.loopback import is_loopback
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Json
 
@@ -106,7 +107,7 @@ class ApiClient:
         guard: Callable[[], None] = _open,
     ) -> None:
         base = address.checked(url, embedded=transport is not None)
-        self._outside = transport is None and not address.is_loopback(base.host)
+        self._outside = transport is None and not is_loopback(base.host)
         key = address.checked_key(key, needed=self._outside)
         self._url = str(base).rstrip("/")
         self._encrypted = base.scheme == "https"

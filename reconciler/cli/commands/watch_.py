@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import click
 
-from reconciler.adapters.api.address import is_loopback
 from reconciler.adapters.hooks.server import WatchServer
 from reconciler.cli.console import Console
 from reconciler.cli.event_file import event_file
@@ -22,6 +21,7 @@ from reconciler.cli.options import DURATION, running, targets, variables
 from reconciler.cli.watching import Rounds
 from reconciler.cli.wiring import Wired, poll_scale, wire
 from reconciler.model.errors import UsageError
+from reconciler.model.loopback import is_loopback
 from reconciler.model.rounds import Tally
 from reconciler.operations.run import utc_now
 from reconciler.operations.watch import Bell, Pace, watch
