@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from shlex import quote
@@ -17,6 +16,7 @@ from reconciler.operations.rebuild import Finding, find_lost
 from reconciler.operations.refresh import Reader, filtered, merged
 from reconciler.operations.resolve import logged_message
 from reconciler.operations.workflows import Workspace
+from reconciler.planning.findings import meant
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
 
 
@@ -119,8 +119,7 @@ def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: fl
 def require(state: State, address: str) -> Entry:
     """The entry of an address. Raises UsageError where there is none."""
     if address not in state.projects:
-        near = difflib.get_close_matches(address, state.projects, 1)
-        hint = f"Did you mean `{near[0]}`?" if near else "`reconciler state list` shows what it has."
+        hint = meant(address, state.projects) or "`reconciler state list` shows what it has."
         raise UsageError(f"the state has no `{address}`", hint)
     return state.projects[address]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from shlex import quote
 
@@ -111,6 +112,13 @@ def undecided(intents: Iterable[Intent]) -> Diagnostic | None:
                 attention=True,
             )
     return None
+
+
+def meant(address: str, known: Iterable[str]) -> str:
+    """What may have been meant by an address that is none: one of a ``for_each``, or a slip of the finger."""
+    family = sorted(name for name in known if name.startswith(f"{address}["))
+    near = family[:3] or difflib.get_close_matches(address, known, 1)
+    return f"Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
 
 
 def unread(address: str, project_id: str) -> Diagnostic:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -16,7 +15,7 @@ from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.planning.binding import Candidates
 from reconciler.planning.dependencies import order
-from reconciler.planning.findings import ambiguous
+from reconciler.planning.findings import ambiguous, meant
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.project import plan_project
 from reconciler.planning.removal import removal_steps
@@ -204,13 +203,6 @@ def _moved(
     return {a: e.renamed(lambda name: names.get(name, name)) if names else e for a, e in entries.items()}, moves
 
 
-def _meant(address: str, known: Iterable[str]) -> str:
-    """What may have been meant by an address that is none: one of a ``for_each``, or a slip of the finger."""
-    family = sorted(name for name in known if name.startswith(f"{address}["))
-    near = family[:3] or difflib.get_close_matches(address, known, 1)
-    return f"Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
-
-
 def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection: Selection) -> Iterable[Diagnostic]:
     known = desired.projects.keys() | entries.keys()
     for address in sorted((selection.targets or frozenset()) | selection.replace):
@@ -219,7 +211,7 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
                 severity="error",
                 address=address,
                 summary=f"there is no `{address}` in the specs or in the state",
-                detail=_meant(address, known)
+                detail=meant(address, known)
                 or "`--target` and `--replace` take addresses; `reconciler state list` shows those in the state.",
             )
         elif not selection.takes(address):
