@@ -91,7 +91,7 @@ def decode_snapshot(data: bytes, where: str) -> tuple[State, Follows | None]:
 
     """
     try:
-        document = pydantic_core.from_json(data)
+        document = pydantic_core.from_json(data, allow_inf_nan=False)
     except ValueError as error:
         raise StateError(f"`{where}` is not valid JSON", f"{error}. {_REMEDY}") from error
     if not isinstance(document, dict) or not isinstance(document.get("format_version"), int):
