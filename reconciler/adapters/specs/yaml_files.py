@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ruamel.yaml import YAML
+from ruamel.yaml.cyaml import CParser
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -60,28 +61,31 @@ _MERGE: Final = object()
 class YamlMap(dict[str, Any]):
     """A mapping; ``marks`` holds the places of each key and its value."""
 
-    __slots__ = ("height", "mark", "marks", "weight")
+    __slots__ = ("mark", "marks")
 
     def __init__(self, items: Iterable[tuple[str, Any]] = (), mark: Mark | None = None) -> None:
         super().__init__(items)
         self.mark = mark
         self.marks: dict[str, tuple[Mark, Mark]] = {}
-        self.height = self.weight = 1
 
 
 class YamlList(list[Any]):
     """A list; ``marks`` holds the place of each item."""
 
-    __slots__ = ("height", "mark", "marks", "weight")
+    __slots__ = ("mark", "marks")
 
     def __init__(self, items: Iterable[Any] = (), mark: Mark | None = None) -> None:
         super().__init__(items)
         self.mark = mark
         self.marks: list[Mark] = []
-        self.height = self.weight = 1
 
 
-_CONTAINERS: Final = (YamlMap, YamlList)
+class _Anchored(NamedTuple):
+    """What an anchor names, with its levels of nesting and what an alias for it adds."""
+
+    value: Any
+    height: int
+    weight: int
 
 
 @dataclass(slots=True)
@@ -150,8 +154,13 @@ class _Builder:
     def __init__(self, text: str, file: str, *, pure: bool) -> None:
         self.file = YamlFile()
         self._name = file
-        self._events: Iterator[Any] = YAML(typ="safe", pure=pure).parse(text)
-        self._anchors: dict[str, Any] = {}
+        # ruamel's own way to the C parser looks for plug-ins on the disk, for each file anew
+        self._events: Iterator[Any] = (
+            YAML(typ="safe", pure=True).parse(text) if pure else iter(CParser(text).get_event, None)
+        )
+        self._anchors: dict[str, _Anchored] = {}
+        self._sized: dict[int, _Anchored] = {}
+        """Containers with an anchor, by identity: what an anchor names may hold others, and none is walked twice."""
         self._expansion = 0
 
     def build(self) -> YamlFile:
@@ -193,7 +202,8 @@ class _Builder:
                 self._tag(event)
             value = self._map(mark, depth) if isinstance(event, MappingStartEvent) else self._list(mark, depth)
         if event.anchor is not None:
-            self._anchors[event.anchor] = value
+            anchored = self._anchors[event.anchor] = _Anchored(value, *self._size(value))
+            self._sized[id(value)] = anchored
         return value
 
     def _list(self, mark: Mark, depth: int) -> YamlList:
@@ -202,7 +212,6 @@ class _Builder:
             item = self._node(event, depth + 1)
             result.append(item)
             result.marks.append(_mark(event))
-            _grow(result, item)
         return result
 
     def _map(self, mark: Mark, depth: int) -> YamlMap:
@@ -213,7 +222,6 @@ class _Builder:
             key = self._key(event, depth)
             event = next(self._events)
             value = self._node(event, depth + 1)
-            _grow(result, value)
             if key is _MERGE:
                 merged += self._merged(value, at)
             elif key in result:
@@ -253,14 +261,24 @@ class _Builder:
         if event.anchor not in self._anchors:
             summary = f"the alias *{printable(event.anchor)} names nothing that ends before it"
             raise self._fatal(Code.YAML_FEATURE, summary, "put &name on an earlier value", mark)
-        value = self._anchors[event.anchor]
-        height, weight = _size(value)
+        value, height, weight = self._anchors[event.anchor]
         self._expansion += weight
         if self._expansion > MAX_EXPANSION:
             raise self._fatal(Code.TOO_LARGE, "the aliases of this file expand to too much", "repeat less", mark)
         if depth + height - 1 > MAX_DEPTH:
             raise self._fatal(Code.TOO_LARGE, f"nested deeper than {MAX_DEPTH} levels", "", mark)
         return value
+
+    def _size(self, value: Any) -> tuple[int, int]:
+        """Height and weight."""
+        if isinstance(value, str):
+            return 0, 1 + len(value) // 100
+        if not isinstance(value, YamlMap | YamlList):
+            return 0, 1
+        if known := self._sized.get(id(value)):
+            return known.height, known.weight
+        inner = [self._size(item) for item in (value.values() if isinstance(value, YamlMap) else value)]
+        return 1 + max((height for height, _ in inner), default=0), 1 + sum(weight for _, weight in inner)
 
     def _scalar(self, event: Any) -> Any:
         text: str = event.value
@@ -285,20 +303,6 @@ class _Builder:
 def _mark(event: Any) -> Mark:
     mark = event.start_mark
     return mark.line + 1, mark.column + 1
-
-
-def _size(value: Any) -> tuple[int, int]:
-    """A value's height and weight: its levels of nesting, and what an alias for it adds."""
-    if isinstance(value, str):
-        return 0, 1 + len(value) // 100
-    return (value.height, value.weight) if isinstance(value, _CONTAINERS) else (0, 1)
-
-
-def _grow(container: YamlMap | YamlList, item: Any) -> None:
-    height, weight = _size(item)
-    container.weight += weight
-    if height >= container.height:
-        container.height = height + 1
 
 
 def resolve(text: str) -> bool | float | str | None:
