@@ -28,7 +28,6 @@ class Console:
         self.api_url: str | None = None
         self.verbose = 0
         self.workspace: str | None = None
-        self.version: Callable[[], str] = str
         self.redact = Redactor()
         self.secret_env: tuple[str, ...] = ()
         """Variables whose values are hidden besides those that the configuration names."""

@@ -14,6 +14,7 @@ import click
 
 from reconciler.cli.console import Console, discard
 from reconciler.model.errors import Diagnostic, ReconcilerError
+from reconciler.model.version import VERSION
 
 COMMANDS: Final = {
     "init": "Write `reconciler.yaml` and a first spec.",
@@ -76,15 +77,8 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(f"reconciler {version()}")
+        click.echo(f"reconciler {VERSION}")
         ctx.exit()
-
-
-def version() -> str:
-    """The version of the installed distribution."""
-    from importlib import metadata  # noqa: PLC0415  20 ms that only --version and real work need
-
-    return metadata.version("eversince-reconciler")
 
 
 @click.group(
@@ -112,7 +106,6 @@ def cli(
     console.state = state
     console.api_url = api_url
     console.verbose = verbose
-    console.version = version
     if no_color or os.environ.get("NO_COLOR"):
         console.no_color()
 

@@ -6,6 +6,7 @@ from reconciler.adapters.state.local import LocalStateStore
 from reconciler.cli.console import Console
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
+from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore
 
 
@@ -20,7 +21,7 @@ def store_of(console: Console, config: Config) -> StateStore:
     place = config.state or ""
     scheme, separator, _ = place.partition("://")
     if not separator:
-        return LocalStateStore(config.state_path, version=console.version())
+        return LocalStateStore(config.state_path, version=VERSION)
     if scheme not in ("s3", "gs", "az", "file"):
         raise ConfigError(
             f"a state can't lie in `{scheme}://`",
@@ -38,7 +39,7 @@ def store_of(console: Console, config: Config) -> StateStore:
         ) from error
     return RemoteStateStore(
         place,
-        version=console.version(),
+        version=VERSION,
         spill=config.root / ".reconciler" / "spill",
         lease_seconds=config.limits.lease_seconds,
         note=console.note,

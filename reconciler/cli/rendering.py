@@ -7,7 +7,6 @@ from typing import Final
 from reconciler.cli.console import Console
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import encode_plan
-from reconciler.report.html import plan_html
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.text import plan_text
 
@@ -21,6 +20,8 @@ def show_plan(console: Console, plan: Plan, format_: str) -> None:
     elif format_ == "markdown":
         console.out(plan_markdown(plan))
     elif format_ == "html":
+        from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
+
         console.out(plan_html(plan))
     else:
         console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0))

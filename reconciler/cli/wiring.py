@@ -20,6 +20,7 @@ from reconciler.cli.places import store_of
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
 from reconciler.model.loopback import is_loopback
+from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore, Workspace
 
 SANDBOX_URL = "http://sandbox/api/v1"
@@ -110,7 +111,7 @@ def wire(console: Console) -> Wired:
     workspace = Workspace(
         config=config,
         store=store,
-        version=console.version(),
+        version=VERSION,
         env=os.environ,
         redact=console.redact,
         media=partial(_media, config),

@@ -25,6 +25,7 @@ Json = Any
 Value = Any
 """A JSON value whose strings may be :class:`Secret`."""
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 _SECRET = "$secret"  # noqa: S105  a key's name
 _ENV = re.compile(r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -54,6 +55,8 @@ def expand_env(template: str, env: Mapping[str, str]) -> str:
 
 
 def _map(value: Value, leaf: Callable[[Secret], Json]) -> Json:
+    if type(value) in _PLAIN:  # nearly all of them: asking for the abstract Mapping takes longer than all else here
+        return value
     if isinstance(value, Secret):
         return leaf(value)
     if isinstance(value, Mapping):

@@ -36,13 +36,14 @@ def agrees(desired: Value, known: Json, lineage: str) -> bool:
     return bool(sealed(desired) == known)
 
 
-def settings_known(entry: Entry | None, live: LiveProject | None, at: str) -> dict[str, Known]:
-    """Per setting the best knowledge: what was just read beats what the state remembers."""
-    known = dict(entry.settings) if entry else {}
+def setting_known(name: str, entry: Entry | None, live: LiveProject | None, at: str) -> Known | None:
+    """The best knowledge of a setting: what was just read beats what the state remembers."""
     if live is not None:
-        known.update({name: Known(value, live.source, at) for name, value in live.settings.items()})
-        known = {name: what for name, what in known.items() if name not in live.differing}
-    return known
+        if name in live.differing:
+            return None
+        if name in live.settings:
+            return Known(live.settings[name], live.source, at)
+    return entry.settings.get(name) if entry else None
 
 
 def setting_changes(
@@ -52,11 +53,10 @@ def setting_changes(
 
     A setting that no GET shows and nobody ever told counts as different: only a PATCH makes it known.
     """
-    known = settings_known(entry, live, at)
     recorded = entry.settings if entry else {}
     changes: dict[str, Change] = {}
     for name, wanted in settings.items():
-        now = known.get(name)
+        now = setting_known(name, entry, live, at)
         if name == "expected_output" and wanted is None and name in recorded:
             # null asks for auto-detection, and the list may show what was detected: only what was asked for counts
             now = recorded[name]

@@ -26,6 +26,8 @@ from reconciler.planning.mending import mend, messages
 from reconciler.planning.removal import cancel_step, waits_to_stop
 from reconciler.planning.view import ProjectPlan, View
 
+_STATUSES = frozenset(contract.Status)
+
 
 def plan_project(project: DesiredProject, view: View) -> ProjectPlan:
     """The steps that make one declared project as desired, or the findings that say why not."""
@@ -185,7 +187,7 @@ def _next(project: DesiredProject, entry: Entry, view: View, result: ProjectPlan
 
 def _as_it_is(project: DesiredProject, entry: Entry | None, live: LiveProject, view: View, result: ProjectPlan) -> None:
     """What the live project's status and the spec ask for."""
-    if live.status not in frozenset(contract.Status):
+    if live.status not in _STATUSES:
         result.diagnostics.append(
             Diagnostic(
                 severity="warning",

@@ -15,7 +15,6 @@ import random
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import metadata
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -39,6 +38,7 @@ from reconciler.model.live import Created, LiveProject, MessagePage, ProjectPage
 from reconciler.model.loopback import is_loopback
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Json
+from reconciler.model.version import VERSION
 
 T = TypeVar("T")
 
@@ -58,13 +58,6 @@ READS_AT_ONCE = 8
 """Reads under way at once; the connection pool's own work grows with the square of what it has in hand."""
 _PHASES = 4
 """Time-outs count by phase (free connection, connect, write, each read); a call as a whole gets this many of them."""
-
-
-def _version() -> str:
-    try:
-        return metadata.version("eversince-reconciler")
-    except metadata.PackageNotFoundError:
-        return "0"
 
 
 def _same(text: str) -> str:
@@ -111,7 +104,7 @@ class ApiClient:
         key = address.checked_key(key, needed=self._outside)
         self._url = str(base).rstrip("/")
         self._encrypted = base.scheme == "https"
-        self._headers = {"Accept": "application/json", "User-Agent": f"eversince-reconciler/{_version()}"}
+        self._headers = {"Accept": "application/json", "User-Agent": f"eversince-reconciler/{VERSION}"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}

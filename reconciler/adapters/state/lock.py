@@ -7,8 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
-
 from reconciler.adapters.state.holder import holder_from_text, this_process
 from reconciler.model.errors import LockError, StateError
 
@@ -22,6 +20,8 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
         StateError: the folder can't be written.
 
     """
+    import filelock  # noqa: PLC0415  10 ms that only those need who write
+
     lock_path = state_path.with_name(state_path.name + ".lock")
     holder_path = state_path.with_name(state_path.name + ".holder")
     try:

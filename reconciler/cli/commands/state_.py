@@ -15,6 +15,7 @@ from reconciler.cli.options import DURATION, formats, variables
 from reconciler.cli.wiring import wire
 from reconciler.model.errors import UsageError
 from reconciler.model.state import State
+from reconciler.model.version import VERSION
 from reconciler.operations.maintenance import accept_log, decide, rebuild, remove, rename
 from reconciler.operations.rebuild import Finding
 from reconciler.operations.replacement import Exchange, put
@@ -173,7 +174,7 @@ def pull(console: Console) -> None:
     state = state_of(wire(console))
     if not state.serial and not state.projects and not state.pending:
         raise UsageError("there is no state yet", "`reconciler apply` makes one.")
-    console.out(encode_state(state, console.version()).decode())
+    console.out(encode_state(state, VERSION).decode())
 
 
 @command.command("push", epilog="\b\nExample:\n  reconciler state push copy.json\n")

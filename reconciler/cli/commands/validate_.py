@@ -16,6 +16,7 @@ from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateErr
 from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import owned
+from reconciler.model.version import VERSION
 
 
 @click.command(
@@ -38,7 +39,7 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
     try:
         config = load(console)
         specs = desired(config, var, var_file)
-        found, projects = (*specs.diagnostics, *_logs(console, config, specs)), len(specs.projects)
+        found, projects = (*specs.diagnostics, *_logs(config, specs)), len(specs.projects)
     except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics
     errors = sum(d.severity == "error" for d in found)
@@ -54,7 +55,7 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
     return 1 if errors else 0
 
 
-def _logs(console: Console, config: Config, specs: Desired) -> tuple[Diagnostic, ...]:
+def _logs(config: Config, specs: Desired) -> tuple[Diagnostic, ...]:
     """Whether the specs rewrite messages that the state says were sent. Raises StateError for a damaged state."""
     if not any(project.messages for project in specs.projects.values()):
         return ()
@@ -66,7 +67,7 @@ def _logs(console: Console, config: Config, specs: Desired) -> tuple[Diagnostic,
     from reconciler.adapters.state.local import LocalStateStore  # noqa: PLC0415
     from reconciler.planning.offline import log_findings  # noqa: PLC0415
 
-    state = LocalStateStore(config.state_path, version=console.version()).load().state
+    state = LocalStateStore(config.state_path, version=VERSION).load().state
     if state is None:
         return ()
     try:

@@ -23,6 +23,7 @@ from reconciler.cli.wiring import Wired, poll_scale, wire
 from reconciler.model.errors import UsageError
 from reconciler.model.loopback import is_loopback
 from reconciler.model.rounds import Tally
+from reconciler.model.version import VERSION
 from reconciler.operations.run import utc_now
 from reconciler.operations.watch import Bell, Pace, watch
 from reconciler.report.metrics import metrics_text
@@ -117,7 +118,7 @@ async def _watch(wired: Wired, given: dict[str, Any], secret: str | None) -> Non
     poll = given["poll_interval"]
     pace = Pace(interval=given["interval"], debounce=given["debounce"])
     pace = replace(pace, poll=pace.poll * poll_scale(wired.config) if poll is None else poll)
-    board = _Board(Tally(started=time.time()), silence=pace.silence(given["timeout"]), version=console.version())
+    board = _Board(Tally(started=time.time()), silence=pace.silence(given["timeout"]), version=VERSION)
     with stopping(console) as stop, event_file(console, given["events"]) as write:
         bell = Bell(stop)
         loop.add_signal_handler(signal.SIGHUP, bell.ask)
