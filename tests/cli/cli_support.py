@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.sandbox.store import Store
+from tests import command
 from tests.canaries import ALLOWED, HOOK
+from tests.command import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
 REMOTE = f"workspace: acme\npolicy: {{{ALLOWED}}}\n"
 CONFIG = REMOTE + "api: {url: sandbox}\nsandbox: {speed: 200}\n"
 APPLY = ("apply", "--auto-approve", "--poll-interval", "0.05")
@@ -30,12 +31,6 @@ projects:
     brief: Ten seconds, one product.
     settings: {{title: Teaser, webhook_url: "{HOOK}"}}
 """
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without what could reach the commands by accident."""
-    stray = ("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
-    return {k: v for k, v in os.environ.items() if not k.upper().startswith(stray)} | more
 
 
 @dataclass
@@ -66,17 +61,7 @@ class Space:
 
     def run(self, *args: str, code: int | None = 0, stdin: str | None = None, **env: str) -> Ran:
         """Run the command; no terminal anywhere. ``code``: the exit code that is expected."""
-        done = subprocess.run(
-            self.command(*args),
-            cwd=self.root,
-            env=environment(PYTHONPATH=str(ROOT), **{**self.env, **env}),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
+        done = command.run(args, cwd=self.root, env=environment(**{**self.env, **env}), stdin=stdin)
         ran = Ran(done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in ran.out + ran.err, ran.err
         assert "This is a bug" not in ran.err, ran.err

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from reconciler.sandbox.store import Store
+from tests import command
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if (path / "reconciler.yaml").exists())
 
 
 def reconciler(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL"))}
-    return subprocess.run(
-        [sys.executable, "-m", "reconciler", *args], cwd=cwd, env=env, capture_output=True, text=True, check=False
-    )
+    return command.run(args, cwd=cwd)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from reconciler.adapters.specs.config import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.cli.main import COMMANDS
+from tests import command
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,10 +29,7 @@ def blocks(language: str) -> list[str]:
 
 
 def reconciler(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL"))}
-    return subprocess.run(
-        [sys.executable, "-m", "reconciler", *args], cwd=cwd, env=env, capture_output=True, text=True, check=False
-    )
+    return command.run(args, cwd=cwd)
 
 
 @functools.cache

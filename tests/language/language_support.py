@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from reconciler.sandbox.store import Store
+from tests import command
 from tests.canaries import ALLOWED
 
 CONFIG = f"workspace: w\napi: {{url: sandbox}}\nsandbox: {{speed: 200}}\npolicy: {{{ALLOWED}}}\n"
@@ -24,9 +23,7 @@ def make(root: Path, files: dict[str, str]) -> Path:
 
 
 def reconciler(root: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL"))}
-    command = [sys.executable, "-m", "reconciler", *args]
-    return subprocess.run(command, cwd=root, env={**kept, **env}, capture_output=True, text=True, check=False)
+    return command.run(args, cwd=root, env=command.environment(**env))
 
 
 def account(root: Path) -> Store:

@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
+from tests import command
 from tests.recovery.accounts import Accounts
 from tests.recovery.figures import FIGURES
 from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
-from tests.recovery.runs import World, Zygote, scratch
+from tests.recovery.runs import World, scratch
 from tests.recovery.seaweed import Seaweed
 
 
@@ -18,9 +19,7 @@ def figures():
 
 @pytest.fixture(scope="session")
 def zygote():
-    process = Zygote()
-    yield process
-    process.close()
+    return command.zygote()
 
 
 @pytest.fixture(scope="session")

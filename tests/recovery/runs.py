@@ -6,15 +6,13 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests import canaries
+from tests import canaries, command
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--auto-approve", "--poll-interval", "0.02", "--settle", "0.2")
@@ -24,36 +22,6 @@ api: {{url: "{url}"}}
 limits: {{requests_per_minute: 1000000}}
 policy: {{max_share: null, ALLOWED}}
 """.replace("ALLOWED", canaries.ALLOWED)
-
-
-class Zygote:
-    """Starts runs. One for each test process."""
-
-    def __init__(self):
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        assert json.loads(self._process.stdout.readline())["ready"]
-
-    def _ask(self, **order):
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def start(self, **order):
-        return self._ask(do="start", **order)["pid"]
-
-    def wait(self, pid, timeout=60.0):
-        return self._ask(do="wait", pid=pid, timeout=timeout)["code"]
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
 
 
 class BrokenError(Exception):
@@ -128,7 +96,7 @@ class World:
         pid = self.zygote.start(
             argv=list(argv),
             cwd=str(cwd or self.folder),
-            env={"EVERSINCE_API_KEY": self.key, "NO_COLOR": "1", **self.env},
+            env=command.environment(**{"EVERSINCE_API_KEY": self.key, "NO_COLOR": "1", **self.env}),
             out=f"{name}.out",
             err=f"{name}.err",
             orders=list(orders),

@@ -141,8 +141,9 @@ def test_without_the_package_it_says_how_to_install_it(world, monkeypatch):
     run = f"import sys; sys.path.insert(0, {str(world.folder)!r}); sys.argv[0] = 'reconciler'\n"
     run += "from reconciler.cli.main import main; main()"
     space.command = lambda *args: [sys.executable, "-c", run, *args]
-    ended = space.run("--state", "s3://bucket/prefix", "plan", code=1)
-    assert "pip install 'eversince-reconciler[remote]'" in ended.err
+    with space.start("--state", "s3://bucket/prefix", "plan") as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "pip install 'eversince-reconciler[remote]'" in err
     assert space.run("plan", "--detailed-exitcode", code=2)
 
 

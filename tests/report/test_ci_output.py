@@ -1,12 +1,11 @@
 """What CI gets: plain lines with their time, groups, annotations, the job's summary, events, exit codes."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
+
+from tests import command
 
 SPEC = """\
 projects:
@@ -28,9 +27,7 @@ def workspace(tmp_path):
 
 
 def run(root, *arguments, **env):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_"))}
-    command = [sys.executable, "-m", "reconciler", *arguments]
-    return subprocess.run(command, cwd=root, env={**kept, **env}, capture_output=True, text=True, check=False)
+    return command.run(arguments, cwd=root, env=command.environment(**env))
 
 
 def test_lines_have_their_time_and_are_grouped_on_github_alone(workspace):

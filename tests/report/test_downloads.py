@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import json
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -16,6 +14,7 @@ from reconciler.adapters.media import MediaClient
 from reconciler.model.errors import DownloadError, NotFoundError
 from reconciler.model.state import Entry, Outputs
 from reconciler.operations.download import download
+from tests import command
 
 NOW = "2026-01-01T00:00:00Z"
 DATA = bytes(range(256)) * 400
@@ -264,8 +263,7 @@ def test_the_command_with_the_embedded_sandbox(tmp_path):
     (tmp_path / "reconciler.yaml").write_text("workspace: w\napi: {url: sandbox}\nsandbox: {speed: 500}\n")
 
     def run(*arguments):
-        command = [sys.executable, "-m", "reconciler", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return command.run(arguments, cwd=tmp_path)
 
     assert run("apply", "--auto-approve", "--wait", "idle").returncode == 0
     first = run("output", "--download", "renders")

@@ -1,8 +1,6 @@
 """`reconciler report`: what the page shows, that it only reads, and that hostile text stays text."""
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import httpx
@@ -15,6 +13,7 @@ from reconciler.model.state import Entry, Known, SentMessage
 from reconciler.report.fleet import fleet_html
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
+from tests import command
 from tests.report.big_plan import HOSTILE
 from tests.report.browser import opened
 from tests.report.test_markdown import Outside
@@ -102,8 +101,7 @@ def test_what_is_known_and_from_where():
 
 
 def run(root, *arguments):
-    command = [sys.executable, "-m", "reconciler", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    return command.run(arguments, cwd=root)
 
 
 def test_a_real_fleet(tmp_path):

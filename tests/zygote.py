@@ -35,19 +35,22 @@ def _imported():
 def _child(order):
     """The run: the program's own ``main`` and nothing before it but the counting of points."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    streams = [(0, os.devnull, os.O_RDONLY)] + [
+    streams = [(0, order.get("in", os.devnull), os.O_RDONLY)] + [
         (number, order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for number, name in ((1, "out"), (2, "err"))
     ]
     for number, path, flags in streams:
         os.dup2(os.open(path, flags, 0o600), number)
     os.chdir(order["cwd"])
+    os.environ.clear()
     os.environ.update(order["env"])
     sys.argv = ["reconciler", *order["argv"]]
     from reconciler.cli.main import main
-    from tests.recovery import kill_points
 
-    points = kill_points.Points(order.get("orders", []), order.get("full", 0))
-    kill_points.install(points)
+    if "orders" in order:
+        from tests.recovery import kill_points
+
+        points = kill_points.Points(order["orders"], order.get("full", 0))
+        kill_points.install(points)
     if order.get("without"):
         from tests.recovery import without
 

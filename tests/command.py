@@ -1,0 +1,93 @@
+"""The real command, each run a process of its own: forked from one that has the program imported, or started from scratch."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+STRAY = ("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
+
+
+class Zygote:
+    """Starts runs. One for each test process."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+        )
+        assert json.loads(self._process.stdout.readline())["ready"]
+
+    def _ask(self, **order: Any) -> dict[str, Any]:
+        with self._turn:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+
+    def start(self, **order: Any) -> int:
+        return self._ask(do="start", **order)["pid"]
+
+    def wait(self, pid: int, timeout: float = 60.0) -> int | None:
+        """The exit code; none while it runs, and then to be asked again. Others start and wait meanwhile."""
+        end = time.monotonic() + timeout
+        while True:
+            code = self._ask(do="wait", pid=pid, timeout=0.2)["code"]
+            if code is not None or time.monotonic() > end:
+                return code
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@functools.cache
+def zygote() -> Zygote:
+    """This test process's."""
+    made = Zygote()
+    atexit.register(made.close)
+    return made
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without what could reach the command by accident."""
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith(STRAY)} | more
+
+
+def run(
+    args: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """``reconciler`` with these arguments, to its end; no terminal anywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        streams = {name: Path(folder, name) for name in ("in", "out", "err")}
+        streams["in"].write_text(stdin or "", encoding="utf-8", newline="")
+        pid = zygote().start(
+            argv=list(args),
+            cwd=str(cwd),
+            env=dict(environment() if env is None else env),
+            **{name: str(path) for name, path in streams.items()},
+        )
+        code = zygote().wait(pid, timeout)
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            zygote().wait(pid)
+            raise subprocess.TimeoutExpired(list(args), timeout)
+        out, err = (streams[name].read_text(encoding="utf-8") for name in ("out", "err"))
+    return subprocess.CompletedProcess(["reconciler", *args], code, out, err)
