@@ -11,6 +11,8 @@ from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
 from tests.recovery.runs import kill_at
 
 CHUNKS = 14
+SHARE = 4
+"""One chunk in so many is part of the default run, the others of the sweep."""
 SAMPLED_PAIRS = 42
 
 
@@ -49,7 +51,9 @@ def disturbed(matrix, folder, figures, first, second=None, *, plans=True):
         world.close()
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(chunk, marks=[pytest.mark.sweep] if chunk % SHARE else []) for chunk in range(CHUNKS)]
+)
 def test_a_run_killed_at_any_point_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     wrong = []
     for number, point in enumerate(points_of(matrix[2])[chunk::CHUNKS]):

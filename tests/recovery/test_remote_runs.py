@@ -155,7 +155,7 @@ def test_a_store_that_stutters_is_asked_again(proxied, when):
     whole(world)
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("nth", [2, 5, *(pytest.param(n, marks=pytest.mark.sweep) for n in (1, 3, 8))])
 def test_a_store_that_goes_away_midway_stops_the_run_and_nothing_is_lost(proxied, folder, figures, nth):
     """From the nth write of the journal on; the work is taken up here, or on another machine."""
     world, proxy = proxied
