@@ -27,6 +27,11 @@ settings.register_profile("suite", deadline=None, derandomize=True, database=Non
 settings.load_profile("suite")
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: leases, back-offs and settle times are waited for in a quarter of the time."""
+    return (os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_secret_is_left(tmp_path_factory):
     """At the end of the session every file that its tests left is looked through."""

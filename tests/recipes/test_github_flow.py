@@ -216,10 +216,10 @@ def test_a_refused_plan_is_shown_and_fails_the_job(site):
     assert not list((github.home / "artifacts").glob("*/plan-campaigns"))
 
 
-def test_an_account_that_can_not_be_read_is_told_in_the_comment(site):
+def test_an_account_that_can_not_be_read_is_told_in_the_comment(site, api):
     repository, github = site
     propose(repository, "promo", add("promo"))
-    github.env["EVERSINCE_API_URL"] = "http://127.0.0.1:1/api/v1"
+    github.env["EVERSINCE_API_URL"] = str(api.base_url).replace("/api/", "/elsewhere/")
     jobs = planned(repository, github, "promo")
     assert set(failures(jobs).values()) == {"Fail where the plan did"}
     assert "### No plan for `teasers`" in github.account["comments"][0]["body"]
