@@ -130,6 +130,11 @@ class Draft:
     def lineage(self) -> str:
         return self._base.lineage
 
+    @property
+    def new(self) -> bool:
+        """Whether the state is new or lost: it never had a serial."""
+        return self._base.serial == 0
+
     def fold(self, record: Record) -> None:
         match record:
             case Begin(intent=intent):

@@ -35,7 +35,7 @@ from reconciler.operations.uploading import doubted, upload_files
 from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.dependencies import waiting_for
 from reconciler.planning.knowledge import basis, subject
-from reconciler.planning.staleness import stale_reason, strayed_reason
+from reconciler.planning.staleness import repeated_reason, stale_reason, strayed_reason
 
 
 class _Skipped(Exception):  # noqa: N818
@@ -137,6 +137,8 @@ class Executor:
             fields=tuple(planned.observed) if planned else (),
         )
         why = stale_reason(planned, now, steps)
+        if why is None and self._run.draft.new:
+            why = repeated_reason(self._plan, steps, self._live)
         return None if why is None else _stale(address, why)
 
     async def _step(self, step: Step, number: int) -> bool:

@@ -26,7 +26,7 @@ from reconciler.model.errors import (
 from reconciler.model.events import ApplyResult, Emit, Recovered, StepResult
 from reconciler.model.journal import Draft, End, Learn, Record
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import COSTLY, Plan
+from reconciler.model.plan import COSTLY, Create, Plan
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State, owned
 from reconciler.operations.execute import Executor, learned
@@ -268,7 +268,9 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
         addresses |= {step.from_address for step in request.saved.steps if step.action == "move"}
         ids = {entry.project_id for address, entry in state.projects.items() if address in addresses}
         ids |= {step.project_id for step in request.saved.steps if step.project_id}
-        return request.saved, await refresh(run.api, frozenset(ids), at=workspace.now())
+        creates = any(isinstance(step, Create) for step in request.saved.steps)
+        failed = run.draft.new and creates  # of a lost state: see repeated_reason
+        return request.saved, await refresh(run.api, frozenset(ids), failed=failed, at=workspace.now())
     assert request.desired is not None
     return await _planned(workspace, run.api, request.desired, state, request.selection)
 

@@ -1,6 +1,7 @@
 """A saved plan is executed exactly or refused, per project; what is done of it is never done again."""
 
 import json
+import time
 
 import pytest
 
@@ -221,3 +222,34 @@ def test_a_plan_edited_by_hand_cancels_no_other_project(world):
     file.write_text(file.read_text().replace(project(world, "c"), foreign))
     refused(world, "c")
     assert next(p["status"] for p in world.store.projects() if p["id"] == foreign) != "cancelled"
+
+
+FAILS = "projects:\n  it: {brief: 'It will [fail]', settings: {title: It}}\n"
+
+
+def test_a_first_plan_applied_again_after_its_state_was_lost_makes_no_second_one_for_a_failed_project(new_world):
+    """The API makes another project for the key of a failed one, and nobody remembers that it was made."""
+    world = new_world(FAILS)
+    assert world.run("plan", "--out", "saved.plan").code == 0
+    assert saved(world).code == 0
+    until_failed(world)
+    world.state.unlink()
+    again = saved(world)
+    assert again.code == 1 and "stale" in again.err, str(again)
+    assert world.kinds().count("create") == 1
+
+
+def test_a_first_plan_made_in_the_knowledge_of_a_failed_project_makes_the_one_it_was_asked_for(new_world):
+    world = new_world(FAILS)
+    assert world.apply().code == 0
+    until_failed(world)
+    world.state.unlink()
+    time.sleep(1)  # the account gives whole seconds
+    assert world.run("plan", "--replace", "it", "--out", "saved.plan").code == 0
+    assert saved(world).code == 0
+    assert world.kinds().count("create") == 2
+
+
+def until_failed(world):
+    while [project["status"] for project in world.store.projects()] != ["failed"]:
+        time.sleep(0.01)

@@ -81,7 +81,9 @@ def test_a_refused_apply_is_annotated_and_summed_up(workspace):
 
 
 def test_a_failed_plan_in_markdown_is_a_document_too(workspace):
-    failed = run(workspace, "plan", "--format", "markdown", EVERSINCE_API_URL="https://api.invalid", EVERSINCE_API_KEY="")
+    failed = run(
+        workspace, "plan", "--format", "markdown", EVERSINCE_API_URL="https://api.invalid", EVERSINCE_API_KEY=""
+    )
     assert failed.returncode == 1
     assert failed.stdout.startswith("<!-- reconciler: w -->\n\n### No plan for `w`\n\n#### Errors: 1")
 
