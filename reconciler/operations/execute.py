@@ -246,6 +246,9 @@ class Executor:
     def _end(self, step: Step, outcome: OutcomeKind, *, note: str = "", error: Diagnostic | None = None) -> None:
         entry = self._run.draft.projects.get(step.address)
         project_id = entry.project_id if entry else step.project_id
+        if outcome != "done" and isinstance(step, Replace) and entry is not None and entry.replacing:
+            begun = f"`{entry.project_id}` is cancelled, and the next apply makes its successor"
+            note = f"{note}; {begun}" if note else begun
         self._results[self._number[id(step)]] = StepResult(
             step=step,
             outcome=outcome,

@@ -170,7 +170,7 @@ def apply_line(result: ApplyResult) -> str:
     incomplete = "Apply interrupted" if result.interrupted else "Apply incomplete"
     rest = [f"{counts.get('deferred', 0)} deferred", f"{counts.get('failed', 0)} failed"]
     rest += [f"{counts[kind]} {kind}" for kind in ("skipped", "unknown") if counts.get(kind)]
-    what = ", ".join(done) or ("nothing done" if result.results else "nothing to do")
+    what = ", ".join(done) or ("no step done" if result.results else "nothing to do")
     return f"{'Apply complete' if is_whole(result) else incomplete}: {what}. {', '.join(rest)}."
 
 

@@ -266,7 +266,7 @@ def test_an_interrupted_apply_says_so():
     text = apply_text(result, style=PLAIN)
     assert "deferred: summer-teaser: create: its turn did not come\n" in text
     assert "run the same command again" in text
-    assert last(text) == "Apply interrupted: nothing done. 1 deferred, 0 failed."
+    assert last(text) == "Apply interrupted: no step done. 1 deferred, 0 failed."
 
 
 def test_a_note_stands_beside_the_error_it_explains():

@@ -301,7 +301,9 @@ def test_once_credits_ran_out_no_further_project_is_cancelled_to_be_replaced(tmp
         world.store.set_credits(0)
         result = await world.apply(desired(*(created(name, brief=f"{name} otherwise") for name in names)))
         assert set(outcomes(result).values()) == {"failed"}
-        assert len(effects(world, "cancel")) == 1
+        (cancelled,) = effects(world, "cancel")
+        notes = [ended.note for ended in result.results if ended.note]
+        assert notes == [f"`{cancelled.project_id}` is cancelled, and the next apply makes its successor"]
 
     in_world(test, tmp_path, active=1)
 
