@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -172,6 +173,31 @@ def test_a_store_that_goes_away_midway_stops_the_run_and_nothing_is_lost(proxied
     proxy.mend()
     whole(world if nth % 2 else world.machine(folder / "other"))
     figures["remote: times the store went away"] += 1
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("nth", [1, 2, 3, 5])
+def test_a_store_that_accepts_and_never_answers_stops_the_run_and_what_it_writes_late_changes_nothing(
+    proxied, folder, nth
+):
+    """The nth write of the journal and all after it reach the store only when another machine has done the rest."""
+    world, proxy = proxied
+    numbers = iter(range(10_000))
+    late = threading.Event()
+    proxy.on_request = lambda method, path: (
+        late.wait(120) if method == "PUT" and "/journal/" in path and next(numbers) >= nth else None
+    )
+    ended = world.apply(timeout=120.0)
+    assert ended.code == 1 and "can't be reached" in ended.err, str(ended)
+    proxy.on_request = lambda *_: None
+    other = world.machine(folder / "other")
+    whole(other)
+    passed = proxy.passed
+    late.set()
+    while proxy.passed == passed:
+        time.sleep(0.01)
+    whole(world)
+    whole(other)
 
 
 def test_outcomes_that_were_kept_here_are_not_taken_for_news_once_another_machine_has_cleared_up(proxied, folder):
