@@ -56,8 +56,8 @@ _CREDENTIALS = (
 _KNOWN: Final = (
     (
         "NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist",
-        "there is no bucket for the state at `{where}`",
-        "Make the bucket, or mend its name in `state`. (With a wrong region a bucket may not be found either.)",
+        "there is no bucket or container for the state at `{where}`",
+        "Make it, or mend its name in `state`. (With a wrong region a bucket may not be found either.)",
     ),
     (
         (
