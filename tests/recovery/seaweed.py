@@ -19,6 +19,7 @@ WEED = Path(sys.executable).with_name("weed")
 BUCKET = "states"
 KEY, SECRET = "tests", "only-for-tests"
 READER, READER_SECRET = "reader", "only-for-reading"
+TRIES = 3
 _PARTS = ("master", "volume", "filer", "s3")
 _IDENTITIES = {
     "identities": [
@@ -53,11 +54,20 @@ class Seaweed:
 
     def __init__(self, folder):
         self._folder = Path(folder)
+
+    def __enter__(self):
+        for _ in range(TRIES):
+            self._start()
+            if self._make_bucket():
+                return self
+            said = (self._folder / "log").read_text()[-2000:]
+            self.__exit__()
+        raise AssertionError(said)
+
+    def _start(self):
         ports = iter(_free_ports(2 * len(_PARTS)))
         self._ports = {part: (next(ports), next(ports)) for part in _PARTS}
         self.url = f"http://127.0.0.1:{self._ports['s3'][0]}"
-
-    def __enter__(self):
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "s3.json"
         config.write_text(json.dumps(_IDENTITIES))
@@ -87,23 +97,25 @@ class Seaweed:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._make_bucket()
-        return self
 
     def _make_bucket(self):
-        """Through the filer; done once the gateway knows it and there is a volume for its data, which may take seconds."""
+        """Through the filer; done once the gateway knows it and there is a volume for its data, which may take seconds.
+
+        False: the server ended (somebody took one of its ports meanwhile), or nothing comes of it.
+        """
         end = time.monotonic() + 60
         made = ready = False
         with httpx.Client(base_url=f"http://127.0.0.1:{self._ports['filer'][0]}", trust_env=False) as filer:
             while not ready:
-                running = self._process.poll() is None and time.monotonic() < end
-                assert running, (self._folder / "log").read_text()[-2000:]
+                if self._process.poll() is not None or time.monotonic() > end:
+                    return False
                 with contextlib.suppress(httpx.HTTPError, BaseError):
                     made = made or filer.post(f"/buckets/{BUCKET}/").is_success
                     if made:
                         self.store().put("ready", b"x" * 1000)
                         ready = True
                 time.sleep(0 if ready else 0.03)
+        return True
 
     def __exit__(self, *_):
         self._process.kill()  # asked to end, it takes half a minute
