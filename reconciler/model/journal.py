@@ -132,8 +132,7 @@ class Draft:
 
     @property
     def new(self) -> bool:
-        """Whether the state is new or lost: it never had a serial."""
-        return self._base.serial == 0
+        return self._base.new
 
     def fold(self, record: Record) -> None:
         match record:

@@ -157,6 +157,11 @@ class State:
     pending: Mapping[str, Intent] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)
 
+    @property
+    def new(self) -> bool:
+        """Whether it is new or lost: it never had a serial."""
+        return self.serial == 0
+
 
 def owned(state: State, *, workspace: str, api_url: str) -> State:
     """The state, if it is this workspace's at this API. Raises StateMismatchError."""

@@ -33,6 +33,7 @@ from reconciler.operations.depending import others_finished
 from reconciler.operations.run import Deferred, Interrupted, Run, Undecided, diagnostic_of
 from reconciler.operations.uploading import doubted, upload_files
 from reconciler.operations.wait import Monitor, finished
+from reconciler.planning.binding import Candidates
 from reconciler.planning.dependencies import waiting_for
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.staleness import repeated_reason, stale_reason, strayed_reason
@@ -51,6 +52,8 @@ class Executor:
         self._live = live
         self._monitor = monitor
         self._saved = saved
+        self._unmanaged = Candidates.of(live, run.draft.projects) if saved and run.draft.new else None
+        """Where the state is new or lost: what an earlier run of the saved plan may have made."""
         self._results: dict[int, StepResult] = {}
         self._number = {id(step): number for number, step in enumerate(plan.steps)}
         self._steps = plan.by_address()
@@ -137,8 +140,8 @@ class Executor:
             fields=tuple(planned.observed) if planned else (),
         )
         why = stale_reason(planned, now, steps)
-        if why is None and self._run.draft.new:
-            why = repeated_reason(self._plan, steps, self._live)
+        if why is None and self._unmanaged is not None:
+            why = repeated_reason(self._plan, steps, self._unmanaged)
         return None if why is None else _stale(address, why)
 
     async def _step(self, step: Step, number: int) -> bool:

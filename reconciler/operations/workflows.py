@@ -152,7 +152,7 @@ async def read_live(api: ApiClient, desired: Desired, state: State, selection: S
     live = await refresh(
         api,
         wanted,
-        everything=bool(new) and state.serial == 0,
+        everything=bool(new) and state.new,
         failed=bool(new),
         titles=remembered_titles(state),
         at=at,
@@ -269,7 +269,7 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
         ids = {entry.project_id for address, entry in state.projects.items() if address in addresses}
         ids |= {step.project_id for step in request.saved.steps if step.project_id}
         creates = any(isinstance(step, Create) for step in request.saved.steps)
-        failed = run.draft.new and creates  # of a lost state: see repeated_reason
+        failed = state.new and creates  # see repeated_reason
         return request.saved, await refresh(run.api, frozenset(ids), failed=failed, at=workspace.now())
     assert request.desired is not None
     return await _planned(workspace, run.api, request.desired, state, request.selection)
@@ -285,7 +285,7 @@ def _lineage_checked(saved: Plan, state: State, config: Config) -> State:
             raise PlanFileError(f"the plan is for {what} `{theirs}`, not for `{ours}`", "Make a plan here.")
     if state.lineage == saved.lineage:
         return state
-    if saved.serial == 0 and state.serial == 0 and not state.projects and not state.pending:
+    if saved.serial == 0 and state.new and not state.projects and not state.pending:
         return replace(state, lineage=saved.lineage)
     raise StateMismatchError(
         "stale: the plan was made from another state",

@@ -13,6 +13,7 @@ from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry
+from reconciler.model.values import Value
 from reconciler.planning.knowledge import agrees, brief_matches
 
 
@@ -45,19 +46,19 @@ class Candidates:
         return cls({brief: tuple(group) for brief, group in groups.items()}, failed)
 
     def match(self, project: DesiredProject, lineage: str) -> Match:
-        """Those with the same brief, as far as the list shows it, and the same title where one is declared."""
+        """As :meth:`like`, for what a project declares."""
         assert isinstance(project.origin, CreateOrigin)
-        brief = project.origin.creation["brief"]
+        return self.like({**project.origin.creation, **project.settings}, lineage)
+
+    def like(self, fields: Mapping[str, Value], lineage: str) -> Match:
+        """Those with the same brief, as far as the list shows it, and the same title where the fields have one."""
+        brief = fields["brief"]
         text = getattr(brief, "value", brief) or ""
         same = [
             live
             for live in self.by_brief.get(text[: contract.LIST_BRIEF_MAX], ())
             if brief_matches(brief, live)
-            and all(
-                agrees(project.settings.get(name), live.settings.get(name), lineage)
-                for name in ("title",)
-                if name in project.settings
-            )
+            and ("title" not in fields or agrees(fields["title"], live.settings.get("title"), lineage))
         ]
         return Match(
             alive=tuple(p for p in same if p.status not in {contract.Status.FAILED, contract.Status.CANCELLED}),

@@ -89,7 +89,7 @@ def make_plan(
             spare=address in selection.spare,
             candidates=candidates,
             bound=bound,
-            fresh=state.serial == 0,
+            fresh=state.new,
             renamed=address in renamed,
         )
         planned[address] = plan_project(project, view) if project else _removal(address, desired, view)

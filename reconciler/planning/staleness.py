@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model import contract
-from reconciler.model.live import Snapshot
 from reconciler.model.plan import Adopt, Basis, Cancel, Create, Import, Plan, Replace, Step
 from reconciler.model.state import Entry
 from reconciler.model.times import instant
 from reconciler.model.values import sealed
-from reconciler.planning.knowledge import agrees, brief_matches
+from reconciler.planning.binding import Candidates
 
 _ALIVE = frozenset({"active", "idle"})
 
@@ -35,20 +33,17 @@ def stale_reason(planned: Basis | None, now: Basis, steps: Sequence[Step]) -> st
     return f"{', '.join(changed)} changed outside" if changed else None
 
 
-def repeated_reason(plan: Plan, steps: Sequence[Step], live: Snapshot) -> str | None:
+def repeated_reason(plan: Plan, steps: Sequence[Step], candidates: Candidates) -> str | None:
     """Why a create of a first plan was done before, if the state of that is lost: a project just like it has failed since.
 
     The API makes another project for the key of a failed one; all others are found by their key.
     """
     planned = instant(plan.created_at)
     since = planned and planned.replace(microsecond=0)  # the account gives whole seconds
-    for body in (step.body for step in steps if isinstance(step, Create)):
-        for project in live.projects.values():
+    for step in steps:
+        for project in candidates.like(step.body, plan.lineage).failed if isinstance(step, Create) else ():
             made = instant(project.created_at)
-            known = since is not None and made is not None and made < since
-            if project.status != contract.Status.FAILED or known or not brief_matches(body["brief"], project):
-                continue
-            if "title" not in body or agrees(body["title"], project.settings.get("title"), plan.lineage):
+            if since is None or made is None or made >= since:
                 return f"the account has `{project.id}` of this brief, which was made since and failed"
     return None
 
