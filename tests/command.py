@@ -1,4 +1,4 @@
-"""The real command, each run a process of its own: forked from one that has the program imported, or started from scratch."""
+"""The real command, each run a process of its own: forked from one that has the program imported."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+TIMEOUT = 120.0
 STRAY = ("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
 
 
@@ -47,6 +47,14 @@ class Zygote:
             if code is not None or time.monotonic() > end:
                 return code
 
+    def end(self, pid: int, timeout: float) -> int | None:
+        """The exit code; none where it hangs, and was killed."""
+        code = self.wait(pid, timeout)
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            self.wait(pid)
+        return code
+
     def close(self) -> None:
         self._process.stdin.close()
         self._process.wait(10)
@@ -66,28 +74,16 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.upper().startswith(STRAY)} | more
 
 
-def run(
-    args: Sequence[str],
-    *,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    stdin: str | None = None,
-    timeout: float = 120,
-) -> subprocess.CompletedProcess[str]:
+def run(*args: str, cwd: Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     """``reconciler`` with these arguments, to its end; no terminal anywhere."""
     with tempfile.TemporaryDirectory() as folder:
         streams = {name: Path(folder, name) for name in ("in", "out", "err")}
-        streams["in"].write_text(stdin or "", encoding="utf-8", newline="")
+        streams["in"].write_text(stdin, encoding="utf-8", newline="")
         pid = zygote().start(
-            argv=list(args),
-            cwd=str(cwd),
-            env=dict(environment() if env is None else env),
-            **{name: str(path) for name, path in streams.items()},
+            argv=args, cwd=str(cwd), env=environment(**env), **{name: str(path) for name, path in streams.items()}
         )
-        code = zygote().wait(pid, timeout)
+        code = zygote().end(pid, TIMEOUT)
         if code is None:
-            os.kill(pid, signal.SIGKILL)
-            zygote().wait(pid)
-            raise subprocess.TimeoutExpired(list(args), timeout)
+            raise subprocess.TimeoutExpired(["reconciler", *args], TIMEOUT)
         out, err = (streams[name].read_text(encoding="utf-8") for name in ("out", "err"))
     return subprocess.CompletedProcess(["reconciler", *args], code, out, err)

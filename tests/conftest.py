@@ -29,7 +29,7 @@ settings.load_profile("suite")
 
 def pytest_xdist_auto_num_workers():
     """One more than there are cores: leases, back-offs and settle times are waited for in a quarter of the time."""
-    return (os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))) + 1
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)

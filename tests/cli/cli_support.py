@@ -59,9 +59,9 @@ class Space:
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "reconciler", *args]
 
-    def run(self, *args: str, code: int | None = 0, stdin: str | None = None, **env: str) -> Ran:
+    def run(self, *args: str, code: int | None = 0, stdin: str = "", **env: str) -> Ran:
         """Run the command; no terminal anywhere. ``code``: the exit code that is expected."""
-        done = command.run(args, cwd=self.root, env=environment(**{**self.env, **env}), stdin=stdin)
+        done = command.run(*args, cwd=self.root, stdin=stdin, **{**self.env, **env})
         ran = Ran(done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in ran.out + ran.err, ran.err
         assert "This is a bug" not in ran.err, ran.err

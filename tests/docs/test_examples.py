@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from reconciler.sandbox.store import Store
-from tests import command
+from tests.command import run as reconciler
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if (path / "reconciler.yaml").exists())
-
-
-def reconciler(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return command.run(args, cwd=cwd)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from reconciler.adapters.specs.config import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.cli.main import COMMANDS
-from tests import command
+from tests.command import run as reconciler
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,10 +26,6 @@ SETUP = "python3 -m venv .venv && .venv/bin/pip install -q -c requirements.lock 
 
 def blocks(language: str) -> list[str]:
     return [text for name, text in BLOCKS if name == language]
-
-
-def reconciler(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return command.run(args, cwd=cwd)
 
 
 @functools.cache

@@ -23,7 +23,7 @@ def make(root: Path, files: dict[str, str]) -> Path:
 
 
 def reconciler(root: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return command.run(args, cwd=root, env=command.environment(**env))
+    return command.run(*args, cwd=root, **env)
 
 
 def account(root: Path) -> Store:

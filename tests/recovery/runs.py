@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tests import canaries, command
 
-ROOT = Path(__file__).parents[2]
 QUICK = ("--auto-approve", "--poll-interval", "0.02", "--settle", "0.2")
 CONFIG = """\
 workspace: recovery
@@ -108,10 +107,7 @@ class World:
 
     def end(self, started, timeout=60.0):
         pid, name = started
-        code = self.zygote.wait(pid, timeout)
-        if code is None:
-            os.kill(pid, signal.SIGKILL)
-            self.zygote.wait(pid)
+        code = self.zygote.end(pid, timeout)
         text = [Path(f"{name}.{end}").read_text(errors="replace") for end in ("out", "err")]
         assert code is not None, f"the run hangs\n{text[0]}\n{text[1]}"
         if "Traceback" in text[1] or "This is a bug" in text[1]:

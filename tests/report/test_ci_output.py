@@ -27,7 +27,7 @@ def workspace(tmp_path):
 
 
 def run(root, *arguments, **env):
-    return command.run(arguments, cwd=root, env=command.environment(**env))
+    return command.run(*arguments, cwd=root, **env)
 
 
 def test_lines_have_their_time_and_are_grouped_on_github_alone(workspace):

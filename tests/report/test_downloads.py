@@ -263,7 +263,7 @@ def test_the_command_with_the_embedded_sandbox(tmp_path):
     (tmp_path / "reconciler.yaml").write_text("workspace: w\napi: {url: sandbox}\nsandbox: {speed: 500}\n")
 
     def run(*arguments):
-        return command.run(arguments, cwd=tmp_path)
+        return command.run(*arguments, cwd=tmp_path)
 
     assert run("apply", "--auto-approve", "--wait", "idle").returncode == 0
     first = run("output", "--download", "renders")

@@ -101,7 +101,7 @@ def test_what_is_known_and_from_where():
 
 
 def run(root, *arguments):
-    return command.run(arguments, cwd=root)
+    return command.run(*arguments, cwd=root)
 
 
 def test_a_real_fleet(tmp_path):
