@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.references import projects_in
-from reconciler.model.values import Value, seal_with
+from reconciler.model.values import Value, has_secret, seal_with
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """A project's name in the specs (``re.fullmatch``): its address, unless ``for_each`` makes several of it."""
@@ -117,14 +117,15 @@ class Desired:
 
 def seal(desired: Desired, lineage: str) -> Desired:
     """The specs with their secrets digested under the state's lineage."""
-    projects = {}
+    projects = dict(desired.projects)
     for address, project in desired.projects.items():
         origin = project.origin
-        if hasattr(origin, "creation"):
-            origin = replace(origin, creation=seal_with(origin.creation, lineage))
+        creation = origin.creation if isinstance(origin, CreateOrigin) else {}
+        if not has_secret((creation, project.settings, *(m.body for m in project.messages))):
+            continue
         projects[address] = replace(
             project,
-            origin=origin,
+            origin=CreateOrigin(seal_with(creation, lineage)) if creation else origin,
             settings=seal_with(project.settings, lineage),
             messages=tuple(replace(m, body=seal_with(m.body, lineage)) for m in project.messages),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import time
 from sqlite3 import Row
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_he
 
 def timestamp(at: float) -> str:
     """Seconds since the epoch as the API writes a time."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def project_url(project: Row, call: Call) -> str | None:
