@@ -80,11 +80,15 @@ class DesiredProject:
     location: Location | None = field(default=None, compare=False)
 
     @property
+    def creation(self) -> Mapping[str, Value]:
+        """The create-only fields that it declares; none where it is not created."""
+        return self.origin.creation if isinstance(self.origin, CreateOrigin) else {}
+
+    @property
     def dependencies(self) -> tuple[str, ...]:
         """The addresses that it waits for: those it names, and those whose videos it or its messages refer to."""
-        creation = projects_in(self.origin.creation) if isinstance(self.origin, CreateOrigin) else ()
         told = (address for message in self.messages for address in projects_in(message.body))
-        return tuple(dict.fromkeys((*self.depends_on, *creation, *told)))
+        return tuple(dict.fromkeys((*self.depends_on, *projects_in(self.creation), *told)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,12 @@ def seal(desired: Desired, lineage: str) -> Desired:
     """The specs with their secrets digested under the state's lineage."""
     projects = dict(desired.projects)
     for address, project in desired.projects.items():
-        origin = project.origin
-        creation = origin.creation if isinstance(origin, CreateOrigin) else {}
+        creation = project.creation
         if not has_secret((creation, project.settings, *(m.body for m in project.messages))):
             continue
         projects[address] = replace(
             project,
-            origin=CreateOrigin(seal_with(creation, lineage)) if creation else origin,
+            origin=CreateOrigin(seal_with(creation, lineage)) if creation else project.origin,
             settings=seal_with(project.settings, lineage),
             messages=tuple(replace(m, body=seal_with(m.body, lineage)) for m in project.messages),
         )

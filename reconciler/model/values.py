@@ -114,11 +114,14 @@ def reveal(value: Value, env: Mapping[str, str], key: str) -> Json:
 
 
 def has_secret(value: Value) -> bool:
-    if type(value) in _PLAIN:
-        return False
-    if isinstance(value, Mapping):
-        return any(map(has_secret, value.values()))
-    return isinstance(value, Secret) or (isinstance(value, list | tuple) and any(map(has_secret, value)))
+    found = False
+
+    def leaf(_: Secret) -> None:
+        nonlocal found
+        found = True
+
+    _map(value, leaf)
+    return found
 
 
 def is_sealed(value: Json) -> bool:

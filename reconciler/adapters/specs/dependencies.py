@@ -11,7 +11,7 @@ from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.problems import Problem, dotted
 from reconciler.adapters.specs.suggest import did_you_mean, quoted, sentences
 from reconciler.adapters.specs.yaml_files import Path
-from reconciler.model.desired import CreateOrigin, DesiredProject
+from reconciler.model.desired import DesiredProject
 
 Families = Mapping[str, list[str]]
 """The addresses that each ``for_each`` made, by the name of its project."""
@@ -72,8 +72,7 @@ def cycles(projects: Mapping[str, DesiredProject], families: Families) -> Iterat
 def _needs(project: DesiredProject) -> Iterator[tuple[Path, str]]:
     """The addresses that a project names, and where."""
     yield from ((("depends_on", index), name) for index, name in enumerate(project.depends_on))
-    creation = project.origin.creation if isinstance(project.origin, CreateOrigin) else {}
-    bodies: list[tuple[Path, Mapping[str, Any]]] = [((), creation)]
+    bodies: list[tuple[Path, Mapping[str, Any]]] = [((), project.creation)]
     bodies += [(("messages", index), message.body) for index, message in enumerate(project.messages)]
     for path, body in bodies:
         for index, reference in enumerate(body.get("references", ())):
