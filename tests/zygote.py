@@ -24,10 +24,6 @@ def _imported():
             with contextlib.suppress(ImportError):  # what needs an extra that is not installed
                 importlib.import_module(module.name)
     importlib.import_module("anyio._backends._asyncio")
-    from reconciler.adapters.state import format as format_
-
-    for adapter in (format_._state, format_._entry, format_._record, format_._header):
-        adapter()
     gc.collect()
     gc.freeze()
 

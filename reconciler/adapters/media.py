@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
+from msgspec import Struct
 
 from reconciler.model.errors import DownloadError, UploadError
 from reconciler.model.loopback import is_loopback
@@ -40,8 +40,7 @@ _EXTENSIONS: Final = {
 _AGAIN = (httpx.TransportError, httpx.StreamError)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """A file that is there whole. ``validator`` is the server's: an ETag or a date, if it gave one."""
 
     file: str

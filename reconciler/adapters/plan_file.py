@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic, Location, PlanFileError
 from reconciler.model.plan import Plan

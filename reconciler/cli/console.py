@@ -6,9 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
+
+from msgspec.structs import replace
 
 from reconciler.cli.ci import annotate
 from reconciler.model.errors import Diagnostic, UsageError

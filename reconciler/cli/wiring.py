@@ -6,10 +6,11 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
@@ -29,8 +30,7 @@ SANDBOX_KEY = "sandbox"
 """Stands in for a key where none is needed: the sandbox lets any in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wired:
+class Wired(Struct, frozen=True):
     """A workspace as commands use it."""
 
     console: Console

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from reconciler.model import contract
 from reconciler.model.values import Json
@@ -14,16 +15,14 @@ SANDBOX = "sandbox"
 """The value of ``api.url`` that means: the embedded emulated API, no key, no network."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     active_projects: int = contract.ACTIVE_PROJECTS_MAX
     requests_per_minute: int = contract.REQUESTS_PER_MINUTE
     settle_seconds: float = 10.0
     lease_seconds: float = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """Limits on one apply. A count of ``None`` is off; ``max_share`` is a fraction of the managed projects."""
 
     max_creates: int | None = None
@@ -35,8 +34,7 @@ class Policy:
     allowed_env: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """``root`` is the workspace's folder; ``specs`` and ``state`` are as written, relative to it."""
 
     root: Path

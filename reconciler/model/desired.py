@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.references import projects_in
@@ -24,8 +26,17 @@ OnFailed = Literal["keep", "recreate"]
 OnImmutableChange = Literal["replace", "error", "ignore"]
 
 
-@dataclass(frozen=True, slots=True)
-class Lifecycle:
+class Placed(Struct, frozen=True):
+    """What stands at a ``location`` in the specs, and is the same wherever it stands."""
+
+    def __eq__(self, other: object) -> bool:
+        names = (name for name in self.__struct_fields__ if name != "location")
+        return type(other) is type(self) and all(getattr(self, name) == getattr(other, name) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]  # the values hold dictionaries
+
+
+class Lifecycle(Struct, frozen=True):
     """What to do when a project leaves the specs, fails, or changes where it can't (interfaces.md, spec files)."""
 
     on_remove: OnRemove = "stop"
@@ -34,22 +45,19 @@ class Lifecycle:
     ignore_changes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOrigin:
+class CreateOrigin(Struct, frozen=True):
     """Created by the reconciler; ``creation`` holds the declared create-only fields (``brief`` always)."""
 
     creation: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptOrigin:
+class AdoptOrigin(Struct, frozen=True):
     """Adopted from the studio: ``studio_id`` is the studio project's id."""
 
     studio_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImportOrigin:
+class ImportOrigin(Struct, frozen=True):
     """Taken over from the account as it is."""
 
     project_id: str
@@ -58,17 +66,15 @@ class ImportOrigin:
 Origin = CreateOrigin | AdoptOrigin | ImportOrigin
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredMessage:
+class DesiredMessage(Placed, frozen=True):
     """One entry of the append-only message log; ``body`` is the request as declared (``message`` always)."""
 
     id: str
     body: Mapping[str, Value]
-    location: Location | None = field(default=None, compare=False)
+    location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredProject:
+class DesiredProject(Placed, frozen=True):
     address: str
     origin: Origin
     settings: Mapping[str, Value] = field(default_factory=dict)
@@ -77,7 +83,7 @@ class DesiredProject:
     cancelled: bool = False
     depends_on: tuple[str, ...] = ()
     """Addresses that must have finished before anything is spent on this one."""
-    location: Location | None = field(default=None, compare=False)
+    location: Location | None = None
 
     @property
     def creation(self) -> Mapping[str, Value]:
@@ -91,24 +97,21 @@ class DesiredProject:
         return tuple(dict.fromkeys((*self.depends_on, *projects_in(self.creation), *told)))
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Placed, frozen=True):
     from_address: str
     to_address: str
-    location: Location | None = field(default=None, compare=False)
+    location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Placed, frozen=True):
     """How to part with an address that left the specs; overrides the lifecycle kept in the state."""
 
     address: str
     action: OnRemove
-    location: Location | None = field(default=None, compare=False)
+    location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """All specs of a workspace."""
 
     workspace: str

@@ -31,15 +31,15 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct
 
 Severity = Literal["error", "warning", "note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A place in a file: path as the user would type it, line and column counted from 1."""
 
     file: str
@@ -50,8 +50,7 @@ class Location:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True, kw_only=True):
     """One finding: what happened (``summary``), more of it and what to do (``detail``), and where.
 
     ``attention`` marks what the user must look at and no step can mend; ``code`` is stable (``E101``), for tools.
@@ -65,7 +64,7 @@ class Diagnostic:
     location: Location | None = None
     code: str | None = None
     attention: bool = False
-    source: str | None = field(default=None, compare=False, repr=False)
+    source: str | None = None
 
 
 class ReconcilerError(Exception):

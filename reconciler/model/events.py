@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan, Step
@@ -12,13 +14,11 @@ from reconciler.model.plan import Plan, Step
 OutcomeKind = Literal["done", "deferred", "failed", "skipped", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True, kw_only=True):
     step: Step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepWaiting:
+class StepWaiting(Struct, frozen=True, kw_only=True):
     """The step can't go yet; ``seconds`` until the next look."""
 
     step: Step
@@ -26,15 +26,13 @@ class StepWaiting:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusChanged:
+class StatusChanged(Struct, frozen=True, kw_only=True):
     address: str
     project_id: str
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uploading:
+class Uploading(Struct, frozen=True, kw_only=True):
     """A file that a step of the address refers to is on its way: ``done`` of ``total`` bytes."""
 
     address: str
@@ -43,8 +41,7 @@ class Uploading:
     total: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepEnded:
+class StepEnded(Struct, frozen=True, kw_only=True):
     step: Step
     outcome: OutcomeKind
     project_id: str | None = None
@@ -52,8 +49,7 @@ class StepEnded:
     error: Diagnostic | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
+class Recovered(Struct, frozen=True, kw_only=True):
     """An intent of an earlier run was cleared up."""
 
     address: str
@@ -62,8 +58,7 @@ class Recovered:
     note: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
+class Noted(Struct, frozen=True, kw_only=True):
     """Anything else a person should read."""
 
     diagnostic: Diagnostic
@@ -73,8 +68,7 @@ Event = StepStarted | StepWaiting | StatusChanged | Uploading | StepEnded | Reco
 Emit = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepResult:
+class StepResult(Struct, frozen=True, kw_only=True):
     """A step's outcome: ``skipped`` where an earlier step of its address did not get done; ``unknown`` where the call
     may have acted and nothing could tell. ``already``: it was done before this apply came to it.
     """
@@ -87,8 +81,7 @@ class StepResult:
     already: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyResult:
+class ApplyResult(Struct, frozen=True, kw_only=True):
     """Everything an apply did. ``results`` stand in the plan's order; ``serial`` is the state's afterwards."""
 
     plan: Plan
@@ -97,13 +90,11 @@ class ApplyResult:
     serial: int = 0
     interrupted: bool = False
     requests: int = 0
-    counts: dict[OutcomeKind, int] = field(init=False)
 
-    def __post_init__(self) -> None:
-        counts: dict[OutcomeKind, int] = {}
-        for result in self.results:
-            counts[result.outcome] = counts.get(result.outcome, 0) + 1
-        object.__setattr__(self, "counts", counts)
+    @property
+    def counts(self) -> Counter[OutcomeKind]:
+        """How many steps had which outcome."""
+        return Counter(result.outcome for result in self.results)
 
     @property
     def converged(self) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(Struct, frozen=True, kw_only=True):
     """One managed project. ``live`` is ``None`` where the account does not show it."""
 
     address: str
@@ -24,8 +23,7 @@ class Member:
         return tuple(d for d in self.findings if d.summary.startswith("drift:"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
+class Fleet(Struct, frozen=True, kw_only=True):
     workspace: str
     at: str
     members: tuple[Member, ...]

@@ -7,31 +7,29 @@ journal needs no other knowledge (write-ahead logging; architecture.md, snapshot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.references import renamed
 from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, SentMessage, State, Upload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bind:
+class Bind(Struct, frozen=True, kw_only=True, tag_field="kind", tag="bind"):
     """The address now stands for this project."""
 
-    kind: Literal["bind"] = "bind"
     address: str
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Learn:
+class Learn(Struct, frozen=True, kw_only=True, tag_field="kind", tag="learn"):
     """Something was seen of a managed project: settings are merged (``None``: known no more), the rest replaces.
 
     ``replacing`` says that the project was cancelled for the sake of a successor that is still to be created.
     """
 
-    kind: Literal["learn"] = "learn"
     address: str
     settings: Mapping[str, Known | None] = field(default_factory=dict)
     lifecycle: Lifecycle | None = None
@@ -39,45 +37,35 @@ class Learn:
     replacing: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class Log(Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"):
     """The agent has this message now."""
 
-    kind: Literal["log"] = "log"
     address: str
     message: SentMessage
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class Drop(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drop"):
     """The address is managed no more."""
 
-    kind: Literal["drop"] = "drop"
     address: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rename:
-    kind: Literal["rename"] = "rename"
+class Rename(Struct, frozen=True, kw_only=True, tag_field="kind", tag="rename"):
     from_address: str
     to_address: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spend:
+class Spend(Struct, frozen=True, kw_only=True, tag_field="kind", tag="spend"):
     """A generation of the address's idempotency key is used up."""
 
-    kind: Literal["spend"] = "spend"
     address: str
     generation: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uploaded:
+class Uploaded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="uploaded"):
     """The account has a file with this content (SHA-256), or no more (``None``)."""
 
-    kind: Literal["uploaded"] = "uploaded"
     digest: str
     upload: Upload | None
 
@@ -85,22 +73,18 @@ class Uploaded:
 Effect = Bind | Learn | Log | Drop | Rename | Spend | Uploaded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
+class Begin(Struct, frozen=True, kw_only=True, tag_field="type", tag="begin"):
     """Journal line: an intent, fsynced before its request leaves."""
 
-    type: Literal["begin"] = "begin"
     intent: Intent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class End(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     """Journal line: an outcome. ``op`` names the intent it closes (``None``: a step that makes no call).
 
     ``result`` ``unknown`` leaves the intent pending. ``plan`` and ``done`` move the address's progress.
     """
 
-    type: Literal["end"] = "end"
     op: str | None = None
     result: Literal["done", "not_done", "unknown"] = "done"
     effects: tuple[Effect, ...] = ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from reconciler.model.values import Json
 
@@ -12,8 +13,7 @@ Source = Literal["list", "status", "patch", "sent", "none"]
 """Where the knowledge of a field comes from; ``none``: nobody knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveProject:
+class LiveProject(Struct, frozen=True, kw_only=True):
     """One project as the list or the status shows it.
 
     ``settings`` has just the settings that this source shows. ``brief`` is cut at 200 characters (list only).
@@ -40,16 +40,14 @@ class LiveProject:
     """Settings that are known not to be as the state remembers them, though nobody saw what they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectPage:
+class ProjectPage(Struct, frozen=True, kw_only=True):
     projects: tuple[LiveProject, ...]
     total: int
     limit: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveMessage:
+class LiveMessage(Struct, frozen=True, kw_only=True):
     id: str
     role: str
     content: str
@@ -57,14 +55,12 @@ class LiveMessage:
     created_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessagePage:
+class MessagePage(Struct, frozen=True, kw_only=True):
     messages: tuple[LiveMessage, ...]
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Created:
+class Created(Struct, frozen=True, kw_only=True):
     """The answer of a create or an adopt; ``existing``: 200, the project was there before."""
 
     id: str
@@ -75,8 +71,7 @@ class Created:
     credits_balance: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """What one refresh saw.
 
     ``missing`` are ids that the API answered 404 for: only these are known to be absent. ``complete`` says that every

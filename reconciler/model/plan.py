@@ -7,8 +7,9 @@ not production (after sqlmesh's plan stages).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, assert_never
+
+from msgspec import Struct, field
 
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage, Lifecycle
@@ -24,8 +25,7 @@ SUMMARY: Final = ("create", "adopt", "import", "update", "message", "cancel", "r
 """The actions that the summary counts, in its order (``unchanged`` and ``attention`` follow)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One field's change, for people: masked values. ``forces`` says why it can't be made in place."""
 
     path: str
@@ -37,8 +37,7 @@ class Change:
     forces: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
+class _Step(Struct, frozen=True, kw_only=True):
     address: str
     project_id: str | None = None
     reason: str
@@ -52,8 +51,7 @@ class _Step:
         return self.waits_for is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create(_Step):
+class Create(_Step, frozen=True, kw_only=True):
     """``body`` is the request but for its ``idempotency_key``, which is ``key``."""
 
     action: Literal["create"] = "create"
@@ -62,8 +60,7 @@ class Create(_Step):
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replace(_Step):
+class Replace(_Step, frozen=True, kw_only=True):
     """Cancel ``project_id`` where its status allows, then create anew. ``project_id`` is the old one's."""
 
     action: Literal["replace"] = "replace"
@@ -72,55 +69,47 @@ class Replace(_Step):
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopt(_Step):
+class Adopt(_Step, frozen=True, kw_only=True):
     action: Literal["adopt"] = "adopt"
     body: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Import(_Step):
+class Import(_Step, frozen=True, kw_only=True):
     """Bind an existing project; no call. ``studio_id`` is what it was adopted from, where the account shows it."""
 
     action: Literal["import"] = "import"
     studio_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update(_Step):
+class Update(_Step, frozen=True, kw_only=True):
     """``body``: just the changed settings."""
 
     action: Literal["update"] = "update"
     body: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message(_Step):
+class Message(_Step, frozen=True, kw_only=True):
     action: Literal["message"] = "message"
     message: DesiredMessage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel(_Step):
+class Cancel(_Step, frozen=True, kw_only=True):
     action: Literal["cancel"] = "cancel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release(_Step):
+class Release(_Step, frozen=True, kw_only=True):
     """Hand the project to the studio (``mode: none``)."""
 
     action: Literal["release"] = "release"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forget(_Step):
+class Forget(_Step, frozen=True, kw_only=True):
     """Take the address out of the state; no call."""
 
     action: Literal["forget"] = "forget"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move(_Step):
+class Move(_Step, frozen=True, kw_only=True):
     """Rename in the state; no call."""
 
     action: Literal["move"] = "move"
@@ -135,8 +124,7 @@ SLOT_TAKING: Final = (Create, Replace, Message)
 """Steps that set an agent to work and so take an active slot."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
+class Basis(Struct, frozen=True, kw_only=True):
     """What one address's steps were computed from; a saved plan is refused where this no longer holds.
 
     ``entry`` is a digest of the state's entry (``None``: there was none); ``status`` the live status' class;
@@ -148,16 +136,14 @@ class Basis:
     observed: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class FileUpload:
+class FileUpload(Struct, frozen=True):
     """A file of the workspace that steps refer to and that the account does not have; ``digest`` is its SHA-256."""
 
     file: str
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Steps of one address stand in the order in which they will run.
 
     ``id`` is unique. ``lifecycles`` go into the state with the apply. ``unchanged`` counts addresses without steps.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import PlanFileError
@@ -15,8 +16,7 @@ REMEDY: Final = "Make a new plan with `reconciler plan --out FILE`; a plan file 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """Each way of reading raises :class:`PlanFileError` with the place and a remedy where the value is of another type."""
 
     value: Json

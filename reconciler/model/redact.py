@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
 from os.path import commonprefix
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from reconciler.model.values import Json
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T", bound="DataclassInstance")
+T = TypeVar("T", bound=Struct)
 SHORTEST = 4
 """Values shorter than this many characters are not looked for in foreign text: they would match everywhere."""
 LINE = 8
@@ -61,8 +60,7 @@ class Redactor:
         """The same for the text fields of a frozen value."""
         if not self._secrets:
             return record
-        texts = {f.name: getattr(record, f.name) for f in fields(record) if f.init}
-        return replace(record, **{name: self(text) for name, text in texts.items() if isinstance(text, str)})
+        return replace(record, **{n: self(text) for n, text in asdict(record).items() if isinstance(text, str)})
 
     def value(self, value: Json) -> Json:
         """The same for every string in a JSON value (keys stay)."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 Outcome = Literal["converged", "waiting", "differs", "locked", "failed"]
 """``waiting``: steps are left for later. ``differs``: steps are left, and are not to be done. ``locked``: somebody else
@@ -17,8 +19,7 @@ FAILED_ROUNDS_MAX: Final = 3
 """From so many failed rounds in a row on a loop counts as unhealthy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(Struct, frozen=True, kw_only=True):
     """One round. ``steps`` counts by action and outcome; ``left`` are steps still to do; ``retry_after`` are seconds that
     the API asked for.
     """
@@ -37,8 +38,7 @@ class Round:
         return self.outcome in ("converged", "waiting", "differs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True):
     """All rounds since ``started``. Times are seconds since 1970; ``good_at`` is the end of the last good round.
 
     ``failures`` counts failed rounds in a row; ``last`` is the last round in which the account was read.

@@ -6,8 +6,10 @@ Every value in it is in sealed form (:func:`reconciler.model.values.sealed`): no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
@@ -18,8 +20,7 @@ from reconciler.model.values import Json
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A field's value, where it came from, and when (ISO 8601)."""
 
     value: Json
@@ -27,8 +28,7 @@ class Known:
     at: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentMessage:
+class SentMessage(Struct, frozen=True, kw_only=True):
     """A message of the spec that the agent has. ``text`` is what was sent, in masked form.
 
     ``digest`` is of the whole request, ``content`` a keyed digest of the text, to know it again in the conversation.
@@ -47,8 +47,7 @@ class SentMessage:
     projects: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
+class Outputs(Struct, frozen=True, kw_only=True):
     """What the project last showed: for ``output``, never for planning."""
 
     status: str | None = None
@@ -61,8 +60,7 @@ class Outputs:
     error_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One managed project.
 
     ``creation`` are the create-only inputs it was made with, as far as known (sealed); ``retired`` are the ids of
@@ -96,8 +94,7 @@ class Entry:
         return replace(self, creation=renamed(self.creation, name), messages=messages)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """How far the steps of a plan got at one address: the first ``done`` of them are done."""
 
     plan: str
@@ -107,8 +104,7 @@ class Progress:
 IntentKind = Literal["create", "adopt", "update", "message", "cancel", "release"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """A mutating call that is about to be made, written down before it is.
 
     ``op`` is unique. ``body`` is the request (portable: secrets as template and digest). ``generation`` is a create's; ``cursor`` and ``message_id``
@@ -132,8 +128,7 @@ class Intent:
     """Looked up, and nothing could tell: the address is blocked until the user decides."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class Upload(Struct, frozen=True, kw_only=True):
     """A file that the account has: the id that references give, what it was called here, and when it came there."""
 
     id: str
@@ -141,8 +136,7 @@ class Upload:
     at: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(Struct, frozen=True, kw_only=True):
     """``uploads`` are files of the workspace that were uploaded, by the SHA-256 of what is in them. ``generations`` keeps the last generation of every address ever used, also after it was forgotten, so that no
     idempotency key is used for two projects. ``pending`` are intents whose outcome is not known yet, by ``op``.
     """

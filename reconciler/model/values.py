@@ -17,8 +17,9 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 Json = Any
 """A JSON value: dicts, lists, strings, numbers, booleans and null."""
@@ -30,13 +31,21 @@ _SECRET = "$secret"  # noqa: S105  a key's name
 _ENV = re.compile(r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """A string made with ``${env.…}``. Equal to another by digest alone; its plain value never gets into a repr."""
 
-    template: str = field(compare=False)
+    template: str
     digest: str
-    value: str | None = field(default=None, compare=False, repr=False)
+    value: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Secret({self.template!r}, {self.digest!r})"
 
 
 def secret_digest(key: str, value: str) -> str:

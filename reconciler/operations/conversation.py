@@ -8,7 +8,9 @@ there is more.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.live import LiveMessage, MessagePage
@@ -21,8 +23,7 @@ def content_digest(lineage: str, text: str) -> str:
     return secret_digest(lineage, " ".join(text.split()))
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Messages after a cursor, oldest first. ``newest`` is the newest id there is (the cursor, if nothing came)."""
 
     messages: tuple[LiveMessage, ...]
@@ -78,8 +79,7 @@ async def _on(api: ApiClient, project_id: str, found: dict[str, LiveMessage]) ->
             return
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Struct, frozen=True):
     """Which messages of a window are ours. ``known``: logged ones whose id is now known; ``match``: the one asked for."""
 
     known: tuple[SentMessage, ...]

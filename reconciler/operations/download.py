@@ -7,9 +7,11 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media import Fetched, MediaClient, file_digest
@@ -23,8 +25,7 @@ MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Download:
+class Download(Struct, frozen=True, kw_only=True):
     """What became of one address' file. ``nothing``: nothing is rendered, or the project is gone."""
 
     address: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Final, get_args
+
+from msgspec import Struct
 
 from reconciler.adapters.specs.scalars import scalar
 from reconciler.model import contract
@@ -27,8 +28,7 @@ projects:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(Struct, frozen=True):
     """The text of a spec file, what it declares (ids by address), and the ids of projects that are over, left out."""
 
     text: str

@@ -7,7 +7,9 @@ title; where several could be meant, none is taken. What the agents were told is
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
@@ -24,8 +26,7 @@ from reconciler.planning.knowledge import agrees
 from reconciler.planning.message_log import message_digest, message_text
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What was found for one address that the state does not have: an entry and why, or why there is none."""
 
     address: str

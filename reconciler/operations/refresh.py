@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, ReconcilerError
@@ -37,8 +39,7 @@ class Reader(Protocol):
     async def project(self, project_id: str) -> LiveProject: ...
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """Pages of one list, and whether they fit together."""
 
     seen: dict[str, LiveProject]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.state import State, owned
 from reconciler.operations.workflows import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """``old`` is to be replaced by ``new``, for people to judge before it happens."""
 
     old: State

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.errors import (
@@ -57,8 +59,7 @@ CLOCK_SKEW = timedelta(hours=1)
 """How far the account's clock may be off when it says when a project was created."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     result: Literal["done", "not_done", "unknown"]
     note: str
     effects: tuple[Effect, ...] = ()

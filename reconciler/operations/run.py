@@ -6,10 +6,11 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media import MediaClient
@@ -46,8 +47,7 @@ class Journal(Protocol):
     def check(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """How an apply goes about it. Times in seconds; a ``poll_interval`` of ``None``: as advised."""
 
     wait: WaitMode = "steps"
@@ -71,8 +71,7 @@ def default_media() -> MediaClient:
     return MediaClient(local=False)
 
 
-@dataclass(slots=True, kw_only=True)
-class Run:
+class Run(Struct, kw_only=True):
     """The working parts of one apply. ``stop`` is set by the first interrupt."""
 
     api: ApiClient
@@ -80,6 +79,8 @@ class Run:
     draft: Draft
     emit: Emit
     workspace: str
+    slots: asyncio.Semaphore
+    """As many addresses work at once."""
     options: Options = field(default_factory=Options)
     env: Mapping[str, str] = field(default_factory=dict)
     redact: Redactor = field(default_factory=Redactor)
@@ -94,10 +95,6 @@ class Run:
     """Held, by digest, while a file is uploaded, so that it is done once."""
     deadline: float | None = None
     """In the event loop's time; after it nothing new is begun."""
-    slots: asyncio.Semaphore = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.slots = asyncio.Semaphore(self.options.parallelism)
 
     def past_deadline(self) -> bool:
         return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
@@ -191,7 +188,7 @@ class Run:
 
     def outputs(self, live: LiveProject) -> Outputs:
         """What ``output`` shows later; secrets that show up in the account's texts are redacted."""
-        clean = self.redact.value({name: getattr(live, name) for name in Outputs.__dataclass_fields__})
+        clean = self.redact.value({name: getattr(live, name) for name in Outputs.__struct_fields__})
         return Outputs(**clean)
 
 

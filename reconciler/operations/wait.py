@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import chain
+
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError

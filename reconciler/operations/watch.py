@@ -10,8 +10,9 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, assert_never
+
+from msgspec import Struct, field
 
 from reconciler.model.contract import POLL_SECONDS, Status
 from reconciler.model.errors import ApiError, Diagnostic, LockError, ReconcilerError
@@ -28,8 +29,7 @@ REMAKE_ONCE_IN: Final = 86_400.0
 spend credits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Pace(Struct, frozen=True, kw_only=True):
     """When rounds are due, in seconds. ``poll``: how soon to look again where steps wait for something."""
 
     interval: float
@@ -54,8 +54,7 @@ class Pace:
         return timeout + FAILED_ROUNDS_MAX * max(self.interval, BACKOFF_MAX)
 
 
-@dataclass(slots=True)
-class Bell:
+class Bell(Struct):
     """What brings the next round forward: a person at once, a delivery after the debounce (others join it)."""
 
     stop: asyncio.Event

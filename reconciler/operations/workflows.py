@@ -6,8 +6,10 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.state.format import Loaded
@@ -66,8 +68,7 @@ class StateStore(Protocol):
     def version(self, serial: int) -> State: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+class Workspace(Struct, frozen=True, kw_only=True):
     """The wired parts that every use case works with. ``env`` fills a saved plan's secrets."""
 
     config: Config
@@ -168,8 +169,7 @@ async def guarded(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bo
     return tuple(violations(plan, policy, credit_balance=balance, force=force))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyRequest:
+class ApplyRequest(Struct, frozen=True, kw_only=True):
     """What to apply: a saved plan, or the specs. ``confirm`` is asked before anything is done; false refuses."""
 
     desired: Desired | None = None
@@ -211,6 +211,7 @@ async def apply(
             emit=emit,
             workspace=workspace.config.workspace,
             options=request.options,
+            slots=asyncio.Semaphore(request.options.parallelism),
             env=workspace.env,
             redact=workspace.redact,
             now=workspace.now,

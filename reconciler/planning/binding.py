@@ -7,7 +7,8 @@ The state may be lost or an old copy. The idempotency key then decides for most 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
@@ -17,8 +18,7 @@ from reconciler.model.values import Value
 from reconciler.planning.knowledge import agrees, brief_matches
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """Unmanaged projects that look like a desired one, by what became of them."""
 
     alive: tuple[LiveProject, ...]
@@ -26,8 +26,7 @@ class Match:
     cancelled: tuple[LiveProject, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Struct, frozen=True):
     """``by_brief``: unmanaged API projects by the start of their brief. ``failed``: whether any of them failed."""
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]

@@ -7,10 +7,12 @@ video, until that is there. What will never come of itself is no wait but a find
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from shlex import quote
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.desired import Desired, DesiredProject
@@ -47,8 +49,7 @@ def waiting_for(*addresses: str, video: bool) -> str:
     return f"{listed} to have a rendered video" if video else f"{listed} to finish"
 
 
-@dataclass(frozen=True, slots=True)
-class _Other:
+class _Other(Struct, frozen=True):
     """A project that others wait for, as far as it can be known. ``never``: why it will not get there."""
 
     never: str | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+
+from msgspec import to_builtins
 
 from reconciler.model import contract
 from reconciler.model.live import LiveProject, Snapshot
@@ -88,7 +89,7 @@ def entry_digest(entry: Entry) -> str:
     """
     informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
     values = {name: known.value for name, known in entry.settings.items() if known.source in {"patch", "sent"}}
-    return digest({**asdict(entry.renamed(lambda _: "")), **informs, "settings": values})
+    return digest({**to_builtins(entry.renamed(lambda _: "")), **informs, "settings": values})
 
 
 def subject(steps: Iterable[Step], live: Snapshot) -> LiveProject | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage
@@ -37,8 +39,7 @@ def message_text(message: DesiredMessage) -> str:
     return str(masked(message.body["message"]))
 
 
-@dataclass(frozen=True, slots=True)
-class LogPlan:
+class LogPlan(Struct, frozen=True):
     to_send: tuple[DesiredMessage, ...]
     diagnostics: tuple[Diagnostic, ...]
 
@@ -130,8 +131,7 @@ def _ways_out(address: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """A log that was made to agree with the spec, and what that meant, by message id.
 
     ``counted`` were never sent and count as sent, ``dropped`` were sent and are held against the spec no more,

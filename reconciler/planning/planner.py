@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import chain
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.desired import Desired, DesiredProject, Lifecycle
@@ -23,8 +25,7 @@ from reconciler.planning.renames import rename_suggestion
 from reconciler.planning.view import ProjectPlan, View
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """The user's selectors (interfaces.md, ``plan``). ``targets`` of ``None``: everything."""
 
     targets: frozenset[str] | None = None
@@ -40,8 +41,7 @@ class Selection:
         return self.targets is None or address in self.targets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(Struct, frozen=True, kw_only=True):
     """What a plan carries besides its steps; none of it is for planning itself to make up."""
 
     id: str
@@ -49,8 +49,7 @@ class Header:
     created_at: str
 
 
-@dataclass(slots=True)
-class _Result:
+class _Result(Struct):
     steps: list[Step] = field(default_factory=list)
     basis: dict[str, Basis] = field(default_factory=dict)
     lifecycles: dict[str, Lifecycle] = field(default_factory=dict)

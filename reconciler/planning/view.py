@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveProject, Snapshot
@@ -16,8 +17,7 @@ from reconciler.planning.findings import (
 )
 
 
-@dataclass(slots=True)
-class ProjectPlan:
+class ProjectPlan(Struct):
     """What is to be done at one address. ``drift`` says what changed outside, for ``--refresh-only``."""
 
     steps: list[Step] = field(default_factory=list)
@@ -25,8 +25,7 @@ class ProjectPlan:
     drift: list[Diagnostic] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """All that planning sees of one address."""
 
     address: str

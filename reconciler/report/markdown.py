@@ -10,9 +10,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
@@ -60,16 +62,14 @@ _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One thing to tell: in full, shortened, or just named. Rendered only as far as there is room."""
 
     render: Callable[[bool], str]
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     heading: str
     items: tuple[Item, ...]
 

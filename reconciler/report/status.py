@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from reconciler.model.contract import Status, is_active
 from reconciler.model.live import LiveMessage, LiveProject
@@ -18,8 +20,7 @@ from reconciler.report.words import plural
 _STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "MODE", "TITLE", "UPDATED", "URL")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRow:
+class StatusRow(Struct, frozen=True, kw_only=True):
     """One managed project. ``live`` is ``None`` where it was not read; ``gone``: the API knows no such project."""
 
     address: str
@@ -93,7 +94,7 @@ def output_text(entries: Mapping[str, Entry], *, style: Style) -> str:
 
 def _output(address: str, entry: Entry, style: Style) -> str:
     values: dict[str, str | None] = {"project_id": entry.project_id}
-    values |= {field.name: getattr(entry.outputs, field.name) for field in fields(entry.outputs)}
+    values |= asdict(entry.outputs)
     given = {name: value for name, value in values.items() if value is not None}
     width = max(map(len, given))
     lines = [style.paint(clean(address), "bold")]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Adopt, Create, Message, Plan, Step

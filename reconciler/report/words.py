@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from reconciler.model.events import StepResult
 from reconciler.model.plan import (
@@ -25,8 +26,7 @@ from reconciler.report.safe_text import clean
 from reconciler.report.style import Colour
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """``name``: the step itself. ``legend``: what its symbol means. ``done`` and ``doing``: what becomes of the project.
 
     ``calls``: whether the step talks to the API.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal, get_args
+
+from msgspec import Struct
 
 from reconciler.model.contract import ErrorCode
 from reconciler.sandbox.wire import Answer, error_answer
@@ -22,8 +23,7 @@ _CODES: Final[dict[int, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """What happens to the requests it matches.
 
     ``reset`` breaks the connection, ``timeout`` waits ``seconds`` and then breaks it; ``status`` answers with an error

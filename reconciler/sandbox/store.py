@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from reconciler.model import contract
 from reconciler.model.contract import Status
@@ -44,8 +46,7 @@ STUDIO_PROJECTS: Final = (
 """What is in the studio of a fresh database."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(Struct, frozen=True, kw_only=True):
     """Something that the API did to the account on a client's request."""
 
     n: int
@@ -61,8 +62,7 @@ class Effect:
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRow:
+class RequestRow(Struct, frozen=True, kw_only=True):
     """A request that was received, refused ones too."""
 
     n: int

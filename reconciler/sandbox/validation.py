@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
@@ -17,8 +18,7 @@ Check = Callable[[str, object], Iterable[str]]
 """Takes a field's name and value, gives the field's problems."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """The fields that a body may and must have."""
 
     fields: Mapping[str, Check]

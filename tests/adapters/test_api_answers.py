@@ -130,41 +130,41 @@ def test_messages_come_in_the_servers_order_and_may_be_empty():
 
 
 @pytest.mark.parametrize(
-    ("read", "body", "field"),
+    ("read", "body", "place"),
     [
-        (answers.project, {"id": 7, "status": "idle"}, "id"),
-        (answers.project, {"id": "", "status": "idle"}, "id"),
-        (answers.project, {"id": "a", "status": None}, "status"),
-        (answers.project, {"id": "a", "status": "idle", "mode": 3}, "mode"),
-        (answers.project, {"id": "a", "status": "failed", "error_message": ["x"]}, "error_message"),
-        (answers.settings, {"craft_auto": "yes"}, "craft_auto"),
-        (answers.settings, {"title": 5}, "title"),
-        (answers.status, {"id": "a"}, "status"),
-        (answers.messages, {"messages": [], "has_more": "no"}, "has_more"),
-        (answers.messages, {"messages": {}, "has_more": False}, "messages"),
-        (answers.messages, {"messages": [{"id": "m"}], "has_more": False}, "messages.0.role"),
+        (answers.project, {"id": 7, "status": "idle"}, "`$.id`"),
+        (answers.project, {"id": "", "status": "idle"}, "`$.id`"),
+        (answers.project, {"id": "a", "status": None}, "`$.status`"),
+        (answers.project, {"id": "a", "status": "idle", "mode": 3}, "`$.mode`"),
+        (answers.project, {"id": "a", "status": "failed", "error_message": ["x"]}, "`$.error_message`"),
+        (answers.settings, {"craft_auto": "yes"}, "`$.craft_auto`"),
+        (answers.settings, {"title": 5}, "`$.title`"),
+        (answers.status, {"id": "a"}, "field `status`"),
+        (answers.messages, {"messages": [], "has_more": "no"}, "`$.has_more`"),
+        (answers.messages, {"messages": {}, "has_more": False}, "`$.messages`"),
+        (answers.messages, {"messages": [{"id": "m"}], "has_more": False}, "field `role` - at `$.messages[0]`"),
     ],
 )
-def test_a_wrong_type_is_named_by_its_field(read, body, field):
-    with pytest.raises(answers.ShapeError, match=rf"^{re.escape(field)}: "):
+def test_a_wrong_type_is_named_with_its_place(read, body, place):
+    with pytest.raises(answers.ShapeError, match=rf"{re.escape(place)}$"):
         read(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "place"),
     [
-        ({"projects": [LISTED, {**LISTED, "title": 5}], "total": 2}, "projects.1.title"),
-        ({"projects": [LISTED, None], "total": 2}, "projects.1"),
-        ({"projects": None, "total": 2}, "projects"),
-        ({"projects": []}, "total"),
-        ({"projects": [], "total": -1}, "total"),
-        ({"projects": [], "total": "1"}, "total"),
-        ({"projects": [], "total": True}, "total"),
-        ({"total": 0}, "projects"),
+        ({"projects": [LISTED, {**LISTED, "title": 5}], "total": 2}, "`$.projects[1].title`"),
+        ({"projects": [LISTED, None], "total": 2}, "`$.projects[1]`"),
+        ({"projects": None, "total": 2}, "`$.projects`"),
+        ({"projects": []}, "field `total`"),
+        ({"projects": [], "total": -1}, "`$.total`"),
+        ({"projects": [], "total": "1"}, "`$.total`"),
+        ({"projects": [], "total": True}, "`$.total`"),
+        ({"total": 0}, "field `projects`"),
     ],
 )
-def test_a_list_is_read_whole_or_not_at_all(body, field):
-    with pytest.raises(answers.ShapeError, match=rf"^{re.escape(field)}: "):
+def test_a_list_is_read_whole_or_not_at_all(body, place):
+    with pytest.raises(answers.ShapeError, match=rf"{re.escape(place)}$"):
         answers.listed(json.dumps(body).encode(), limit=100, offset=0)
 
 

@@ -216,7 +216,7 @@ def test_a_servers_text_has_no_secrets_no_control_characters_and_no_great_length
 def test_a_wrong_field_is_named_and_its_value_is_not_shown():
     answer = reply(202, {"id": "proj_1", "status": {"private": "hush"}})
     error = run(failure(BY_NAME["create"], script(answer).client()))
-    assert "status: Input should be a valid string" in error.diagnostics[0].summary
+    assert "Expected `str`, got `object` - at `$.status`" in error.diagnostics[0].summary
     assert "hush" not in error.diagnostics[0].summary + error.diagnostics[0].detail
 
 

@@ -1,11 +1,11 @@
 """Text of specs and of the API can't command the terminal or the CI service, in any renderer."""
 
 import unicodedata
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Diagnostic, Location

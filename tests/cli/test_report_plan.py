@@ -1,8 +1,7 @@
 """The text of a plan and of an apply's result."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Diagnostic

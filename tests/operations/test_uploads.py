@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from reconciler.adapters.media import MediaClient
 from reconciler.model.errors import UploadError

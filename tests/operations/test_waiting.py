@@ -32,6 +32,7 @@ def run_of(world, *, deadline=None, **options):
         emit=world.events.append,
         workspace="ws",
         options=Options(**options),
+        slots=asyncio.Semaphore(1),
     )
     run.deadline = deadline
     return run

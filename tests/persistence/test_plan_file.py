@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from reconciler.adapters import plan_file
 from reconciler.adapters.plan_file import read_plan, write_plan
@@ -263,13 +264,9 @@ def test_every_plan_has_the_shape_of_the_interface(plan):
 )
 def test_each_step_names_its_request(step, request_of_it):
     """Intent: the call that a step will make is told exactly, and null where there is none."""
-    document = encode_plan(Plan(**{**fields(PLAN), "steps": (step,)}))
+    document = encode_plan(replace(PLAN, steps=(step,)))
     expected = request_of_it and dict(zip(("method", "path", "body"), request_of_it, strict=True))
     assert document["steps"][0]["request"] == expected
-
-
-def fields(plan):
-    return {name: getattr(plan, name) for name in plan.__slots__}
 
 
 def test_an_apply_document_adds_outcomes():
@@ -302,11 +299,16 @@ def test_a_failure_before_there_is_a_plan_is_one_document_too():
 # There and back
 
 
+def stored(plan):
+    """What a file keeps of a plan: not the lines that diagnostics point at."""
+    return replace(plan, diagnostics=tuple(replace(d, source=None) for d in plan.diagnostics))
+
+
 @given(PLANS)
 def test_a_plan_comes_back_equal(plan):
     """Intent: what is executed is what was approved, for every kind of step and any text in it."""
     text = json_text(encode_plan(plan))
-    assert decode_plan(json.loads(text)) == plan
+    assert decode_plan(json.loads(text)) == stored(plan)
     assert "plain value" not in text
 
 
@@ -314,7 +316,7 @@ def test_a_secret_in_a_change_is_masked_not_written():
     """Intent: even a planner's slip does not put a plain secret on disk."""
     secret = Secret("${env.TOKEN}", "d" * 32, "hunter22")
     change = Change(path="settings.webhook_url", before=secret, after=[secret], before_source="sent")
-    plan = Plan(**{**fields(PLAN), "steps": (Update(address="a", reason="", body={}, changes=(change,)),)})
+    plan = replace(PLAN, steps=(Update(address="a", reason="", body={}, changes=(change,)),))
     assert "hunter22" not in json_text(encode_plan(plan))
 
 
@@ -324,7 +326,7 @@ def test_a_file_comes_back_equal_and_is_private(tmp_path):
     path.write_text("an older one")
     path.chmod(0o644)
     write_plan(path, PLAN)
-    assert read_plan(path) == PLAN
+    assert read_plan(path) == stored(PLAN)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [item.name for item in tmp_path.iterdir()] == ["out.plan"]
 
@@ -332,9 +334,9 @@ def test_a_file_comes_back_equal_and_is_private(tmp_path):
 def test_half_a_surrogate_pair_survives_the_file(tmp_path):
     """Intent: a list that cuts a brief within an emoji does not make the plan file unreadable."""
     change = Change(path="brief", before="cut \ud83d", after="cut 🎬", before_source="list")
-    plan = Plan(**{**fields(PLAN), "steps": (Update(address="a", reason="\ud83d", body={}, changes=(change,)),)})
+    plan = replace(PLAN, steps=(Update(address="a", reason="\ud83d", body={}, changes=(change,)),))
     write_plan(tmp_path / "plan", plan)
-    assert read_plan(tmp_path / "plan") == plan
+    assert read_plan(tmp_path / "plan") == stored(plan)
 
 
 # Refusals
@@ -350,8 +352,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(plan_file.os, "fsync", full)
     with pytest.raises(PlanFileError, match="No space left"):
-        write_plan(path, Plan(**{**fields(PLAN), "id": "other"}))
-    assert read_plan(path) == PLAN
+        write_plan(path, replace(PLAN, id="other"))
+    assert read_plan(path) == stored(PLAN)
     assert [item.name for item in tmp_path.iterdir()] == ["out.plan"]
 
 
@@ -496,7 +498,7 @@ def test_how_many_calls_apply_needs_may_be_counted_otherwise():
     """Intent: a later release that needs fewer calls still reads the plans of this one."""
     document = encode_plan(PLAN)
     document["requests"]["apply_at_least"] += 5
-    assert decode_plan(document) == PLAN
+    assert decode_plan(document) == stored(PLAN)
 
 
 @given(JSON)

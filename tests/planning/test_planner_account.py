@@ -1,8 +1,7 @@
 """The plan as a whole: moves, selectors, slots, open calls, what it says of itself."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle, Moved
 from reconciler.model.errors import Diagnostic, Location

@@ -1,7 +1,8 @@
 """Safety steps of the product, each with a way to take it away inside a run, so that the tests can show they miss it."""
 
 import contextlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from reconciler.adapters.state import lease, local, objects, remote, spill
 from reconciler.model.journal import Begin, Draft, End

@@ -1,6 +1,6 @@
 """A plan of a thousand projects, and plans full of hostile text."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Diagnostic, Location

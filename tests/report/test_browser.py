@@ -1,10 +1,10 @@
 """Pages in a real browser: filter, fold, dark mode, names for assistive technology, and hostile text that stays text."""
 
 import re
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.report.html import plan_html
 from tests.cli.report_samples import PLAN, STEPS

@@ -1,10 +1,10 @@
 """`reconciler report`: what the page shows, that it only reads, and that hostile text stays text."""
 
 import re
-from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.fleet import Fleet, Member

@@ -1,13 +1,13 @@
 """Plans and results as markdown: bounded, what costs money first, and foreign text inert."""
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, StepResult

@@ -1,25 +1,27 @@
 """Answers of the API, from bytes to the model's values.
 
 Unknown fields are dropped, unknown statuses kept. What the contract promises must be there and have its type; a field
-that may be missing may be ``null`` too. Reading goes straight from bytes through pydantic-core: 10,000 listed projects
-take tens of milliseconds.
+that may be missing may be ``null`` too. Reading goes straight from bytes into values: 100 listed projects take a
+quarter of a millisecond.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Required, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import decode
 
 from reconciler.model import contract
 from reconciler.model.live import Created, LiveMessage, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json
 
 T = TypeVar("T")
-_Text = Annotated[str, Field(min_length=1)]
-_Count = Annotated[int, Field(ge=0)]
+_Text = Annotated[str, Meta(min_length=1)]
+_Count = Annotated[int, Meta(ge=0)]
+_Setting = str | None | UnsetType
 
 
 class UndecodableError(ValueError):
@@ -30,16 +32,12 @@ class ShapeError(ValueError):
     """JSON of another shape than the contract's; the text names the field, never its value."""
 
 
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _credits(value: object) -> object:
+def _credits(value: object) -> int | None:
     """Credits may come with a fraction; what is not a number is as good as not there."""
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _warning(value: object) -> object:
+def _warning(value: object) -> str | None:
     """The contract does not say of which type ``credits_warning`` is."""
     if value is None or value is False or isinstance(value, str):
         return value or None
@@ -48,238 +46,214 @@ def _warning(value: object) -> object:
     return json.dumps(value, ensure_ascii=False)
 
 
-_strict = with_config(ConfigDict(strict=True, defer_build=True))
+class _Shared(Struct):
+    id: _Text
+    status: _Text
+    mode: _Setting = UNSET
+    project_url: str | None = None
+    assembled_url: str | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
 
 
-@_strict
-class _Shared(TypedDict, total=False):
-    id: Required[_Text]
-    status: Required[_Text]
-    mode: str | None
-    project_url: str | None
-    assembled_url: str | None
-    created_at: str | None
-    updated_at: str | None
+class _Listed(_Shared):
+    title: _Setting = UNSET
+    expected_output: _Setting = UNSET
+    brief: str | None = None
+    source_project_id: str | None = None
 
 
-@_strict
-class _Listed(_Shared, total=False):
-    title: str | None
-    expected_output: str | None
-    brief: str | None
-    source_project_id: str | None
+class _List(Struct):
+    projects: list[_Listed]
+    total: _Count | Annotated[float, Meta(ge=0, multiple_of=1)]
+    limit: _Count | None = None
+    offset: _Count | None = None
 
 
-@_strict
-class _List(TypedDict, total=False):
-    projects: Required[list[_Listed]]
-    total: Required[Annotated[_Count, BeforeValidator(_whole)]]
-    limit: _Count
-    offset: _Count
+class _Status(_Shared):
+    assembled_url_expires_at: str | None = None
+    output_type: str | None = None
+    agent_message: str | None = None
+    variation_id: str | None = None
+    error_message: str | None = None
+    credits_warning: Json = None
 
 
-@_strict
-class _Status(_Shared, total=False):
-    assembled_url_expires_at: str | None
-    output_type: str | None
-    agent_message: str | None
-    variation_id: str | None
-    error_message: str | None
-    credits_warning: Annotated[str | None, BeforeValidator(_warning)]
+class _Made(Struct):
+    id: _Text
+    status: _Text
+    mode: str | None = None
+    project_url: str | None = None
+    credits_balance: Json = None
 
 
-@_strict
-class _Made(TypedDict, total=False):
-    id: Required[_Text]
-    status: Required[_Text]
-    mode: str | None
-    project_url: str | None
-    credits_balance: Annotated[int | None, BeforeValidator(_credits)]
-
-
-@_strict
-class _Acted(TypedDict):
+class _Acted(Struct):
     status: _Text
 
 
-@_strict
-class _Settings(TypedDict, total=False):
-    title: str | None
-    mode: str | None
-    aspect_ratio: str | None
-    video_model: str | None
-    image_model: str | None
-    agent_model: str | None
-    craft: str | None
-    craft_auto: bool | None
-    webhook_url: str | None
-    expected_output: str | None
+class _Settings(Struct):
+    title: _Setting = UNSET
+    mode: _Setting = UNSET
+    aspect_ratio: _Setting = UNSET
+    video_model: _Setting = UNSET
+    image_model: _Setting = UNSET
+    agent_model: _Setting = UNSET
+    craft: _Setting = UNSET
+    craft_auto: bool | UnsetType | None = UNSET
+    webhook_url: _Setting = UNSET
+    expected_output: _Setting = UNSET
 
 
-@_strict
-class _Message(TypedDict, total=False):
-    id: Required[_Text]
-    role: Required[str]
-    content: str | None
-    source: str | None
-    created_at: str | None
+class _Message(Struct):
+    id: _Text
+    role: str
+    content: str | None = None
+    source: str | None = None
+    created_at: str | None = None
 
 
-@_strict
-class _Messages(TypedDict):
+class _Messages(Struct):
     messages: list[_Message]
     has_more: bool
 
 
-@_strict
-class _Ticket(TypedDict):
+class _Ticket(Struct):
     upload_url: _Text
     r2_key: _Text
 
 
-@_strict
-class _Uploaded(TypedDict):
+class _Uploaded(Struct):
     upload_id: _Text
 
 
-@_strict
-class _Balance(TypedDict):
-    credits_balance: Annotated[int, BeforeValidator(_credits)]
+class _Balance(Struct):
+    credits_balance: Json
 
 
-_LIST = TypeAdapter(_List)
-_STATUS = TypeAdapter(_Status)
-_MADE = TypeAdapter(_Made)
-_ACTED = TypeAdapter(_Acted)
-_SETTINGS = TypeAdapter(_Settings)
-_MESSAGES = TypeAdapter(_Messages)
-_TICKET = TypeAdapter(_Ticket)
-_UPLOADED = TypeAdapter(_Uploaded)
-_BALANCE = TypeAdapter(_Balance)
-
-
-def _read(adapter: TypeAdapter[T], body: bytes) -> T:
+def _read(kind: type[T], body: bytes) -> T:
     try:
-        return adapter.validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise UndecodableError("the answer is not JSON") from None
-        where = ".".join(str(part) for part in first["loc"]) or "the answer"
-        raise ShapeError(f"{where}: {first['msg']}") from None
+        return decode(body, type=kind)
+    except (ValueError, RecursionError) as error:
+        wrong = error
+    try:  # a field may be of a wrong type before the place where the body ceases to be JSON
+        decode(body)
+    except (ValueError, RecursionError):
+        raise UndecodableError("the answer is not JSON") from None
+    raise ShapeError(str(wrong))
 
 
-def _picked(answer: Any, names: tuple[str, ...]) -> dict[str, Json]:
-    return {name: answer[name] for name in names if name in answer}
+def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
+    """The settings among these that are there."""
+    return {name: value for name in names if (value := getattr(answer, name)) is not UNSET}
 
 
 def listed(body: bytes, *, limit: int, offset: int) -> ProjectPage:
     """A page of ``GET /projects``; ``limit`` and ``offset`` as asked for, should the answer not repeat them."""
-    page = _read(_LIST, body)
+    page = _read(_List, body)
     projects = []
-    for item in page["projects"]:
-        settings = _picked(item, contract.LIST_SETTINGS)
+    for item in page.projects:
+        settings = _shown(item, contract.LIST_SETTINGS)
         projects.append(
             LiveProject(
-                id=item["id"],
-                status=item["status"],
+                id=item.id,
+                status=item.status,
                 source="list",
                 settings=settings,
-                brief=item.get("brief"),
-                source_project_id=item.get("source_project_id"),
-                project_url=item.get("project_url"),
-                assembled_url=item.get("assembled_url"),
-                created_at=item.get("created_at"),
-                updated_at=item.get("updated_at"),
+                brief=item.brief,
+                source_project_id=item.source_project_id,
+                project_url=item.project_url,
+                assembled_url=item.assembled_url,
+                created_at=item.created_at,
+                updated_at=item.updated_at,
             )
         )
     return ProjectPage(
         projects=tuple(projects),
-        total=page["total"],
-        limit=page.get("limit", limit),
-        offset=page.get("offset", offset),
+        total=int(page.total),
+        limit=limit if page.limit is None else page.limit,
+        offset=offset if page.offset is None else page.offset,
     )
 
 
 def project(body: bytes) -> LiveProject:
     """``GET /projects/:id``. Its ``output_type`` is the result, not the wish, so of the settings it shows mode alone."""
-    answer = _read(_STATUS, body)
+    answer = _read(_Status, body)
     return LiveProject(
-        id=answer["id"],
-        status=answer["status"],
+        id=answer.id,
+        status=answer.status,
         source="status",
-        settings=_picked(answer, ("mode",)),
-        project_url=answer.get("project_url"),
-        assembled_url=answer.get("assembled_url"),
-        assembled_url_expires_at=answer.get("assembled_url_expires_at"),
-        output_type=answer.get("output_type"),
-        agent_message=answer.get("agent_message"),
-        variation_id=answer.get("variation_id"),
-        error_message=answer.get("error_message"),
-        credits_warning=answer.get("credits_warning"),
-        created_at=answer.get("created_at"),
-        updated_at=answer.get("updated_at"),
+        settings=_shown(answer, ("mode",)),
+        project_url=answer.project_url,
+        assembled_url=answer.assembled_url,
+        assembled_url_expires_at=answer.assembled_url_expires_at,
+        output_type=answer.output_type,
+        agent_message=answer.agent_message,
+        variation_id=answer.variation_id,
+        error_message=answer.error_message,
+        credits_warning=_warning(answer.credits_warning),
+        created_at=answer.created_at,
+        updated_at=answer.updated_at,
     )
 
 
 def made(body: bytes, *, existing: bool) -> Created:
     """A create's or an adopt's answer; which of its two shapes it has only matters for the optional fields."""
-    answer = _read(_MADE, body)
+    answer = _read(_Made, body)
     return Created(
-        id=answer["id"],
-        status=answer["status"],
+        id=answer.id,
+        status=answer.status,
         existing=existing,
-        mode=answer.get("mode"),
-        project_url=answer.get("project_url"),
-        credits_balance=answer.get("credits_balance"),
+        mode=answer.mode,
+        project_url=answer.project_url,
+        credits_balance=_credits(answer.credits_balance),
     )
 
 
 def status(body: bytes) -> str:
     """The status in a cancel's or a message's answer."""
-    return _read(_ACTED, body)["status"]
+    return _read(_Acted, body).status
 
 
 def settings(body: bytes) -> dict[str, Json]:
     """The settings that ``PATCH settings`` answers with, ``aspect_ratio`` among them; those that are there."""
-    answer = _read(_SETTINGS, body)
-    if not answer:
-        raise ShapeError("the answer: holds none of the settings")
-    return {**answer}
+    shown = _shown(_read(_Settings, body), _Settings.__struct_fields__)
+    if not shown:
+        raise ShapeError("the answer holds none of the settings")
+    return shown
 
 
 def messages(body: bytes) -> MessagePage:
     """A page of a conversation, in the order in which it came. No content is empty content."""
-    page = _read(_MESSAGES, body)
+    page = _read(_Messages, body)
     return MessagePage(
         messages=tuple(
             LiveMessage(
-                id=item["id"],
-                role=item["role"],
-                content=item.get("content") or "",
-                source=item.get("source"),
-                created_at=item.get("created_at"),
+                id=item.id,
+                role=item.role,
+                content=item.content or "",
+                source=item.source,
+                created_at=item.created_at,
             )
-            for item in page["messages"]
+            for item in page.messages
         ),
-        has_more=page["has_more"],
+        has_more=page.has_more,
     )
 
 
 def ticket(body: bytes) -> tuple[str, str]:
     """Where to PUT a file (beyond the contract): the address, and the key that confirms it."""
-    answer = _read(_TICKET, body)
-    return answer["upload_url"], answer["r2_key"]
+    answer = _read(_Ticket, body)
+    return answer.upload_url, answer.r2_key
 
 
 def uploaded(body: bytes) -> str:
     """The id of an upload (beyond the contract)."""
-    return _read(_UPLOADED, body)["upload_id"]
+    return _read(_Uploaded, body).upload_id
 
 
 def balance(body: bytes) -> int | None:
     """Credits left, in whole credits; ``None`` for any other answer: the call is beyond the contract."""
     try:
-        return _read(_BALANCE, body)["credits_balance"]
+        return _credits(_read(_Balance, body).credits_balance)
     except ValueError:
         return None

@@ -24,10 +24,10 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import httpx
+from msgspec import Struct
 
 from reconciler.adapters.api.limiter import number, server_time
 from reconciler.model import contract
@@ -55,8 +55,7 @@ _GAVE_UP = frozenset({408, 425, 499})
 _STATUS_WORDS = re.compile(rf"\b(status|{'|'.join(contract.Status)})\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call as far as its failures go. ``path`` is shown, without the query."""
 
     method: str
@@ -71,8 +70,7 @@ class Call:
         return self.method == "GET"
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(Struct, frozen=True):
     """What an error answer says; ``envelope``: in the API's own way."""
 
     envelope: bool

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.adapters.specs.codes import Code, error
 from reconciler.adapters.specs.json_shapes import VARIABLE_PATTERN
@@ -20,8 +21,7 @@ ENV_PREFIX: Final = "RECONCILER_VAR_"
 _WORDS: Final = {"string": "text", "number": "a number", "bool": "true or false", "list": "a list of texts"}
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """A value that is no text, and where a file of variables gives it."""
 
     value: Json

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.yaml_files import Path, find
@@ -13,8 +14,7 @@ _MERGED: Final = ("settings", "lifecycle")
 _OWN_BRIEF: Final = ("brief", "brief_file", *schema.CREATION_ONLY)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """Where a part of a project is written: a file, its tree, and the path of that part in it."""
 
     file: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct, field
 from ruamel.yaml import YAML
 from ruamel.yaml.events import (
     AliasEvent,
@@ -33,8 +33,7 @@ Comment = tuple[int, str]
 """A comment at a line's end: how many spaces stand before it, and its text."""
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """A value. ``lines`` are a block scalar's, without their indentation; ``eol`` the comment behind the value."""
 
     kind: str  # scalar, block, alias, map, list
@@ -49,8 +48,7 @@ class Node:
     eol: Comment | None = None
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """An item of a list, or a key and its value. ``leading`` are comments and blank lines (``""``) before it."""
 
     key: Node | None
@@ -59,8 +57,7 @@ class Entry:
     eol: Comment | None = None
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     leading: list[str]
     root: Node
     trailing: list[str]

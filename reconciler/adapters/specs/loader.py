@@ -6,10 +6,11 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct, field
 
 from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
@@ -89,8 +90,7 @@ def load_specs(
     return _Workspace(config, env, variables, flags).load()
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     """The parts of one file that count: its documents' projects, and its defaults."""
 
     name: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.files import FileProblem, inside, opened
@@ -29,8 +30,7 @@ _BEGINNINGS: Final = {
 _HEAD: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class LocalMedia:
+class LocalMedia(Struct, frozen=True):
     """A file that can be uploaded. ``size`` is in bytes, ``digest`` the SHA-256 of its content."""
 
     path: Path

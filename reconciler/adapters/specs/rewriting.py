@@ -6,9 +6,10 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from reconciler.adapters.specs.codes import Code, error, in_order
 from reconciler.adapters.specs.config import FILE
@@ -24,8 +25,7 @@ _NOT_GIVEN: Final = frozenset({Code.VARIABLE, Code.ENV_MISSING, Code.ENV_NOT_ALL
 """What is no error of the file itself: values from elsewhere, which formatting does not need."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Struct, frozen=True):
     """A file that is not in canonical form. ``name`` is relative to the workspace, ``path`` the file itself."""
 
     name: str

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct, field
 from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # re-exported, not declared so
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -88,8 +88,7 @@ class _Anchored(NamedTuple):
     weight: int
 
 
-@dataclass(slots=True)
-class YamlFile:
+class YamlFile(Struct):
     """The documents of a file with their places, and what is wrong with it as YAML."""
 
     documents: list[tuple[Any, Mark]] = field(default_factory=list)

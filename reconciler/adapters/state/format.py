@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import cache
-from typing import Annotated
+import re
+from typing import Any, get_args, get_type_hints
 
-import pydantic
-import pydantic_core
-from pydantic import Field, TypeAdapter
+import msgspec
+from msgspec import Struct, ValidationError, convert, to_builtins
+from msgspec.json import Decoder, decode, encode
+from msgspec.structs import asdict
 
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import StateError, StateMismatchError
-from reconciler.model.journal import Begin, End, Record
+from reconciler.model.journal import Record
 from reconciler.model.state import FORMAT_VERSION, Entry, State
 from reconciler.model.values import Json
 
 MAX_BYTES = 512 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class JournalHeader:
+class JournalHeader(Struct, frozen=True, omit_defaults=True):
     """First line of a journal: which state it continues. ``writer`` tells runs apart that share a store."""
 
     journal: int
@@ -32,40 +30,29 @@ class JournalHeader:
     writer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Follows:
+class Follows(Struct, frozen=True):
     """What a snapshot in a store has folded in: the journal of ``serial`` up to its object number ``objects``."""
 
     serial: int
     objects: int
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """``state`` with the journal folded in; ``folded`` says that the journal held anything."""
 
     state: State | None
     folded: bool = False
 
 
-@cache
-def _state() -> TypeAdapter[State]:
-    return TypeAdapter(State)
+class _Head(Struct):
+    """What tells a snapshot's format, whatever that is; the rest of the file is skipped."""
+
+    format_version: int
+    reconciler_version: Json = "a later version"
+    follows: Json = None
 
 
-@cache
-def _entry() -> TypeAdapter[Entry]:
-    return TypeAdapter(Entry)
-
-
-@cache
-def _record() -> TypeAdapter[Record]:
-    return TypeAdapter(Annotated[Begin | End, Field(discriminator="type")])
-
-
-@cache
-def _header() -> TypeAdapter[JournalHeader]:
-    return TypeAdapter(JournalHeader)
+_RECORD = Decoder(Record)
 
 
 def encode_state(state: State, version: str, *, follows: Follows | None = None, writer: str = "") -> bytes:
@@ -73,8 +60,7 @@ def encode_state(state: State, version: str, *, follows: Follows | None = None, 
     head: dict[str, Json] = {"format_version": FORMAT_VERSION, "reconciler_version": version}
     if follows is not None:
         head |= {"writer": writer, "follows": {"serial": follows.serial, "objects": follows.objects}}
-    text = json.dumps(head, indent=1)
-    return text.removesuffix("\n}").encode() + b"," + _state().dump_json(state, indent=1).removeprefix(b"{") + b"\n"
+    return msgspec.json.format(encode({**head, **asdict(state)}), indent=1) + b"\n"
 
 
 def decode_state(data: bytes, where: str) -> State:
@@ -91,25 +77,24 @@ def decode_snapshot(data: bytes, where: str) -> tuple[State, Follows | None]:
 
     """
     try:
-        document = pydantic_core.from_json(data, allow_inf_nan=False)
-    except ValueError as error:
+        head = decode(data, type=_Head)
+    except ValidationError as error:
+        raise StateError(f"`{where}` is not a reconciler state", f"It has no `format_version`. {_REMEDY}") from error
+    except (ValueError, RecursionError) as error:
         raise StateError(f"`{where}` is not valid JSON", f"{error}. {_REMEDY}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("format_version"), int):
-        raise StateError(f"`{where}` is not a reconciler state", f"It has no `format_version`. {_REMEDY}")
-    if document["format_version"] > FORMAT_VERSION:
-        writer = str(document.get("reconciler_version", "a later version"))
+    if head.format_version > FORMAT_VERSION:
         raise StateMismatchError(
-            f"`{where}` has format {document['format_version']}, this version reads up to {FORMAT_VERSION}",
-            f"It was written by reconciler {writer}. Install that version or a later one.",
+            f"`{where}` has format {head.format_version}, this version reads up to {FORMAT_VERSION}",
+            f"It was written by reconciler {head.reconciler_version}. Install that version or a later one.",
         )
     try:
-        state = _state().validate_json(data, strict=True)
-    except pydantic.ValidationError as error:
-        raise StateError(f"`{where}` is damaged", f"{_first(error)}. {_REMEDY}") from error
+        state = decode(data, type=State)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"`{where}` is damaged", f"{_said(error, data)}. {_REMEDY}") from error
     wrong = next((a for a in (*state.projects, *state.generations) if not ADDRESS.fullmatch(a)), None)
     if wrong is not None:
         raise StateError(f"`{where}` is damaged", f"{wrong!r} is not an address. {_REMEDY}")
-    return state, _follows(document.get("follows"))
+    return state, _follows(head.follows)
 
 
 def _follows(said: Json) -> Follows | None:
@@ -121,16 +106,16 @@ def _follows(said: Json) -> Follows | None:
 
 def encode_entry(entry: Entry) -> Json:
     """One address' entry as the snapshot has it."""
-    return _entry().dump_python(entry, mode="json")
+    return to_builtins(entry)
 
 
 def encode_record(record: Record) -> bytes:
-    return _record().dump_json(record) + b"\n"
+    return encode(record) + b"\n"
 
 
 def encode_header(state: State, writer: str = "") -> bytes:
     header = JournalHeader(FORMAT_VERSION, state.lineage, state.serial, state.workspace, state.api_url, writer)
-    return _header().dump_json(header, exclude_defaults=True) + b"\n"
+    return encode(header) + b"\n"
 
 
 def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[Record], int]:
@@ -146,9 +131,9 @@ def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[
     if not lines:
         return None, [], 0
     try:
-        header = _header().validate_json(lines[0], strict=True)
-    except pydantic.ValidationError as error:
-        raise StateError(f"`{where}` is not a reconciler journal", f"Line 1: {_first(error)}. {_JOURNAL}") from error
+        header = decode(lines[0], type=JournalHeader)
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"`{where}` is not a reconciler journal", f"Line 1: {error}. {_JOURNAL}") from error
     if header.journal > FORMAT_VERSION:
         raise StateMismatchError(
             f"`{where}` has format {header.journal}, this version reads up to {FORMAT_VERSION}",
@@ -157,16 +142,28 @@ def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[
     records: list[Record] = []
     for number, line in enumerate(lines[1:], start=2):
         try:
-            records.append(_record().validate_json(line, strict=True))
-        except pydantic.ValidationError as error:
-            raise StateError(f"`{where}` is damaged", f"Line {number}: {_first(error)}. {_JOURNAL}") from error
+            records.append(_RECORD.decode(line))
+        except (ValueError, RecursionError) as error:
+            raise StateError(f"`{where}` is damaged", f"Line {number}: {error}. {_JOURNAL}") from error
     return header, records, whole
 
 
-def _first(error: pydantic.ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
+def _said(error: Exception, state: bytes) -> str:
+    """What msgspec says, which leaves the keys of mappings out of the place: that of a state's entry is put in."""
+    text = str(error)
+    if keyed := re.search(r"`\$\.(\w+)\[\.\.\.\]", text):
+        kind = get_args(get_type_hints(State)[keyed[1]])[1]
+        wrong = next(key for key, item in decode(state)[keyed[1]].items() if not _is(item, kind))
+        text = text.replace("[...]", f".{wrong}", 1)
+    return text
+
+
+def _is(item: Json, kind: Any) -> bool:
+    try:
+        convert(item, kind)
+    except ValidationError:
+        return False
+    return True
 
 
 _REMEDY = (

@@ -14,9 +14,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from reconciler.adapters.state.holder import Holder, holder_from, this_process
 from reconciler.adapters.state.objects import Meta, Objects
@@ -34,8 +35,7 @@ Standing = Literal["held", "released", "broken"]
 """``broken``: nobody holds it, but what its last holder wrote may still arrive."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """One object of the sequence."""
 
     number: int

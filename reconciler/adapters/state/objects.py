@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from msgspec import Struct
 from obstore import exceptions
 from obstore.store import LocalStore, ObjectStore, from_url
 
@@ -34,8 +34,7 @@ _ANSWERS: Final = (exceptions.BaseError, OSError, ValueError)
 """What obstore raises: its own tree, and the built-in errors that it maps to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(Struct, frozen=True):
     """What a listing says of one object; ``at`` by the store's clock."""
 
     number: int

@@ -17,9 +17,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from reconciler.adapters.state.format import (
     Follows,
@@ -38,7 +39,7 @@ from reconciler.adapters.state.lease import Lease
 from reconciler.adapters.state.objects import Objects
 from reconciler.adapters.state.spill import Spill
 from reconciler.model.errors import LockError, StateError
-from reconciler.model.journal import Draft, Record
+from reconciler.model.journal import Draft, End, Record
 from reconciler.model.state import State
 
 KEPT: Final = 50
@@ -49,8 +50,7 @@ TRIES: Final = 10
 """How often a state that changes while it is read is read again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """What the store holds: ``serial`` is the newest snapshot's, ``free`` its journal's first free number."""
 
     state: State | None
@@ -318,7 +318,7 @@ def _still_open(state: State | None, kept: Iterable[tuple[str, Sequence[Record]]
         for lineage, records in kept
         if lineage == state.lineage
         for record in records
-        if record.type == "end" and record.op in state.pending
+        if isinstance(record, End) and record.op in state.pending
     ]
 
 

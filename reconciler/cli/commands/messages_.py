@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, replace
 
 import click
+from msgspec.structs import asdict, replace
 
 from reconciler.cli.console import Console
 from reconciler.cli.managed import chosen, state_of

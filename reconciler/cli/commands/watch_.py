@@ -8,10 +8,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import click
+from msgspec.structs import replace
 
 from reconciler.adapters.hooks.server import WatchServer
 from reconciler.cli.console import Console
