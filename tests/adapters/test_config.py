@@ -7,7 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.config import config_schema, load_config
+from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.json_schema import config_schema
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.errors import ConfigError
 

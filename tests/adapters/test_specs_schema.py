@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.loader import spec_schema
+from reconciler.adapters.specs.json_schema import spec_schema
 from reconciler.model import contract
 from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import load, load_one

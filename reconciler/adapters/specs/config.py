@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic_core import PydanticCustomError
-
-from reconciler.adapters.specs import schema
+from reconciler.adapters.specs import shapes
+from reconciler.adapters.specs.addresses import AddressError, api_address
 from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
 from reconciler.adapters.specs.files import FileProblem, inside, read_text
-from reconciler.adapters.specs.json_schema import published
 from reconciler.adapters.specs.layers import Layer, locate
 from reconciler.adapters.specs.problems import problems_of
 from reconciler.adapters.specs.suggest import quoted
@@ -25,12 +23,6 @@ FILE: Final = "reconciler.yaml"
 """The configuration's name, at the root of a workspace."""
 _MISTAKEN: Final = ("reconciler.yml", "reconciler.json", "reconciler.toml")
 _BY_VALUE: Final = frozenset({Code.CHOICE, Code.LIMIT, Code.URL, Code.BLANK, Code.IDENTIFIER})
-_WITH_VARIABLES: Final = ("Defaults", "Settings", "Reference", "LifecycleShape")
-
-
-def config_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of ``reconciler.yaml``."""
-    return published(schema.ConfigFile, variables=_WITH_VARIABLES)
 
 
 def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None, api_url: str | None = None) -> Config:
@@ -76,10 +68,10 @@ def _first(*choices: tuple[str, str | None]) -> tuple[str, str] | None:
 
 def _url(source: str, value: str) -> str:
     try:
-        return schema.api_address(value)
-    except PydanticCustomError as problem:
+        return api_address(value)
+    except AddressError as wrong:
         detail = "give `sandbox` or a URL like https://eversince.ai/api/v1"
-        raise ConfigError((error(Code.URL, f"{source} {problem.message()}", detail),)) from None
+        raise ConfigError((error(Code.URL, f"{source} {wrong}", detail),)) from None
 
 
 def _state(source: str, value: str) -> str:
@@ -124,7 +116,7 @@ def _read(root: Path) -> dict[str, Any]:
 def _check(root: Path, tree: dict[str, Any]) -> list[Diagnostic]:
     layers = (Layer(FILE, tree, ()),)
     found: list[Diagnostic] = []
-    for problem in problems_of(schema.ConfigFile, tree):
+    for problem in problems_of(shapes.ConfigFile, tree):
         said = _at(tree, problem.path)
         judged_filled = problem.code in _BY_VALUE or problem.path[-1:] in [(flag,) for flag in FLAGS]
         if judged_filled and problem.path[:1] == ("defaults",) and isinstance(said, str) and "$" in said:

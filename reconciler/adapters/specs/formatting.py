@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.files import FileProblem
+from reconciler.adapters.specs.judging import keys_of
 from reconciler.adapters.specs.layout import Comment, Document, Entry, Node, Reader, comments
-from reconciler.adapters.specs.problems import keys_of
 from reconciler.adapters.specs.scalars import scalar
 from reconciler.adapters.specs.yaml_files import SLOW_MAX, parse, resolve
 

@@ -6,26 +6,39 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.json_shapes import VARIABLE_ALONE
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _FILLED: Final = {"type": "string", "pattern": r"\$[{$]"}
 _AS_WRITTEN: Final = ("VariableShape", "MovedShape", "RemovedShape")
 """Definitions whose strings stand for themselves."""
+_WITH_VARIABLES: Final = ("Defaults", "Settings", "Reference", "LifecycleShape")
+"""Definitions of the configuration whose strings may hold variables."""
 _LIMITS: Final = {"enum", "const", "pattern", "maxLength", "minLength", "anyOf"}
 
 
-def published(model: type[BaseModel], *, variables: tuple[str, ...] | None = None) -> dict[str, Any]:
+def spec_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of specification files."""
+    return _published(schema.Spec)
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of ``reconciler.yaml``."""
+    return _published(schema.ConfigFile, variables=_WITH_VARIABLES)
+
+
+def _published(model: type[BaseModel], *, variables: tuple[str, ...] | None = None) -> dict[str, Any]:
     """The model's schema. Within ``variables`` (definitions; all if None) strings may hold ``${…}`` and ``$$``.
 
     What such a string stands for is known when it is loaded, so a schema can't judge it.
     """
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
+    published = model.model_json_schema()
+    definitions = published.pop("$defs", {})
     for name, definition in definitions.items():
         filled = name not in _AS_WRITTEN if variables is None else name in variables
         definitions[name] = _plain(definition, filled=filled)
-    plain = _plain(schema, filled=False)
+    plain = _plain(published, filled=False)
     return {"$schema": DIALECT, **plain, "$defs": definitions}
 
 

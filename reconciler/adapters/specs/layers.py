@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.adapters.specs import schema
+from reconciler.adapters.specs import shapes
 from reconciler.adapters.specs.yaml_files import Path, find
 from reconciler.model.errors import Location
 
 _MERGED: Final = ("settings", "lifecycle")
-_OWN_BRIEF: Final = ("brief", "brief_file", *schema.CREATION_ONLY)
+_OWN_BRIEF: Final = ("brief", "brief_file", *shapes.CREATION_ONLY)
 
 
 class Layer(Struct, frozen=True):
@@ -51,8 +51,8 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
         tree = layer.tree
         if not isinstance(tree, dict):
             continue
-        if any(origin in tree for origin in schema.ORIGINS):
-            drop = _OWN_BRIEF if "adopt" in tree or "import" in tree else schema.ORIGINS
+        if any(origin in tree for origin in shapes.ORIGINS):
+            drop = _OWN_BRIEF if "adopt" in tree or "import" in tree else shapes.ORIGINS
             result = {key: value for key, value in result.items() if key not in drop}
         for key, value in tree.items():
             old = result.get(key)

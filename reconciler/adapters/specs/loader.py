@@ -12,13 +12,12 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from reconciler.adapters.specs import schema
+from reconciler.adapters.specs import shapes
 from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
 from reconciler.adapters.specs.config import FILE
 from reconciler.adapters.specs.declarations import Declarations, Given
 from reconciler.adapters.specs.dependencies import cycles, spread, unknown
 from reconciler.adapters.specs.files import FileProblem, inside, read_text, stays_inside, walk
-from reconciler.adapters.specs.json_schema import published
 from reconciler.adapters.specs.layers import Layer, locate
 from reconciler.adapters.specs.problems import problems_of
 from reconciler.adapters.specs.project import ProjectReader
@@ -31,11 +30,6 @@ from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject,
 from reconciler.model.errors import Diagnostic, Location, SpecError
 
 _NONE: Mapping[str, str | Given] = MappingProxyType({})
-
-
-def spec_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a specification file."""
-    return published(schema.Spec)
 
 
 def load_var_file(path: Path, workspace: Path) -> dict[str, str | Given]:
@@ -200,14 +194,14 @@ class _Workspace:
                 self._document(file, root)
             elif root is not None:
                 summary = f"a specification must be a mapping, not {quoted(root)}"
-                detail = f"there are {', '.join(schema.Document.model_fields)}"
+                detail = f"there are {', '.join(shapes.Document.__struct_fields__)}"
                 self._error(Code.TYPE, summary, detail, Location(file.name, *mark))
         return file
 
     def _document(self, file: _File, root: dict[str, Any]) -> None:
         frame = Layer(file.name, root, ())
         wrong = set()
-        for problem in problems_of(schema.Document, root):
+        for problem in problems_of(shapes.Document, root):
             wrong.add(problem.path[: 2 if problem.path[0] == "variables" else 1])
             at = locate((frame,), problem.path, on_key=problem.on_key)
             self._error(problem.code, problem.summary, problem.detail, at)

@@ -1,18 +1,16 @@
-"""What a model finds wrong in a tree, in words: a code, a path, what is there, and what to do."""
+"""What is wrong in a tree: a code, a path, what is there, and what to do."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from msgspec import Struct
 
-from reconciler.adapters.specs import schema
 from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.suggest import SHOWN_MAX, did_you_mean, printable, quoted, sentences
+from reconciler.adapters.specs.shapes import fits
+from reconciler.adapters.specs.suggest import SHOWN_MAX, printable
 from reconciler.adapters.specs.yaml_files import Path
 from reconciler.model.values import Secret
 
@@ -27,126 +25,16 @@ class Problem(NamedTuple):
     on_key: bool = False
 
 
-_TYPES: Final = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "int_type": "a whole number",
-    "float_type": "a number",
-}
-_SIZES: Final = frozenset(
-    {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number", "int_parsing_size"}
-)
-_ALLOWED: Final = re.compile(r"'([^']*)'")
-_MODELS: Final[dict[str, type[BaseModel]]] = {
-    "defaults": schema.Defaults,
-    "settings": schema.Settings,
-    "lifecycle": schema.LifecycleShape,
-    "references": schema.Reference,
-    "messages": schema.Message,
-    "moved": schema.MovedShape,
-    "removed": schema.RemovedShape,
-    "api": schema.ApiShape,
-    "limits": schema.LimitsShape,
-    "policy": schema.PolicyShape,
-    "sandbox": schema.SandboxShape,
-}
-"""The models by the last key of their path."""
-_PATTERNS: Final = {
-    schema.ADDRESS_PATTERN: "an address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit; keys of "
-    "for_each follow in brackets, like promo[us,16:9]",
-    schema.WORKSPACE_PATTERN: "a workspace's name has 1 to 64 letters, digits, . _ and -, and starts with a letter or digit",
-    schema.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
-    schema.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
-    schema.ENV_PATTERN: "the name of an environment variable has letters, digits and _, and starts with no digit",
-}
+def problems_of(shape: type[Struct], tree: Any, secrets: Mapping[Path, Secret] = MappingProxyType({})) -> list[Problem]:
+    """Everything that is wrong in a tree of this shape; of secrets the templates are shown."""
+    if fits(shape, tree):
+        return []
+    from reconciler.adapters.specs.judging import judged  # noqa: PLC0415  brings pydantic
 
-
-def problems_of(
-    model: type[BaseModel], tree: Any, secrets: Mapping[Path, Secret] = MappingProxyType({})
-) -> list[Problem]:
-    """Everything that the model finds wrong in the tree; of secrets the templates are shown."""
-    try:
-        model.model_validate(tree)
-    except ValidationError as failure:
-        return [_problem(model, found, secrets.get(found["loc"])) for found in failure.errors(include_url=False)]
-    return []
+    return judged(shape, tree, secrets)
 
 
 def dotted(path: Path) -> str:
     """A path as people write it: ``messages[0].message``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part[:SHOWN_MAX])}" for part in path)
     return text.removeprefix(".")
-
-
-def keys_of(model: type[BaseModel]) -> list[str]:
-    """The keys that a model knows, as they are written."""
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _problem(model: type[BaseModel], found: ErrorDetails, secret: Secret | None) -> Problem:
-    path: Path = found["loc"]
-    where = dotted(path) or "the document"
-    if found["type"] == "extra_forbidden":
-        return _unknown_key(model, path)
-    if found["type"] == "missing":
-        return Problem(Code.MISSING, path, f"{where} is missing", on_key=True)
-    if found["input"] is None:
-        return Problem(Code.NULL, path, f"{where} can't be null", "leave it out to leave it alone")
-    code, what, detail = _wrong_value(found, quoted(found["input"] if secret is None else secret.template))
-    return Problem(code, path, where + what, detail)
-
-
-def _wrong_value(found: ErrorDetails, said: str) -> tuple[Code, str, str]:
-    """The code, what is wrong (after the field's name), and what to do. ``said`` is the value as people may see it."""
-    kind, value, context = found["type"], found["input"], found.get("ctx", {})
-    match kind:
-        case "literal_error":
-            allowed = _ALLOWED.findall(context["expected"])
-            hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
-            return Code.CHOICE, f": {said} is not allowed", sentences(hint, f"allowed: {', '.join(allowed)}")
-        case "string_pattern_mismatch":
-            return Code.IDENTIFIER, f": {said} is not possible", _PATTERNS[context["pattern"]]
-        case "string_too_long" | "too_long":
-            limit, unit = context["max_length"], "characters" if kind == "string_too_long" else "entries"
-            return Code.LIMIT, f" has {len(value):,} {unit}, at most {limit:,} are allowed", ""
-        case _ if kind in _TYPES:
-            return Code.TYPE, f" must be {_TYPES[kind]}, not {said}", _type_hint(kind, value)
-        case _ if kind in _SIZES:
-            return Code.LIMIT, f": {said} is out of range", found["msg"].lower()
-        case _ if kind in Code.__members__.values():
-            return Code(kind), f" {found['msg']}", said if kind == Code.URL and "@" not in said else ""
-        case _:
-            return Code.TYPE, f": {printable(found['msg'])}", ""
-
-
-def _type_hint(kind: str, value: object) -> str:
-    if kind == "string_type" and isinstance(value, bool | int | float):
-        return f'quote it: "{quoted(value)}"'
-    if kind == "bool_type" and isinstance(value, str):
-        return "YAML 1.2 knows true and false alone, without quotes"
-    return ""
-
-
-def _unknown_key(model: type[BaseModel], path: Path) -> Problem:
-    """An unknown key, with the nearest known one, or the mapping that it belongs to."""
-    name = str(path[-1])
-    parents = [part for part in path[:-1] if isinstance(part, str)]
-    owner = _MODELS.get(parents[-1], model) if parents else model
-    if parents[-2:-1] == ["variables"]:
-        owner = schema.VariableShape
-    known = keys_of(owner)
-    homes = [home for home in ("settings", "lifecycle") if home in known and name in keys_of(_MODELS[home])]
-    if owner is schema.Defaults and name in keys_of(schema.Project):
-        hint = f"{name} can't be a default"
-    elif parents[-1:] == ["settings"] and name in keys_of(schema.Project):
-        hint = f"{name} stands beside settings"
-    elif homes:
-        hint = f"it belongs under {homes[0]}"
-    else:
-        hint = did_you_mean(name, known)
-    where = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
-    detail = sentences(hint, f"there are {', '.join(known)}")
-    return Problem(Code.UNKNOWN_KEY, path, f"unknown key {quoted(name)}{where}", detail, on_key=True)

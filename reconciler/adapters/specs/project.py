@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from reconciler.adapters.specs import schema
+from msgspec import Struct
+
+from reconciler.adapters.specs import shapes
 from reconciler.adapters.specs.codes import Code, error
 from reconciler.adapters.specs.files import FileProblem, inside, read_text
 from reconciler.adapters.specs.layers import Layer, locate, merged
@@ -49,7 +51,7 @@ class ProjectReader:
         """Check defaults by themselves, whether a project uses them or not."""
         self._layers, self._address, self._brief = (layer,), None, ("brief",)
         tree = Filled(dict(layer.tree), self._filler, Scope("x"), self._variable)
-        self._check(tree, schema.Defaults, _origin(tree.value, needed=False))
+        self._check(tree, shapes.Defaults, _origin(tree.value, needed=False))
 
     def scopes(self, name: str, layers: tuple[Layer, ...]) -> list[Scope] | None:
         """The projects that this name stands for: one, or those of its ``for_each``; None if that is wrong."""
@@ -79,15 +81,15 @@ class ProjectReader:
         whole.pop("for_each", None)
         tree = Filled(_long_form(whole), self._filler, scope, self._variable)
         self._read_brief(tree)
-        self._check(tree, schema.Project, [*_origin(tree.value), *_message_ids(tree.value)])
+        self._check(tree, shapes.Project, [*_origin(tree.value), *_message_ids(tree.value)])
         if len(self._found) > before:
             return None
         return self._desired(address, tree.sealed())
 
-    def _check(self, tree: Filled, model: type[schema.Defaults], rules: list[Problem]) -> None:
+    def _check(self, tree: Filled, shape: type[Struct], rules: list[Problem]) -> None:
         """Report what the model and the rules between fields find, but for strings that failed already."""
         for problem in (
-            *problems_of(model, tree.value, tree.secrets),
+            *problems_of(shape, tree.value, tree.secrets),
             *rules,
             *reference_problems(tree.value),
             *self._files(tree),
@@ -186,9 +188,9 @@ def _long_form(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _origin(tree: dict[str, Any], *, needed: bool = True) -> list[Problem]:
     """Exactly one way to come to be (in defaults: at most one), and fields of creation beside a brief alone."""
-    there = [origin for origin in schema.ORIGINS if origin in tree]
+    there = [origin for origin in shapes.ORIGINS if origin in tree]
     if not there:
-        detail = f"give one of {', '.join(schema.ORIGINS)}"
+        detail = f"give one of {', '.join(shapes.ORIGINS)}"
         return [Problem(Code.MISSING, (), "the project has no brief", detail, on_key=True)] if needed else []
     found = [
         Problem(Code.CONFLICT, (other,), f"{other} can't stand beside {there[0]}", "keep one of them", on_key=True)
@@ -197,7 +199,7 @@ def _origin(tree: dict[str, Any], *, needed: bool = True) -> list[Problem]:
     if there[0] in ("adopt", "import"):
         found += [
             Problem(Code.CONFLICT, (name,), f"{name} can't stand beside {there[0]}", "it is for creating", on_key=True)
-            for name in schema.CREATION_ONLY
+            for name in shapes.CREATION_ONLY
             if name in tree
         ]
     return found

@@ -7,53 +7,35 @@ is the tree itself. Limits and enumerations come from :mod:`reconciler.model.con
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from reconciler.adapters.specs.addresses import AddressError, api_address, web_address
 from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.json_shapes import EACH_SHAPE, VARIABLE_PATTERN, default_of_type, text_shape
+from reconciler.adapters.specs.shapes import (
+    ADDRESS_PATTERN,
+    COUNT_MAX,
+    CREATION_ONLY,
+    ENV_PATTERN,
+    MESSAGE_ID_PATTERN,
+    NAME_PATTERN,
+    ORIGINS,
+    PROJECT_ID_PATTERN,
+    SENT_AS_URL,
+    SOURCES,
+    WORKSPACE_PATTERN,
+    Ignorable,
+)
 from reconciler.model import contract
 from reconciler.model.config import Limits, Policy
-from reconciler.model.desired import ADDRESS_MAX, KEY, NAME, OnFailed, OnImmutableChange, OnRemove
+from reconciler.model.desired import ADDRESS_MAX, OnFailed, OnImmutableChange, OnRemove
 from reconciler.model.references import PROJECT_TYPE
 
-NAME_PATTERN: Final = f"^{NAME.pattern}$"
-ADDRESS_PATTERN: Final = rf"^{NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?$"
-WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-MESSAGE_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
-COUNT_MAX: Final = 1_000_000_000
 _LIMITS: Final = Limits()
 _POLICY: Final = Policy()
-
-ORIGINS: Final = ("brief", "brief_file", "adopt", "import")
-"""The ways a project comes to be; a project has exactly one."""
-CREATION_ONLY: Final = ("aspect_ratio", "references", "extract_content")
-"""Fields that only a project with a brief has."""
-SOURCES: Final = ("url", "upload_id", "project", "file")
-"""What a reference may be given by; it has exactly one."""
-SENT_AS_URL: Final = ("url", "project")
-"""Those that the API gets as a URL: with a type, and few of them."""
-Ignorable = Literal[
-    "title",
-    "mode",
-    "video_model",
-    "image_model",
-    "agent_model",
-    "craft",
-    "craft_auto",
-    "webhook_url",
-    "expected_output",
-    "brief",
-    "aspect_ratio",
-    "references",
-    "extract_content",
-]
-assert get_args(Ignorable) == (*contract.SETTINGS, *contract.CREATION_FIELDS)
 
 
 def problem(code: Code, message: str, /, **context: Any) -> PydanticCustomError:
@@ -77,30 +59,20 @@ def _at_most(limit: int) -> Callable[[str], str]:
 
 
 def _url(*schemes: str) -> Callable[[str], str]:
-    starts = tuple(f"{scheme}://" for scheme in schemes)
-
     def check(value: str) -> str:
         try:
-            parts = urlsplit(value)
-            good = value.startswith(starts) and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            good = False
-        if not good or not value.isprintable() or " " in value:
-            raise problem(Code.URL, f"is not a URL that starts with {' or '.join(starts)}")
-        return value
+            return web_address(value, *schemes)
+        except AddressError as wrong:
+            raise problem(Code.URL, str(wrong)) from None
 
     return check
 
 
-def api_address(value: str) -> str:
-    """Check ``api.url``: ``sandbox``, or a URL that holds no password and nothing after its path."""
-    if value == "sandbox":
-        return value
-    _url("https", "http")(value)
-    parts = urlsplit(value)
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise problem(Code.URL, "must have no user, password, query or fragment")
-    return value
+def _api_url(value: str) -> str:
+    try:
+        return api_address(value)
+    except AddressError as wrong:
+        raise problem(Code.URL, str(wrong)) from None
 
 
 def _path(value: str) -> str:
@@ -135,7 +107,7 @@ WebUrl = Annotated[
 ]
 ApiUrl = Annotated[
     str,
-    AfterValidator(api_address),
+    AfterValidator(_api_url),
     WithJsonSchema({"type": "string", "pattern": r"^(sandbox|https?://[^\s/?#@][^\s?#@]*)$"}),
 ]
 PathText = Annotated[str, AfterValidator(_path), WithJsonSchema({"type": "string", "pattern": r"\S"})]
