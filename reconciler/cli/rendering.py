@@ -7,10 +7,16 @@ from typing import Final
 from reconciler.cli.console import Console
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import encode_plan
-from reconciler.report.markdown import plan_markdown
 from reconciler.report.text import plan_text
 
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
+
+
+def markdown_of(plan: Plan) -> str:
+    """The plan for a pull request or a job's summary."""
+    from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
+
+    return plan_markdown(plan)
 
 
 def show_plan(console: Console, plan: Plan, format_: str) -> None:
@@ -18,7 +24,7 @@ def show_plan(console: Console, plan: Plan, format_: str) -> None:
     if format_ == "json":
         console.json(encode_plan(plan))
     elif format_ == "markdown":
-        console.out(plan_markdown(plan))
+        console.out(markdown_of(plan))
     elif format_ == "html":
         from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from msgspec import Struct, field
+from msgspec.json import encode
 
 from reconciler.model.contract import ErrorCode
 
@@ -43,10 +42,10 @@ class ApiError(Exception):
 
 def json_answer(status: int, value: object) -> Answer:
     """``value`` as JSON."""
-    return Answer(status, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return Answer(status, encode(value))
 
 
 def error_answer(code: str, message: str, status: int, headers: dict[str, str]) -> Answer:
     """The error envelope of every refused call (published)."""
     envelope = {"error": {"code": code, "message": message, "status": status}}
-    return Answer(status, json.dumps(envelope, ensure_ascii=False).encode(), headers)
+    return Answer(status, encode(envelope), headers)

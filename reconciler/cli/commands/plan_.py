@@ -14,13 +14,12 @@ from reconciler.cli.ci import annotate, summarize
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import formats, selectors
-from reconciler.cli.rendering import PLAN_FORMATS, show_plan
+from reconciler.cli.rendering import PLAN_FORMATS, markdown_of, show_plan
 from reconciler.cli.selection import selection_of
 from reconciler.cli.wiring import wire
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
 from reconciler.operations.workflows import plan
-from reconciler.report.markdown import plan_markdown
 
 
 @click.command(
@@ -58,7 +57,7 @@ def command(
     made, refused = asyncio.run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
     show_plan(console, whole if format_ in ("markdown", "html") else made, format_)
-    summarize(console, lambda: plan_markdown(whole))
+    summarize(console, lambda: markdown_of(whole))
     annotate(console, made.errors)
     if refused:
         console.diagnose(refused)
