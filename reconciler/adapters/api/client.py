@@ -18,12 +18,14 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies
 
 import httpx
 
 from reconciler.adapters.api import address, answers, failures
 from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
+from reconciler.adapters.api.network import Transport
 from reconciler.model import contract
 from reconciler.model.errors import (
     AnswerError,
@@ -137,7 +139,7 @@ class ApiClient:
                 trust_env=self._outside,
                 limits=_LIMITS,
                 follow_redirects=False,
-                transport=self._transport,
+                transport=self._transport or (None if self._outside and getproxies() else Transport(trust, _LIMITS)),
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             detail = "HTTPS_PROXY and ALL_PROXY take http:// and https:// URLs; NO_PROXY names hosts to reach directly."
