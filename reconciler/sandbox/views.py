@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import lru_cache
 from sqlite3 import Row
 from typing import Any, Final
 
@@ -16,6 +17,11 @@ LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_he
 
 def timestamp(at: float) -> str:
     """Seconds since the epoch as the API writes a time."""
+    return _second(int(at))
+
+
+@lru_cache(maxsize=4096)
+def _second(at: int) -> str:  # many projects share one
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 

@@ -94,8 +94,3 @@ def measured(command: list[str], *, cwd: Path, env: dict[str, str]) -> Measured:
     assert process.returncode == 0, out[-2000:]
     wall = time.perf_counter() - start
     return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.splitlines()[-3:])
-
-
-def median(*args: str, cwd: Path, url: str | None = None) -> Measured:
-    """The middle one of three runs, by wall time."""
-    return sorted((measure(*args, cwd=cwd, url=url) for _ in range(3)), key=lambda m: m.wall)[1]

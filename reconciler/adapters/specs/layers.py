@@ -49,7 +49,7 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for layer in reversed(layers):
         tree = layer.tree
-        if not isinstance(tree, dict):
+        if not isinstance(tree, dict) or not tree:
             continue
         if any(origin in tree for origin in shapes.ORIGINS):
             drop = _OWN_BRIEF if "adopt" in tree or "import" in tree else shapes.ORIGINS

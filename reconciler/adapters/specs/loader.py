@@ -255,7 +255,7 @@ class _Workspace:
             self._families[name] = [scope.address for scope in scopes]
         for scope in scopes:
             self._places[scope.address] = at
-            if project := reader.project(scope, layers):
+            if project := reader.project(scope, layers, at):
                 self._projects[scope.address] = project
                 if project.dependencies:
                     self._layers[scope.address] = layers

@@ -29,7 +29,7 @@ from reconciler.model.desired import (
     Lifecycle,
     Origin,
 )
-from reconciler.model.errors import Diagnostic
+from reconciler.model.errors import Diagnostic, Location
 
 BRIEF_FILE_MAX: Final = 1_000_000
 """Bytes of a ``brief_file``."""
@@ -68,8 +68,10 @@ class ProjectReader:
             self._report(problem)
         return scopes if len(self._found) == before else None
 
-    def project(self, scope: Scope, layers: tuple[Layer, ...]) -> DesiredProject | None:
-        """The project of this scope, its own layer first, then the defaults; nothing if something is wrong."""
+    def project(self, scope: Scope, layers: tuple[Layer, ...], at: Location | None) -> DesiredProject | None:
+        """The project of this scope, which stands ``at``, its own layer first, then the defaults; nothing if something
+        is wrong.
+        """
         before = len(self._found)
         address = scope.address
         self._layers, self._address, self._brief = layers, address, ("brief",)
@@ -84,7 +86,7 @@ class ProjectReader:
         self._check(tree, shapes.Project, [*_origin(tree.value), *_message_ids(tree.value)])
         if len(self._found) > before:
             return None
-        return self._desired(address, tree.sealed())
+        return self._desired(address, tree.sealed(), at)
 
     def _check(self, tree: Filled, shape: type[Struct], rules: list[Problem]) -> None:
         """Report what the model and the rules between fields find, but for strings that failed already."""
@@ -147,7 +149,7 @@ class ProjectReader:
         del tree.value["brief_file"]
         tree.value["brief"] = tree.text(text.replace("\r\n", "\n").rstrip("\n"), ("brief",))
 
-    def _desired(self, address: str, tree: dict[str, Any]) -> DesiredProject:
+    def _desired(self, address: str, tree: dict[str, Any], at: Location | None) -> DesiredProject:
         origin: Origin
         symbols(tree, lambda name: self._media(name).digest)
         if "adopt" in tree:
@@ -175,7 +177,7 @@ class ProjectReader:
             Lifecycle(**lifecycle),
             cancelled=tree.get("state") == "cancelled",
             depends_on=tuple(tree.get("depends_on", ())),
-            location=locate(self._layers[:1], (), on_key=True),
+            location=at,
         )
 
 

@@ -95,7 +95,7 @@ def decode_snapshot(data: bytes, where: str) -> tuple[State, Follows | None]:
         state = decode(data, type=State)
     except (ValueError, RecursionError) as error:
         raise StateError(f"`{where}` is damaged", f"{_said(error, data)}. {_REMEDY}") from error
-    wrong = next((a for a in (*state.projects, *state.generations) if not ADDRESS.fullmatch(a)), None)
+    wrong = next((a for a in {**state.projects, **state.generations} if not ADDRESS.fullmatch(a)), None)
     if wrong is not None:
         raise StateError(f"`{where}` is damaged", f"{wrong!r} is not an address. {_REMEDY}")
     return state, _follows(head.follows)
