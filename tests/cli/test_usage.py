@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -221,6 +222,40 @@ def test_vv_tells_every_request(fresh):
     # Intent: what the help promises: each call with its status, on stderr.
     ran = fresh.run("-vv", *APPLY)
     assert "POST http://sandbox/api/v1/projects → 202" in ran.err
+
+
+# What else is installed
+
+
+PLUGIN = """
+from pathlib import Path
+class Watcher:
+    def new_schema_validator(self, *args):
+        Path(__file__).with_name("seen").touch()
+        return None, None, None
+watcher = Watcher()
+"""
+
+
+def test_no_plugin_of_pydantic_sees_the_values_of_secrets(fresh, tmp_path):
+    # Intent: a package that watches validation, for tracing say, is not shown what the environment holds.
+    (tmp_path / "watcher.py").write_text(PLUGIN)
+    (tmp_path / "watcher-1.dist-info").mkdir()
+    (tmp_path / "watcher-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: watcher\nVersion: 1\n")
+    (tmp_path / "watcher-1.dist-info" / "entry_points.txt").write_text("[pydantic]\nwatcher = watcher:watcher\n")
+    fresh.write("specs/a.yaml", ONE + "    nope: 1\n")
+
+    def run(*command):
+        env = environment(PYTHONPATH=os.pathsep.join((str(ROOT), str(tmp_path))))
+        return subprocess.run(
+            [sys.executable, *command], capture_output=True, encoding="utf-8", check=False, cwd=fresh.root, env=env
+        )
+
+    done = run("-m", "reconciler", "validate")
+    assert done.returncode == 1 and "unknown key" in done.stderr, done.stderr
+    assert not (tmp_path / "seen").exists()
+    run("-c", "import pydantic; pydantic.TypeAdapter(int)")
+    assert (tmp_path / "seen").exists(), "the plugin works where nothing keeps it out"
 
 
 # What is imported

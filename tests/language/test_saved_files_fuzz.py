@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -117,3 +118,22 @@ def test_any_plan_file_is_a_plan_or_an_error(tmp_path, data):
     path.write_bytes(data)
     with contextlib.suppress(PlanFileError):
         read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"origin": "created"', b'"origin": 7', "`$.projects.promo[us,16:9].origin`"),
+        (b'"promo[us,16:9]": 1', b'"promo[us,16:9]": "1"', "`$.generations.promo[us,16:9]`"),
+        (b'"promo[us,16:9]": 1', b'"a": 1, "b": "1", "c": 2', "`$.generations.b`"),
+        (b'"promo[us,16:9]": 1', b'"a": "1", "a": 1', "`$.generations[...]`"),
+        (b'"promo[us,16:9]": 1', b'"a": "1", "b": "\xff"', "`$.generations[...]`"),
+    ],
+)
+def test_what_is_damaged_in_a_state_is_named_by_its_place(old, new, said):
+    """Intent: among thousands of entries the one to mend is told; and where it can't be, that is no fault of ours."""
+    data = encode_state(STATE, "1")
+    assert old in data
+    with pytest.raises(StateError) as caught:
+        decode_state(data.replace(old, new), "state.json")
+    assert said in caught.value.diagnostics[0].detail

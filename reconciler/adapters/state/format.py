@@ -155,11 +155,16 @@ def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[
 def _said(error: Exception, state: bytes) -> str:
     """What msgspec says, which leaves the keys of mappings out of the place: that of a state's entry is put in."""
     text = str(error)
-    if keyed := re.search(r"`\$\.(\w+)\[\.\.\.\]", text):
-        kind = get_args(get_type_hints(State)[keyed[1]])[1]
-        wrong = next(key for key, item in decode(state)[keyed[1]].items() if not _is(item, kind))
-        text = text.replace("[...]", f".{wrong}", 1)
-    return text
+    keyed = re.search(r"`\$\.(\w+)\[\.\.\.\]", text)
+    if keyed is None:
+        return text
+    kind = get_args(get_type_hints(State)[keyed[1]])[1]
+    try:
+        entries = decode(state)[keyed[1]]
+    except ValueError:  # further on it is not even text
+        return text
+    wrong = next((f".{key}" for key, item in entries.items() if not _is(item, kind)), "[...]")  # a key may come twice
+    return text.replace("[...]", wrong, 1)
 
 
 def _is(item: Json, kind: Any) -> bool:
