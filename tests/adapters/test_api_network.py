@@ -203,6 +203,18 @@ def test_a_port_where_nobody_listens_and_a_handshake_that_never_ends():
     test()
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example", "nobody.invalid"])
+def test_a_host_that_no_name_can_lead_to_is_not_reached(host):
+    """Intent: a slip in a host's name is told as what it is."""
+
+    @talking(answers)
+    async def test(client, url, connections):
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"http://{host}/")
+
+    test()
+
+
 @pytest.mark.parametrize(("trusted", "name"), [(False, "127.0.0.1"), (True, "localhost")])
 def test_a_certificate_that_is_not_trusted_or_of_another_host_gets_no_request(trusted, name):
     """Intent: the key goes to nobody whose name is not proved."""

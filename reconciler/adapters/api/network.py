@@ -157,5 +157,5 @@ def _mapped(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise late(str(error)) from error
-    except OSError as error:  # ssl's errors among them
+    except (OSError, UnicodeError) as error:  # ssl's errors are OSErrors; the other is of a name that can't be a host's
         raise broken(str(error)) from error
