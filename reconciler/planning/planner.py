@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.model import contract
-from reconciler.model.desired import Desired, DesiredProject, Lifecycle
+from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, ImportOrigin, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import SLOT_TAKING, Adopt, Basis, FileUpload, Import, Move, Plan, Replace, Step, sent_body
@@ -260,7 +260,7 @@ def wanted_ids(desired: Desired, state: State) -> frozenset[str]:
     return frozenset(
         chain(
             (entry.project_id for entry in state.projects.values()),
-            (origin.project_id for origin in imports if hasattr(origin, "project_id")),
+            (origin.project_id for origin in imports if isinstance(origin, ImportOrigin)),
         )
     )
 
@@ -273,7 +273,7 @@ def new_addresses(desired: Desired, state: State, selection: Selection) -> list[
     return [
         project
         for address, project in desired.projects.items()
-        if hasattr(project.origin, "creation")
+        if isinstance(project.origin, CreateOrigin)
         and not project.cancelled
         and selection.takes(address)
         and address not in state.projects

@@ -137,3 +137,13 @@ def test_what_is_damaged_in_a_state_is_named_by_its_place(old, new, said):
     with pytest.raises(StateError) as caught:
         decode_state(data.replace(old, new), "state.json")
     assert said in caught.value.diagnostics[0].detail
+
+
+@pytest.mark.parametrize("number", [b"Infinity", b"-Infinity", b"NaN", b"1e999"])
+def test_a_number_outside_json_is_refused_in_a_state_and_in_a_journal(number):
+    """Intent: what could not be written again, or would come back as null, does not get in."""
+    with pytest.raises(StateError):
+        decode_state(encode_state(STATE, "1").replace(b'"value": "x"', b'"value": ' + number), "state.json")
+    line = encode_record(End(effects=(Bind(address="a", entry=STATE.projects["promo[us,16:9]"]),)))
+    with pytest.raises(StateError):
+        decode_journal(encode_header(STATE) + line.replace(b'"value":"x"', b'"value":' + number), "journal")
