@@ -138,7 +138,8 @@ def test_a_port_that_is_taken_is_an_os_error(tmp_path, server):
 
 def test_a_server_in_the_foreground_says_where_it_is_and_stops_on_a_signal(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from reconciler.sandbox.server import serve;"
+        "import signal, sys; from pathlib import Path; from reconciler.sandbox.server import serve;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's background jobs inherit that it is ignored
         "serve(Path(sys.argv[1]), host='127.0.0.1', port=0, key='k', on_ready=lambda url: print(url, flush=True))"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "account.db")]
