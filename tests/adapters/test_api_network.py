@@ -233,7 +233,7 @@ def test_a_certificate_that_is_not_trusted_or_of_another_host_gets_no_request(tr
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again(tls):
+def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again(tls, caplog):
     """Intent: no message leaves on a connection that is known to be over, to an unknown fate; nor takes another's answer."""
 
     async def unasked(reader, writer):
@@ -253,6 +253,7 @@ def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again(tls):
                 await asyncio.sleep(0.15)
 
         test()
+    assert "eof_received" not in caplog.text  # what asyncio says of a protocol that wants TLS to stay half open
 
 
 def test_one_that_was_closed_a_moment_ago_is_noticed_before_the_event_loop_hears_of_it():
@@ -311,6 +312,47 @@ def test_a_connection_that_breaks_while_a_request_waits_to_be_taken_in_ends_the_
     async def test(client, url, connections):
         with pytest.raises((httpx.ReadError, httpx.WriteError)):
             await client.post(url, content=b"x" * 30_000_000)
+
+    test()
+
+
+def test_an_idle_connection_may_break_at_any_moment():
+    """Intent: while the pool looks which connections are still good, what is over is over, and no other call hears of it."""
+
+    @talking(answers, tls=True)
+    async def test(client, url, connections):
+        await client.get(url)
+        reset(connections[0])
+        for _ in range(50):
+            await asyncio.sleep(0)
+            for connection in client._transport._pool.connections:
+                connection.has_expired()
+        assert (await client.get(url)).text == "ok"
+        assert len(connections) == 2
+
+    test()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_an_answer_that_comes_before_the_request_was_taken_in_is_the_answer(tls):
+    """Intent: a server that refuses early, and hears no more, is understood."""
+
+    async def hasty(reader, writer):
+        await asked(reader)
+        reader._transport.pause_reading()
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        if tls:
+            writer.close()
+        else:
+            writer.write_eof()
+            await asyncio.sleep(0.2)
+            reader._transport.resume_reading()
+            while await reader.read(65_536):
+                pass
+
+    @talking(hasty, tls=tls)
+    async def test(client, url, connections):
+        assert (await client.post(url, content=b"x" * (3_000 if tls else 8_000_000))).status_code == 429
 
     test()
 

@@ -123,6 +123,8 @@ def test_https_and_loopback_are_accepted(url):
         "eversince.ai/api/v1",
         "/api/v1",
         "ftp://eversince.ai",
+        "https://eversince.ai:0",
+        "https://eversince.ai:65536",
         "file:///etc/hosts",
         "https://",
         "https://host:port",

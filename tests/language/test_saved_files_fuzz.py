@@ -123,9 +123,10 @@ def test_any_plan_file_is_a_plan_or_an_error(tmp_path, data):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (b'"origin": "created"', b'"origin": 7', "`$.projects.promo[us,16:9].origin`"),
-        (b'"promo[us,16:9]": 1', b'"promo[us,16:9]": "1"', "`$.generations.promo[us,16:9]`"),
-        (b'"promo[us,16:9]": 1', b'"a": 1, "b": "1", "c": 2', "`$.generations.b`"),
+        (b'"origin": "created"', b'"origin": 7', "projects.promo[us,16:9]: Expected `str`, got `int` - at `$.origin`"),
+        (b'"promo[us,16:9]": 1', b'"promo[us,16:9]": "1"', "generations.promo[us,16:9]: Expected `int`, got `str`"),
+        (b'"promo[us,16:9]": 1', b'"a": 1, "b": "1", "c": 2', "generations.b: "),
+        (b'"generations": {', b'"generations": {"a": "1"}, "generations": null, "x": {', "`$.generations[...]`"),
         (b'"promo[us,16:9]": 1', b'"a": "1", "a": 1', "`$.generations[...]`"),
         (b'"promo[us,16:9]": 1', b'"a": "1", "b": "\xff"', "`$.generations[...]`"),
     ],

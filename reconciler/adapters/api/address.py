@@ -24,7 +24,7 @@ def checked(text: str, *, embedded: bool) -> httpx.URL:
         port = url.port
     except (httpx.InvalidURL, ValueError):
         raise ConfigError("the API's address is not a URL", _HOW) from None
-    if url.scheme not in ("http", "https") or not url.host or port == 0:
+    if url.scheme not in ("http", "https") or not url.host or (port is not None and not 0 < port <= 65_535):
         raise ConfigError("the API's address is not an http or https URL with a host", _HOW)
     if url.userinfo:
         raise ConfigError("the API's address holds a user name or password", f"The key alone identifies you. {_HOW}")

@@ -74,9 +74,10 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._transport.pause_reading()
         self._arrived()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         self._ended = True
         self._arrived()
+        return self._transport.get_extra_info("sslcontext") is None  # stays open until it is let go; over TLS it can't
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended = True
@@ -137,7 +138,8 @@ class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
             # so that a connection which the server has closed, or spoken on unasked, is not used for another request
-            return self._ended or bool(self._received) or _readable(self._transport.get_extra_info("socket").fileno())
+            raw = self._transport.get_extra_info("socket")  # over TLS it is gone before we are told
+            return self._ended or bool(self._received) or raw is None or _readable(raw.fileno())
         return self._transport.get_extra_info(info)
 
 

@@ -54,7 +54,7 @@ def fits(shape: type[Struct], tree: Any) -> bool:
     """Whether the tree surely has this shape."""
     try:
         encode(convert(tree, shape))  # half a surrogate pair is no text
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     return True
 

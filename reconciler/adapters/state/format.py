@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct, ValidationError, convert, to_builtins
@@ -153,26 +153,20 @@ def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[
 
 
 def _said(error: Exception, state: bytes) -> str:
-    """What msgspec says, which leaves the keys of mappings out of the place: that of a state's entry is put in."""
-    text = str(error)
-    keyed = re.search(r"`\$\.(\w+)\[\.\.\.\]", text)
-    if keyed is None:
-        return text
-    kind = get_args(get_type_hints(State)[keyed[1]])[1]
+    """What is wrong, and with which entry: msgspec leaves the keys of mappings out of the places that it names."""
+    keyed = re.search(r"`\$\.(\w+)\[\.\.\.\]", str(error))
     try:
-        entries = decode(state)[keyed[1]]
+        entries = decode(state)[keyed[1]] if keyed else None
     except ValueError:  # further on it is not even text
-        return text
-    wrong = next((f".{key}" for key, item in entries.items() if not _is(item, kind)), "[...]")  # a key may come twice
-    return text.replace("[...]", wrong, 1)
-
-
-def _is(item: Json, kind: Any) -> bool:
-    try:
-        convert(item, kind)
-    except ValidationError:
-        return False
-    return True
+        entries = None
+    if keyed and isinstance(entries, dict):  # not so where a key comes twice
+        kind = get_args(get_type_hints(State)[keyed[1]])[1]
+        for key, entry in entries.items():
+            try:
+                convert(entry, kind)
+            except ValidationError as wrong:
+                return f"{keyed[1]}.{key}: {wrong}"
+    return str(error)
 
 
 _REMEDY = (
