@@ -169,7 +169,7 @@ URLS = [
     for rest in ("", "/", "/a?b=c#d", "?a", "#a", "/a b", "/\n", "\n", "/é", "/[", "/a/../b", "/~x", "//", "/@", "/?")
 ]
 NUMBERS = [0, 1, -1, 2, 10**9, 10**9 + 1, 10**30, 86_400, 86_401, 0.0, -0.0, 0.5, 1.0, 1.5, -0.5, 1e300]
-VALUES = [None, True, False, [], {}, [[]], {"a": {}}, math.nan, math.inf, -math.inf, *NUMBERS, *TEXTS]
+VALUES = [None, True, False, [], {}, [[]], {"a": {}}, {(1, 2): "x"}, math.nan, math.inf, -math.inf, *NUMBERS, *TEXTS]
 NAMES = sorted(GOOD)
 
 
