@@ -1,6 +1,7 @@
 """The network below the client: every way in which a connection can end shows as what httpx's callers know."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import struct
@@ -381,6 +382,22 @@ def test_a_broken_connection_says_so():
                 assert not broken or "reset" in str(caught.value).lower()
 
             test()
+
+
+def test_a_call_that_is_called_off_while_it_connects_leaves_no_socket_behind():
+    """Intent: whenever it is called off. What is left open is a warning, and these are errors here."""
+
+    @talking(answers)
+    async def test(client, url, connections):
+        for steps in range(20):
+            call = asyncio.create_task(client.get(url, headers={"connection": "close"}))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+
+    test()
+    gc.collect()
 
 
 def test_a_call_that_is_called_off_leaves_no_connection_behind():

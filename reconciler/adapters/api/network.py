@@ -16,6 +16,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
+from reconciler.model.loopback import is_loopback
+
 _SECOND_ADDRESS_AFTER: Final = 0.25
 """Seconds until a host's next address is tried beside the first (RFC 8305)."""
 _UNREAD_MAX: Final = 256 * 1024
@@ -45,11 +47,11 @@ class _Network(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         loop = asyncio.get_running_loop()
+        # asyncio's race of addresses, called off, leaves a socket open; here one is as good as the other
+        delay = None if is_loopback(host) else _SECOND_ADDRESS_AFTER
         with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(
-                    _Stream, host, port, happy_eyeballs_delay=_SECOND_ADDRESS_AFTER
-                )
+                _, stream = await loop.create_connection(_Stream, host, port, happy_eyeballs_delay=delay)
         return stream
 
 
