@@ -63,22 +63,23 @@ def figures(disk: Path) -> Figures:
             }
             result.ours[size] = {}
             for name, args in commands.items():
-                runs = [measure(*args, cwd=root, url=url)]
-                while len(runs) < 3 and name != "apply":
-                    if run := theirs.get(name):  # in turn: the pace of a shared machine changes within minutes
-                        result.theirs[name, size] = lower(run(), result.theirs.get((name, size)))
-                    runs.append(measure(*args, cwd=root, url=url))
-                if name == "apply" and (run := theirs.get(name)):
-                    result.theirs[name, size] = run()
-                result.ours[size][name] = sorted(runs, key=lambda m: m.wall)[len(runs) // 2]
+                times = 1 if name == "apply" else 3 if size > 1_000 else 7
+                ours, others = list[Measured](), list[Measured]()
+                for _ in range(times):  # in turn: the pace of a shared machine changes within minutes
+                    ours.append(measure(*args, cwd=root, url=url))
+                    if name in theirs:
+                        others.append(theirs[name]())
+                result.ours[size][name] = median(ours)
+                if others:
+                    result.theirs[name, size] = median(others)
     print_table(result.ours)
     (Path(__file__).parent / "growth.svg").write_text(growth_svg(result.ours), encoding="utf-8")
     return result
 
 
-def lower(one: Measured, other: Measured | None) -> Measured:
-    """Terraform is taken at its best, a command here in the middle."""
-    return one if other is None else min(one, other, key=lambda m: m.wall)
+def median(runs: list[Measured]) -> Measured:
+    """The middle one, by wall time."""
+    return sorted(runs, key=lambda run: run.wall)[len(runs) // 2]
 
 
 def rival(disk: Path, size: int) -> dict[str, Callable[[], Measured]]:
