@@ -65,6 +65,10 @@ async def answers(reader, writer):
         writer.write(OK)
 
 
+async def mute(reader, writer):
+    await asyncio.sleep(60)
+
+
 async def answers_once(reader, writer):
     await asked(reader)
     writer.write(OK)
@@ -173,9 +177,6 @@ def test_a_server_that_does_not_answer_is_given_up():
         writer.write(OK[:-1])
         await asyncio.sleep(60)
 
-    async def mute(reader, writer):
-        await asyncio.sleep(60)
-
     for handle in (mute, half):
 
         @talking(handle, timeout=0.3)
@@ -188,9 +189,6 @@ def test_a_server_that_does_not_answer_is_given_up():
 
 def test_a_port_where_nobody_listens_and_a_handshake_that_never_ends():
     """Intent: nothing was sent, and that is known."""
-
-    async def mute(reader, writer):
-        await asyncio.sleep(60)
 
     @talking(mute, timeout=0.3)
     async def test(client, url, connections):

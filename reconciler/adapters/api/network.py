@@ -1,7 +1,7 @@
 """TCP and TLS for httpcore, on asyncio itself.
 
 httpcore's own backend goes through anyio, which serves other event loops as well; that took a seventh of an apply's CPU
-time and 10 ms of each start.
+time.
 """
 
 from __future__ import annotations

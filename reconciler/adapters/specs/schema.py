@@ -58,21 +58,14 @@ def _at_most(limit: int) -> Callable[[str], str]:
     return check
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
+def _address(check: Callable[[str], str]) -> AfterValidator:
+    def checked(value: str) -> str:
         try:
-            return web_address(value, *schemes)
+            return check(value)
         except AddressError as wrong:
             raise problem(Code.URL, str(wrong)) from None
 
-    return check
-
-
-def _api_url(value: str) -> str:
-    try:
-        return api_address(value)
-    except AddressError as wrong:
-        raise problem(Code.URL, str(wrong)) from None
+    return AfterValidator(checked)
 
 
 def _path(value: str) -> str:
@@ -100,14 +93,18 @@ MessageText = Annotated[
 ]
 Visible = Annotated[str, AfterValidator(_visible), WithJsonSchema({"type": "string", "pattern": r"\S"})]
 HttpsUrl = Annotated[
-    str, AfterValidator(_url("https")), WithJsonSchema({"type": "string", "pattern": r"^https://[^\s/]\S*$"})
+    str,
+    _address(lambda value: web_address(value, "https")),
+    WithJsonSchema({"type": "string", "pattern": r"^https://[^\s/]\S*$"}),
 ]
 WebUrl = Annotated[
-    str, AfterValidator(_url("https", "http")), WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s/]\S*$"})
+    str,
+    _address(lambda value: web_address(value, "https", "http")),
+    WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s/]\S*$"}),
 ]
 ApiUrl = Annotated[
     str,
-    AfterValidator(_api_url),
+    _address(api_address),
     WithJsonSchema({"type": "string", "pattern": r"^(sandbox|https?://[^\s/?#@][^\s?#@]*)$"}),
 ]
 PathText = Annotated[str, AfterValidator(_path), WithJsonSchema({"type": "string", "pattern": r"\S"})]

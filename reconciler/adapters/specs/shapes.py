@@ -65,7 +65,7 @@ def _whole(pattern: str, longest: int | None = None) -> Meta:
 
 
 _ABSENT: Final[Any] = UNSET
-_PLAIN_URL: Final = r"://[A-Za-z0-9.-]+(:[0-9]{1,4})?(/[!-~]*)?$"
+_HOST: Final = "[A-Za-z0-9.-]+(:[0-9]{1,4})?"
 Address = Annotated[str, _whole(ADDRESS_PATTERN, ADDRESS_MAX)]
 WorkspaceName = Annotated[str, _whole(WORKSPACE_PATTERN)]
 MessageId = Annotated[str, _whole(MESSAGE_ID_PATTERN)]
@@ -75,9 +75,9 @@ Brief = Annotated[str, Meta(pattern=r"\S", max_length=contract.BRIEF_MAX)]
 MessageText = Annotated[str, Meta(pattern=r"\S", max_length=contract.MESSAGE_MAX)]
 Visible = Annotated[str, Meta(pattern=r"\S")]
 PathText = Annotated[str, Meta(pattern=r"^[^\0]*[^\0\s][^\0]*\Z")]
-HttpsUrl = Annotated[str, _whole(f"^https{_PLAIN_URL}")]
-WebUrl = Annotated[str, _whole(f"^https?{_PLAIN_URL}")]
-ApiUrl = Annotated[str, _whole(r"^(sandbox|https?://[A-Za-z0-9.-]+(:[0-9]{1,4})?(/[A-Za-z0-9/._-]*)?)$")]
+HttpsUrl = Annotated[str, Meta(pattern=rf"^https://{_HOST}(/[!-~]*)?\Z")]
+WebUrl = Annotated[str, Meta(pattern=rf"^https?://{_HOST}(/[!-~]*)?\Z")]
+ApiUrl = Annotated[str, Meta(pattern=rf"^(sandbox|https?://{_HOST}(/[A-Za-z0-9/._-]*)?)\Z")]
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Positive = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 
