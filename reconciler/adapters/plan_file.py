@@ -70,14 +70,25 @@ def read_plan(path: Path) -> Plan:
 
 def _parse(path: Path, data: bytes) -> Json:
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(
+            data.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_repetition
+        )
     except json.JSONDecodeError as error:
         place = Location(str(path), error.lineno, error.colno)
         summary = f"`{path}` is not a plan file: {error.msg}"
         raise PlanFileError((Diagnostic(severity="error", summary=summary, detail=_REMEDY, location=place),)) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, NaN, a number of thousands of digits, a thousand levels
+    # not UTF-8, NaN, a key twice, a number of thousands of digits, a thousand levels
+    except (ValueError, RecursionError) as error:
         raise PlanFileError(f"`{path}` is not a plan file: its content is not usable JSON", _REMEDY) from error
 
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(name)
+
+
+def _without_repetition(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """An object whose every key stands there once: of two, another reader may show the one and we send the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(pairs)
+    return found

@@ -33,6 +33,20 @@ class Duration(click.ParamType[float]):
 DURATION = Duration()
 
 
+class Digest(click.ParamType[str]):
+    """A SHA-256 in hex, whole: a part of one could be met by another plan."""
+
+    name = "digest"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+            self.fail(f"`{value}` is not a digest; `reconciler show PLANFILE` prints its 64 hex digits", param, ctx)
+        return str(value).lower()
+
+
+DIGEST = Digest()
+
+
 class FormatOption(click.Option):
     """``--format``, whose variable is named as it is, not as its parameter (``format_``)."""
 

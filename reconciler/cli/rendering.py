@@ -12,22 +12,22 @@ from reconciler.report.text import plan_text
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
 
 
-def markdown_of(plan: Plan) -> str:
-    """The plan for a pull request or a job's summary."""
+def markdown_of(plan: Plan, digest: str | None = None) -> str:
+    """The plan for a pull request or a job's summary; ``digest`` as in :func:`show_plan`."""
     from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
 
-    return plan_markdown(plan)
+    return plan_markdown(plan, digest=digest)
 
 
-def show_plan(console: Console, plan: Plan, format_: str) -> None:
-    """Print a plan as a result."""
+def show_plan(console: Console, plan: Plan, format_: str, *, digest: str | None = None) -> None:
+    """Print a plan as a result. ``digest`` is that of a saved one, by which it can be approved."""
     if format_ == "json":
         console.json(encode_plan(plan))
     elif format_ == "markdown":
-        console.out(markdown_of(plan))
+        console.out(markdown_of(plan, digest))
     elif format_ == "html":
         from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
 
-        console.out(plan_html(plan))
+        console.out(plan_html(plan, digest=digest))
     else:
-        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0))
+        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0, digest=digest))

@@ -37,6 +37,8 @@ from typing import Literal
 from msgspec import Struct
 
 Severity = Literal["error", "warning", "note"]
+Kind = Literal["drift"]
+"""What a finding is about, for tools: stable, and more may come."""
 
 
 class Location(Struct, frozen=True):
@@ -53,7 +55,8 @@ class Location(Struct, frozen=True):
 class Diagnostic(Struct, frozen=True, kw_only=True):
     """One finding: what happened (``summary``), more of it and what to do (``detail``), and where.
 
-    ``attention`` marks what the user must look at and no step can mend; ``code`` is stable (``E101``), for tools.
+    ``attention`` marks what the user must look at and no step can mend; ``code`` (``E101``) and ``kind``, where it has
+    them, are stable, for tools.
     ``source`` is the whole line at ``location``, where it is known and holds no secret.
     """
 
@@ -63,6 +66,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
     address: str | None = None
     location: Location | None = None
     code: str | None = None
+    kind: Kind | None = None
     attention: bool = False
     source: str | None = None
 

@@ -20,7 +20,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
     @property
     def drift(self) -> tuple[Diagnostic, ...]:
-        return tuple(d for d in self.findings if d.summary.startswith("drift:"))
+        return tuple(d for d in self.findings if d.kind == "drift")
 
 
 class Fleet(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from reconciler.model.live import Source
 from reconciler.model.references import projects_in
 from reconciler.model.values import Json, Value
 
-FORMAT_VERSION: Final = "1.1"
+FORMAT_VERSION: Final = "1.2"
 
 Action = Literal["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
 SUMMARY: Final = ("create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget")
@@ -147,7 +147,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Steps of one address stand in the order in which they will run.
 
     ``id`` is unique. ``lifecycles`` go into the state with the apply. ``unchanged`` counts addresses without steps.
-    ``requests_used`` are the calls that planning took, ``requests_needed`` those that apply needs at least.
+    ``requests_used`` are the calls that planning took, ``requests_needed`` those that apply needs at least;
+    ``requests_told`` is what a plan file says of them, where the program that wrote it counts otherwise.
     """
 
     id: str
@@ -165,6 +166,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     managed: int = 0
     uploads: tuple[FileUpload, ...] = ()
     requests_used: int = 0
+    requests_told: int | None = None
     destroy: bool = False
     refresh_only: bool = False
 
@@ -183,6 +185,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
         A reference to a project takes one, to read the URL of its video; an upload takes two.
         """
+        if self.requests_told is not None:
+            return self.requests_told
         calls = sum(_CALLS[step.action] + len({*projects_in(sent_body(step))}) for step in self.steps)
         return calls + 2 * len(self.uploads)
 

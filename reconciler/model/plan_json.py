@@ -1,21 +1,24 @@
 """A plan as a JSON document (interfaces.md, JSON of a plan), and back. Diagnostics and outcomes, too.
 
 Reading is strict in two passes: every value is taken by its type and its place, then the plan that came of it is
-written again and must give the very document that was read. So an unknown key, a missing one, or a summary, path or
-key that does not go with its step is found without a rule of its own.
+written again and must give the very document that was read, digest included. So an unknown key, a missing one, or a
+summary, path or key that does not go with its step is found without a rule of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, TypedDict, assert_never, get_args
 
+from msgspec.structs import replace
+
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage, Lifecycle, OnFailed, OnImmutableChange, OnRemove
-from reconciler.model.errors import Diagnostic, Location, PlanFileError, Severity
+from reconciler.model.errors import Diagnostic, Kind, Location, PlanFileError, Severity
 from reconciler.model.events import StepResult
 from reconciler.model.live import Source
 from reconciler.model.plan import (
@@ -38,7 +41,7 @@ from reconciler.model.plan import (
     Update,
     idempotency_key,
 )
-from reconciler.model.plan_node import Node
+from reconciler.model.plan_node import REMEDY, Node
 from reconciler.model.values import Json, Secret, Value, from_portable, masked, portable
 
 _KEY = "idempotency_key"
@@ -66,10 +69,28 @@ def encode_plan(plan: Plan) -> dict[str, Json]:
 
     Secrets in bodies are portable (template and digest), those in ``changes`` masked.
     """
+    content = _content(plan)
+    return {**content, "digest": _content_digest(content)}
+
+
+def plan_digest(plan: Plan) -> str:
+    """The SHA-256 by which a plan is approved, in hex: over all that its document says, however that is laid out."""
+    return _content_digest(_content(plan))
+
+
+def _content_digest(content: Mapping[str, Json]) -> str:
+    """Sorted keys, no white space, pure ASCII: the same on every Python, and after a tool has indented the file anew."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _content(plan: Plan) -> dict[str, Json]:
+    """All of a plan's document but its digest."""
     return {
         "format_version": FORMAT_VERSION,
         "reconciler_version": plan.reconciler_version,
         "id": plan.id,
+        "environment": None,
         "workspace": plan.workspace,
         "api_url": plan.api_url,
         "created_at": plan.created_at,
@@ -179,6 +200,7 @@ def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
         "line": location.line if location else None,
         "column": location.column if location else None,
         "code": diagnostic.code,
+        "kind": diagnostic.kind,
         "attention": diagnostic.attention,
     }
 
@@ -203,10 +225,7 @@ def decode_plan(document: Json) -> Plan:
     try:
         _check_version(root)
         plan = _plan(root)
-        expected = encode_plan(plan)
-        # How many calls an apply takes is the program's business, not the format's: other versions may count otherwise.
-        expected["requests"]["apply_at_least"] = root["requests"]["apply_at_least"].count()
-        _compare(root, expected)
+        _check_digest(root, _content(plan))
     except RecursionError:
         raise root.fail("is nested too deeply") from None
     return plan
@@ -228,11 +247,24 @@ def _check_version(root: Node) -> None:
     )
 
 
+def _check_digest(root: Node, content: Mapping[str, Json]) -> None:
+    """The document is ``content`` with its digest."""
+    read = root.mapping()
+    named = root["digest"].text()
+    Node({key: value for key, value in read.items() if key != "digest"}).compare(content)
+    found = _content_digest(content)
+    if found != named:
+        raise PlanFileError(
+            "the plan file was changed after it was written",
+            f"Its content has the digest {found}, but it names {named}. {REMEDY}",
+        )
+
+
 def _plan(root: Node) -> Plan:
     workspace = root["workspace"].text()
     steps = root["steps"].each(lambda node: _step(node, workspace))
     _check_order(root["steps"], steps)
-    return Plan(
+    plan = Plan(
         id=root["id"].name(),
         reconciler_version=root["reconciler_version"].text(),
         workspace=workspace,
@@ -251,6 +283,9 @@ def _plan(root: Node) -> Plan:
         destroy=root["destroy"].flag(),
         refresh_only=root["refresh_only"].flag(),
     )
+    # How many calls an apply takes is the program's business, not the format's: other versions may count otherwise.
+    needed = root["requests"]["apply_at_least"].count()
+    return plan if needed == plan.requests_needed else replace(plan, requests_told=needed)
 
 
 def _check_order(node: Node, steps: tuple[Step, ...]) -> None:
@@ -358,6 +393,7 @@ def _diagnostic(node: Node) -> Diagnostic:
         address=node["address"].opt(Node.text),
         location=None if file is None else Location(file, node["line"].opt(Node.count), node["column"].opt(Node.count)),
         code=node["code"].opt(Node.text),
+        kind=node["kind"].opt(lambda kind: kind.one_of(get_args(Kind))),
         attention=node["attention"].flag(),
     )
 
@@ -377,26 +413,3 @@ def _lifecycle(node: Node) -> Lifecycle:
         on_immutable_change=node["on_immutable_change"].one_of(get_args(OnImmutableChange)),
         ignore_changes=node["ignore_changes"].each(Node.text),
     )
-
-
-def _compare(node: Node, expected: Json) -> None:
-    """Raise where the document differs from what its own plan is written as.
-
-    Raises:
-        PlanFileError: naming the first place that differs.
-
-    """
-    if isinstance(expected, dict):
-        for key in node.mapping():
-            if key not in expected:
-                raise node[key].fail("is not known")
-        for key, value in expected.items():
-            _compare(node[key], value)
-    elif isinstance(expected, list):
-        items = node.each(lambda item: item)
-        if len(items) != len(expected):
-            raise node.fail("has another length than it should")
-        for item, value in zip(items, expected, strict=True):
-            _compare(item, value)
-    elif type(node.value) is not type(expected) or node.value != expected:
-        raise node.fail("does not go with the rest of the plan")

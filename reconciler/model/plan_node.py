@@ -81,3 +81,20 @@ class Node(Struct, frozen=True):
 
     def opt(self, read: Callable[[Node], T]) -> T | None:
         return None if self.value is None else read(self)
+
+    def compare(self, expected: Json) -> None:
+        """Raise at the first place that differs from what it should be."""
+        if isinstance(expected, dict):
+            for key in self.mapping():
+                if key not in expected:
+                    raise self[key].fail("is not known")
+            for key, value in expected.items():
+                self[key].compare(value)
+        elif isinstance(expected, list):
+            items = self.each(lambda item: item)
+            if len(items) != len(expected):
+                raise self.fail("has another length than it should")
+            for item, value in zip(items, expected, strict=True):
+                item.compare(value)
+        elif type(self.value) is not type(expected) or self.value != expected:
+            raise self.fail("does not go with the rest of the plan")

@@ -82,6 +82,7 @@ def drifted(project: DesiredProject, change: Change) -> Diagnostic:
         address=project.address,
         summary=f"drift: {change.path} is {change.before!r}, should be {change.after!r}",
         detail="It was changed outside. `reconciler apply` mends it.",
+        kind="drift",
     )
 
 

@@ -32,6 +32,7 @@ from reconciler.report.summary import (
     count_line,
     counted,
     forbidding,
+    identity,
     opening,
     spending,
     uploading,
@@ -47,8 +48,8 @@ URGENT: Final = "urgent"
 """The id of the section with what must be looked at."""
 
 
-def plan_html(plan: Plan) -> str:
-    """The page."""
+def plan_html(plan: Plan, *, digest: str | None = None) -> str:
+    """The page. ``digest`` is that of a saved plan."""
     groups = by_importance(plan)
     sections = [_group(WEIGHTS[name], projects) for name, projects in groups.items() if projects]
     urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
@@ -58,12 +59,12 @@ def plan_html(plan: Plan) -> str:
     name = f"Plan for {plan.workspace}"
     return page(
         name,
-        joined(_header(name, plan), _filter(plan), main, _footer(plan)),
+        joined(_header(name, plan, digest), _filter(plan), main, _footer(plan)),
         script="filter.js" if plan.steps else None,
     )
 
 
-def _header(name: str, plan: Plan) -> Html:
+def _header(name: str, plan: Plan, digest: str | None) -> Html:
     forbidden = joined(forbidding(plan), " ", el("a", "See which.", href=f"#{URGENT}")) if plan.errors else ""
     boxes = [(spending(plan.steps), "box money"), (forbidden, "box error")]
     extra = [line for line in (opening(plan), uploading(plan, clean)) if line]
@@ -72,13 +73,14 @@ def _header(name: str, plan: Plan) -> Html:
         el("h1", name),
         el("p", count_line(plan), class_="count"),
         *(el("p", line) for line in extra),
+        el("p", "Digest: ", el("code", digest)) if digest is not None else "",
         *(el("p", line, class_=kind) for line, kind in boxes if line),
     )
 
 
 def _footer(plan: Plan) -> Html:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
-    made = f"Made {plan.created_at} by reconciler {plan.reconciler_version} from state {plan.serial} of {plan.api_url}."
+    made = identity(plan, str)
     return el("footer", el("p", f"{made} Requests: {plan.requests_used} used{needs}.", class_="soft"))
 
 

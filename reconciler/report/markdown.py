@@ -30,6 +30,7 @@ from reconciler.report.summary import (
     count_line,
     counted,
     forbidding,
+    identity,
     is_whole,
     opening,
     said,
@@ -79,8 +80,8 @@ def marker(workspace: str) -> str:
     return f"<!-- reconciler: {re.sub(r'[^A-Za-z0-9._-]', '_', workspace[:_WORD])} -->"
 
 
-def plan_markdown(plan: Plan) -> str:
-    """The whole plan for a reviewer, in at most ``LIMIT`` characters."""
+def plan_markdown(plan: Plan, *, digest: str | None = None) -> str:
+    """The whole plan for a reviewer, in at most ``LIMIT`` characters. ``digest`` is that of a saved plan."""
     cost, refused = spending(plan.steps), forbidding(plan)
     head = [
         marker(plan.workspace),
@@ -90,12 +91,10 @@ def plan_markdown(plan: Plan) -> str:
         f"**{cost}**" if cost else "",
         f"**{refused}**" if refused else "",
         uploading(plan, code),
+        f"Digest: `{digest}`" if digest is not None else "",
     ]
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
-    foot = (
-        f"Made {code(plan.created_at)} by reconciler {code(plan.reconciler_version)} from state {plan.serial} of "
-        f"{code(plan.api_url)}. Requests: {plan.requests_used} used{needs}."
-    )
+    foot = f"{identity(plan, code)} Requests: {plan.requests_used} used{needs}."
     return _document(head, list(_plan_sections(plan)), foot)
 
 

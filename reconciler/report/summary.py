@@ -126,6 +126,14 @@ def uploading(plan: Plan, quote: Callable[[str], str]) -> str:
     return f"Uploads {joined([*names, *more])} first." if names else ""
 
 
+def identity(plan: Plan, quote: Callable[[str], str]) -> str:
+    """What a saved plan was made of, so that a reviewer sees where it belongs."""
+    return (
+        f"Made {quote(plan.created_at)} by reconciler {quote(plan.reconciler_version)} for {quote(plan.workspace)}: from "
+        f"state {plan.serial} of {quote(plan.api_url)}, which has {plural(plan.managed, 'managed project')}."
+    )
+
+
 def forbidding(plan: Plan) -> str:
     """That the plan can't be applied; empty if it can."""
     return f"This plan has {plural(len(plan.errors), 'error')} and can't be applied." if plan.errors else ""

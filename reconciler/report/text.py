@@ -13,7 +13,17 @@ from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, prose, shortened, value_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Colour, Style
-from reconciler.report.summary import apply_line, count_line, forbidding, is_whole, opening, said, spending, uploading
+from reconciler.report.summary import (
+    apply_line,
+    count_line,
+    forbidding,
+    identity,
+    is_whole,
+    opening,
+    said,
+    spending,
+    uploading,
+)
 from reconciler.report.words import fate, title, why, words
 
 _OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
@@ -28,14 +38,17 @@ _OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
 # The plan
 
 
-def plan_text(plan: Plan, *, style: Style, verbose: bool = False) -> str:
-    """The whole plan for a person, ending in the line that counts. ``verbose`` shows long texts in full."""
+def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | None = None) -> str:
+    """The whole plan for a person, ending in the line that counts. ``verbose`` shows long texts in full.
+
+    ``digest`` is that of a saved plan.
+    """
     parts = [opening(plan)]
     if plan.steps:
         parts.append(_legend(plan, style))
     parts += [_project(address, steps, style, verbose) for address, steps in plan.by_address().items()]
     parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(plan.diagnostics)]
-    parts.append("\n".join(_closing(plan, style)))
+    parts.append("\n".join(_closing(plan, style, digest)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -74,12 +87,14 @@ def _message(step: Message, style: Style, verbose: bool) -> list[str]:
     return lines + [f"{clean(key)} = {value_text(value)}" for key, value in body.items()]
 
 
-def _closing(plan: Plan, style: Style) -> list[str]:
+def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
     lines += [line for line in (uploading(plan, clean),) if line]
     lines += [style.paint(line, "yellow") for line in (spending(plan.steps),) if line]
     lines += [style.paint(line, "red") for line in (forbidding(plan),) if line]
+    if digest is not None:
+        lines += [identity(plan, clean), f"Digest: {digest}"]
     return [*lines, style.paint(count_line(plan), "bold")]
 
 

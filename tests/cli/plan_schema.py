@@ -22,6 +22,8 @@ DIAGNOSTIC = _object(
     detail=TEXT,
     file=MAYBE,
     line={"type": ["integer", "null"]},
+    code=MAYBE,
+    kind=MAYBE,
 )
 CHANGE = _object(
     path=TEXT,
@@ -52,8 +54,10 @@ STEP = _object(
     request=REQUEST,
 )
 PLAN = _object(
-    format_version={"const": "1.1"},
+    format_version={"const": "1.2"},
     reconciler_version=TEXT,
+    environment=MAYBE,
+    digest={"type": "string", "pattern": "^[0-9a-f]{64}$"},
     workspace=TEXT,
     api_url=TEXT,
     created_at={"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT"},
@@ -74,4 +78,4 @@ APPLY = {
         _object(converged={"type": "boolean"}, steps={"type": "array", "items": {"allOf": [STEP, ENDED]}}),
     ]
 }
-FAILURE = _object(format_version={"const": "1.1"}, diagnostics={"type": "array", "items": DIAGNOSTIC, "minItems": 1})
+FAILURE = _object(format_version={"const": "1.2"}, diagnostics={"type": "array", "items": DIAGNOSTIC, "minItems": 1})

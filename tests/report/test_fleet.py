@@ -40,7 +40,7 @@ def member(evil="x", **live):
         messages=(SentMessage(id="1", digest="d", text=evil, content="c", at="t"),),
     )
     said = LiveMessage(id=evil, role=evil, content=evil * 40, source=evil, created_at=evil)
-    drift = Diagnostic(severity="note", summary=f"drift: {evil}", address="a")
+    drift = Diagnostic(severity="note", summary=f"drift: {evil}", address="a", kind="drift")
     return Member(address="a", entry=entry, live=seen, messages=(said,) * 60, findings=(drift,))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from reconciler.cli.selection import selection_of
 from reconciler.cli.wiring import wire
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
+from reconciler.model.plan_json import plan_digest
 from reconciler.operations.workflows import plan
 
 
@@ -56,8 +58,10 @@ def command(
 
     made, refused = asyncio.run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
-    show_plan(console, whole if format_ in ("markdown", "html") else made, format_)
-    summarize(console, lambda: markdown_of(whole))
+    saving = out is not None and not (refused or made.errors)
+    digest = plan_digest(made) if saving else None
+    show_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest)
+    summarize(console, lambda: markdown_of(whole, digest))
     annotate(console, made.errors)
     if refused:
         console.diagnose(refused)
@@ -65,5 +69,5 @@ def command(
         return 1
     if out is not None:
         write_plan(out, made)
-        console.note(f"Saved. Apply exactly this with `reconciler apply {out}`.")
+        console.note(f"Saved. Apply exactly this with `reconciler apply --digest {digest} {quote(str(out))}`.")
     return 2 if detailed_exitcode and made.steps else 0

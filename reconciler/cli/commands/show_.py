@@ -10,6 +10,7 @@ from reconciler.adapters.plan_file import read_plan
 from reconciler.cli.console import Console
 from reconciler.cli.options import formats
 from reconciler.cli.rendering import PLAN_FORMATS, show_plan
+from reconciler.model.plan_json import plan_digest
 
 
 @click.command(
@@ -19,5 +20,9 @@ from reconciler.cli.rendering import PLAN_FORMATS, show_plan
 @formats(*PLAN_FORMATS)
 @click.pass_obj
 def command(console: Console, *, planfile: Path, format_: str) -> None:
-    """Print a saved plan. Needs no workspace and no network."""
-    show_plan(console, read_plan(planfile), format_)
+    """Print a saved plan. Needs no workspace and no network.
+
+    Its digest stands for all of it: `apply --digest` takes that plan and no other.
+    """
+    plan = read_plan(planfile)
+    show_plan(console, plan, format_, digest=plan_digest(plan))
