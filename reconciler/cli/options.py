@@ -160,7 +160,11 @@ def applying(command: F) -> F:
         click.option(
             "--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock."
         ),
-        click.option("--force", is_flag=True, help="Lift the share guard (never `protect`)."),
+        click.option(
+            "--force",
+            is_flag=True,
+            help="Lift the guards against losing projects: the share, emptied specs, changed keys (never `protect`).",
+        ),
         click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where steps were deferred."),
         formats("text", "json"),
     ):

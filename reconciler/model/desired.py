@@ -120,6 +120,8 @@ class Desired(Struct, frozen=True):
     removed: tuple[Removed, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     """Warnings and notes of loading (errors are raised)."""
+    files: Mapping[str, int] = field(default_factory=dict)
+    """The files that were read, and how many projects each declares."""
 
 
 def seal(desired: Desired, lineage: str) -> Desired:

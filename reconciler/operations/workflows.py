@@ -32,6 +32,7 @@ from reconciler.model.plan import COSTLY, Create, Plan
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State, owned
 from reconciler.operations.execute import Executor, learned
+from reconciler.operations.missing import missing_declarations
 from reconciler.operations.refresh import refresh, remembered_titles
 from reconciler.operations.resolve import resolve
 from reconciler.operations.run import Interrupted, MediaFactory, Options, Run, default_media, note_of, utc_now
@@ -128,6 +129,7 @@ async def _planned(
         header=workspace.header(),
         active_limit=workspace.config.limits.active_projects,
     )
+    plan = replace(plan, diagnostics=(*plan.diagnostics, *missing_declarations(workspace.config.root, desired, plan)))
     return redacted(plan, workspace.redact), live
 
 

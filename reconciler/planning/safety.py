@@ -5,19 +5,23 @@ After octoDNS' ``raise_if_unsafe``. ``protect`` is the planner's and is never ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 
 from reconciler.model.config import Policy
 from reconciler.model.errors import Diagnostic
-from reconciler.model.plan import COSTLY, Plan
+from reconciler.model.plan import COSTLY, Cancel, Create, Forget, Plan, Replace
 
 SHARE_FROM = 10
-"""The share guard looks at workspaces of at least this many managed projects."""
+"""From this many managed projects on, the share guard goes by ``policy.max_share``; below, by the larger share."""
+SMALL_SHARE = 0.5
+FAMILY_FROM = 2
+"""A ``for_each`` of at least this many projects is guarded when all of its keys change."""
 
 
 def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force: bool) -> Iterator[Diagnostic]:
-    """What forbids this plan. ``credit_balance`` is ``None`` where the API does not tell; ``force`` lifts the share
-    guard alone.
+    """What forbids this plan. ``credit_balance`` is ``None`` where the API does not tell; ``force`` lifts the
+    guards against losing projects, not the limits.
     """
     counts = plan.summary
     limits = (
@@ -32,33 +36,114 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
             yield Diagnostic(
                 severity="error",
                 summary=f"{counts[action]} {noun if counts[action] != 1 else noun[:-1]}, but `policy.{name}` allows {limit}",
-                detail=f"{_names(addresses)}\nNothing was sent. Plan fewer at a time (`--target`), or raise `{name}`.",
+                detail=f"{names(addresses)}\nNothing was sent. Plan fewer at a time (`--target`), or raise `{name}`.",
             )
     yield from _share(plan, policy, force=force)
+    yield from _changed_keys(plan, policy, force=force)
     costly = [step.address for step in plan.steps if isinstance(step, COSTLY)]
     if policy.min_credits is not None and credit_balance is not None and credit_balance < policy.min_credits and costly:
         yield Diagnostic(
             severity="error",
             summary=f"the account has {credit_balance} credits, but `policy.min_credits` asks for {policy.min_credits}",
-            detail=f"{len(costly)} steps spend credits: {_names(list(dict.fromkeys(costly)))}\n"
+            detail=f"{len(costly)} steps spend credits: {names(list(dict.fromkeys(costly)))}\n"
             "Nothing was sent. Top up, or lower `min_credits`.",
         )
 
 
 def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
-    if policy.max_share is None or force or plan.managed < SHARE_FROM:
+    """Refuse what would cancel or replace too much of what is managed, or leave nothing of it.
+
+    A small workspace has its own limit: below ten projects a share of 0.3 would stop an everyday change. There, only
+    what nobody asked for by name counts: projects that left the specs, and changes that can't be made in place.
+    """
+    share = policy.max_share
+    if share is None or force or not plan.managed:
         return
-    touched = {step.address for step in plan.steps if step.action in {"cancel", "replace"}}
-    if len(touched) / plan.managed > policy.max_share:  # a quotient: 0.29 * 100 is less than 29
+    if plan.managed >= SHARE_FROM:
+        touched = {step.address for step in plan.steps if step.action in {"cancel", "replace"}}
+        limit = share
+    elif plan.destroy:  # says how many, and asks
+        return
+    else:
+        left = {step.address for step in plan.steps if isinstance(step, Forget)}
+        touched = {step.address for step in plan.steps if isinstance(step, Cancel) and step.address in left}
+        forced = {
+            step.address for step in plan.steps if isinstance(step, Replace) and any(c.forces for c in step.changes)
+        }
+        if touched or len(forced) > 1:  # one alone is an edit that the plan shows
+            touched |= forced
+        limit = max(share, SMALL_SHARE)
+    way_out = "If that is what you want, use `--force`, or raise `policy.max_share`."
+    if len(touched) / plan.managed > limit:  # a quotient: 0.29 * 100 is less than 29
         yield Diagnostic(
             severity="error",
-            summary=f"{len(touched)} of {plan.managed} projects would be cancelled or replaced, "
-            f"limit {policy.max_share:.0%}",
-            detail=f"{_names(sorted(touched))}\nNothing was sent. If that is the wish, use `--force`, "
-            "or raise `policy.max_share`.",
+            summary=f"{len(touched)} of {plan.managed} projects would be cancelled or replaced, limit {limit:.0%}",
+            detail=f"{names(sorted(touched))}\nNothing was sent. {way_out}",
+        )
+    elif share < 1 and not plan.destroy and plan.managed > 1 and len(gone := leaving(plan)) == plan.managed:
+        yield Diagnostic(
+            severity="error",
+            summary=f"all {plan.managed} managed projects left the specs",
+            detail=f"{names(sorted(gone))}\nNothing was sent. Put them back: once forgotten, they would be bought again. "
+            "If they are to go, use `reconciler destroy`, or `--force`.",
         )
 
 
-def _names(addresses: list[str], most: int = 10) -> str:
+def leaving(plan: Plan) -> frozenset[str]:
+    """The addresses that this plan stops managing because no spec declares them."""
+    if plan.destroy:
+        return frozenset()
+    return frozenset(step.address for step in plan.steps if isinstance(step, Forget))
+
+
+def _changed_keys(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
+    """Refuse a ``for_each`` all of whose projects would be bought again under other keys."""
+    if force or plan.destroy or policy.max_share is None or policy.max_share >= 1:
+        return
+    created = {step.address for step in plan.steps if isinstance(step, Create)}
+    old, new, kept = (_families(addresses) for addresses in (leaving(plan), created, plan.lifecycles.keys() - created))
+    for name, gone in old.items():
+        made = new.get(name, [])
+        if name in kept or len(gone) < FAMILY_FROM or len(made) < FAMILY_FROM:
+            continue
+        pairs = _same_parts(gone, made) or (tuple(zip(gone, made, strict=True)) if len(gone) == len(made) else ())
+        moves = "".join(f"\n  - {{from: {json.dumps(a)}, to: {json.dumps(b)}}}" for a, b in pairs)
+        advice = (
+            "If they are the same projects, keep them by adding this to the specs (check each pair):\nmoved:" + moves
+            if pairs
+            else "If some of them are the same projects, keep those with `moved` entries."
+        )
+        yield Diagnostic(
+            severity="error",
+            summary=f"every key of `for_each` changed: `{name}` would lose {len(gone)} projects and buy {len(made)}",
+            detail=f"No longer declared: {names(gone)}\nNew: {names(made)}\nNothing was sent. {advice}\n"
+            "A brief that contains `${each.key}` changes with the key; name the value instead, as in `${each.market}`.\n"
+            "If they are to be bought again, use `--force`.",
+        )
+
+
+def _families(addresses: Iterable[str]) -> dict[str, list[str]]:
+    """The addresses that a ``for_each`` made, by the name it stands under; each in order."""
+    found: dict[str, list[str]] = {}
+    for address in sorted(addresses):
+        name, bracket, _ = address.partition("[")
+        if bracket:
+            found.setdefault(name, []).append(address)
+    return found
+
+
+def _same_parts(gone: list[str], made: list[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs whose keys have the same parts in another order: the names of a matrix changed places."""
+
+    def parts(address: str) -> tuple[str, ...]:
+        return tuple(sorted(address.partition("[")[2].removesuffix("]").split(",")))
+
+    by_parts = {parts(address): address for address in made}
+    pairs = tuple((address, by_parts[parts(address)]) for address in gone if parts(address) in by_parts)
+    return pairs if len(by_parts) == len(made) else ()
+
+
+def names(addresses: list[str], most: int = 10) -> str:
+    """The addresses in one line, for people: the first ``most`` of them, and how many more there are."""
     more = f" and {len(addresses) - most} more" if len(addresses) > most else ""
     return ", ".join(f"`{a}`" for a in addresses[:most]) + more

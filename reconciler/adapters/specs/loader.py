@@ -143,7 +143,13 @@ class _Workspace:
         self._check_removed()
         if self._found:
             raise SpecError(self._sourced())
-        return Desired(self._config.workspace, self._projects, tuple(self._moved), tuple(self._removed))
+        return Desired(
+            self._config.workspace,
+            self._projects,
+            tuple(self._moved),
+            tuple(self._removed),
+            files={file.name: len(file.projects) for file in files},
+        )
 
     def _check_flags(self, filler: Filler) -> None:
         known = self._declarations.names | filler.used

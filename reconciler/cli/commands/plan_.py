@@ -37,7 +37,11 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
 @click.option("--destroy", is_flag=True, help="Plan to part with everything.")
-@click.option("--force", is_flag=True, help="Lift the share guard (never `protect`).")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Lift the guards against losing projects: the share, emptied specs, changed keys (never `protect`).",
+)
 @selectors
 @formats(*PLAN_FORMATS)
 @click.pass_obj
