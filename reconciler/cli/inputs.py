@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Final
 
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config import FILE, load_config
 from reconciler.adapters.specs.declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
 from reconciler.cli.console import Console
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
-from reconciler.model.errors import ConfigError, UsageError
+from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, UsageError
 from reconciler.model.redact import Redactor
 
 STORE_SECRETS: Final = (
@@ -40,6 +40,18 @@ def load(console: Console) -> Config:
     console.redact = Redactor(os.environ.get(name, "") for name in secrets)
     console.workspace = config.workspace
     return config
+
+
+def unnamed(config: Config, severity: Severity) -> Diagnostic:
+    """What to write where nothing names the workspace."""
+    return Diagnostic(
+        severity=severity,
+        summary="the workspace has no name" if config.file else f"there is no `{FILE}` that names the workspace",
+        detail=f"Add `workspace: {config.workspace}` to `{FILE}`"
+        f"{'' if config.file else ', or run `reconciler init`'}. The name is part of every idempotency key: without it, "
+        "a checkout in another folder would create every project again.",
+        location=Location(FILE) if config.file else None,
+    )
 
 
 def desired(config: Config, variables: tuple[str, ...], var_files: tuple[Path, ...]) -> Desired:

@@ -11,12 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.media import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import load
+from reconciler.cli.inputs import load, unnamed
 from reconciler.cli.places import store_of
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
@@ -103,11 +104,15 @@ def wire(console: Console) -> Wired:
     """Read the configuration and put the workspace together; opens nothing yet.
 
     Raises:
-        ConfigError: the configuration will not do.
+        ConfigError: the configuration will not do, or nothing tells the workspace's name.
+        StateError: nothing but the state could tell it, and it can't be read.
 
     """
     config = load(console)
     store = store_of(console, config)
+    if not config.named:
+        config = _with_known_name(config, store)
+        console.workspace = config.workspace
     workspace = Workspace(
         config=config,
         store=store,
@@ -117,6 +122,20 @@ def wire(console: Console) -> Wired:
         media=partial(_media, config),
     )
     return Wired(console, config, workspace, store)
+
+
+def _with_known_name(config: Config, store: StateStore) -> Config:
+    """The workspace's name from its state, where the file has none.
+
+    Never from the folder, but in the sandbox: a checkout elsewhere would ask for the same projects under other
+    idempotency keys, and pay for all of them again.
+    """
+    state = store.load().state
+    if state is not None:
+        return replace(config, workspace=state.workspace)
+    if config.sandboxed:
+        return config
+    raise ConfigError((unnamed(config, "error"),))
 
 
 def sandbox_db(config: Config) -> Path:

@@ -39,6 +39,8 @@ class Config(Struct, frozen=True, kw_only=True):
 
     root: Path
     workspace: str
+    named: bool = True
+    """Whether ``workspace`` was written down; if not, it is the folder's name, which is another in another checkout."""
     api_url: str = contract.DEFAULT_URL
     key_env: str = KEY_ENV
     specs: str = "specs"

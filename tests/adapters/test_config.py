@@ -57,7 +57,7 @@ def test_every_key_has_a_default(tmp_path, text):
     if text is not None:
         (root / "reconciler.yaml").write_text(text)
     file = None if text is None else "reconciler.yaml"
-    assert load_config(root, env={}) == Config(root=root, workspace="cme-videos-1", file=file)
+    assert load_config(root, env={}) == Config(root=root, workspace="cme-videos-1", named=False, file=file)
 
 
 def test_flags_beat_the_environment_which_beats_the_file(tmp_path):

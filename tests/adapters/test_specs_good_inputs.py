@@ -111,6 +111,7 @@ def test_the_documented_example_means_what_it_says(tmp_path):
         },
         (Moved("teaser", "summer-teaser"),),
         (Removed("old-one", "forget"),),
+        files={"specs/a.yaml": 4},
     )
 
 
@@ -333,7 +334,7 @@ def test_no_files_are_no_projects(tmp_path):
 def test_the_whole_workspace_may_hold_specifications(tmp_path):
     """With ``specs: .`` the configuration itself is none."""
     files = {"reconciler.yaml": "workspace: w\nspecs: .\n", "a.yaml": "projects: {a: {import: p}}\n"}
-    assert load(tmp_path, files) == Desired("w", {"a": DesiredProject("a", ImportOrigin("p"))})
+    assert load(tmp_path, files) == Desired("w", {"a": DesiredProject("a", ImportOrigin("p"))}, files={"a.yaml": 1})
 
 
 def test_a_file_of_variables_gives_text(tmp_path):

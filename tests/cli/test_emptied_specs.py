@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.cli.cli_support import CONFIG, make_space
 
 SLOW = CONFIG.replace("speed: 200", "speed: 0.01")  # the agents work all the time

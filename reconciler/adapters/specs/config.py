@@ -54,6 +54,7 @@ def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None,
     return Config(
         root=root,
         workspace=tree.get("workspace") or _name(root),
+        named="workspace" in tree,
         state=tree.get("state") if place is None else _state(*place),
         limits=Limits(**tree.get("limits", {})),
         policy=Policy(**policy),

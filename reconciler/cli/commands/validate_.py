@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli.ci import annotation
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import desired, load
+from reconciler.cli.inputs import desired, load, unnamed
 from reconciler.cli.options import formats, variables
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
@@ -39,7 +39,7 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
     try:
         config = load(console)
         specs = desired(config, var, var_file)
-        found, projects = (*specs.diagnostics, *_logs(config, specs)), len(specs.projects)
+        found, projects = (*_names(config), *specs.diagnostics, *_logs(config, specs)), len(specs.projects)
     except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics
     errors = sum(d.severity == "error" for d in found)
@@ -53,6 +53,13 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
         if not errors:
             console.out(f"Valid: {projects} project{'' if projects == 1 else 's'}.\n")
     return 1 if errors else 0
+
+
+def _names(config: Config) -> tuple[Diagnostic, ...]:
+    """A warning where nothing that is at hand names the workspace: other commands stop without a state that does."""
+    if config.named or config.sandboxed or config.state_path.exists():
+        return ()
+    return (unnamed(config, "warning"),)
 
 
 def _logs(config: Config, specs: Desired) -> tuple[Diagnostic, ...]:
