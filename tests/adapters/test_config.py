@@ -16,7 +16,7 @@ EXAMPLE = """\
 workspace: acme-videos
 api:
   url: https://eversince.example/api/v1/
-  key_env: MY_KEY
+  key_env: EVERSINCE_TEAM_KEY
 specs: projects
 state: s3://bucket/prefix
 defaults:
@@ -31,11 +31,11 @@ sandbox: {speed: 100}
 def test_every_key_is_read(tmp_path):
     """A full file gives exactly these values."""
     (tmp_path / "reconciler.yaml").write_text(EXAMPLE)
-    assert load_config(tmp_path, env={}) == Config(
+    assert load_config(tmp_path, env={"RECONCILER_ALLOWED_HOSTS": "eversince.example"}) == Config(
         root=tmp_path,
         workspace="acme-videos",
         api_url="https://eversince.example/api/v1",
-        key_env="MY_KEY",
+        key_env="EVERSINCE_TEAM_KEY",
         specs="projects",
         state="s3://bucket/prefix",
         defaults={"settings": {"mode": "autonomous", "title": "${address}"}},
@@ -69,7 +69,8 @@ def test_flags_beat_the_environment_which_beats_the_file(tmp_path):
         config = load_config(tmp_path, env=env, **flags)
         return config.state, config.api_url
 
-    assert read({"RECONCILER_STATE": "", "EVERSINCE_API_URL": ""}) == ("a", "https://a.example")
+    unset = {"RECONCILER_STATE": "", "EVERSINCE_API_URL": ""}
+    assert read({**unset, "RECONCILER_ALLOWED_HOSTS": "a.example"}) == ("a", "https://a.example")
     assert read(env) == ("b", "http://b.example")
     assert read(env, state="c", api_url="sandbox") == ("c", "sandbox")
 
@@ -103,7 +104,7 @@ CASES = [
     ("api: {url: x}\n", "URL", "1:12", "is not a URL"),
     ("api: {url: 'https://x.example/?a=b'}\n", "URL", "1:12", "query"),
     ("api: {url: 'https://user:canary@x.example'}\n", "URL", "1:12", "password"),
-    ("api: {key_env: 'A B'}\n", "IDENTIFIER", "1:16", "environment variable"),
+    ("api: {key_env: 'EVERSINCE_A B'}\n", "IDENTIFIER", "1:16", "begins with EVERSINCE_"),
     ("api: {key: x}\n", "UNKNOWN_KEY", "1:7", "there are url, key_env"),
     ("specs: ../x\n", "OUTSIDE", "1:8", "not a path inside"),
     ("specs: /\n", "OUTSIDE", "1:8", "not a path inside"),
@@ -125,8 +126,8 @@ CASES = [
     ("policy: {allowed_env: TOKEN}\n", "TYPE", "1:23", "must be a list"),
     ("policy: {allowed_env: ['*']}\n", "IDENTIFIER", "1:24", "'*' is not possible"),
     ("policy: {allowed_env: [EVERSINCE_API_KEY]}\n", "ENV_NOT_ALLOWED", "1:24", "the API's key"),
-    ("api: {key_env: K}\npolicy: {allowed_env: [X, K]}\n", "ENV_NOT_ALLOWED", "2:27", "K is the API's key"),
-    ("api: {key_env: K}\npolicy: {allowed_env: [EVERSINCE_API_KEY]}\n", "ENV_NOT_ALLOWED", "2:24", "the API's key"),
+    ("api: {key_env: EVERSINCE_K}\npolicy: {allowed_env: [X, EVERSINCE_K]}\n", "ENV_NOT_ALLOWED", "2:27", "EVERSINCE_K is the"),
+    ("api: {key_env: EVERSINCE_K}\npolicy: {allowed_env: [EVERSINCE_API_KEY]}\n", "ENV_NOT_ALLOWED", "2:24", "the API's key"),
     ("sandbox: {speed: 0}\n", "LIMIT", "1:18", "greater than 0"),
     ("defaults: {messages: []}\n", "UNKNOWN_KEY", "1:12", "messages can't be a default"),
     ("defaults: {settings: {mode: on}}\n", "CHOICE", "1:29", "'on' is not allowed"),

@@ -67,9 +67,9 @@ def test_a_wrong_configuration_is_told_with_its_place(fresh, name):
 
 def test_without_a_key_nothing_is_sent_to_a_real_address(fresh):
     # Intent: the missing key is named by its variable, with the way to try without one.
-    fresh.write("reconciler.yaml", REMOTE + "api: {key_env: ACME_KEY}\n")
+    fresh.write("reconciler.yaml", REMOTE + "api: {key_env: EVERSINCE_ACME_KEY}\n")
     ran = fresh.run("plan", code=1)
-    assert "ACME_KEY" in ran.err and "--api-url sandbox" in ran.err
+    assert "EVERSINCE_ACME_KEY" in ran.err and "--api-url sandbox" in ran.err
 
 
 @pytest.fixture(scope="module")

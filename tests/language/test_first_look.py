@@ -51,7 +51,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "RemovedShape": {"address": "a", "action": "forget"},
     "VariableShape": {"type": "list", "default": ["a"], "description": "Which."},
     "Document": {},
-    "ApiShape": {"url": "https://eversince.ai/api/v1", "key_env": "KEY_2"},
+    "ApiShape": {"url": "https://eversince.ai/api/v1", "key_env": "EVERSINCE_KEY_2"},
     "LimitsShape": {"active_projects": 5, "requests_per_minute": 30, "settle_seconds": 1, "lease_seconds": 60.5},
     "PolicyShape": {
         "max_creates": 0,

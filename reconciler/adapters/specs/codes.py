@@ -81,6 +81,9 @@ class Code(StrEnum):
     DUPLICATE_VARIABLE = "E136"
     """A variable that is declared twice."""
 
+    DESTINATION = "E137"
+    """A server that the configuration file alone names: the key is not sent there."""
+
     BRIEF_FILE = "E140"
     """A ``brief_file`` that can't be used."""
 

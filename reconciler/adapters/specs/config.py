@@ -14,6 +14,7 @@ from reconciler.adapters.specs.files import FileProblem, inside, read_text
 from reconciler.adapters.specs.layers import Layer, locate
 from reconciler.adapters.specs.problems import problems_of
 from reconciler.adapters.specs.suggest import quoted
+from reconciler.adapters.specs.trust import outside_state, unallowable, untrusted_destination
 from reconciler.adapters.specs.variables import FLAGS
 from reconciler.adapters.specs.yaml_files import MAX_BYTES, parse
 from reconciler.model.config import KEY_ENV, Config, Limits, Policy
@@ -37,7 +38,9 @@ def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None,
     """
     if not root.is_dir():
         raise ConfigError(f"there is no folder {quoted(str(root))}", "name the workspace's folder with --chdir")
-    tree = _read(root)
+    url = _first(("--api-url", api_url), ("EVERSINCE_API_URL", env.get("EVERSINCE_API_URL") or None))
+    place = _first(("--state", state), ("RECONCILER_STATE", env.get("RECONCILER_STATE") or None))
+    tree = _read(root, env, url_given=url is not None, state_given=place is not None)
     api = tree.get("api", {})
     policy = dict(tree.get("policy", {}))
     if "allowed_env" in policy:
@@ -47,8 +50,6 @@ def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None,
         more["key_env"] = api["key_env"]
     if "speed" in tree.get("sandbox", {}):
         more["sandbox_speed"] = float(tree["sandbox"]["speed"])
-    url = _first(("--api-url", api_url), ("EVERSINCE_API_URL", env.get("EVERSINCE_API_URL") or None))
-    place = _first(("--state", state), ("RECONCILER_STATE", env.get("RECONCILER_STATE") or None))
     if url is not None or "url" in api:
         more["api_url"] = (api["url"] if url is None else _url(*url)).rstrip("/")
     return Config(
@@ -87,8 +88,8 @@ def _name(root: Path) -> str:
     return re.sub("^[^A-Za-z0-9]+", "", name)[:64].rstrip("-") or "workspace"
 
 
-def _read(root: Path) -> dict[str, Any]:
-    """The file's tree, checked; an empty one if there is no file."""
+def _read(root: Path, env: Mapping[str, str], *, url_given: bool, state_given: bool) -> dict[str, Any]:
+    """The file's tree, checked (but not a URL or a state that something else wins over); empty if there is no file."""
     if not (root / FILE).exists() and not (root / FILE).is_symlink():
         for name in _MISTAKEN:
             if (root / name).exists():
@@ -108,7 +109,7 @@ def _read(root: Path) -> dict[str, Any]:
             found.append(error(Code.TYPE, f"{FILE} is one mapping", location=Location(FILE, *mark)))
     tree = documents[0][0] if documents else {}
     if isinstance(tree, dict):
-        found += _check(root, tree)
+        found += _check(root, tree) or _check_trust(root, tree, env, url_given=url_given, state_given=state_given)
     if found:
         raise ConfigError(with_sources(in_order(found), {FILE: text}))
     return dict(tree)
@@ -131,14 +132,21 @@ def _check(root: Path, tree: dict[str, Any]) -> list[Diagnostic]:
     except FileProblem as problem:
         at = locate(layers, ("specs",))
         found.append(error(problem.code, f"specs: {problem.summary}", problem.detail, location=at))
-    allowed = tree.get("policy", {}).get("allowed_env", [])
-    for key in {tree.get("api", {}).get("key_env", KEY_ENV), KEY_ENV}:
-        if key in allowed:
-            at = locate(layers, ("policy", "allowed_env", allowed.index(key)))
-            detail = "whoever writes a specification could send it anywhere"
-            summary = f"{key} is the API's key: it can't be allowed"
-            found.append(error(Code.ENV_NOT_ALLOWED, summary, detail, location=at))
     return found
+
+
+def _check_trust(
+    root: Path, tree: dict[str, Any], env: Mapping[str, str], *, url_given: bool, state_given: bool
+) -> list[Diagnostic]:
+    """What a file of the right shape may not decide."""
+    api = tree.get("api", {})
+    problems = [*unallowable(tree.get("policy", {}).get("allowed_env", ()), api.get("key_env", KEY_ENV))]
+    if "url" in api and not url_given:
+        problems += filter(None, [untrusted_destination(api["url"], env)])
+    if "state" in tree and not state_given:
+        problems += filter(None, [outside_state(root, tree["state"])])
+    layers = (Layer(FILE, tree, ()),)
+    return [error(p.code, p.summary, p.detail, location=locate(layers, p.path)) for p in problems]
 
 
 def _at(tree: Any, path: tuple[str | int, ...]) -> Any:

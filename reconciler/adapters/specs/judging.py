@@ -50,6 +50,8 @@ _PATTERNS: Final = {
     shapes.WORKSPACE_PATTERN: "a workspace's name has 1 to 64 letters, digits, . _ and -, and starts with a letter or digit",
     shapes.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
     shapes.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
+    shapes.KEY_ENV_PATTERN: "the name of the key's variable begins with EVERSINCE_ and has letters, digits and _; a branch "
+    "can't have another secret sent as the key",
     shapes.ENV_PATTERN: "the name of an environment variable has letters, digits and _, and starts with no digit",
 }
 

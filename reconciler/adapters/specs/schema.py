@@ -20,6 +20,7 @@ from reconciler.adapters.specs.shapes import (
     COUNT_MAX,
     CREATION_ONLY,
     ENV_PATTERN,
+    KEY_ENV_PATTERN,
     MESSAGE_ID_PATTERN,
     NAME_PATTERN,
     ORIGINS,
@@ -79,6 +80,7 @@ WorkspaceName = Annotated[str, Field(pattern=WORKSPACE_PATTERN)]
 MessageId = Annotated[str, Field(pattern=MESSAGE_ID_PATTERN)]
 ProjectId = Annotated[str, Field(pattern=PROJECT_ID_PATTERN)]
 EnvName = Annotated[str, Field(pattern=ENV_PATTERN)]
+KeyEnvName = Annotated[str, Field(pattern=KEY_ENV_PATTERN)]
 Brief = Annotated[
     str,
     AfterValidator(_visible),
@@ -327,9 +329,12 @@ class ApiShape(_Strict):
 
     model_config = ConfigDict(title="Api")
     url: ApiUrl = _field(
-        f"{contract.DEFAULT_URL} by default; sandbox for the embedded emulated API: no key, no network."
+        f"{contract.DEFAULT_URL} by default; sandbox for the embedded emulated API: no key, no network. Any host but "
+        "the vendor's and loopback must also be named in RECONCILER_ALLOWED_HOSTS."
     )
-    key_env: EnvName = _field("The environment variable that holds the key; EVERSINCE_API_KEY by default.")
+    key_env: KeyEnvName = _field(
+        "The environment variable that holds the key; EVERSINCE_API_KEY by default. It begins with EVERSINCE_."
+    )
 
 
 class LimitsShape(_Strict):
@@ -358,7 +363,7 @@ class PolicyShape(_Strict):
     max_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = _field(
         f"The share of the managed projects (from 10 on) that one apply may cancel or replace; {_POLICY.max_share} by default."
     )
-    allowed_env: list[EnvName] = _field("Names that ${env.…} may have in specifications.")
+    allowed_env: list[EnvName] = _field("Names that ${env.…} may have in specifications; no well-known credentials.")
 
 
 class SandboxShape(_Strict):
@@ -376,7 +381,8 @@ class ConfigFile(_Strict):
     api: ApiShape = _field("The API to talk to.")
     specs: PathText = _field("The folder of specification files, read recursively; specs by default.")
     state: PathText = _field(
-        "Where the state lies: a path, or for a team s3://bucket/prefix, gs://…, az://… or file:///shared/folder."
+        "Where the state is: a path inside the workspace, or for a team s3://bucket/prefix, gs://… or az://…. Other "
+        "places, like file:///shared/folder, are for --state or RECONCILER_STATE."
     )
     variables: Variables = _field("Variables by name, each declared once in the workspace.")
     defaults: Defaults = _field("Merged under every project.")

@@ -22,6 +22,7 @@ WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 MESSAGE_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+KEY_ENV_PATTERN: Final = r"^EVERSINCE_[A-Za-z0-9_]+$"
 COUNT_MAX: Final = 1_000_000_000
 
 ORIGINS: Final = ("brief", "brief_file", "adopt", "import")
@@ -71,6 +72,7 @@ WorkspaceName = Annotated[str, _whole(WORKSPACE_PATTERN)]
 MessageId = Annotated[str, _whole(MESSAGE_ID_PATTERN)]
 ProjectId = Annotated[str, _whole(PROJECT_ID_PATTERN)]
 EnvName = Annotated[str, _whole(ENV_PATTERN)]
+KeyEnvName = Annotated[str, _whole(KEY_ENV_PATTERN)]
 Brief = Annotated[str, Meta(pattern=r"\S", max_length=contract.BRIEF_MAX)]
 MessageText = Annotated[str, Meta(pattern=r"\S", max_length=contract.MESSAGE_MAX)]
 Visible = Annotated[str, Meta(pattern=r"\S")]
@@ -171,7 +173,7 @@ class Document(_Shape):
 
 class ApiShape(_Shape):
     url: ApiUrl = _ABSENT
-    key_env: EnvName = _ABSENT
+    key_env: KeyEnvName = _ABSENT
 
 
 class LimitsShape(_Shape):
