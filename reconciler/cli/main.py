@@ -43,6 +43,14 @@ Examples:
   reconciler --api-url sandbox plan          # try for nothing: embedded, no key
   reconciler plan --out saved.plan           # what apply would do, saved
   reconciler apply saved.plan                # exactly that, or refused
+
+\b
+Environment:
+  EVERSINCE_API_KEY          the key (api.key_env may name another EVERSINCE_ variable)
+  EVERSINCE_API_URL          the API, instead of api.url in `reconciler.yaml`
+  RECONCILER_ALLOWED_HOSTS   hosts, by commas, that api.url may name besides the vendor's
+                             and this machine: api.example.com (any port) or host:port
+  RECONCILER_STATE           like --state: a place for the state, also outside the workspace
 """
 
 

@@ -177,8 +177,8 @@ def test_a_pull_request_from_a_fork_can_at_most_get_an_error_message(tmp_path):
             "  c: {brief_file: environ}\n"
             "  d: {brief_file: ../outside.md}\n"
             "  e: {brief: '${env.HOME} ${env.WEBHOOK_TOKENS}'}\n",
-            f"workspace: acme\napi: {{url: '{server.url}', key_env: OTHER_KEY}}\n"
-            "policy: {allowed_env: [WEBHOOK_TOKEN]}\nstate: environ\n",
+            f"workspace: acme\napi: {{url: '{server.url}', key_env: EVERSINCE_OTHER_KEY}}\n"
+            "policy: {allowed_env: [WEBHOOK_TOKEN]}\n",
             EVERSINCE_API_KEY=KEY,
             WEBHOOK_TOKEN=TOKEN,
         )
@@ -193,9 +193,11 @@ def test_a_pull_request_from_a_fork_can_at_most_get_an_error_message(tmp_path):
         space.write("specs/a.yaml", "projects: {a: {brief: x, messages: [m]}}\n")
         for name in ("link.yaml", "up.yaml"):
             (space.root / "specs" / name).unlink()
+        state = space.root / "reconciler.state.json"
+        state.symlink_to("environ")
         ran = space.run("validate", code=1)  # the state is what the environment is
         clean(ran.out + ran.err)
-        assert "is not valid JSON" in ran.err
+        state.unlink()
         assert sorted(p for p in space.root.rglob("*")) == [p for p in before if p.exists() or p.is_symlink()]
         assert server.heard == []
 

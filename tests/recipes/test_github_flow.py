@@ -36,15 +36,13 @@ def api(tmp_path):
 
 @pytest.fixture
 def site(tmp_path, api):
-    """A repository with two workspaces whose state lies outside of any checkout, and its GitHub."""
+    """A repository with two workspaces, and its GitHub, whose runners keep each state outside of any checkout."""
     repository = tmp_path / "repository"
     for path, name in (("campaigns", "teaser"), ("teams/brand", "intro")):
         folder = repository / path
         (folder / "specs").mkdir(parents=True)
-        state = tmp_path / "store" / name / "reconciler.state.json"
-        state.parent.mkdir(parents=True)
         url = str(api.base_url).rstrip("/")
-        config = f"workspace: {name}s\napi: {{url: '{url}'}}\nstate: {state}\npolicy: {{max_creates: 2}}\n"
+        config = f"workspace: {name}s\napi: {{url: '{url}'}}\npolicy: {{max_creates: 2}}\n"
         (folder / "reconciler.yaml").write_text(config)
         (folder / "specs" / "projects.yaml").write_text(SPEC.format(name=name, brief="A calm opening.", title=name))
         formatted(folder)

@@ -153,7 +153,7 @@ def checkout(tmp_path):
     for name in ("campaigns", "brand"):
         (root / name / "specs").mkdir(parents=True)
         (root / name / "reconciler.yaml").write_text(
-            f"workspace: {name}\napi: {{url: sandbox}}\nsandbox: {{speed: 200}}\nstate: {tmp_path / name}.json\n"
+            f"workspace: {name}\napi: {{url: sandbox}}\nsandbox: {{speed: 200}}\n"
         )
         (root / name / "specs" / "a.yaml").write_text(SPEC)
     return root
@@ -167,7 +167,14 @@ def gitlab_job(name, checkout, workspace):
     return subprocess.run(
         ["bash", "-eo", "pipefail", "-c", "\n".join(script)],
         cwd=checkout,
-        env={**kept, "WORKSPACE": workspace, "CI": "true", "GITLAB_CI": "true", "PATH": path},
+        env={
+            **kept,
+            "WORKSPACE": workspace,
+            "RECONCILER_STATE": f"{checkout.parent / workspace}.json",
+            "CI": "true",
+            "GITLAB_CI": "true",
+            "PATH": path,
+        },
         capture_output=True,
         text=True,
         check=False,

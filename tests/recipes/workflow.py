@@ -145,6 +145,8 @@ class GitHub:
             "PATH": f"{self.home / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         settings = {k: v for k, v in self.env.items() if k != "EVERSINCE_API_KEY"}
+        if workspace := context.get("matrix", {}).get("workspace"):
+            settings["RECONCILER_STATE"] = str(self.home / "states" / workspace["name"] / "reconciler.state.json")
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"] if step.get("shell") == "bash" else ["bash", "-e"]
         done = subprocess.run(
             [*shell, "-c", step["run"]],
