@@ -1,8 +1,8 @@
 """A plan as a JSON document (interfaces.md, JSON of a plan), and back. Diagnostics and outcomes, too.
 
-Reading is strict in two passes: every value is taken by its type and its place, then the plan that came of it is
-written again and must give the very document that was read, digest included. So an unknown key, a missing one, or a
-summary, path or key that does not go with its step is found without a rule of its own.
+Reading is strict: every value is taken by its type and its place; what is shown must be what is sent (``plan_shown``);
+and the plan that came of it is written again and must give the very document that was read, digest included. So an
+unknown key, a missing one, or a summary, path or key that does not go with its step is found without a rule of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ from reconciler.model.plan import (
     idempotency_key,
 )
 from reconciler.model.plan_node import REMEDY, Node
-from reconciler.model.values import Json, Secret, Value, from_portable, masked, portable
+from reconciler.model.plan_shown import check_shown
+from reconciler.model.values import Json, Secret, Value, from_portable, has_sealed, masked, portable
 
 _KEY = "idempotency_key"
 _BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unread")
@@ -225,6 +226,7 @@ def decode_plan(document: Json) -> Plan:
     try:
         _check_version(root)
         plan = _plan(root)
+        check_shown(root, plan)
         _check_digest(root, _content(plan))
     except RecursionError:
         raise root.fail("is nested too deeply") from None
@@ -367,6 +369,8 @@ def _body(node: Node, action: str) -> dict[str, Value]:
             reference["file"].name()
             reference["digest"].name()
     values: dict[str, Value] = from_portable(fields)
+    if has_sealed(values):
+        raise body.fail("has a `$secret` that is none")
     if required and not isinstance(values.get(required, body[required].value), str | Secret):
         raise body[required].fail("must be a string")
     return values

@@ -138,6 +138,13 @@ def is_sealed(value: Json) -> bool:
     return isinstance(value, dict) and set(value) == {_SECRET}
 
 
+def has_sealed(value: Value) -> bool:
+    """Whether anything in a value looks like a stored secret (and would be shown as one)."""
+    if isinstance(value, Mapping):
+        return _SECRET in value or any(map(has_sealed, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_sealed, value))
+
+
 def shown(value: Json) -> Json:
     """A stored value for people: a sealed one reads ``(secret)``."""
     if is_sealed(value):

@@ -91,15 +91,19 @@ class Executor:
     async def _in_order(self, address: str, steps: Sequence[Step]) -> bool:
         """Do an address's steps one after the other; whether all are done."""
         progress = self._run.draft.progress.get(address)
-        done = progress.done if progress is not None and progress.plan == self._plan.id else 0
+        resumed = progress is not None and progress.plan == self._run.plan_id
+        done = progress.done if progress is not None and resumed else 0
         for step in steps[:done]:
             self._end(step, "done", note=Already("done by an earlier run of this plan"))
-        resumed = progress is not None and progress.plan == self._plan.id
         blocked = self._blocked(address, done, resumed=resumed)
         if blocked is not None:
             self._refuse(steps[done:], blocked)
             return False
         for number in range(done, len(steps)):
+            other = self._other_project(steps[number])
+            if other is not None:
+                self._refuse(steps[number:], other)
+                return False
             if not await self._step(steps[number], number):
                 ended = self._results[self._number[id(steps[number])]]
                 if self._saved and ended.outcome == "done":  # overtaken: what was approved can't be done any more
@@ -143,6 +147,13 @@ class Executor:
         if why is None and self._unmanaged is not None:
             why = repeated_reason(self._plan, steps, self._unmanaged)
         return None if why is None else _stale(address, why)
+
+    def _other_project(self, step: Step) -> Diagnostic | None:
+        """Why a step is not about the project that it was shown to be about."""
+        entry = self._run.draft.projects.get(step.address)
+        if entry is None or isinstance(step, Import) or step.project_id in (None, entry.project_id):
+            return None
+        return _stale(step.address, f"it stands for `{entry.project_id}` now, not for `{step.project_id}`")
 
     async def _step(self, step: Step, number: int) -> bool:
         if self._run.stop.is_set():

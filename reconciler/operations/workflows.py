@@ -29,6 +29,7 @@ from reconciler.model.events import ApplyResult, Emit, Recovered, StepResult
 from reconciler.model.journal import Draft, End, Learn, Record
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import COSTLY, Create, Plan
+from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State, owned
 from reconciler.operations.execute import Executor, learned
@@ -244,7 +245,8 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest) -> Apply
         raise PlanRefusedError(plan, refused)
     if not request.confirm(plan):
         raise UsageError("not approved: nothing was done")
-    run.plan_id = plan.id
+    # by its content: one that was edited meanwhile goes on from nothing that another did
+    run.plan_id = plan.id if request.saved is None else plan_digest(request.saved)
     monitor = Monitor(run, live)
     results: tuple[StepResult, ...] = ()
     try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
 from reconciler.model.plan import Change
+from reconciler.model.plan_shown import change_path
 from reconciler.model.references import compared
 from reconciler.model.state import Entry
 from reconciler.model.values import Json, Value, has_secret, masked, sealed, shown
@@ -20,12 +21,11 @@ def creation_body(project: DesiredProject) -> dict[str, Value]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def creation_listing(project: DesiredProject) -> tuple[Change, ...]:
-    assert isinstance(project.origin, CreateOrigin)
-    body = creation_body(project)
+def listing(body: Mapping[str, Value]) -> tuple[Change, ...]:
+    """The changes that show a body whose project is new."""
     return tuple(
         Change(
-            path=name if name in project.origin.creation else f"settings.{name}",
+            path=change_path(name),
             before=None,
             after=masked(value),
             before_source="none",

@@ -12,7 +12,19 @@ from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, ImportOrigin, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import SLOT_TAKING, Adopt, Basis, FileUpload, Import, Move, Plan, Replace, Step, sent_body
+from reconciler.model.plan import (
+    SLOT_TAKING,
+    Adopt,
+    Basis,
+    Create,
+    FileUpload,
+    Import,
+    Move,
+    Plan,
+    Replace,
+    Step,
+    sent_body,
+)
 from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.planning.binding import Candidates
@@ -92,7 +104,7 @@ def make_plan(
             renamed=address in renamed,
         )
         planned[address] = plan_project(project, view) if project else _removal(address, desired, view)
-        if project is not None:
+        if project is not None and _keeps(project, entry, planned[address].steps):
             result.lifecycles[address] = project.lifecycle
     _one_address_each(projects, planned, live)
     order(projects, planned, views)
@@ -136,6 +148,13 @@ def _add(result: _Result, planned: ProjectPlan, move: Move | None, view: View, *
     result.basis[view.address] = basis(
         view.entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields
     )
+
+
+def _keeps(project: DesiredProject, entry: Entry | None, steps: Iterable[Step]) -> bool:
+    """Whether the state has to learn a lifecycle: it has another one, or begins a new entry (with the default one)."""
+    begins = any(isinstance(step, Create | Replace | Adopt | Import) for step in steps)
+    kept = entry.lifecycle if entry is not None and not begins else Lifecycle()
+    return project.lifecycle != kept and (entry is not None or begins)
 
 
 def _one_address_each(projects: Mapping[str, DesiredProject], planned: dict[str, ProjectPlan], live: Snapshot) -> None:

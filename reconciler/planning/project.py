@@ -12,7 +12,7 @@ from reconciler.model.live import LiveProject
 from reconciler.model.plan import Adopt, Change, Create, Import, Replace, idempotency_key
 from reconciler.model.state import Entry
 from reconciler.model.values import Value
-from reconciler.planning.creation import creation_body, creation_listing, immutable_changes
+from reconciler.planning.creation import creation_body, immutable_changes, listing
 from reconciler.planning.findings import (
     attention,
     bound_elsewhere,
@@ -90,7 +90,8 @@ def _adopt(project: DesiredProject, studio_id: str, view: View, result: ProjectP
         reason = "it was adopted before and handed back to the studio, as the spec says"  # adopting would take it back
         result.steps.append(Import(address=project.address, project_id=live.id, reason=reason))
     else:
-        result.steps.append(Adopt(address=project.address, body=body, reason="the spec adopts it"))
+        changes = listing({name: value for name, value in body.items() if name != "project_id"})
+        result.steps.append(Adopt(address=project.address, body=body, changes=changes, reason="the spec adopts it"))
     if live is not None:
         _as_it_is(project, None, live, view, result)
     else:
@@ -144,12 +145,13 @@ def _create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
     if project.settings.get("mode") == contract.MODE_RELEASED:
         result.diagnostics.append(released_at_birth(project))
         return
+    body = creation_body(project)
     result.steps.append(
         Create(
             address=project.address,
             reason=reason,
-            changes=creation_listing(project),
-            body=creation_body(project),
+            changes=listing(body),
+            body=body,
             generation=view.next_generation,
             key=idempotency_key(view.workspace, project.address, view.next_generation),
         )
@@ -325,6 +327,7 @@ def _replace(
         result.diagnostics.append(released_at_birth(project))
         return
     changed = {change.path for change in changes}
+    body = creation_body(project)
     generation = max(view.next_generation, entry.generation + 1)
     result.steps.append(
         Replace(
@@ -332,8 +335,8 @@ def _replace(
             project_id=entry.project_id,
             reason=reason,
             waits_for=waits_to_stop(view.project.status) if view.project else None,
-            changes=(*changes, *(c for c in creation_listing(project) if c.path not in changed)),
-            body=creation_body(project),
+            changes=(*changes, *(c for c in listing(body) if c.path not in changed)),
+            body=body,
             generation=generation,
             key=idempotency_key(view.workspace, project.address, generation),
         )

@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.model.live import Source
 from reconciler.model.plan import Change
 from reconciler.model.redact import REPLACEMENT
-from reconciler.model.values import Json, shown
+from reconciler.model.values import Json, Value, has_secret, shown
 from reconciler.report.safe_text import clean, columns, pad
 from reconciler.report.style import Colour, Style
 
@@ -46,7 +46,7 @@ def changes_lines(
         else:
             unknown = "" if fresh or change.before_source != "none" else f"  (before: {_NOT_KNOWN})"
             lines.append(f"{head}{names[change.path]}:{unknown}{notes}")
-            block = _block(None if fresh else change.before, change.after, style)
+            block = _block(None if fresh else change.before, change.after, style, whole=verbose)
             margin = "" if flush and not fresh and change.before is not None else "    "
             lines += [margin + line for line in shortened(block, verbose=verbose)]
     return lines
@@ -107,9 +107,16 @@ def before_note(change: Change) -> str:
     return _SOURCES.get(change.before_source, "")
 
 
+def literally(value: Value) -> str:
+    """A note on a value that looks like a variable's and is sent as it stands."""
+    return "" if has_secret(value) or "${env." not in json.dumps(value) else "  (sent as it stands)"
+
+
 def _notes(change: Change, fresh: bool, style: Style) -> str:
     source = before_note(change)
     notes = [f"({source})"] if source and not fresh else []
+    if not change.sensitive and (note := literally(change.after)):
+        notes.append(note.strip())
     if change.drift:
         notes.append("(drift: changed outside the reconciler)")
     if change.forces:
@@ -117,10 +124,10 @@ def _notes(change: Change, fresh: bool, style: Style) -> str:
     return style.paint("  " + "  ".join(notes), "dim") if notes else ""
 
 
-def _block(before: Json, after: Json, style: Style) -> list[str]:
-    """A long value: as it is where there was none before, as a diff otherwise."""
+def _block(before: Json, after: Json, style: Style, *, whole: bool) -> list[str]:
+    """A long value: as it is where there was none before, as a diff otherwise (``whole``: with all that stayed)."""
     if before is not None:
-        return _diff(_units(before), _units(after), style)
+        return _diff(_units(before), _units(after), style, whole=whole)
     if isinstance(after, str):
         return prose(after, style.width)
     return _units(after)
@@ -138,13 +145,14 @@ def _units(value: Json) -> list[str]:
     return [value_text(value)]
 
 
-def _diff(before: list[str], after: list[str], style: Style) -> list[str]:
+def _diff(before: list[str], after: list[str], style: Style, *, whole: bool) -> list[str]:
     """What went and what came, with one unit of what stayed around it; ``…`` stands for more that stayed."""
     if before == after:
-        return ["(only white space at the end differs)"]
+        return ["(only white space at the end differs)", *_signed(" ", after, style)]
     lines: list[str] = []
-    for group in SequenceMatcher(a=before, b=after).get_grouped_opcodes(1):
-        if group[0][1] > 0:
+    matcher = SequenceMatcher(a=before, b=after)
+    for group in [matcher.get_opcodes()] if whole else matcher.get_grouped_opcodes(1):
+        if group[0][1] > 0 and not whole:
             lines.append("…")
         for tag, a, b, c, d in group:
             if tag == "equal":

@@ -23,10 +23,11 @@ from reconciler.model.plan import (
 )
 from reconciler.model.values import Json, masked, shown
 from reconciler.report.diagnostics import by_weight
-from reconciler.report.fields import before_note
+from reconciler.report.fields import before_note, literally
 from reconciler.report.page import Html, el, folded, joined, page
 from reconciler.report.safe_text import clean
 from reconciler.report.summary import (
+    KEEPING,
     WEIGHTS,
     by_importance,
     count_line,
@@ -38,7 +39,7 @@ from reconciler.report.summary import (
     uploading,
 )
 from reconciler.report.worddiff import excerpt, word_diff
-from reconciler.report.words import fate, plural, title, words
+from reconciler.report.words import fate, lifecycle_text, plural, title, waiting, words
 
 _LONG: Final = 280
 """Characters from which a text is folded."""
@@ -55,7 +56,7 @@ def plan_html(plan: Plan, *, digest: str | None = None) -> str:
     urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
     rest = [d for d in by_weight(plan.diagnostics) if d not in urgent]
     sections.insert(1 if groups["costs"] else 0, findings("Errors and attention", urgent, id_=URGENT))
-    main = el("main", *sections, findings("Warnings and notes", rest), id="main")
+    main = el("main", *sections, _keeping(plan), findings("Warnings and notes", rest), id="main")
     name = f"Plan for {plan.workspace}"
     return page(
         name,
@@ -82,6 +83,14 @@ def _footer(plan: Plan) -> Html:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     made = identity(plan, str)
     return el("footer", el("p", f"{made} Requests: {plan.requests_used} used{needs}.", class_="soft"))
+
+
+def _keeping(plan: Plan) -> Html:
+    """The lifecycles that go into the state."""
+    if not plan.lifecycles:
+        return Html("")
+    items = [el("li", el("code", address), f": {lifecycle_text(kept)}") for address, kept in plan.lifecycles.items()]
+    return el("section", el("h2", f"{KEEPING} ({len(items)})"), el("ul", *items, class_="plain"))
 
 
 def _filter(plan: Plan) -> Html:
@@ -115,7 +124,8 @@ def findings(heading: str, diagnostics: list[Diagnostic], *, id_: str | None = N
     for d in diagnostics:
         place = " · ".join(part for part in (d.address, str(d.location) if d.location else None) if part)
         detail = el("p", d.detail.rstrip(), class_="text") if d.detail else Html("")
-        head = el("p", el("strong", f"{d.severity}: "), d.summary)
+        code = f"[{d.code}]" if d.code else ""
+        head = el("p", el("strong", f"{d.severity}{code}: "), d.summary)
         items.append(
             el("li", head, el("p", el("code", place)) if place else Html(""), detail, class_=f"box {d.severity}")
         )
@@ -146,7 +156,8 @@ def _project(address: str, steps: list[Step]) -> Html:
 def _step(step: Step) -> Html:
     word = words(step)
     reason = f" {step.reason}" if step.reason else ""
-    waits = el("span", f" (waits for: {step.waits_for})", class_="soft") if step.waits_for else ""
+    told = waiting(step)
+    waits = el("span", f" {told}", class_="soft") if told else ""
     badge = el("span", f"{word.symbol} {title(step)}", class_=f"badge {word.colour}")
     return el("div", el("p", badge, reason, waits), _details(step), class_="step")
 
@@ -156,9 +167,13 @@ def _details(step: Step) -> Html:
         case Create() | Adopt():
             return _changes(step.changes, fresh=True)
         case Message():
-            body = dict(masked(step.message.body))
-            text = long_text("Message", _shown(body.pop("message", "")))
-            rest = [el("li", el("span", key, class_="field"), " = ", el("code", _shown(v))) for key, v in body.items()]
+            sent = dict(step.message.body)
+            body = dict(masked(sent))
+            text = long_text("Message", _shown(body.pop("message", "")) + literally(sent.pop("message", "")))
+            rest = [
+                el("li", el("span", key, class_="field"), " = ", el("code", _shown(v)), literally(sent[key]))
+                for key, v in body.items()
+            ]
             return joined(text, el("ul", *rest, class_="plain") if rest else "", _changes(step.changes, fresh=False))
         case Replace() | Update() | Import() | Cancel() | Release() | Forget() | Move():
             return _changes(step.changes, fresh=False)
@@ -175,6 +190,7 @@ def _change(change: Change, *, fresh: bool) -> Html:
     notes = [] if fresh else [before_note(change)]
     notes += ["drift: changed outside the reconciler"] if change.drift else []
     notes += [f"forces replacement: {change.forces}"] if change.forces else []
+    notes += [] if change.sensitive else [literally(change.after).strip(" ()")]
     said = el("span", f" ({'; '.join(note for note in notes if note)})", class_="soft") if any(notes) else ""
     return el("li", name, said, ": ", _values(change, fresh=fresh))
 
@@ -191,8 +207,9 @@ def _values(change: Change, *, fresh: bool) -> Html:
     if before == after:
         return joined(el("code", after), " (another secret)" if change.sensitive else "")
     runs = word_diff(before, after)
-    diff = el("div", *(_run(kind, part) for kind, part in excerpt(runs)), class_="text")
-    if is_long(after):
+    cut = excerpt(runs)
+    diff = el("div", *(_run(kind, part) for kind, part in cut), class_="text")
+    if is_long(after) or cut != runs:
         return joined(diff, folded(f"Whole text ({plural(len(after), 'character')})", el("div", after, class_="text")))
     return diff
 

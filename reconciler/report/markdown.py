@@ -16,6 +16,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Message, Plan, Step
@@ -24,6 +25,7 @@ from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Style
 from reconciler.report.summary import (
+    KEEPING,
     WEIGHTS,
     apply_line,
     by_importance,
@@ -38,7 +40,7 @@ from reconciler.report.summary import (
     uploading,
 )
 from reconciler.report.text import step_details
-from reconciler.report.words import fate, title, why, words
+from reconciler.report.words import fate, lifecycle_text, title, waiting, why, words
 
 LIMIT: Final = 60_000
 """Characters. GitHub takes 65,536 in a comment; what a workflow puts around this has room."""
@@ -51,8 +53,13 @@ _SMALLEST: Final = 150
 """Characters of room below which nothing is tried any more."""
 _FRAME: Final = 120
 """Characters at most of what stands around the names of what is not shown."""
+_START: Final = 500
+"""Characters of a finding where not all is told."""
 _WORD: Final = 200
 """Characters of a text that stands within a line."""
+_CUT: Final = (
+    "_This is shortened to fit a comment. `reconciler show` tells all of a plan, and its digest covers all of it._"
+)
 _PLAIN: Final = Style(color=False)
 _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
     ("failed", "Failed"),
@@ -153,6 +160,8 @@ def _plan_sections(plan: Plan) -> Iterator[Section]:
         yield Section(heading, tuple(_project(address, steps) for address, steps in projects.items()))
         if name == "costs":
             yield from urgent
+    kept = tuple(_kept(address, lifecycle) for address, lifecycle in plan.lifecycles.items())
+    yield Section(f"{KEEPING}: {len(kept)}", kept)
     yield from (section for section in found if section not in urgent)
 
 
@@ -167,10 +176,18 @@ def _diagnostics(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Section]:
 
 def _finding(diagnostic: Diagnostic) -> Item:
     def render(full: bool) -> str:
-        brief = replace(diagnostic, summary=diagnostic.summary[:500], detail=diagnostic.detail[:500])
+        brief = replace(diagnostic, summary=_start(diagnostic.summary), detail=_start(diagnostic.detail))
         return fenced(diagnostic_text(diagnostic if full else brief, style=_PLAIN).split("\n"), "text")
 
     return Item(render, code(diagnostic.address or diagnostic.summary))
+
+
+def _kept(address: str, lifecycle: Lifecycle) -> Item:
+    return Item(lambda _: f"- {code(address)}: {code(lifecycle_text(lifecycle))}", code(address))
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= _START else f"{text[:_START]}…"
 
 
 def _project(address: str, steps: list[Step]) -> Item:
@@ -187,7 +204,7 @@ def _project(address: str, steps: list[Step]) -> Item:
 def _step(step: Step, *, verbose: bool) -> Iterator[str]:
     """Lines that the highlighting of diffs colours: ``@@`` for the step, ``+``, ``-`` and ``!`` for what changes."""
     reason = f": {clean(step.reason)}" if step.reason else ""
-    waits = f" (waits for: {clean(step.waits_for)})" if step.waits_for else ""
+    waits = f" {clean(waiting(step))}".rstrip()
     yield f"@@ {title(step)}{reason}{waits} @@"
     margin = "  " if isinstance(step, Message) else ""
     changes = tuple(replace(c, before=_clipped(c.before), after=_clipped(c.after)) for c in step.changes)
@@ -234,7 +251,8 @@ def _document(head: Iterable[str], sections: list[Section], foot: str) -> str:
     room = LIMIT - len(start) - len(end) - 10
     body = _whole(sections, room, full=True)
     if body is None:
-        body = _fitted(sections, room)
+        room -= len(_CUT) + 2
+        body = f"{_CUT}\n\n{_fitted(sections, room)}"
     return "\n\n".join(part for part in (start, body, end) if part) + "\n"
 
 

@@ -10,6 +10,14 @@ _CI_COMMAND: Final = re.compile(r"(?<!\S)::|##(?=\w*\[)")
 """What CI services take for a command: ``::error …`` at a line's start, ``##[…]`` and ``##vso[…]`` anywhere in it."""
 
 
+_HIDDEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
+    "|(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff#*0-9])[\ufe00-\ufe0f]|[\ufe00-\ufe0d]"
+)
+"""What counts as printable and shows nothing: fillers, and selectors of variants but the one that makes a picture of a sign
+before it. Agents read what they spell."""
+
+
 def clean(text: str, *, multiline: bool = False) -> str:
     r"""The text with nothing in it that moves the cursor, hides or reorders characters, or commands a CI service.
 
@@ -19,6 +27,8 @@ def clean(text: str, *, multiline: bool = False) -> str:
     """
     if not text.isprintable():
         text = "".join(c if c.isprintable() or (multiline and c == "\n") else _visible(c) for c in text)
+    if not text.isascii():
+        text = _HIDDEN.sub(lambda found: _visible(found[0]), text)
     if "::" not in text and "##" not in text:  # nearly always, and much faster than the search
         return text
     return _CI_COMMAND.sub(lambda mark: rf"\{mark[0]}" if mark[0] == "::" else r"#\#", text)

@@ -60,6 +60,8 @@ WEIGHTS: Final[dict[Weight, str]] = {
 }
 """What reviewers look at first, and what they call it."""
 
+KEEPING: Final = "Lifecycles that the state learns"
+"""What counts once a project fails, changes or leaves the specs."""
 _FILES: Final = 5
 """How many files to upload are named."""
 _DEAREST: Final[tuple[type[Step], ...]] = (Replace, Create, Message)
@@ -103,9 +105,9 @@ def counted(steps: Iterable[Step], phrases: Phrases = TO_DO) -> list[str]:
 
 def opening(plan: Plan) -> str:
     """What kind of plan it is, where it is not the usual one."""
-    if plan.destroy:
-        return "Destroy: every managed project is taken as removed from the specs."
-    return "Refresh only: apply updates the state and nothing else." if plan.refresh_only else ""
+    destroy = "Destroy: every managed project is taken as removed from the specs."
+    refresh = "Refresh only: apply updates the state and nothing else."
+    return " ".join(line for line, told in ((destroy, plan.destroy), (refresh, plan.refresh_only)) if told)
 
 
 def spending(steps: Iterable[Step]) -> str:

@@ -10,10 +10,11 @@ from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Adopt, Create, Message, Plan, Step
 from reconciler.model.values import masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
-from reconciler.report.fields import changes_lines, prose, shortened, value_text
+from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Colour, Style
 from reconciler.report.summary import (
+    KEEPING,
     apply_line,
     count_line,
     forbidding,
@@ -24,7 +25,7 @@ from reconciler.report.summary import (
     spending,
     uploading,
 )
-from reconciler.report.words import fate, title, why, words
+from reconciler.report.words import fate, lifecycle_text, title, waiting, why, words
 
 _OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
     "failed": "red",
@@ -47,6 +48,8 @@ def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | 
     if plan.steps:
         parts.append(_legend(plan, style))
     parts += [_project(address, steps, style, verbose) for address, steps in plan.by_address().items()]
+    kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
+    parts.append("\n".join([f"{KEEPING}:", *kept]) if kept else "")
     parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(plan.diagnostics)]
     parts.append("\n".join(_closing(plan, style, digest)))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -67,7 +70,7 @@ def _project(address: str, steps: list[Step], style: Style, verbose: bool) -> st
     for step in steps:
         word = words(step)
         reason = f": {clean(step.reason)}" if step.reason else ""
-        waits = f"  (waits for: {clean(step.waits_for)})" if step.waits_for else ""
+        waits = f"  {clean(waiting(step))}".rstrip()
         lines.append(f"{style.paint(f'{word.symbol:>3}', word.colour)} {title(step)}{reason}{waits}")
         lines += [f"      {line}".rstrip() for line in step_details(step, style, verbose)]
     return "\n".join(lines)
@@ -82,9 +85,12 @@ def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False
 
 def _message(step: Message, style: Style, verbose: bool) -> list[str]:
     """The text in quotes, and what goes with it."""
-    body = dict(masked(step.message.body))
-    lines = shortened(prose(f'"{body.pop("message", "")}"', style.width), verbose=verbose)
-    return lines + [f"{clean(key)} = {value_text(value)}" for key, value in body.items()]
+    sent = dict(step.message.body)
+    body = dict(masked(sent))
+    lines = shortened(
+        prose(f'"{body.pop("message", "")}"{literally(sent.pop("message", ""))}', style.width), verbose=verbose
+    )
+    return lines + [f"{clean(key)} = {value_text(value)}{literally(sent[key])}" for key, value in body.items()]
 
 
 def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
+from reconciler.model.desired import Lifecycle
 from reconciler.model.events import StepResult
 from reconciler.model.plan import (
     Adopt,
@@ -74,6 +76,9 @@ def title(step: Step) -> str:
     """What a step is, with what it is about."""
     name = words(step).name
     match step:
+        case Create() | Replace():
+            usual = 1 if isinstance(step, Create) else 2
+            return name if step.generation == usual else f"{name} (generation {step.generation} of its key)"
         case Adopt():
             return f"{name} studio project {value_text(masked(step.body.get('project_id')))}"
         case Import():
@@ -82,10 +87,30 @@ def title(step: Step) -> str:
             return f"{name} from {clean(step.from_address)}"
         case Release():
             return f"{name} to the studio"
-        case Create() | Replace() | Update() | Message() | Cancel() | Forget():
+        case Update() | Message() | Cancel() | Forget():
             return name
         case _:
             assert_never(step)
+
+
+def waiting(step: Step) -> str:
+    """What a step waits for, and what it comes after: each address that the first does not name."""
+    told = step.waits_for or ""
+    after = [address for address in step.after if f"`{address}`" not in told]
+    parts = [f"waits for: {told}"] if told else []
+    parts += [f"after: {', '.join(after)}"] if after else []
+    return f"({'; '.join(parts)})" if parts else ""
+
+
+def lifecycle_text(lifecycle: Lifecycle) -> str:
+    """What is not as it is by default: ``on_remove: protect``."""
+    plain = Lifecycle()
+    told = [
+        f"{name}: {', '.join(value) or 'none' if isinstance(value, tuple) else value}"
+        for name, value in asdict(lifecycle).items()
+        if value != getattr(plain, name)
+    ]
+    return "; ".join(told) or "as by default"
 
 
 def fate(steps: list[Step]) -> str:

@@ -76,7 +76,13 @@ STEPS = (
         address="clip",
         project_id="proj_3",
         reason="4 settings differ",
-        body={"title": None, "craft": "cinema", "mode": "collaborative", "webhook_url": HOOK},
+        body={
+            "title": None,
+            "craft": "cinema",
+            "mode": "collaborative",
+            "webhook_url": HOOK,
+            "video_model": "kling-3.0",
+        },
         changes=(
             change("settings.title", "Clip", None),
             change("settings.craft", "general", "cinema", "sent"),

@@ -28,7 +28,7 @@ Symbols in this plan:
   !  needs your attention, no step can mend it
 
 # summer-teaser will be created and sent 2 messages
-  + create: new in the specs
+  + create (generation 0 of its key): new in the specs
       + brief:
           Fifteen seconds, upbeat, product in the last shot.
           No voiceover.
@@ -70,6 +70,9 @@ Symbols in this plan:
 # handed (proj_5) will be released and forgotten
   ^ release to the studio: it left the specs
   - forget: it left the specs
+
+Lifecycles that the state learns:
+  clip: on_remove: protect; ignore_changes: title
 
 ! warning[W201]: the project failed and `on_failed` is `keep`
   --> specs/a.yaml:3:5 (broken)

@@ -34,9 +34,11 @@ from reconciler.model.plan import (
     Replace,
     Update,
     idempotency_key,
+    sent_body,
 )
 from reconciler.model.plan_json import decode_plan, encode_plan, json_text
-from reconciler.model.values import Secret
+from reconciler.model.references import files_in
+from reconciler.model.values import Secret, has_secret, masked
 from reconciler.report.documents import apply_document, error_document
 from tests.cli.report_samples import FAILED, PLAN, STEPS, applied
 
@@ -55,24 +57,55 @@ JSON = st.recursive(
 )
 SECRETS = st.builds(Secret, TEXT, TEXT, st.just("plain value"))
 VALUES = JSON | SECRETS | st.lists(SECRETS | JSON, max_size=2) | st.dictionaries(TEXT, SECRETS, max_size=2)
-CHANGES = st.builds(
-    Change,
-    path=TEXT,
-    before=JSON,
-    after=JSON,
-    before_source=st.sampled_from(["list", "status", "patch", "sent", "none"]),
-    sensitive=st.booleans(),
-    drift=st.booleans(),
-    forces=st.none() | TEXT,
-)
+BEFORES = st.tuples(JSON, st.sampled_from(["list", "status", "patch", "sent", "none"]), st.booleans(), st.none() | TEXT)
+"""What a change says besides its field and the value that is sent: before, its source, drift, forces."""
 COMMON = {
     "address": ADDRESSES,
-    "project_id": st.none() | NAME,
     "reason": TEXT,
     "waits_for": st.none() | TEXT,
     "after": st.sampled_from([(), ("of-another-name",), ("one-more[us]", "of-another-name")]),
-    "changes": st.lists(CHANGES, max_size=2).map(tuple),
 }
+
+
+def showing(step, befores):
+    """The step with the changes that show its body, each with something before it where there can be something."""
+    body = {} if isinstance(step, Message) else getattr(step, "body", {})
+    changes = []
+    for (name, value), (before, source, drift, forces) in zip(body.items(), befores, strict=False):
+        if name == "project_id":
+            continue
+        fresh = isinstance(step, Create | Adopt)
+        changes.append(
+            Change(
+                path=name if name in contract.CREATION_FIELDS else f"settings.{name}",
+                before=None if fresh or source == "none" else before,
+                after=masked(value),
+                before_source="none" if fresh else source,
+                sensitive=has_secret(value),
+                drift=drift,
+                forces=forces,
+            )
+        )
+    return replace(step, changes=tuple(changes))
+
+
+def consistent(steps):
+    """Every address is about one project, and a new one has no id yet."""
+    new = set()
+    result = []
+    for step in steps:
+        known = None if step.address in new or isinstance(step, Create | Adopt) else f"proj \u202e{step.address}"
+        result.append(replace(step, project_id=known))
+        if isinstance(step, Create | Replace):
+            new.add(step.address)
+    return tuple(result)
+
+
+def uploading(plan, some):
+    """The plan with some of the files that its steps refer to as those to upload; without steps where it only refreshes."""
+    files = [(file, digest) for step in plan.steps for digest, file in files_in(sent_body(step)).items()]
+    uploads = tuple(FileUpload(*file) for file, take in zip(files, some, strict=False) if take)
+    return replace(plan, uploads=uploads, refresh_only=plan.refresh_only and not plan.steps)
 
 
 REFERENCES = st.lists(
@@ -143,7 +176,7 @@ LIFECYCLES = st.builds(
     st.sampled_from(["replace", "error", "ignore"]),
     st.lists(TEXT, max_size=2).map(tuple),
 )
-PLANS = st.builds(
+ANY_PLAN = st.builds(
     Plan,
     id=NAME,
     reconciler_version=TEXT,
@@ -152,13 +185,14 @@ PLANS = st.builds(
     created_at=TEXT,
     lineage=TEXT,
     serial=COUNTS,
-    steps=st.lists(ANY_STEP, max_size=3).map(tuple),
+    steps=st.lists(st.builds(showing, ANY_STEP, st.lists(BEFORES, min_size=20, max_size=20)), max_size=3).map(
+        consistent
+    ),
     basis=st.dictionaries(ADDRESSES, BASES, max_size=2),
     lifecycles=st.dictionaries(ADDRESSES, LIFECYCLES, max_size=2),
     diagnostics=st.lists(DIAGNOSTICS, max_size=2).map(tuple),
     unchanged=COUNTS,
     managed=COUNTS,
-    uploads=st.lists(st.builds(FileUpload, NAME, NAME), max_size=2).map(tuple),
     requests_used=COUNTS,
     destroy=st.booleans(),
     refresh_only=st.booleans(),
@@ -173,6 +207,8 @@ def resealed(document):
         "digest": hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
     }
 
+
+PLANS = st.builds(uploading, ANY_PLAN, st.lists(st.booleans(), max_size=5))
 
 # The interface
 
@@ -349,8 +385,8 @@ def test_a_file_comes_back_equal_and_is_private(tmp_path):
 
 def test_half_a_surrogate_pair_survives_the_file(tmp_path):
     """Intent: a list that cuts a brief within an emoji does not make the plan file unreadable."""
-    change = Change(path="brief", before="cut \ud83d", after="cut 🎬", before_source="list")
-    plan = replace(PLAN, steps=(Update(address="a", reason="\ud83d", body={}, changes=(change,)),))
+    change = Change(path="settings.title", before="cut \ud83d", after="cut 🎬", before_source="list")
+    plan = replace(PLAN, steps=(Update(address="a", reason="\ud83d", body={"title": "cut 🎬"}, changes=(change,)),))
     write_plan(tmp_path / "plan", plan)
     assert read_plan(tmp_path / "plan") == stored(plan)
 

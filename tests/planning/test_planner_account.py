@@ -77,7 +77,8 @@ def test_a_target_takes_a_move_by_either_name_and_never_as_a_removal():
 
 
 def test_targets_leave_everything_else_alone():
-    specs = desired(created("a"), created("b"))
+    kept = {"on_remove": "forget"}
+    specs = desired(created("a", lifecycle=kept), created("b", lifecycle=kept))
     have = state(x=entry("proj_8"), y=entry("proj_9"))
     seen = account(live("proj_8"), live("proj_9"))
 

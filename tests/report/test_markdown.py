@@ -95,7 +95,7 @@ def test_no_text_gets_out_of_its_fence(evil):
 
 def test_a_thousand_projects_fit_with_the_money_first():
     """Intent: the text is bounded, its order is by importance, and nothing is left out without being counted."""
-    text = plan_markdown(thousand())
+    text = plan_markdown(replace(thousand(), lifecycles={}))
     assert len(text) <= LIMIT
     assert "**1000 creates, 20 replacements and 500 messages spend credits and can't be undone.**" in text
     headings = re.findall(r"(?m)^#### (.*)", text)
@@ -154,7 +154,7 @@ def test_a_result_says_what_failed_first():
 
 def test_a_plan_without_changes_is_short():
     """Intent: nothing to say is said in a few lines."""
-    text = plan_markdown(replace(PLAN, steps=(), diagnostics=()))
+    text = plan_markdown(replace(PLAN, steps=(), diagnostics=(), lifecycles={}))
     assert "No changes. 5 projects match their specs." in text
     assert "####" not in text
 
