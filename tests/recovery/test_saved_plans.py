@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.recovery.runs import kill_at
+from tests.security.test_plan_digest import resealed
 
 BEFORE = """\
 projects:
@@ -219,7 +220,11 @@ def test_what_is_left_of_a_plan_is_not_done_to_a_project_that_took_the_address(w
 def test_a_plan_edited_by_hand_cancels_no_other_project(world):
     foreign = world.store.person_creates(brief="Foreign.")
     file = world.folder / "saved.plan"
-    file.write_text(file.read_text().replace(project(world, "c"), foreign))
+    edited = file.read_text().replace(project(world, "c"), foreign)
+    file.write_text(edited)
+    unsealed = world.run("apply", "saved.plan")
+    assert unsealed.code == 1 and "was changed after it was written" in unsealed.err, str(unsealed)
+    file.write_text(json.dumps(resealed(json.loads(edited))))
     refused(world, "c")
     assert next(p["status"] for p in world.store.projects() if p["id"] == foreign) != "cancelled"
 
