@@ -1,0 +1,364 @@
+"""Texts that come back otherwise than they were sent: whether one is the other.
+
+Servers escape, normalize, cut, drop what they can't store, and add lines of their own. They do not put other words in
+the place of ours: that is what tells a server's form of our text from a text of somebody else.
+
+Two forms of a text are compared. :func:`plain` takes away what servers change without changing a word; its white space
+is single. :func:`_letters` keeps letters and digits only.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import Final, Literal
+
+Likeness = Literal["same", "near", "different"]
+
+_UNESCAPES: Final = 3
+"""How often a text may have been escaped."""
+_LONG: Final = 24
+"""From so many letters on, that one text stands whole in another is no chance."""
+_SHORT: Final = 12
+"""Below so many letters, that one text stands in another says little."""
+_ADDED: Final = 0.25
+"""The least share that our text has in one that a server added lines to."""
+_HOLDS: Final = 0.5
+"""The least share that our text has in one that holds it somewhere."""
+_CUT_FROM: Final = 100
+"""From so many characters on, a text that is the beginning of ours was cut; a shorter one may be somebody else's."""
+_OVERLAP: Final = 0.7
+"""The least share of words that a text keeps where it only lost or only got some."""
+_CLOSE: Final = 0.9
+"""The least share of common words where some were lost and others came."""
+_LOST: Final = 0.5
+"""The least share of its letters that a narrow character set keeps of a text in a language that it was made for."""
+_FEW: Final = 3
+"""Below so many common words, they say nothing."""
+_KEY: Final = 16
+"""Letters of the key that finds texts by their beginnings."""
+
+_MOST: Final = 200_000
+"""Characters of a text that are looked at."""
+
+_TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--[^<>]*)>")
+_BREAK = re.compile(r"<(?:br|/?p|/?div|/?li|hr)\b[^<>]*>", re.IGNORECASE)
+_AUTOLINK = re.compile(r"<(https?://[^<>\s]*)>")
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
+_HALF = re.compile(r"(?:&#?\w{0,8}|</?\w{0,12}|\\u?[0-9a-f]{0,4})\Z")
+_CODED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_LINE_CODED = re.compile(r"\\[nrt](?![a-z])|\\[nN]")
+_ESCAPED = re.compile(r"\\([^\w\s])")
+_SHORTCODE = re.compile(r":[a-z][a-z0-9_+-]*:")
+_ELLIPSIS = re.compile(r"\s*[\[(]?\s*(?:…|\.{3,})\s*[\])]?\s*\Z")
+_PARTS = re.compile(r"\n|\s(?=[\[(])|(?<=:)\s|\s[-|–—]+\s")
+_MARKS = ".,;:!'"
+_QUOTES = dict.fromkeys(map(ord, '‘’‚‛′`´ʼ“”„‟″«»‹›「」"'), "'")
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣-"), "-")
+_SELECTORS = dict.fromkeys(range(0xFE00, 0xFE10))
+_UNIFIED = {**_QUOTES, **_DASHES, **_SELECTORS, ord("?"): None, 0xFFFD: None, ord("…"): "..."}
+_UNSEEN = dict.fromkeys((0xFEFF, 0x200B, 0x2060, 0x00AD))
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_WORD = re.compile(r"[^\W_]+")
+_DROPPED = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "So", "Sk", "Me"))
+"""Controls, what has no width, halves of characters, emoji and their modifiers."""
+
+
+def reader_form(text: str) -> str:
+    """The text as a reader sees it: without the differences between two files that look alike.
+
+    Line ends, blanks at the ends of lines, final newlines, the kind of a blank (no-break or not), characters without
+    width, and the way in which accents are written (NFC) make no difference.
+    """
+    if text.isascii() and "\r" not in text and " \n" not in text and "\t\n" not in text:
+        return text.rstrip()
+    text = unicodedata.normalize("NFC", text.translate(_UNSEEN)).replace("\u00a0", " ").replace("\u202f", " ")
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
+
+
+def reads_alike(one: object, other: object) -> bool:
+    """Whether two values are the same to a reader."""
+    if one == other:
+        return True
+    return isinstance(one, str) and isinstance(other, str) and reader_form(one) == reader_form(other)
+
+
+# ── the forms ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=4096)
+def _bare(text: str) -> str:
+    """The text without tags, links and escapes."""
+    for _ in range(_UNESCAPES):
+        bare = html.unescape(_TAG.sub(" ", _AUTOLINK.sub(r"\1", _ESCAPED.sub(r"\1", text))))
+        if bare == text:
+            break
+        text = bare
+    if "\\" in text:
+        text = _LINE_CODED.sub(" ", _CODED.sub(lambda m: chr(int(m[1], 16)), text))
+    return _LINK.sub(r"\1", text)
+
+
+@lru_cache(maxsize=4096)
+def plain(text: str) -> str:
+    """The text without what servers change and leave every word as it is: escapes, tags, quotes, dashes, case, what
+    can't be seen, emoji and what stands for them. White space is single.
+    """
+    text = unicodedata.normalize("NFKC", _bare(text).translate(_UNIFIED)).translate(_UNIFIED)
+    kept = (" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED)
+    return " ".join(_SHORTCODE.sub("", "".join(kept).casefold()).split())
+
+
+def _tight(text: str) -> str:
+    return plain(text).replace(" ", "")
+
+
+@lru_cache(maxsize=4096)
+def _letters(text: str) -> str:
+    """Letters and digits, without accents."""
+    return "".join(c for c in unicodedata.normalize("NFKD", plain(text)) if c.isalnum())
+
+
+def _signs(text: str) -> Counter[str]:
+    return Counter(c for c in _tight(text) if not c.isalnum() and not unicodedata.combining(c))
+
+
+def _ascii_letters(text: str, form: Literal["NFC", "NFD"] = "NFC") -> str:
+    """What is left of a text that went through a narrow character set."""
+    normal = _SHORTCODE.sub("", unicodedata.normalize(form, _bare(text)).lower())
+    return "".join(c for c in normal if c.isascii() and c.isalnum())
+
+
+def _visible(text: str) -> set[str]:
+    composed = unicodedata.normalize("NFKC", _bare(text)).translate(_UNIFIED)
+    return {c for c in composed if not c.isspace() and unicodedata.category(c) not in _DROPPED - {"So"}}
+
+
+def _words(text: str) -> Counter[str]:
+    """The words; where a script writes none, pairs of its characters."""
+    words: list[str] = []
+    for word in _WORD.findall(plain(text)):
+        if _UNSPACED.search(word):
+            words += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
+        else:
+            words.append(word)
+    return Counter(words)
+
+
+# ── what was sent, and what is seen ─────────────────────────────────────────────────────────────────────────────────
+
+
+def classify(sent: str, seen: str) -> Likeness:
+    """Whether a text that is seen is the one that was sent.
+
+    ``same``: it is, in a form that servers give to texts. ``near``: it may be; only a person can tell. ``different``:
+    it is another text. The cost grows with the length, not with its square.
+    """
+    if sent == seen:
+        return "same"
+    sent, seen = sent[:_MOST], seen[:_MOST]
+    found = _classify(sent, seen)
+    for _ in range(_UNESCAPES):
+        repaired = _unscrambled(seen)
+        if found == "same" or repaired in ("", seen):
+            break
+        found, seen = _most(found, _classify(sent, repaired)), repaired
+    return found
+
+
+def _classify(sent: str, seen: str) -> Likeness:
+    if _tight(sent) == _tight(seen) != "":
+        return "same"
+    ours, theirs = _letters(sent), _letters(seen)
+    if not ours or not theirs:
+        return _without_letters(sent, seen, ours)
+    if ours == theirs:
+        return _by_signs(sent, seen, ours)
+    return _most(_added(sent, seen), _cut(sent, seen), _damaged(sent, seen), _in_part(sent, seen), _common(sent, seen))
+
+
+def _most(*found: Likeness) -> Likeness:
+    return "same" if "same" in found else "near" if "near" in found else "different"
+
+
+def _unscrambled(seen: str) -> str:
+    """UTF-8 that was read in a narrow character set, put right as far as it can be."""
+    if seen.isascii() and "&#" not in seen:
+        return seen
+    seen = html.unescape(seen)
+    charset = "latin-1" if any("\x80" <= c < "\xa0" for c in seen) else "cp1252"
+    encoded = seen.encode(charset, "ignore")
+    return encoded.decode(errors="ignore") if len(encoded) > _CLOSE * len(seen) else seen
+
+
+def _without_letters(sent: str, seen: str, ours: str) -> Likeness:
+    """Where one of the two has no letters: emoji only, or nothing that a narrow character set could keep."""
+    mine, yours = _visible(sent), _visible(seen)
+    if ours:
+        return "near" if yours <= {*mine, "'"} and not _ascii_letters(sent) else "different"
+    if mine == yours:
+        return "same"
+    named = _SHORTCODE.sub("", seen).strip() == ""
+    return "near" if named or not yours or yours & mine else "different"
+
+
+def _by_signs(sent: str, seen: str, letters: str) -> Likeness:
+    """Equal letters: only signs or accents differ. That some are lost, or some added, is a server's doing."""
+    if plain(sent).strip(_MARKS) == plain(seen).strip(_MARKS):
+        return "same"
+    mine, yours = _signs(sent), _signs(seen)
+    one_way = not (mine - yours and yours - mine)
+    return "same" if one_way and (len(letters) >= _SHORT or not (mine or yours)) else "near"
+
+
+def _added(sent: str, seen: str) -> Likeness:
+    """Whether the text stands whole in a longer one."""
+    mine, yours = plain(sent), plain(seen)
+    share, letters = len(mine) / max(1, len(yours)), len(_letters(sent))
+    if _on_own_lines(_tight(sent), seen):
+        return "same" if letters >= _SHORT and share >= _ADDED else "near"
+    if mine not in yours or not _apart(mine, yours):
+        return "different"
+    if share < _HOLDS:
+        return "near" if letters >= _LONG else "different"
+    return "same" if letters >= _LONG else "near"
+
+
+def _apart(inner: str, outer: str) -> bool:
+    """Whether a text stands in another as whole words."""
+    start = outer.index(inner)
+    before, after = outer[:start][-1:], outer[start + len(inner) :][:1]
+    return not (before.isalnum() and inner[0].isalnum()) and not (after.isalnum() and inner[-1].isalnum())
+
+
+def _on_own_lines(mine: str, seen: str) -> bool:
+    """Whether the text is the first parts of another, or its last ones."""
+    parts = [_tight(part) for part in _parts(seen)]
+    ends = ("".join(parts[:n]) for n in range(1, len(parts)))
+    return any(mine == end for end in (*ends, *("".join(parts[n:]) for n in range(1, len(parts)))))
+
+
+def _parts(seen: str) -> list[str]:
+    """Lines, and what stands in brackets or after a colon; of very many the first and the last."""
+    parts = [part for part in _PARTS.split(_BREAK.sub("\n", html.unescape(seen)).replace("\\n", "\n")) if part.strip()]
+    return parts if len(parts) <= 2 * _SHORT else [*parts[:_SHORT], "\n".join(parts[_SHORT:-_SHORT]), *parts[-_SHORT:]]
+
+
+def _in_part(sent: str, seen: str) -> Likeness:
+    """Whether what a cut or a narrow character set left of the text has something before or behind it."""
+    parts = _parts(seen)
+    for n in range(1, min(len(parts), 5)):
+        for rest in ("\n".join(parts[n:]), "\n".join(parts[:-n])):
+            if _most(_cut(sent, rest), _damaged(sent, rest), _common(sent, rest)) != "different":
+                return "near"
+    return "different"
+
+
+def _cut(sent: str, seen: str) -> Likeness:
+    """Whether the other text is what a cut left of it."""
+    head, marked = _uncut(seen)
+    mine, rest = _letters(sent), _letters(head)
+    if not rest or not mine.startswith(rest):
+        return "different"
+    whole, shown = plain(sent), plain(head)
+    mid_word = whole.startswith(shown) and shown[-1].isalnum() and whole[len(shown) :][:1].isalnum()
+    if len(head) >= _CUT_FROM or ((marked or mid_word) and len(rest) >= _SHORT):
+        return "same"
+    return "near" if marked or len(rest) >= _LONG or 2 * len(rest) >= len(mine) else "different"
+
+
+def _uncut(seen: str) -> tuple[str, bool]:
+    """What stands before the mark of a cut, and whether there is such a mark."""
+    text = seen.rstrip()
+    head = _HALF.sub("", text.rstrip("\ufffd"))
+    tail = html.unescape(head[-40:])
+    bare = _ELLIPSIS.sub("", tail)
+    marked = head != text or bare != tail or _bare(text) != text
+    return _HALF.sub("", (head[:-40] + bare).rstrip("\ufffd")), marked
+
+
+def _damaged(sent: str, seen: str) -> Likeness:
+    """Whether the other text is what a narrow character set left of it."""
+    if plain(sent).isascii() and plain(seen).isascii():
+        return "different"
+    yours = _ascii_letters(seen)
+    whole = len(yours) == len(_letters(seen))
+    return _most(
+        *(_left(mine, yours, sent, whole=whole) for mine in {_ascii_letters(sent), _ascii_letters(sent, "NFD")})
+    )
+
+
+def _left(mine: str, yours: str, sent: str, *, whole: bool) -> Likeness:
+    mostly = len(mine) >= _LOST * len(_letters(sent))
+    if not yours or not (mostly or whole):
+        return "different"
+    if mine == yours:
+        return "same" if len(mine) >= _SHORT and mostly else "near"
+    return "near" if len(yours) >= _SHORT and (mine.startswith(yours) or mine in yours) else "different"
+
+
+def _common(sent: str, seen: str) -> Likeness:
+    """Whether the other text has lost some words, or got some; or, of very many, both."""
+    mine, yours = _words(sent), _words(seen)
+    common = (mine & yours).total()
+    if common < _FEW:
+        return "different"
+    one_way = common in (mine.total(), yours.total())
+    share = common / max(mine.total(), yours.total())
+    return "near" if share >= (_OVERLAP if one_way else _CLOSE) else "different"
+
+
+# ── beginnings, as lists show them ──────────────────────────────────────────────────────────────────────────────────
+
+
+def begins(text: str, shown: str, limit: int) -> bool:
+    """Whether ``shown`` is what a server shows of a text that it cuts at ``limit``, however it counts and marks that.
+
+    It may count characters, UTF-16 units or bytes, put a mark at the end, and give the text a form of its own. A text
+    that is shown whole must be the same one.
+    """
+    if shown == text[:limit]:
+        return True
+    text = text[: 10 * limit]
+    if _tight(shown) == _tight(text):
+        return _tight(text) != "" or shown.strip() == text.strip()
+    head, marked = _uncut(shown)
+    if len(head.encode(errors="replace")) < (limit // 4 if marked else limit * 3 // 4):
+        return False
+    mine, rest = _tight(text), _tight(head)
+    if mine.startswith(rest):
+        return rest != ""
+    mine, rest = _letters(text), _letters(head)
+    if len(rest) >= _LONG and mine.startswith(rest):
+        return True
+    mine, rest = _ascii_letters(text), _ascii_letters(head)
+    return len(rest) >= _LONG and mine.startswith(rest)
+
+
+def beginning(text: str) -> str:
+    """A key under which to look for a text by what a list shows of it: equal for both."""
+    return _ascii_letters(text[: 50 * _KEY])[:_KEY]
+
+
+def renders(asked: object, shown: object, limit: int | None = None) -> bool:
+    """Whether a value is the form in which a server may keep what was asked for: other blanks, case, escapes.
+
+    ``limit``: how many characters the server keeps at most. What a person may have meant is no such form.
+    """
+    if asked == shown or (asked in ("", None) and shown in ("", None)):
+        return True
+    if not (isinstance(asked, str) and isinstance(shown, str)):
+        return False
+    if _letters(asked) == _letters(shown) and not _signs(shown) - _signs(asked):
+        return _letters(asked) != "" or _without_letters(asked, shown, "") != "different"
+    if not plain(asked).isascii() and _damaged(asked, shown) != "different":
+        return True
+    return limit is not None and _measure(asked) > limit and begins(asked, shown, limit)
+
+
+def _measure(text: str) -> int:
+    """The largest length that anybody may count."""
+    return len(text.encode(errors="replace"))
