@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.adapters.api import answers
 from reconciler.model import contract
-from reconciler.model.errors import AnswerError, UnauthorizedError
+from reconciler.model.errors import AnswerError, RefusedError, UnauthorizedError
 from reconciler.model.live import Created, LiveMessage, LiveProject
 from tests.adapters.api_support import BY_NAME, ask, refusal, reply, script
 
@@ -191,3 +191,68 @@ def test_credits_are_told_where_the_api_has_them_and_are_unknown_elsewhere(answe
 def test_a_key_that_is_refused_is_refused_for_credits_too():
     with pytest.raises(UnauthorizedError):
         ask(script(refusal(401, "unauthorized")), lambda client: client.credits())
+
+
+# ── what people write that is no text ──
+
+HALF = rb"\ud83c"
+"""What a cut inside an emoji leaves in JSON."""
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (HALF, "�"),
+        (HALF + rb" a", "� a"),
+        (rb"\udf89a", "�a"),
+        (HALF + HALF + rb"\udf89", "�🎉"),
+        (rb"\ud83c\udf89", "🎉"),
+        (rb"a\u0000b", "a\0b"),
+        (b"a\x07b", "a\x07b"),
+        (b"a\nb", "a\nb"),
+        (b"gr\xf6\xdfer", "gr��er"),
+        (b"\xed\xa0\xbc", "���"),
+        ("🎉".encode()[:2], "�"),
+    ],
+)
+def test_what_people_write_never_makes_an_answer_unreadable(written, read):
+    project = b'{"id": "a", "status": "idle", "title": "%s", "brief": "%s"}' % (written, written)
+    page = answers.listed(b'{"projects": [%s], "total": 1}' % project, limit=1, offset=0)
+    assert (page.projects[0].brief, page.projects[0].settings["title"]) == (read, read)
+    status = answers.project(b'{"id": "a", "status": "failed", "error_message": "%s"}' % written)
+    assert status.error_message == read
+    said = answers.messages(
+        b'{"messages": [{"id": "m", "role": "user", "content": "%s"}], "has_more": false}' % written
+    )
+    assert said.messages[0].content == read
+    assert answers.settings(b'{"title": "%s"}' % written) == {"title": read}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_passed_over(encoding):
+    body = '{"id": "a", "status": "idle", "agent_message": "größer"}'.encode(encoding)
+    assert answers.project(body).agent_message == "größer"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>" + HALF, b'{"id": "a" ' + HALF, b'{"id": "' + HALF, b"", b"[" * 100_000, b"\xff"]
+)
+def test_what_is_no_json_stays_unreadable(body):
+    with pytest.raises(answers.UndecodableError):
+        answers.project(body)
+
+
+def test_half_a_character_hides_no_wrong_shape():
+    with pytest.raises(answers.ShapeError, match=re.escape("`$.status`")):
+        answers.project(b'{"id": "%s", "status": 5}' % HALF)
+    with pytest.raises(answers.UndecodableError):
+        answers.made(b'{"id": "%s", "status": "idle", "credits_balance": NaN}' % HALF, existing=False)
+
+
+def test_an_error_that_quotes_half_a_character_is_told_as_the_apis_own():
+    body = b'{"error": {"code": "validation_error", "message": "title %s is odd", "status": 400}}' % HALF
+    with pytest.raises(RefusedError) as caught:
+        ask(script(reply(400, body)), BY_NAME["create"].make)
+    [told] = caught.value.diagnostics
+    assert "title � is odd" in told.detail
+    assert "api.url" not in told.detail

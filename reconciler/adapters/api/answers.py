@@ -7,11 +7,12 @@ quarter of a millisecond.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable
 from typing import Annotated, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 from msgspec.json import decode
 
 from reconciler.model import contract
@@ -133,13 +134,53 @@ class _Balance(Struct):
 def _read(kind: type[T], body: bytes) -> T:
     try:
         return decode(body, type=kind)
-    except (ValueError, RecursionError) as error:
-        wrong = error
-    try:  # a field may be of a wrong type before the place where the body ceases to be JSON
-        decode(body)
+    except ValidationError as error:
+        wrong = str(error)
+        try:  # a field may be of a wrong type before the place where the body ceases to be JSON
+            decode(body)
+        except (ValueError, RecursionError):
+            wrong = ""
+    except (ValueError, RecursionError):
+        wrong = ""
+    if wrong:
+        raise ShapeError(wrong)
+    try:
+        return convert(lenient(body), type=kind)
+    except ValidationError as error:
+        raise ShapeError(str(error)) from None
     except (ValueError, RecursionError):
         raise UndecodableError("the answer is not JSON") from None
-    raise ShapeError(str(wrong))
+
+
+def lenient(body: bytes) -> Json:
+    """JSON in which people wrote what is no text: half a character, a control, bytes that are not UTF-8. Each of them
+    becomes U+FFFD; a byte order mark is passed over.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deep.
+
+    """
+    return _whole(json.loads(body.decode(_encoding(body), "replace"), strict=False, parse_constant=_no_json))
+
+
+def _no_json(constant: str) -> Json:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _encoding(body: bytes) -> str:
+    return "utf-16" if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def _whole(value: Json) -> Json:
+    """The same value without halves of characters."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_whole(name): _whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return value
 
 
 def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:

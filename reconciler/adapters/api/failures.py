@@ -21,7 +21,6 @@ fate is ``NOT_DONE``.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -29,6 +28,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 from msgspec import Struct
 
+from reconciler.adapters.api import answers
 from reconciler.adapters.api.limiter import number, server_time
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
@@ -189,7 +189,7 @@ def _wrong_status(call: Call, status: int, refusal: _Refusal) -> bool:
 def _refusal(response: httpx.Response, redact: Callable[[str], str]) -> _Refusal:
     """Read the envelope; ``{"error": "text"}`` passes for one too, anything else does not."""
     try:
-        error = json.loads(response.content)["error"]
+        error = answers.lenient(response.content)["error"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return _Refusal(envelope=False, code=None, message="")
     if isinstance(error, str):
