@@ -108,7 +108,7 @@ GARBLED = {
     "nothing": b"",
     "a cut document": b'{"id": "proj_1", "sta',
     "HTML": HTML,
-    "no UTF-8": b'{"id": "\xff\xfe"}',
+    "no UTF-8": b"\xff\x00\x9c\x01",
     "too deep": b"[" * 100_000,
 }
 MISSHAPEN = {"null": b"null", "a list": b"[]", "a text": b'"ok"', "an empty object": b"{}"}
