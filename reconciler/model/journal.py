@@ -28,6 +28,7 @@ class Learn(Struct, frozen=True, kw_only=True, tag_field="kind", tag="learn"):
     """Something was seen of a managed project: settings are merged (``None``: known no more), the rest replaces.
 
     ``replacing`` says that the project was cancelled for the sake of a successor that is still to be created.
+    ``not_ours`` are added to the messages of which the user said so.
     """
 
     address: str
@@ -35,6 +36,7 @@ class Learn(Struct, frozen=True, kw_only=True, tag_field="kind", tag="learn"):
     lifecycle: Lifecycle | None = None
     outputs: Outputs | None = None
     replacing: bool = False
+    not_ours: tuple[str, ...] = ()
 
 
 class Log(Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"):
@@ -83,6 +85,7 @@ class End(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     """Journal line: an outcome. ``op`` names the intent it closes (``None``: a step that makes no call).
 
     ``result`` ``unknown`` leaves the intent pending. ``plan`` and ``done`` move the address's progress.
+    ``near``: ids of messages that may be the intent's.
     """
 
     op: str | None = None
@@ -92,6 +95,7 @@ class End(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     plan: str | None = None
     done: int = 0
     note: str = ""
+    near: tuple[str, ...] = ()
 
 
 Record = Begin | End
@@ -126,7 +130,7 @@ class Draft:
                 if record.op is not None and record.op in self.pending:
                     closed = self.pending.pop(record.op)
                     if record.result == "unknown":
-                        self.pending[closed.op] = replace(closed, undecided=True)
+                        self.pending[closed.op] = replace(closed, undecided=True, near=record.near)
                 for effect in record.effects:
                     self._effect(effect)
                 if record.address is not None and record.plan is not None:
@@ -188,6 +192,7 @@ class Draft:
                         lifecycle=effect.lifecycle or entry.lifecycle,
                         outputs=effect.outputs or entry.outputs,
                         replacing=effect.replacing or entry.replacing,
+                        not_ours=(*entry.not_ours, *effect.not_ours),
                     )
             case Log():
                 entry = self.projects.get(effect.address)

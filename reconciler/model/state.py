@@ -65,7 +65,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     ``creation`` are the create-only inputs it was made with, as far as known (sealed); ``retired`` are the ids of
     earlier generations; ``cursor`` is the newest message id seen in the conversation; ``studio_id`` is what it was
-    adopted from; ``replacing``: cancelled for a successor that is still to be created.
+    adopted from; ``replacing``: cancelled for a successor that is still to be created; ``not_ours`` are ids of messages
+    that read nearly like one of ours, of which the user said that they are not.
     """
 
     project_id: str
@@ -80,6 +81,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     retired: tuple[str, ...] = ()
     replacing: bool = False
     outputs: Outputs = Outputs()
+    not_ours: tuple[str, ...] = ()
 
     @property
     def refers(self) -> bool:
@@ -126,6 +128,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     """Whether the step is over with this call."""
     undecided: bool = False
     """Looked up, and nothing could tell: the address is blocked until the user decides."""
+    near: tuple[str, ...] = ()
+    """Ids of messages in the conversation that may be this one."""
 
 
 class Upload(Struct, frozen=True, kw_only=True):

@@ -7,15 +7,17 @@ there is more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.model.likeness import Likeness, classify
 from reconciler.model.live import LiveMessage, MessagePage
 from reconciler.model.state import SentMessage
-from reconciler.model.values import secret_digest
+from reconciler.model.values import expand_env, secret_digest
 
 
 def content_digest(lineage: str, text: str) -> str:
@@ -80,47 +82,93 @@ async def _on(api: ApiClient, project_id: str, found: dict[str, LiveMessage]) ->
 
 
 class Claims(Struct, frozen=True):
-    """Which messages of a window are ours. ``known``: logged ones whose id is now known; ``match``: the one asked for."""
+    """Which messages of a window are ours. ``known``: logged ones whose id is now known; ``match``: the one asked for.
+    ``near``: where there is no match, those that may be it all the same; only the user can tell.
+    """
 
     known: tuple[SentMessage, ...]
     match: LiveMessage | None
+    near: tuple[LiveMessage, ...] = ()
+
+
+class _Waiting(Struct, frozen=True):
+    """A logged message whose id is not known; ``text`` is ``None`` where the environment lacks what it needs."""
+
+    message: SentMessage
+    text: str | None
+
+    def like(self, seen: str, lineage: str) -> Likeness:
+        if self.text is not None:
+            return classify(self.text, seen)
+        return "same" if self.message.content == content_digest(lineage, seen) else "different"
 
 
 def claim(
     window: Window,
     log: Iterable[SentMessage],
     *,
-    content: str,
+    text: str,
     lineage: str,
+    env: Mapping[str, str],
     brief: str | None = None,
     after: str | None = None,
+    others: Collection[str] = (),
 ) -> Claims:
-    """Find a message by its content digest among those that no logged message stands for.
+    """Find a message among those that no logged message stands for, in whatever form the server shows it.
 
-    A logged message without an id takes the first equal one, so the window must begin before all of these: at the log's
-    cursor. The match stands behind the message ``after``, where the window has that. ``brief`` is the brief's digest where
-    the window begins with the conversation: its first user message is the brief if it reads like it. The same words typed
-    by a person count as the message: the agent has them, and sending them again would only cost.
+    A logged message without an id takes the first that is its own, so the window must begin before all of these: at the
+    log's cursor. The match stands behind the message ``after``, where the window has that. ``brief`` is the brief's text
+    where the window begins with the conversation: its first user message is the brief if it reads like it. The same words
+    typed by a person count as the message: the agent has them, and sending them again would only cost. ``others`` are
+    ids of messages that the user said are not ours.
     """
     logged = list(log)
-    taken = {m.message_id for m in logged if m.message_id}
-    waiting = [m for m in logged if m.message_id is None]
+    waiting = [_Waiting(m, _plain(m, env, lineage)) for m in logged if m.message_id is None]
+    taken = {*others, *(m.message_id for m in logged)}
     known: list[SentMessage] = []
-    first_user = True
+
+    def take(mine: _Waiting, message: LiveMessage) -> None:
+        waiting.remove(mine)
+        known.append(replace(mine.message, message_id=message.id))
+
     ids = [message.id for message in window.messages]
-    begin = ids.index(after) + 1 if after in ids else 0
-    for number, message in enumerate(window.messages):
-        if message.role != "user":
+    since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
+    left: list[LiveMessage] = []
+    for message in _users(window, brief, [text, *(mine.text for mine in waiting if mine.text)]):
+        if message.id in taken:
             continue
-        text = content_digest(lineage, message.content)
-        is_brief = first_user and brief == text
-        first_user = False
-        if is_brief or message.id in taken:
-            continue
-        ours = next((m for m in waiting if m.content == text), None)
+        ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "same"), None)
         if ours is not None:
-            waiting.remove(ours)
-            known.append(replace(ours, message_id=message.id))
-        elif text == content and number >= begin:
+            take(ours, message)
+        elif message.id in since and classify(text, message.content) == "same":
             return Claims(tuple(known), message)
-    return Claims(tuple(known), None)
+        else:
+            left.append(message)
+    near = [m for m in left if m.id in since and classify(text, m.content) == "near"]
+    rivals = sum(mine.text is not None and classify(text, mine.text) != "different" for mine in waiting)
+    for message in left:
+        ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "near"), None)
+        if ours is not None:
+            take(ours, message)
+    return Claims(tuple(known), None, tuple(near[rivals:]))
+
+
+def _users(window: Window, brief: str | None, texts: Iterable[str]) -> list[LiveMessage]:
+    """The users' messages but the brief."""
+    users = [message for message in window.messages if message.role == "user"]
+    if users and brief is not None:
+        first = users[0].content
+        how = classify(brief, first)
+        if how == "same" or (how == "near" and all(classify(text, first) != "same" for text in texts)):
+            return users[1:]
+    return users
+
+
+def _plain(message: SentMessage, env: Mapping[str, str], lineage: str) -> str | None:
+    """The text of a logged message: as it is kept, but for what the environment must give."""
+    texts = [message.text]
+    if "${" not in message.text:
+        return message.text
+    with contextlib.suppress(KeyError):
+        texts.append(expand_env(message.text, env))
+    return next((text for text in texts if content_digest(lineage, text) == message.content), None)

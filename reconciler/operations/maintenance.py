@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
-from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Log, Rename
+from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Log, Rename
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
 from reconciler.model.values import from_portable, reveal
 from reconciler.operations.rebuild import Finding, find_lost
@@ -196,7 +196,11 @@ def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) 
         body = from_portable(dict(intent.body))
         text = reveal({"message": body["message"]}, workspace.env, lineage)["message"]
         message = logged_message(intent.message_id, body, text, lineage=lineage, at=workspace.now())
-        effects = (Log(address=intent.address, message=replace(message, how="declared"), cursor=intent.cursor),)
+        found = intent.near[0] if len(intent.near) == 1 else None
+        message = replace(message, how="declared", message_id=found)
+        effects = (Log(address=intent.address, message=message, cursor=found or intent.cursor),)
+    elif intent.near:
+        effects = (Learn(address=intent.address, not_ours=intent.near),)
     elif sent and intent.kind == "create":
         raise UsageError(
             "a create that was done is bound, not just declared",

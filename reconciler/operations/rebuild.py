@@ -14,16 +14,15 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
 from reconciler.model.live import LiveProject, Snapshot
-from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Known, SentMessage, State
 from reconciler.model.values import has_secret, reveal, sealed
-from reconciler.operations.conversation import claim, content_digest, read_window
+from reconciler.operations.conversation import claim, read_window
 from reconciler.operations.refresh import refresh
+from reconciler.operations.resolve import logged_message
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.binding import Candidates
 from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.knowledge import agrees
-from reconciler.planning.message_log import message_digest, message_text
 
 
 class Finding(Struct, frozen=True):
@@ -116,39 +115,34 @@ async def _entry(
         case ImportOrigin():
             pass
     if project.messages:
-        entry = await _with_messages(workspace, api, project, entry, lineage)
+        entry, doubtful = await _with_messages(workspace, api, project, entry, lineage)
         why += f"; {len(entry.messages)} of {len(project.messages)} messages found"
+        why += "".join(f"; message `{ours}` may be `{theirs}`, which reads nearly like it" for ours, theirs in doubtful)
     return Finding(project.address, why, entry, live.status)
 
 
 async def _with_messages(
     workspace: Workspace, api: ApiClient, project: DesiredProject, entry: Entry, lineage: str
-) -> Entry:
-    """The log as the conversation shows it: the spec's messages in order, as far as they are there."""
+) -> tuple[Entry, list[tuple[str, str]]]:
+    """The log as the conversation shows it: the spec's messages in order, as far as they are there. Beside it, which of
+    them are taken for which messages of the conversation that only read nearly like them.
+    """
     window = await read_window(api, entry.project_id, None)
     brief = None
     if isinstance(project.origin, CreateOrigin):
-        plain = reveal({"brief": project.origin.creation["brief"]}, workspace.env, lineage)["brief"]
-        brief = content_digest(lineage, plain)
+        brief = reveal({"brief": project.origin.creation["brief"]}, workspace.env, lineage)["brief"]
     cursor = None
     log: list[SentMessage] = []
+    doubtful: list[tuple[str, str]] = []
     for message in project.messages:
         text = reveal({"message": message.body["message"]}, workspace.env, lineage)["message"]
-        content = content_digest(lineage, text)
-        match = claim(window, log, content=content, lineage=lineage, brief=brief).match
+        claims = claim(window, log, text=text, lineage=lineage, env=workspace.env, brief=brief)
+        match = claims.match or (claims.near[0] if claims.near else None)
         if match is None:
             break
-        log.append(
-            SentMessage(
-                id=message.id,
-                digest=message_digest(message.body),
-                projects=projects_in(message.body),
-                text=message_text(message),
-                content=content,
-                message_id=match.id,
-                at=match.created_at or workspace.now(),
-                how="found",
-            )
-        )
+        if claims.match is None:
+            doubtful.append((message.id, match.id))
+        made = logged_message(message.id, message.body, text, lineage=lineage, at=match.created_at or workspace.now())
+        log.append(replace(made, message_id=match.id, how="found"))
         cursor = match.id
-    return replace(entry, messages=tuple(log), cursor=cursor)
+    return replace(entry, messages=tuple(log), cursor=cursor), doubtful

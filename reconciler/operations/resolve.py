@@ -10,7 +10,8 @@ Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. N
 * adopt: repeated; the contract makes that harmless (200).
 * update, release: what it changed is no longer held for known, so the planner sees to it again.
 * cancel: the status tells.
-* message: the conversation tells, after the settle time; it is not done only if the project is idle by then.
+* message: the conversation tells, after the settle time; it is not done only if the project is idle by then. A message
+  that reads nearly like it leaves it unknown.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from reconciler.model.errors import (
     UnauthorizedError,
 )
 from reconciler.model.journal import Bind, Effect, End, Learn, Log
-from reconciler.model.live import LiveProject
+from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
 from reconciler.model.times import instant
@@ -63,6 +64,7 @@ class Resolution(Struct, frozen=True):
     result: Literal["done", "not_done", "unknown"]
     note: str
     effects: tuple[Effect, ...] = ()
+    near: tuple[str, ...] = ()
 
 
 async def resolve(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
@@ -99,6 +101,7 @@ async def resolve(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
             plan=intent.plan if begun else None,
             done=intent.step + (done and intent.final),
             note=resolution.note,
+            near=resolution.near,
         )
     )
     return resolution
@@ -242,13 +245,22 @@ async def _message(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
                     break
                 await monitor.until(intent.project_id, finished, "the agent to stop, to see whether the message came")
             found = await find_message(run, intent)
-            if found is not None:
-                return Resolution("done", f"message `{intent.message_id}` had been sent", found)
+            if found.effects and not found.near:
+                return Resolution("done", f"message `{intent.message_id}` had been sent", found.effects)
+            if found.near and (attempt != "now" or intent.undecided):
+                ids = tuple(m.id for m in found.near)
+                return Resolution("unknown", nearly(found.near), found.effects, near=ids)
     except NotFoundError:
         return Resolution("not_done", "the project is gone")
     except Deferred:
         return Resolution("unknown", "the agent is at work, and the message is not in the conversation yet")
     return Resolution("not_done", f"message `{intent.message_id}` is not in the conversation")
+
+
+def nearly(messages: tuple[LiveMessage, ...]) -> str:
+    """What to say of messages that may be the one asked for."""
+    ids = ", ".join(f"`{message.id}`" for message in messages)
+    return f"the conversation has {ids}, which may be it in another form"
 
 
 async def settle(run: Run, intent: Intent) -> None:
@@ -260,13 +272,19 @@ async def settle(run: Run, intent: Intent) -> None:
         await asyncio.sleep(left)
 
 
-async def find_message(run: Run, intent: Intent) -> tuple[Effect, ...] | None:
-    """Look for an intent's message in the conversation: what it means for the state, or ``None``."""
+class Found(Struct, frozen=True):
+    """What a look into the conversation means for the state; without ``near`` and effects: the message is not there."""
+
+    effects: tuple[Effect, ...] = ()
+    near: tuple[LiveMessage, ...] = ()
+
+
+async def find_message(run: Run, intent: Intent) -> Found:
+    """Look for an intent's message in the conversation."""
     assert intent.project_id is not None
     assert intent.message_id is not None
     body = from_portable(dict(intent.body))
     text = run.reveal({"message": body["message"]}, intent.address)["message"]
-    message = logged_message(intent.message_id, body, text, lineage=run.draft.lineage, at=run.now())
     entry = run.draft.projects.get(intent.address)
     if entry is not None and entry.project_id != intent.project_id:
         entry = None  # the address stands for another project by now
@@ -274,18 +292,19 @@ async def find_message(run: Run, intent: Intent) -> tuple[Effect, ...] | None:
     claims = claim(
         await read_window(run.api, intent.project_id, start),
         entry.messages if entry else (),
-        content=message.content,
+        text=text,
         lineage=run.draft.lineage,
-        brief=brief_digest(run, entry) if start is None else None,
+        env=run.env,
+        brief=brief_text(entry) if start is None else None,
         after=intent.cursor,
+        others=entry.not_ours if entry else (),
     )
+    known = tuple(Log(address=intent.address, message=m) for m in claims.known)
     if claims.match is None:
-        return None
+        return Found(known if claims.near else (), claims.near)
+    message = logged_message(intent.message_id, body, text, lineage=run.draft.lineage, at=run.now())
     found = replace(message, message_id=claims.match.id)
-    return (
-        *(Log(address=intent.address, message=m) for m in claims.known),
-        Log(address=intent.address, message=found, cursor=claims.match.id),
-    )
+    return Found((*known, Log(address=intent.address, message=found, cursor=claims.match.id)))
 
 
 def logged_message(message_id: str, body: Mapping[str, Value], text: str, *, lineage: str, at: str) -> SentMessage:
@@ -300,7 +319,7 @@ def logged_message(message_id: str, body: Mapping[str, Value], text: str, *, lin
     )
 
 
-def brief_digest(run: Run, entry: Entry | None) -> str | None:
-    """The brief as the conversation would show it, to know it there."""
+def brief_text(entry: Entry | None) -> str | None:
+    """The brief, to know it in the conversation."""
     brief = entry.creation.get("brief") if entry else None
-    return content_digest(run.draft.lineage, brief) if isinstance(brief, str) else None
+    return brief if isinstance(brief, str) else None

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NoReturn, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -174,6 +174,17 @@ class Run(Struct, kw_only=True):
                 note=note,
             )
         )
+
+    async def undecided(self, intent: Intent, why: str, *effects: Effect, near: tuple[str, ...]) -> NoReturn:
+        """Leave a call that was not made, since an earlier run may have made it, to the user: as one of unknown fate.
+
+        Raises:
+            Undecided: always.
+
+        """
+        await self.record(Begin(intent=intent))
+        await self.record(End(op=intent.op, result="unknown", effects=effects, near=near, note=why))
+        raise Undecided(why)
 
     async def noted(self, address: str, step: int, *effects: Effect) -> None:
         """Record a step that makes no call."""

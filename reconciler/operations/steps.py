@@ -31,7 +31,7 @@ from reconciler.operations.calls import Already, commit, spending
 from reconciler.operations.conversation import claim, read_window
 from reconciler.operations.creating import create
 from reconciler.operations.depending import wire_body
-from reconciler.operations.resolve import OVER, brief_digest, logged_message
+from reconciler.operations.resolve import OVER, brief_text, logged_message, nearly
 from reconciler.operations.run import Run
 from reconciler.operations.settings import converge, patch
 from reconciler.operations.wait import Monitor, finished
@@ -161,9 +161,11 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
     claims = claim(
         window,
         entry.messages,
-        content=logged.content,
+        text=text,
         lineage=run.draft.lineage,
-        brief=brief_digest(run, entry) if entry.cursor is None else None,
+        env=run.env,
+        brief=brief_text(entry) if entry.cursor is None else None,
+        others=entry.not_ours,
     )
     known = tuple(Log(address=step.address, message=m) for m in claims.known)
     if claims.match is not None:
@@ -172,20 +174,23 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
         await run.noted(step.address, number, *known, log)
         return Already(f"it is in the conversation already (`{claims.match.id}`): not sent again")
 
-    async def effects(status: str, intent: Intent) -> tuple[Effect, ...]:
-        monitor.set_status(project_id, status)
-        return (*known, Log(address=intent.address, message=logged, cursor=window.newest))
-
-    def intent() -> Intent:
+    def intent(cursor: str | None = window.newest) -> Intent:
         return run.intent(
             "message",
             step.address,
             step=number,
             body=body,
             project_id=project_id,
-            cursor=window.newest,
+            cursor=cursor,
             message_id=step.message.id,
         )
+
+    if claims.near:  # an earlier run may have sent it, and its state be lost
+        await run.undecided(intent(entry.cursor), nearly(claims.near), *known, near=tuple(m.id for m in claims.near))
+
+    async def effects(status: str, intent: Intent) -> tuple[Effect, ...]:
+        monitor.set_status(project_id, status)
+        return (*known, Log(address=intent.address, message=logged, cursor=window.newest))
 
     async def send() -> str:
         sent = await wire_body(run, monitor, body, step.address)

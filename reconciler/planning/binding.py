@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
+from reconciler.model.likeness import beginning
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry
 from reconciler.model.values import Value
-from reconciler.planning.knowledge import agrees, brief_matches
+from reconciler.planning.knowledge import agrees, brief_matches, plain_text
 
 
 class Match(Struct, frozen=True):
@@ -27,9 +28,12 @@ class Match(Struct, frozen=True):
 
 
 class Candidates(Struct, frozen=True):
-    """``by_brief``: unmanaged API projects by the start of their brief. ``failed``: whether any of them failed."""
+    """``by_brief``: unmanaged API projects by the brief that the list shows. ``by_beginning``: the same by what is common
+    to all forms of that, where it is not just cut at the contract's length. ``failed``: whether any of them failed.
+    """
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]
+    by_beginning: Mapping[str, tuple[LiveProject, ...]]
     failed: bool
 
     @classmethod
@@ -42,7 +46,10 @@ class Candidates(Struct, frozen=True):
             if project.id not in managed and project.source_project_id is None and project.brief is not None:
                 groups.setdefault(project.brief, []).append(project)
                 failed = failed or project.status == contract.Status.FAILED
-        return cls({brief: tuple(group) for brief, group in groups.items()}, failed)
+        beginnings: dict[str, list[LiveProject]] = {}
+        for brief, group in groups.items():
+            beginnings.setdefault(beginning(brief), []).extend(group)
+        return cls(_fixed(groups), _fixed(beginnings), failed)
 
     def match(self, project: DesiredProject, lineage: str) -> Match:
         """As :meth:`like`, for what a project declares."""
@@ -52,10 +59,11 @@ class Candidates(Struct, frozen=True):
     def like(self, fields: Mapping[str, Value], lineage: str) -> Match:
         """Those with the same brief, as far as the list shows it, and the same title where the fields have one."""
         brief = fields["brief"]
-        text = getattr(brief, "value", brief) or ""
+        text = plain_text(brief)
+        exactly = self.by_brief.get(text[: contract.LIST_BRIEF_MAX])
         same = [
             live
-            for live in self.by_brief.get(text[: contract.LIST_BRIEF_MAX], ())
+            for live in exactly or self.by_beginning.get(beginning(text), ())
             if brief_matches(brief, live)
             and ("title" not in fields or agrees(fields["title"], live.settings.get("title"), lineage))
         ]
@@ -64,3 +72,7 @@ class Candidates(Struct, frozen=True):
             failed=tuple(p for p in same if p.status == contract.Status.FAILED),
             cancelled=tuple(p for p in same if p.status == contract.Status.CANCELLED),
         )
+
+
+def _fixed(groups: Mapping[str, list[LiveProject]]) -> dict[str, tuple[LiveProject, ...]]:
+    return {key: tuple(group) for key, group in groups.items()}

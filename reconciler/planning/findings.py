@@ -104,11 +104,14 @@ def undecided(intents: Iterable[Intent]) -> Diagnostic | None:
     for intent in intents:
         if intent.undecided:
             what = f"message `{intent.message_id}`" if intent.kind == "message" else f"the {intent.kind}"
+            near = " and ".join(f"`{i}`" for i in intent.near)
+            why = f"and {near} in the conversation may be it" if near else "and the account can't tell"
             return Diagnostic(
                 severity="warning",
                 address=intent.address,
                 summary=f"whether {what} of `{intent.address}` was done is unknown; the project is left alone",
-                detail=f"It was begun at {intent.at} and the account can't tell. Look for yourself, then say "
+                detail=f"It was begun at {intent.at} {why}. Look for yourself"
+                f"{f' with `reconciler messages {quote(intent.address)}`' if near else ''}, then say "
                 f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
                 attention=True,
             )

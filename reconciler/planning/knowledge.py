@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import to_builtins
 
 from reconciler.model import contract
+from reconciler.model.likeness import begins
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Basis, Change, Step
 from reconciler.model.state import Entry, Known, State
@@ -78,9 +79,13 @@ def setting_changes(
 
 
 def brief_matches(brief: Value, live: LiveProject) -> bool:
-    """Whether the start of a brief that the list shows is the start of this one."""
-    text = brief.value if isinstance(brief, Secret) else brief
-    return live.brief is not None and live.brief == (text or "")[: contract.LIST_BRIEF_MAX]
+    """Whether what the list shows of a brief is the start of this one, however the server cuts it and writes it."""
+    return live.brief is not None and begins(plain_text(brief), live.brief, contract.LIST_BRIEF_MAX)
+
+
+def plain_text(value: Value) -> str:
+    """A text, a secret in it or not; nothing is no text."""
+    return str((value.value if isinstance(value, Secret) else value) or "")
 
 
 def entry_digest(entry: Entry) -> str:
@@ -89,7 +94,9 @@ def entry_digest(entry: Entry) -> str:
     """
     informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
     values = {name: known.value for name, known in entry.settings.items() if known.source in {"patch", "sent"}}
-    return digest({**to_builtins(entry.renamed(lambda _: "")), **informs, "settings": values})
+    held = {**to_builtins(entry.renamed(lambda _: "")), **informs, "settings": values}
+    del held["not_ours"]  # it informs, too; the digests of earlier versions do not have it
+    return digest(held)
 
 
 def subject(steps: Iterable[Step], live: Snapshot) -> LiveProject | None:

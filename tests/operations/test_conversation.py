@@ -136,7 +136,7 @@ def logged(name, text, message_id=None):
 
 
 def claimed(seen, log=(), *, text="again", brief=None):
-    return claim(seen, log, content=digest(text), lineage=LINEAGE, brief=brief and digest(brief))
+    return claim(seen, log, text=text, lineage=LINEAGE, env={}, brief=brief)
 
 
 def match(*args, **more):

@@ -56,7 +56,7 @@ def _no_look_before_sending():
 
 def _no_look_when_recovering():
     async def nothing(run, intent):
-        return None
+        return resolve.Found()
 
     resolve.find_message = nothing
 
@@ -115,7 +115,7 @@ def _no_generations():
 
 
 def _no_knowledge_of_the_brief():
-    steps.brief_digest = lambda *_: None
+    steps.brief_text = lambda *_: None
 
 
 TAKEN_AWAY = {
