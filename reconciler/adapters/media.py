@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from io import BufferedReader
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final, Self
 import httpx
 from msgspec import Struct
 
+from reconciler import files
 from reconciler.model.errors import DownloadError, UploadError
 from reconciler.model.loopback import is_loopback
 
@@ -25,6 +27,7 @@ MAX_BYTES: Final = 4 * 1024**3
 _ATTEMPTS: Final = 3
 _REDIRECTS: Final = 5
 _CHUNK: Final = 256 * 1024
+_LONGEST_NOTE: Final = 65536
 _EXTENSIONS: Final = {
     "video/mp4": ".mp4",
     "video/webm": ".webm",
@@ -93,7 +96,7 @@ class MediaClient:
                     what = f"{type(error).__name__}: the connection broke off"
                     raise DownloadError(what, "Run the command again: it goes on from there.") from error
             except OSError as error:
-                raise DownloadError(f"can't write to `{folder}`: {error.strerror}") from error
+                raise DownloadError(f"can't write `{error.filename or folder}`: {error.strerror}") from error
         raise AssertionError
 
     async def _fetch(
@@ -119,7 +122,7 @@ class MediaClient:
             validator = _validator(response)
             if known is not None and validator and validator == known.validator and not going_on:
                 return None
-            note.write_text(json.dumps({"validator": validator}), encoding="utf-8")
+            files.replace(note, json.dumps({"validator": validator}).encode())
             await self._write(response, part, offset, total, tell)
             name = stem + _ending(response)
         fetched = Fetched(name, part.stat().st_size, file_digest(part), validator)
@@ -127,12 +130,14 @@ class MediaClient:
         if fetched == known:  # a server without validators: only the bytes can tell
             part.unlink()
             return None
-        part.replace(folder / name)
+        files.move(part, folder / name)
         return fetched
 
     async def _write(self, response: httpx.Response, part: Path, offset: int, total: int | None, tell: Tell) -> None:
         self._bounded(total or 0)
-        with part.open("ab" if offset else "wb") as file:
+        with os.fdopen(files.open_to_append(part, mode=0o666), "ab") as file:
+            if not offset:
+                file.truncate(0)
             async for chunk in response.aiter_raw():
                 offset += len(chunk)
                 self._bounded(offset)
@@ -209,15 +214,15 @@ class MediaClient:
 
 
 def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with files.open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _begun(part: Path, note: Path) -> tuple[int, str | None]:
     """How much of a file is there, and by what the server knows that the rest belongs to it."""
     try:
-        validator = json.loads(note.read_text(encoding="utf-8"))["validator"]
-        size = part.stat().st_size
+        validator = json.loads(files.read(note, _LONGEST_NOTE))["validator"]
+        size = part.lstat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         return 0, None
     return (size, validator) if size and isinstance(validator, str) and validator.isprintable() else (0, None)

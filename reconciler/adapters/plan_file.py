@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
+from reconciler import files
 from reconciler.model.errors import Diagnostic, Location, PlanFileError
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import decode_plan, encode_plan, json_text
@@ -31,19 +29,9 @@ def write_plan(path: Path, plan: Plan) -> None:
     """
     data = json_text(encode_plan(plan)).encode()
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        files.replace(path, data)
     except OSError as error:
-        remedy = "Name a file in a folder that exists and that you may write to."
+        remedy = "Name a file in a folder that exists, that you may write to, and that is no link."
         raise PlanFileError(f"can't write the plan file `{path}`: {error.strerror}", remedy) from error
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from reconciler import files
 from reconciler.model.errors import Diagnostic
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def summarize(console: Console, markdown: Callable[[], str]) -> None:
     if not path:
         return
     try:
-        with Path(path).open("a", encoding="utf-8") as file:
+        with open(files.open_stream(Path(path)), "a", encoding="utf-8") as file:  # noqa: PTH123  it is open already
             file.write(console.redact(markdown()) + "\n")
     except OSError as error:
         console.note(f"warning: the job's summary can't be written: {error.strerror}")

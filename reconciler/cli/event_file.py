@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.model.errors import UsageError
 from reconciler.model.values import Json
@@ -26,7 +27,7 @@ def event_file(console: Console, path: Path | None) -> Iterator[Callable[[dict[s
         yield lambda _: None
         return
     try:
-        file = path.open("a", encoding="utf-8", buffering=1)
+        file = open(files.open_stream(path), "a", encoding="utf-8", buffering=1)  # noqa: PTH123, SIM115  closed below
     except OSError as error:
         raise UsageError(f"can't write events to `{path}`: {error.strerror}") from error
     broken = False

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -13,6 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from reconciler import files
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media import Fetched, MediaClient, file_digest
 from reconciler.model.desired import ADDRESS
@@ -23,6 +22,7 @@ from reconciler.model.values import Json
 
 MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 4
+_LONGEST_MANIFEST: Final = 64 * 1024**2
 
 
 class Download(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ async def download(
     try:
         manifest = _begin(folder)
     except OSError as error:
-        raise DownloadError(f"can't use `{folder}`: {error.strerror}") from error
+        raise DownloadError(f"can't use `{error.filename or folder}`: {error.strerror}") from error
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(address: str, entry: Entry) -> Download:
@@ -106,19 +106,14 @@ def _known(folder: Path, record: Json, entry: Entry) -> Fetched | None:
 
 
 def _begin(folder: Path) -> dict[str, Json]:
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(files.read(path, _LONGEST_MANIFEST))
     except (FileNotFoundError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
 def _write(path: Path, manifest: Mapping[str, Json]) -> None:
-    """So that whoever reads it sees it whole."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(dict(sorted(manifest.items())), file, indent=2)
-        file.write("\n")
-    Path(name).replace(path)
+    files.replace(path, json.dumps(dict(sorted(manifest.items())), indent=2).encode() + b"\n")

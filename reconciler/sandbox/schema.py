@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from pathlib import Path
 from typing import Final
+
+from reconciler import files
+from reconciler.model.errors import ConfigError
 
 BUSY_SECONDS: Final = 30.0
 _WAL_ATTEMPTS: Final = 200
@@ -83,9 +87,18 @@ def connect(path: Path | str) -> sqlite3.Connection:
 
     Transactions are the caller's (``BEGIN IMMEDIATE``); threads may share the connection if they take turns.
     Durability is given up on purpose: what must survive is the death of a process, not of the machine.
+
+    Raises:
+        ConfigError: there can't be a database in that place.
+
     """
     if str(path) != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _make_private(Path(path))
+        except OSError as error:
+            raise ConfigError(
+                f"can't use the sandbox's account `{error.filename or path}`: {error.strerror}"
+            ) from error
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
@@ -97,6 +110,18 @@ def connect(path: Path | str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """The database's file, and those that SQLite puts beside it, for its owner only; made empty where it is not there."""
+    files.make_folder(path.parent, mode=files.PRIVATE_FOLDER)
+    with contextlib.suppress(FileExistsError):
+        files.create(path, b"", mode=files.PRIVATE)
+    # By name: closing a descriptor of a file gives up the locks that SQLite holds on it elsewhere in this process.
+    for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+        with contextlib.suppress(PermissionError, FileNotFoundError):  # somebody else's file, or gone meanwhile
+            if files.check(each):  # SQLite gives new ones the database's mode
+                each.chmod(files.PRIVATE)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

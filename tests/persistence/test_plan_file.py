@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from reconciler import files
 from reconciler.adapters import plan_file
 from reconciler.adapters.plan_file import read_plan, write_plan
 from reconciler.model import contract
@@ -402,7 +403,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(plan_file.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(PlanFileError, match="No space left"):
         write_plan(path, replace(PLAN, id="other"))
     assert read_plan(path) == stored(PLAN)

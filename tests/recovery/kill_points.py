@@ -16,6 +16,7 @@ import httpcore
 import httpx
 import obstore
 
+from reconciler import files
 from reconciler.adapters.state import local, objects
 
 FAMILIES = ("state", "call", "read")
@@ -116,7 +117,7 @@ class _Obstore:
 
 def install(points):
     """Wraps what a run goes through; for the rest of this process's life."""
-    local.os = _Os(points)
+    local.os = files.os = _Os(points)
     objects.obstore = _Obstore(points)
     unlink = pathlib.Path.unlink
     connection = httpcore._async.http11.AsyncHTTP11Connection

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from reconciler import files
 from reconciler.adapters.specs.codes import Code, error, in_order
 from reconciler.adapters.specs.config import FILE
 from reconciler.adapters.specs.files import FileProblem, inside, read_text, walk
@@ -81,20 +79,11 @@ def write(rewrite: Rewrite) -> None:
     try:
         if read_text(path, rewrite.name, MAX_BYTES) != rewrite.before:
             raise UsageError(f"`{rewrite.name}` changed meanwhile: it is left as it is", "Run the command again.")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(rewrite.after.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(path.stat().st_mode & 0o777)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-    except (OSError, FileProblem) as failure:
-        raise UsageError(f"can't write `{rewrite.name}`: {failure}") from failure
+        files.replace(path, rewrite.after.encode(), mode=None)
+    except FileProblem as failure:
+        raise UsageError(f"can't write `{rewrite.name}`: {failure.summary}") from failure
+    except OSError as failure:
+        raise UsageError(f"can't write `{rewrite.name}`: {failure.strerror or failure}") from failure
 
 
 def _errors(config: Config, env: Mapping[str, str]) -> list[Diagnostic]:

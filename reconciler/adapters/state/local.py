@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from reconciler import files
 from reconciler.adapters.state.format import (
     MAX_BYTES,
     Loaded,
@@ -19,7 +19,7 @@ from reconciler.adapters.state.format import (
 )
 from reconciler.adapters.state.group_commit import GroupCommit
 from reconciler.adapters.state.history import Version
-from reconciler.adapters.state.lock import clear_lock, hold_lock
+from reconciler.adapters.state.lock import UNSAFE, clear_lock, hold_lock
 from reconciler.model.errors import StateError
 from reconciler.model.journal import Draft
 from reconciler.model.state import State
@@ -47,6 +47,7 @@ class LocalStateStore(GroupCommit):
         """Hold the workspace's lock. Raises as :func:`hold_lock`."""
         with hold_lock(self.path, command=command, timeout=timeout):
             try:
+                files.remove_leftovers(self.path)
                 yield
             finally:
                 self._close()
@@ -112,23 +113,13 @@ class LocalStateStore(GroupCommit):
 
         """
         data = encode_state(state, self._version)
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                _write_all(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.replace(temporary, self.path)  # noqa: PTH105  the tests' kill points sit on os.replace
-            self._sync_folder()
+            files.make_folder(self.path.parent, mode=files.PRIVATE_FOLDER)
+            files.replace(self.path, data)
             self._close()
-            self._journal_path.unlink(missing_ok=True)
+            files.remove(self._journal_path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise self._failure("write", self.path, error) from error
+            raise _failure("write", self.path, error) from error
         self._state = state
         self._whole = None
 
@@ -152,61 +143,54 @@ class LocalStateStore(GroupCommit):
             if self._fd is None:
                 self._open()
             assert self._fd is not None
-            _write_all(self._fd, data)
+            files.write_all(self._fd, data)
             os.fsync(self._fd)
             self._size += len(data)
         except OSError as error:
             if self._fd is not None:
                 with contextlib.suppress(OSError):  # half a line must not stand before a later run's first
                     os.ftruncate(self._fd, self._size)
-            raise self._failure("write", self._journal_path, error) from error
+            raise _failure("write", self._journal_path, error) from error
 
     def _open(self) -> None:
         assert self._state is not None, "begin() comes first"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._journal_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        files.make_folder(self.path.parent, mode=files.PRIVATE_FOLDER)
+        fd = files.open_to_append(self._journal_path)
         self._fd, self._size = fd, self._whole or 0
         os.ftruncate(fd, self._size)  # a torn last line, or a journal that is folded already
         if self._size == 0:
             header = encode_header(self._state)
-            _write_all(fd, header)
+            files.write_all(fd, header)
             os.fsync(fd)
-            self._sync_folder()
+            files.sync_folder(self.path.parent)
             self._size = len(header)
-
-    def _sync_folder(self) -> None:
-        fd = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
-    def _read(self, path: Path) -> bytes | None:
+    @staticmethod
+    def _read(path: Path) -> bytes | None:
         try:
-            found = path.stat()
-            if not stat.S_ISREG(found.st_mode):  # a device has no end, a pipe waits for its writer
-                raise StateError(f"`{path}` is not a regular file", "Name another place with `state` or `--state`.")
-            if found.st_size > MAX_BYTES:
-                raise StateError(f"`{path}` is larger than {MAX_BYTES >> 20} MiB", "That is no state of this program.")
-            return path.read_bytes()
+            return files.read(path, MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._failure("read", path, error) from error
+            raise _failure("read", path, error) from error
 
-    @staticmethod
-    def _failure(what: str, path: Path, error: OSError) -> StateError:
-        return StateError(
-            f"can't {what} `{path}`: {error.strerror or error}",
-            "Free space or mend the permissions, then run the command again: what was begun is cleared up first."
-            if what == "write"
-            else "Mend the permissions, then run the command again.",
-        )
+
+def _failure(what: str, path: Path, error: OSError) -> StateError:
+    match what:
+        case _ if isinstance(error, files.UnsafeFileError):
+            remedy = UNSAFE
+        case "write":
+            remedy = (
+                "Free space or fix the permissions, then run the command again: what was begun is cleared up first."
+            )
+        case _:
+            remedy = "Fix the permissions, then run the command again."
+    return StateError(f"can't {what} `{path}`: {error.strerror or error}", remedy)
 
 
 _NO_HISTORY = "a local state keeps no history"
@@ -214,9 +198,3 @@ _WHERE_HISTORY_IS = (
     "A remote state does: `state: s3://bucket/prefix`, `gs://…`, `az://…` or `file:///shared/folder`. "
     "Until then, keep copies by `reconciler state pull > copy.json`."
 )
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

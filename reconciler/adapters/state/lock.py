@@ -6,9 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+from reconciler import files
 from reconciler.adapters.state.holder import holder_from_text, this_process
 from reconciler.model.errors import LockError, StateError
+
+UNSAFE: Final = "Remove it if you did not put it there, or name another place with `--state`. Nothing was sent."
+"""What to do about a link or a device where a file of the state should be."""
+_LONGEST_HOLDER: Final = 65536
 
 
 @contextlib.contextmanager
@@ -17,7 +23,7 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
 
     Raises:
         LockError: somebody else holds it; says who.
-        StateError: the folder can't be written.
+        StateError: the folder can't be written, or what is there in place of the lock is no regular file.
 
     """
     import filelock  # noqa: PLC0415  10 ms that only those need who write
@@ -25,14 +31,18 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
     lock_path = state_path.with_name(state_path.name + ".lock")
     holder_path = state_path.with_name(state_path.name + ".holder")
     try:
-        state_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(lock_path, timeout=timeout, mode=0o600)
+        files.make_folder(state_path.parent, mode=files.PRIVATE_FOLDER)
+        for path in (lock_path, holder_path):
+            files.check(path)
+        lock = filelock.FileLock(lock_path, timeout=timeout, mode=files.PRIVATE)
         lock.acquire(poll_interval=0.05)
     except filelock.Timeout as error:
         raise LockError(
             f"the state `{state_path}` is locked",
             f"{_holder(holder_path)}\nWait for it to finish, or give it time with `--lock-timeout 5m`.",
         ) from error
+    except files.UnsafeFileError as error:
+        raise StateError(f"can't lock the state: `{error.filename}`: {error.strerror}", UNSAFE) from error
     except OSError as error:
         raise StateError(
             f"can't lock the state `{state_path}`: {error.strerror}",
@@ -43,20 +53,20 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
         yield
     finally:
         with contextlib.suppress(OSError):
-            holder_path.unlink()
+            files.remove(holder_path)
         lock.release()
 
 
 def _write_holder(path: Path, command: str) -> None:
     with contextlib.suppress(OSError):  # it only informs; the lock itself is held
-        path.write_text(json.dumps(this_process(command).to_json()))
-        path.chmod(0o600)
+        files.remove(path)  # a dead holder's
+        files.create(path, json.dumps(this_process(command).to_json()).encode(), mode=files.PRIVATE)
 
 
 def _holder(path: Path) -> str:
     try:
-        holder = holder_from_text(path.read_text())
-    except OSError:
+        holder = holder_from_text(files.read(path, _LONGEST_HOLDER).decode())
+    except (OSError, ValueError):
         holder = None
     return f"Held by {holder}." if holder else "Another reconciler process holds it."
 
@@ -73,5 +83,5 @@ def clear_lock(state_path: Path) -> bool:
     with hold_lock(state_path, command="state unlock", timeout=0):
         pass
     for path in leftovers:
-        path.unlink(missing_ok=True)
+        files.remove(path)
     return found

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from msgspec import Struct
 from obstore import exceptions
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from reconciler import files
 from reconciler.adapters.state.format import MAX_BYTES
 from reconciler.adapters.state.store_errors import failure, missing_folder, unusable
 from reconciler.model.errors import StateError
@@ -70,6 +71,7 @@ class Objects:
     def create(self, name: str, data: bytes) -> bool:
         """Create an object; ``False``: there is another one of that name."""
         with self._mapped("write", name):
+            self._make_folder(name)
             try:
                 # a multipart upload would not be create-if-absent
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
@@ -81,6 +83,7 @@ class Objects:
     async def create_async(self, name: str, data: bytes) -> bool:
         """The same without blocking the loop."""
         with self._mapped("write", name):
+            self._make_folder(name)
             try:
                 await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
             except exceptions.AlreadyExistsError:
@@ -100,6 +103,10 @@ class Objects:
     def read(self, name: str) -> bytes | None:
         """An object's content; ``None`` where there is none."""
         with self._mapped("read", name):
+            if shared := self._shared():
+                with suppress(FileNotFoundError):
+                    return files.read(shared / name, MAX_BYTES)
+                return None
             try:
                 found = obstore.get(self._store, name)
             except FileNotFoundError as error:
@@ -144,7 +151,10 @@ class Objects:
     def now(self, name: str) -> datetime:
         """The store's own clock, by writing an object and asking when that was."""
         with self._mapped("write", name):
+            self._make_folder(name)
             obstore.put(self._store, name, b"{}", use_multipart=False)
+            if self._folder is not None:
+                (self._folder / name).chmod(files.PRIVATE)
             return obstore.head(self._store, name)["last_modified"]
 
     def where(self, name: str) -> str:
@@ -161,27 +171,38 @@ class Objects:
         return self._made
 
     def _make(self) -> ObjectStore:
-        if self._folder is not None:
-            if not self._folder.is_dir():  # not made: what should be mounted there may just be missing
-                raise missing_folder(self._folder)
-            return LocalStore(self._folder, automatic_cleanup=True)
+        if shared := self._shared():
+            return LocalStore(shared, automatic_cleanup=True)
         options: ClientConfig = {"timeout": timedelta(seconds=self._timeout), "connect_timeout": timedelta(seconds=5)}
         if os.environ.get("AWS_ENDPOINT_URL", os.environ.get("AWS_ENDPOINT", "")).startswith("http://"):
             options["allow_http"] = True
         retries: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=self._timeout)}
         return from_url(self.url, client_options=options, retry_config=retries)
 
+    def _shared(self) -> Path | None:
+        """The shared folder of a ``file://`` address; not made, since what should be mounted there may be missing."""
+        if self._folder is not None and not self._folder.is_dir():
+            raise missing_folder(self._folder)
+        return self._folder
+
+    def _make_folder(self, name: str) -> None:
+        """Obstore would make a shared folder's subfolders for everybody to read."""
+        if shared := self._shared():
+            files.make_folder((shared / name).parent, mode=files.PRIVATE_FOLDER)
+
     def _sync(self, name: str) -> None:
-        """Obstore leaves it to the system when a shared folder's file gets to the disk."""
+        """Obstore leaves it to the system when a shared folder's file gets to the disk, and to the umask who reads it."""
         if self._folder is None:
             return
         path = self._folder / name
-        for place in (path, path.parent, path.parent.parent):
-            fd = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(fd, files.PRIVATE)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        for folder in (path.parent, path.parent.parent):
+            files.sync_folder(folder)
 
     @contextmanager
     def _mapped(self, what: str, name: str) -> Iterator[None]:

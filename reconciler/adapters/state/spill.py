@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.adapters.state.format import decode_journal, encode_record
+from reconciler import files
+from reconciler.adapters.state.format import MAX_BYTES, decode_journal, encode_record
 from reconciler.model.errors import StateError
 from reconciler.model.journal import End, Record
 
@@ -32,17 +33,13 @@ class Spill:
             return None
         path = self._folder / f"{self._stem}-{writer}.journal"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            files.make_folder(self._folder, mode=files.PRIVATE_FOLDER)
+            fd = files.open_to_append(path)
             with os.fdopen(fd, "wb") as file:
                 file.write(lines if os.fstat(fd).st_size else header + lines)
                 file.flush()
                 os.fsync(file.fileno())
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            files.sync_folder(self._folder)
         except OSError as error:
             raise StateError(f"can't write `{path}`: {error.strerror}") from error
         return path
@@ -57,7 +54,7 @@ class Spill:
         found = {}
         for path in sorted(self._folder.glob(f"{self._stem}-*.journal")):
             try:
-                data = path.read_bytes()
+                data = files.read(path, MAX_BYTES)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from reconciler.files import UnsafeFileError
 from reconciler.model.errors import StateError
 
 LONGEST: Final = 300
@@ -13,6 +14,8 @@ LONGEST: Final = 300
 
 def failure(what: str, where: str, error: Exception) -> StateError:
     """An exception of the store's library as a diagnostic; only what the server names is quoted, and no URL's query."""
+    if isinstance(error, UnsafeFileError):
+        return StateError(f"can't {what} `{where}`: {error.strerror}", "Remove it if you did not put it there.")
     text = str(error)
     quoted = _quoted(text)
     for pattern, summary, remedy in _KNOWN:

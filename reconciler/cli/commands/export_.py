@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import variables
@@ -57,9 +58,8 @@ def command(
         return
     path = out / FILE
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(made.text)
+        files.make_folder(out)
+        files.create(path, made.text.encode())
     except FileExistsError as error:
         raise UsageError(f"`{path}` is there already", "Rename it, or name another folder with `--out`.") from error
     except OSError as error:

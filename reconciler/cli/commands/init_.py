@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import click
 
+from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.model.errors import UsageError
 
@@ -32,6 +34,7 @@ projects:
     # messages:              # append-only: what was sent can't be edited
     #   - Make the music softer.
 """
+_LONGEST = 1024**2
 IGNORED = ("/.reconciler/", "/reconciler.state.json*", "*.plan")
 
 
@@ -50,8 +53,9 @@ def command(console: Console, *, name: str | None) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", chosen):
         raise UsageError(f"`{chosen}` can't name a workspace", "Letters, digits, `.`, `_` and `-`; at most 64.")
     try:
-        (root / "specs").mkdir(parents=True, exist_ok=True)
+        files.make_folder(root)
         _write(console, root / "reconciler.yaml", CONFIG.format(name=chosen))
+        files.make_folder(root / "specs")
         if any((root / "specs").rglob("*.y*ml")):
             console.note("kept     specs (has specs already)")
         else:
@@ -64,8 +68,7 @@ def command(console: Console, *, name: str | None) -> None:
 
 def _write(console: Console, path: Path, text: str) -> None:
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        files.create(path, text.encode())
     except FileExistsError:
         console.note(f"kept     {path} (it is there already)")
     else:
@@ -73,10 +76,13 @@ def _write(console: Console, path: Path, text: str) -> None:
 
 
 def _ignore(console: Console, path: Path) -> None:
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        before = files.read(path, _LONGEST).decode(errors="replace")
+    except FileNotFoundError:
+        before = ""
     missing = [line for line in IGNORED if line not in before.splitlines()]
     if missing:
         glue = "" if not before or before.endswith("\n") else "\n"
-        with path.open("a", encoding="utf-8") as file:
+        with os.fdopen(files.open_to_append(path, mode=0o666), "a", encoding="utf-8") as file:
             file.write(glue + "\n".join(missing) + "\n")
         console.note(f"extended {path}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
+from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import variables
@@ -49,17 +48,8 @@ def command(
     seen = asyncio.run(work())
     path = out / "index.html"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        _write(path, console.redact(fleet_html(seen)))
+        files.make_folder(out)
+        files.replace(path, console.redact(fleet_html(seen)).encode(), mode=None)
     except OSError as error:
         raise UsageError(f"can't write `{path}`: {error.strerror}") from error
     console.out(f"Wrote {path}: {plural(len(seen.members), 'project')}.\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """So that whoever opens the page meanwhile sees the old one or the new one, whole."""
-    handle, name = tempfile.mkstemp(prefix=".index.", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)

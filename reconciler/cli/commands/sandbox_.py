@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load
 from reconciler.cli.wiring import sandbox_db
@@ -61,7 +62,8 @@ def reset(console: Console, *, db: Path | None) -> None:
     if db is None:
         state = config.sandbox_dir / "reconciler.state.json"
         targets += [state, state.with_name(state.name + ".journal")]
-    found = [target for target in targets if target.exists()]
-    for target in found:
-        target.unlink()
-    console.out("The sandbox is empty again.\n" if found else "The sandbox was empty.\n")
+    try:
+        found = [files.remove(target) for target in targets]
+    except OSError as error:
+        raise UsageError(f"can't remove `{error.filename}`: {error.strerror}") from error
+    console.out("The sandbox is empty again.\n" if any(found) else "The sandbox was empty.\n")

@@ -1,0 +1,246 @@
+"""Files that this program writes: whole or not at all, and never through a link that came with a checkout.
+
+A branch may hold links: `plan` to `/etc`, or a name beside the state to somebody's notes. So a file of ours is a regular
+file or it is refused, and no folder on the way to it is a link that lies in a checkout, in a workspace, or below the
+current directory. Links elsewhere are the machine's (`/tmp`) or the user's own, and are followed.
+
+What the operating system refuses is raised as `OSError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+PRIVATE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+_MARKS: Final = (".git", "reconciler.yaml")
+_LONGEST_CHAIN: Final = 40
+_NO_SYNC: Final = (errno.EINVAL, errno.ENOTSUP)
+"""How file systems answer that can't sync a folder."""
+
+
+class UnsafeFileError(OSError):
+    """A file that is not used: a link, behind a link, or no regular file. ``strerror`` says which."""
+
+
+def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> None:
+    """Put a file in a place, with this mode; ``None`` keeps the old file's (a new one's is the user's usual).
+
+    Whoever reads meanwhile sees the old file or the new one. Where it fails, the old one is as it was and nothing is
+    left behind.
+
+    Raises:
+        UnsafeFileError: what is there is no regular file, or lies behind a link.
+
+    """
+    place = _place(path)
+    old = _regular(place)
+    temporary = place.with_name(f"{_prefix(place)}{os.urandom(8).hex()}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666 if mode is None else mode)
+    try:
+        try:
+            if mode is None and old is not None:
+                os.fchmod(fd, old.st_mode & 0o777)
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, place)  # noqa: PTH105  the tests' kill points sit on os.replace
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+    sync_folder(place.parent)
+
+
+def create(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file that must not be there yet.
+
+    Raises:
+        FileExistsError: it is.
+        UnsafeFileError: what is there is no regular file, or lies behind a link.
+
+    """
+    place = _place(path)
+    fd = _opened(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(fd, "wb") as file:  # noqa: PTH123  it is open already
+            file.write(data)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(place)  # noqa: PTH108
+        raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a finished file in the place of another, in the same folder. Raises UnsafeFileError as :func:`replace`."""
+    place = _place(target)
+    _regular(place)
+    os.replace(source, place)  # noqa: PTH105
+    sync_folder(place.parent)
+
+
+def remove(path: Path) -> bool:
+    """Remove a file, or a link itself; ``False`` where there is none. Raises UnsafeFileError: it lies behind a link."""
+    try:
+        _place(path).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def check(path: Path) -> bool:
+    """Whether a file of ours is there. Raises UnsafeFileError as :func:`replace`."""
+    return _regular(_place(path)) is not None
+
+
+def open_to_append(path: Path, *, mode: int = PRIVATE) -> int:
+    """A descriptor to write at a file's end. Raises UnsafeFileError as :func:`replace`."""
+    return _opened(_place(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode)
+
+
+def open_stream(path: Path) -> int:
+    """The same for a place that the user names: devices and pipes are fine, and so are the user's own links.
+
+    Raises:
+        UnsafeFileError: it is or lies behind a link of a checkout.
+
+    """
+    place = _place(path)
+    if place.is_symlink():
+        _refuse_if_it_came_along(place)
+    # Not blocking: opening a pipe would wait for its reader. Writing to it may.
+    fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY, PRIVATE)
+    os.set_blocking(fd, True)
+    return fd
+
+
+def open_to_read(path: Path) -> BufferedReader:
+    """A file of ours. Raises FileNotFoundError, and UnsafeFileError as :func:`replace`."""
+    return open(_opened(_place(path), os.O_RDONLY), "rb")
+
+
+def read(path: Path, limit: int) -> bytes:
+    """A file's content. Raises as :func:`open_to_read`; UnsafeFileError also for more than ``limit`` bytes."""
+    with open_to_read(path) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise UnsafeFileError(errno.EFBIG, f"it is larger than {limit:,} bytes", str(path))
+        return file.read()
+
+
+def make_folder(path: Path, *, mode: int = 0o777) -> None:
+    """Make a folder and those above it, where they are not there; others may do so at the same time.
+
+    Raises:
+        UnsafeFileError: a link of a checkout is on the way, or at its end.
+
+    """
+    missing = []
+    folder = _followed(path.absolute())
+    while not folder.is_dir() and folder.parent != folder:
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        try:
+            each.mkdir(mode)
+        except FileExistsError:
+            if not each.is_dir():
+                raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed runs left of :func:`replace`; only for who knows that nobody else is replacing the file."""
+    place = _place(path)
+    start = _prefix(place)
+    with contextlib.suppress(OSError), os.scandir(place.parent) as entries:
+        for entry in entries:
+            random = entry.name.removeprefix(start).removesuffix(".tmp")
+            if entry.name == f"{start}{random}.tmp" and len(random) == 16 and entry.is_file(follow_symlinks=False):
+                os.unlink(entry)  # noqa: PTH108
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that names which were given or taken in a folder are on the disk, where the file system can."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _opened(place: Path, flags: int, mode: int = PRIVATE) -> int:
+    _regular(place)
+    fd = os.open(place, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _no_regular_file(place)
+    return fd
+
+
+def _regular(place: Path) -> os.stat_result | None:
+    """What is known of the regular file in a place; ``None`` where nothing is there."""
+    try:
+        found = os.lstat(place)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafeFileError(errno.ELOOP, "it is a link, and links are not followed here", str(place))
+    if not stat.S_ISREG(found.st_mode):
+        raise _no_regular_file(place)
+    return found
+
+
+def _no_regular_file(place: Path) -> UnsafeFileError:
+    return UnsafeFileError(errno.EINVAL, "it is not a regular file", str(place))
+
+
+def _prefix(place: Path) -> str:
+    return f".{place.name[:40]}."  # a name has 255 bytes at most
+
+
+def _place(path: Path) -> Path:
+    """The path with the links to its folder followed, or refused."""
+    path = path.absolute()
+    return _followed(path.parent) / path.name
+
+
+def _followed(path: Path) -> Path:
+    here, links = Path(path.anchor), 0
+    waiting = list(reversed(path.parts[1:]))
+    while waiting:
+        part = waiting.pop()
+        here = here.parent if part == ".." else here / part
+        try:
+            target = here.readlink()
+        except OSError:  # no link; where it is not there, its user will be told
+            continue
+        _refuse_if_it_came_along(here)
+        links += 1
+        if links > _LONGEST_CHAIN:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        here = Path(target.anchor) if target.is_absolute() else here.parent
+        waiting.extend(reversed(target.parts[target.is_absolute() :]))
+    return here
+
+
+def _refuse_if_it_came_along(link: Path) -> None:
+    """Refuse a link, at its real place, that belongs to a checkout, to a workspace, or to where the command runs."""
+    folder, current = link.parent, Path.cwd()
+    below_current = current.parent != current and folder.is_relative_to(current)
+    if below_current or any(os.path.lexists(above / mark) for above in (folder, *folder.parents) for mark in _MARKS):
+        raise UnsafeFileError(errno.ELOOP, f"`{link}` is a link, and nothing is read or written through it", str(link))
