@@ -5,7 +5,6 @@ import re
 import shutil
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 

@@ -59,7 +59,8 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
 
 def _write_holder(path: Path, command: str) -> None:
     with contextlib.suppress(OSError):  # it only informs; the lock itself is held
-        files.remove(path)  # a dead holder's
+        if files.check(path):  # a dead holder's
+            files.remove(path)
         files.create(path, json.dumps(this_process(command).to_json()).encode(), mode=files.PRIVATE)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.adapters.state.format import decode_state, encode_entry, encode_state
+from reconciler.adapters.state.format import MAX_BYTES, decode_state, encode_entry, encode_state
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired
 from reconciler.cli.managed import chosen, state_of
@@ -186,9 +186,13 @@ def pull(console: Console) -> None:
 def push(console: Console, *, file: Path, force: bool, auto_approve: bool, lock_timeout: float) -> None:
     """Put a state that was pulled in place of the present one, as a new serial. To move it to another place, too."""
     try:
-        given = decode_state(file.read_bytes(), str(file))
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"can't read `{file}`: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"`{file}` is larger than {MAX_BYTES >> 20} MiB", "That is no state of this program.")
+    given = decode_state(data, str(file))
     done = put(
         wire(console).workspace,
         lambda: given,
