@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
+from reconciler.model.likeness import reader_form, reads_alike
 from reconciler.model.plan import Change
 from reconciler.model.plan_shown import change_path
 from reconciler.model.references import compared
 from reconciler.model.state import Entry
-from reconciler.model.values import Json, Value, has_secret, masked, sealed, shown
+from reconciler.model.values import Json, Value, digest, has_secret, masked, sealed, shown
 from reconciler.planning.diff import differences
 
 
@@ -40,11 +41,28 @@ def creation_with_defaults(creation: Mapping[str, Value]) -> dict[str, Json]:
     return {**contract.CREATION_DEFAULTS, **sealed(creation)}
 
 
+def content_digest(creation: Mapping[str, Json]) -> str:
+    """Tells what projects are made of, as a reader sees it."""
+    brief = creation.get("brief")
+    return digest(compared({**creation, "brief": reader_form(brief) if isinstance(brief, str) else brief}))
+
+
+def is_rewritten(declared: Mapping[str, Value], entry: Entry) -> bool:
+    """Whether a text is not the one that the project was made with, though no reader sees that."""
+    return any(
+        value != entry.creation.get(name, value) and reads_alike(value, entry.creation[name])
+        for name, value in sealed(declared).items()
+    )
+
+
 def immutable_changes(declared: Mapping[str, Value], entry: Entry) -> tuple[Change, ...]:
-    """The declared create-only fields that the project was not made with; one whose value nobody knows is no change."""
-    before = {name: entry.creation[name] for name in declared if name in entry.creation}
+    """The declared create-only fields that the project was not made with; one whose value nobody knows is no change, nor
+    is a difference that no reader sees.
+    """
+    after = {name: sealed(value) for name, value in declared.items() if name in entry.creation}
+    after = {name: value for name, value in after.items() if not reads_alike(value, entry.creation[name])}
+    before = {name: entry.creation[name] for name in after}
     changes: list[Change] = []
-    after = {name: sealed(declared[name]) for name in before}
     for found, old, new in differences(compared(before), compared(after)):
         path = found.removesuffix(".$secret")
         name = path.split("[")[0].split(".")[0]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from shlex import quote
+from typing import Final
 
 from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
 from reconciler.model.errors import Diagnostic, Severity
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
+
+_NAMED: Final = 5
+"""How many addresses one note names."""
 
 
 def attention(project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning") -> Diagnostic:
@@ -83,6 +87,20 @@ def drifted(project: DesiredProject, change: Change) -> Diagnostic:
         summary=f"drift: {change.path} is {change.before!r}, should be {change.after!r}",
         detail="It was changed outside. `reconciler apply` mends it.",
         kind="drift",
+    )
+
+
+def rewritten(addresses: Sequence[str]) -> Diagnostic:
+    """One note for all of them: a hook that strips blanks touches every file."""
+    several = len(addresses) > 1
+    named = ", ".join(f"`{address}`" for address in addresses[:_NAMED])
+    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
+    return Diagnostic(
+        severity="note",
+        address=None if several else addresses[0],
+        summary=f"the text of {named}{more} differs from what was sent, but not to a reader",
+        detail="Blanks at line ends, line endings, no-break blanks and the way accents are stored do not count: "
+        "nothing is replaced or sent for them.",
     )
 
 

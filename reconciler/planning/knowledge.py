@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import to_builtins
 
 from reconciler.model import contract
-from reconciler.model.likeness import begins
+from reconciler.model.likeness import begins, reads_alike
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Basis, Change, Step
 from reconciler.model.state import Entry, Known, State
@@ -32,10 +32,10 @@ _STATUS_CLASS: Mapping[str, str] = {
 
 
 def agrees(desired: Value, known: Json, lineage: str) -> bool:
-    """Whether a known value (sealed, or read from the account) is the desired one."""
+    """Whether a known value (sealed, or read from the account) is the desired one to a reader."""
     if isinstance(desired, Secret) and isinstance(known, str):
         return secret_digest(lineage, known) == desired.digest
-    return bool(sealed(desired) == known)
+    return reads_alike(sealed(desired), known)
 
 
 def setting_known(name: str, entry: Entry | None, live: LiveProject | None, at: str) -> Known | None:

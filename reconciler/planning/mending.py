@@ -72,6 +72,7 @@ def messages(
 ) -> None:
     log = compare(project.address, project.messages, sent, project.location)
     result.diagnostics += log.diagnostics
+    result.rewritten = result.rewritten or log.rewritten
     taken_back = any(
         isinstance(step, Adopt) or (isinstance(step, Update) and "mode" in step.body) for step in result.steps
     )

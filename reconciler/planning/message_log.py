@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Diagnostic, Location
+from reconciler.model.likeness import reads_alike
 from reconciler.model.references import compared, projects_in, renamed
 from reconciler.model.state import SentMessage
 from reconciler.model.values import Json, Value, digest, masked, sealed
@@ -31,8 +32,18 @@ def message_digest(body: Mapping[str, Value]) -> str:
 
 
 def is_sent(message: DesiredMessage, sent: SentMessage) -> bool:
-    """Whether a message of the spec is still what was sent."""
-    return message_digest(message.body) == sent.digest and projects_in(message.body) == sent.projects
+    """Whether a message of the spec is still what was sent, as a reader sees it."""
+    if projects_in(message.body) != sent.projects:
+        return False
+    return message_digest(message.body) == sent.digest or is_rewritten(message, sent)
+
+
+def is_rewritten(message: DesiredMessage, sent: SentMessage) -> bool:
+    """Whether the text is another than was sent, though no reader sees that, and all else is the same."""
+    text = message.body["message"]
+    if not isinstance(text, str) or text == sent.text or not reads_alike(text, sent.text):
+        return False
+    return message_digest({**message.body, "message": sent.text}) == sent.digest
 
 
 def message_text(message: DesiredMessage) -> str:
@@ -40,8 +51,11 @@ def message_text(message: DesiredMessage) -> str:
 
 
 class LogPlan(Struct, frozen=True):
+    """``rewritten``: whether a sent message differs from what was sent, though no reader sees that."""
+
     to_send: tuple[DesiredMessage, ...]
     diagnostics: tuple[Diagnostic, ...]
+    rewritten: bool = False
 
 
 def compare(
@@ -56,7 +70,7 @@ def compare(
     if [m.id for m in desired[: len(sent)]] == [m.id for m in sent] and all(
         is_sent(d, s) for d, s in zip(desired, sent, strict=False)
     ):
-        return LogPlan(desired[len(sent) :], ())
+        return LogPlan(desired[len(sent) :], (), _any_rewritten(desired, sent))
     problems = _problems(address, desired, sent, location)
     if problems:
         return LogPlan((), problems)
@@ -69,7 +83,13 @@ def compare(
         summary=f"{_names(gone)} left the specs but {'was' if len(gone) == 1 else 'were'} sent already",
         detail="A message can't be unsent. Nothing is done; putting it back changes nothing either.",
     )
-    return LogPlan(tuple(m for m in desired if m.id not in known), (note,) if gone else ())
+    to_send = tuple(m for m in desired if m.id not in known)
+    return LogPlan(to_send, (note,) if gone else (), _any_rewritten(desired, sent))
+
+
+def _any_rewritten(desired: tuple[DesiredMessage, ...], sent: tuple[SentMessage, ...]) -> bool:
+    by_id = {m.id: m for m in sent}
+    return any(m.id in by_id and is_rewritten(m, by_id[m.id]) for m in desired)
 
 
 def _problems(

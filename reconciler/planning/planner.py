@@ -29,7 +29,7 @@ from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.planning.binding import Candidates
 from reconciler.planning.dependencies import order
-from reconciler.planning.findings import ambiguous, meant
+from reconciler.planning.findings import ambiguous, meant, rewritten
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.project import plan_project
 from reconciler.planning.removal import removal_steps
@@ -106,6 +106,9 @@ def make_plan(
         planned[address] = plan_project(project, view) if project else _removal(address, desired, view)
         if project is not None and _keeps(project, entry, planned[address].steps):
             result.lifecycles[address] = project.lifecycle
+    unseen = [address for address, made in planned.items() if made.rewritten]
+    if unseen:
+        result.diagnostics.append(rewritten(unseen))
     _one_address_each(projects, planned, live)
     order(projects, planned, views)
     for address, view in views.items():

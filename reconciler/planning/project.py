@@ -12,7 +12,7 @@ from reconciler.model.live import LiveProject
 from reconciler.model.plan import Adopt, Change, Create, Import, Replace, idempotency_key
 from reconciler.model.state import Entry
 from reconciler.model.values import Value
-from reconciler.planning.creation import creation_body, immutable_changes, listing
+from reconciler.planning.creation import creation_body, immutable_changes, is_rewritten, listing
 from reconciler.planning.findings import (
     attention,
     bound_elsewhere,
@@ -255,6 +255,7 @@ def _immutable(project: DesiredProject, entry: Entry, live: LiveProject, view: V
     declared = {name: value for name, value in project.origin.creation.items() if name not in ignored}
     changes = immutable_changes(declared, entry)
     if not changes:
+        result.rewritten = is_rewritten(declared, entry)
         brief = declared.get("brief")
         if (
             brief is not None

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping
 from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Create, Step
-from reconciler.model.references import compared
 from reconciler.model.state import Entry
-from reconciler.model.values import digest
-from reconciler.planning.creation import creation_with_defaults
+from reconciler.planning.creation import content_digest, creation_with_defaults
 from reconciler.planning.knowledge import agrees
 
 
@@ -25,12 +23,12 @@ def rename_suggestion(
     on_purpose = {removal.address for removal in desired.removed}
     gone: dict[str, list[str]] = {}
     for address in sorted(entries.keys() - desired.projects.keys() - on_purpose):
-        gone.setdefault(digest(compared(entries[address].creation)), []).append(address)
+        gone.setdefault(content_digest(entries[address].creation), []).append(address)
     pairs: list[tuple[str, DesiredProject]] = []
     for step in steps if gone else ():
         project = desired.projects.get(step.address)
         if isinstance(step, Create) and project is not None and isinstance(project.origin, CreateOrigin):
-            alike = gone.get(digest(compared(creation_with_defaults(project.origin.creation))), [])
+            alike = gone.get(content_digest(creation_with_defaults(project.origin.creation)), [])
             if alike:
                 old = max(alike, key=lambda address: _likeness(project, address, entries[address], lineage))
                 alike.remove(old)

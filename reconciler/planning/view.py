@@ -18,11 +18,14 @@ from reconciler.planning.findings import (
 
 
 class ProjectPlan(Struct):
-    """What is to be done at one address. ``drift`` says what changed outside, for ``--refresh-only``."""
+    """What is to be done at one address. ``drift`` says what changed outside, for ``--refresh-only``. ``rewritten``:
+    whether a text differs from what was sent, though no reader sees that.
+    """
 
     steps: list[Step] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     drift: list[Diagnostic] = field(default_factory=list)
+    rewritten: bool = False
 
 
 class View(Struct, frozen=True, kw_only=True):

@@ -162,3 +162,18 @@ def test_two_branches_that_append_the_same_id(space):
     ran = space.run("validate", code=1)
     assert "error[E201]" in ran.err and "Sent: Add a voice.\n    Spec: Add two voices." in ran.err
     assert messages(space)[0] == ["Softer.", "End on the logo.", "Add a voice."]
+
+
+def test_a_hook_that_cleans_files_changes_nothing_of_what_was_sent(tmp_path):
+    # Intent: a replacement or a refused log for blanks that nobody sees would cost money, or stop the team.
+    dirty = 'projects:\n  it:\n    brief: "One  \\nTwo gru\\u0308n"\n    messages: ["Softer \\nplease"]\n'
+    clean = 'projects:\n  it:\n    brief: "One\\nTwo grün"\n    messages: ["Softer\\nplease"]\n'
+    space = make_space(tmp_path / "w", dirty)
+    space.run(*APPLY)
+    space.write("specs/a.yaml", clean)
+    ran = space.run("plan", "--detailed-exitcode")
+    assert ran.code == 0
+    assert ran.out.count("but not to a reader") == 1
+    space.run(*APPLY)
+    with space.account() as store:
+        assert [e.kind for e in store.ledger()] == ["create", "message"]
