@@ -58,6 +58,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """Wait for the threads in real time: from Python 3.12 on there is a time limit, which would be jumped over."""
+        self._virtual_selector.in_threads += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._virtual_selector.in_threads -= 1
+
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self._virtual_selector.in_threads -= 1
 

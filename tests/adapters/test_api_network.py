@@ -32,7 +32,8 @@ def talking(handle, *, tls=False, host="127.0.0.1", timeout=5.0, trusted=True):
                 except (OSError, asyncio.IncompleteReadError):
                     pass  # the client went away
                 finally:
-                    writer.close()
+                    if not writer.is_closing():  # closed twice over TLS, it can't be aborted: Python 3.11.2
+                        writer.close()
 
             context = None
             if tls:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from reconciler.sandbox.store import Store
@@ -26,7 +28,9 @@ def reconciler(root: Path, *args: str, **env: str) -> subprocess.CompletedProces
     return command.run(*args, cwd=root, **env)
 
 
-def account(root: Path) -> Store:
-    """The sandbox's account; close it before the next command."""
+@contextmanager
+def account(root: Path) -> Iterator[Store]:
+    """The sandbox's account, closed again for the next command."""
     (root / ".reconciler" / "sandbox").mkdir(parents=True, exist_ok=True)
-    return Store(root / ".reconciler" / "sandbox" / "account.db")
+    with closing(Store(root / ".reconciler" / "sandbox" / "account.db")) as store:
+        yield store

@@ -90,7 +90,8 @@ def test_a_circle_costs_no_call_and_says_what_to_do(tmp_path):
     ran = reconciler(tmp_path, "apply", "--auto-approve")
     assert ran.returncode == 1 and "E152" in ran.stderr and "a -> b -> a" in ran.stderr
     assert "specs/a.yaml:2:30" in ran.stderr
-    assert not account(tmp_path).requests()
+    with account(tmp_path) as store:
+        assert not store.requests()
 
 
 def test_the_help_of_apply_speaks_of_what_waits_and_of_what_is_uploaded(tmp_path):

@@ -77,14 +77,13 @@ def seeded(tmp_path, files=None):
     root = make(
         tmp_path, {"specs/a.yaml": "projects: {own: {brief: Mine., settings: {title: Own}}}\n", **(files or {})}
     )
-    store = account(root)
-    ids = [
-        store.person_creates(brief="Line one.\nprojects: {evil: {brief: x}}\n" + "b" * 300, title="Über-Film: 'x'"),
-        store.person_creates(brief="Second.", title="${env.HOME} own", mode="collaborative"),
-        store.person_creates(brief="Over.", title="Over", status="cancelled"),
-        store.person_creates(brief="Gone.", title="Gone", status="failed"),
-    ]
-    store.close()
+    with account(root) as store:
+        ids = [
+            store.person_creates(brief="Line one.\nprojects: {evil: {brief: x}}\n" + "b" * 300, title="Über-Film: 'x'"),
+            store.person_creates(brief="Second.", title="${env.HOME} own", mode="collaborative"),
+            store.person_creates(brief="Over.", title="Over", status="cancelled"),
+            store.person_creates(brief="Gone.", title="Gone", status="failed"),
+        ]
     return root, ids
 
 

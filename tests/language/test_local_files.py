@@ -136,11 +136,10 @@ def test_apply_uploads_once_shows_progress_and_a_second_plan_is_empty(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert f"uploading a.png ({len(PNG):,} bytes)" in ran.stderr and "uploaded a.png" in ran.stderr
     assert "signature" not in ran.stderr, "the address of an upload lets anybody upload"
-    store = account(tmp_path)
-    kinds = [effect.kind for effect in store.ledger()]
-    (upload,) = [effect.detail for effect in store.ledger() if effect.kind == "upload"]
-    sent = [effect.detail["references"] for effect in store.ledger() if effect.kind == "create"]
-    store.close()
+    with account(tmp_path) as store:
+        kinds = [effect.kind for effect in store.ledger()]
+        (upload,) = [effect.detail for effect in store.ledger() if effect.kind == "upload"]
+        sent = [effect.detail["references"] for effect in store.ledger() if effect.kind == "create"]
     assert sorted(kinds) == ["create", "create", "upload"]
     assert sent == [[{"upload_id": upload["upload_id"]}]] * 2
     again = reconciler(tmp_path, "plan", "--detailed-exitcode")
