@@ -5,15 +5,16 @@ import gc
 import socket
 import ssl
 import struct
-from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from reconciler.adapters.api.network import Transport
 
-CERTIFICATE = Path(__file__).parent / "loopback.pem"
-"""Of a server at 127.0.0.1 that only these tests trust, with its key."""
+AUTHORITY = trustme.CA()
+"""Who says that a server is 127.0.0.1; only these tests trust it."""
+CERTIFICATE = AUTHORITY.issue_cert("127.0.0.1")
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 LARGE = 3_000_000
 
@@ -38,10 +39,12 @@ def talking(handle, *, tls=False, host="127.0.0.1", timeout=5.0, trusted=True):
             context = None
             if tls:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(CERTIFICATE)
+                CERTIFICATE.configure_cert(context)
             async with await asyncio.start_server(serve, host, 0, ssl=context) as server:
                 url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-                trust = ssl.create_default_context(cafile=CERTIFICATE if trusted else None)
+                trust = ssl.create_default_context()
+                if trusted:
+                    AUTHORITY.configure_trust(trust)
                 transport = Transport(trust, httpx.Limits(keepalive_expiry=60))
                 async with httpx.AsyncClient(transport=transport, timeout=timeout) as client:
                     await test(client, url, connections)
