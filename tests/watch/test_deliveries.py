@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler.adapters.hooks import server
+from reconciler.adapters.hooks import connections, server
 from reconciler.adapters.hooks.deliveries import WINDOW, Deliveries
 from reconciler.adapters.hooks.server import BODY_MAX, WatchServer
 from reconciler.model.errors import UsageError
@@ -41,13 +41,13 @@ class Port:
 
 
 @contextlib.contextmanager
-def served(secret=SECRET):
+def served(secret=SECRET, *, page="page\n", seconds=connections.REQUEST_SECONDS):
     heard, refused = [], []
     port = Port(None, heard, refused)
 
     def metrics(counts):
         port.counts = dict(counts)
-        return "page\n"
+        return page
 
     door = WatchServer(
         "127.0.0.1",
@@ -59,7 +59,12 @@ def served(secret=SECRET):
         on_refusal=refused.append,
         now=lambda: port.now,
     )
-    with door.serving() as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        door.serving() as url,
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        patch.setattr(connections, "REQUEST_SECONDS", seconds)
         port.client = client
         yield port
 

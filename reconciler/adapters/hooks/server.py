@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from reconciler.adapters.hooks.connections import AT_ONCE, PENDING_MAX, LimitedConnection
 from reconciler.adapters.hooks.deliveries import SIGNATURE, TIMESTAMP, VERDICTS, Deliveries, Verdict
 from reconciler.model.errors import UsageError
 
@@ -26,9 +27,6 @@ BODY_MAX: Final = 262_144
 _BODY_SECONDS: Final = 10.0
 _CLOSE: Final = {"Connection": "close"}
 """Goes with an answer before the body's end: else the connection stays, for the rest to come."""
-
-_CONNECTIONS_MAX: Final = 256
-"""Whoever opens more gets 503: the rounds need file descriptors, too."""
 
 _GRACE_SECONDS: Final = 1
 _LONGEST_START_SECONDS: Final = 30.0
@@ -72,13 +70,14 @@ class WatchServer:
         self._listener = _listen(host, port)
         config = uvicorn.Config(
             self._app(),
+            http=LimitedConnection,
             lifespan="off",
             ws="none",
             access_log=False,
             log_level="critical",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_CONNECTIONS_MAX,
+            backlog=AT_ONCE,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = _Server(config)
@@ -146,6 +145,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(PENDING_MAX)
         self.up.set()
 
 
