@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from reconciler.adapters.specs.config import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.cli.main import COMMANDS
+from tests import project_files
 from tests.command import run as reconciler
 
 ROOT = Path(__file__).parents[2]
@@ -64,10 +64,12 @@ def test_the_plan_picture_is_the_real_output(checkout):
     assert shown.stdout == blocks("text")[1]
 
 
-def test_ci_runs_exactly_the_second_command():
-    second = blocks("sh")[1].strip()
+def test_ci_runs_exactly_the_two_commands():
+    first, second = (text.strip() for text in blocks("sh")[:2])
+    assert first.startswith(SETUP + ". && ")
     assert second.startswith(SETUP + "'.[test]' && ")
-    assert second in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    run = [line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()]
+    assert first in run and second in run
 
 
 def test_there_is_no_third_command_that_sets_up():
@@ -147,11 +149,6 @@ def test_links_lead_somewhere():
 
 @pytest.mark.sweep
 def test_the_first_command_works_in_a_fresh_clone(tmp_path):
-    clone = tmp_path / "reconciler"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "PYTHON", "VIRTUAL"))}
-    done = subprocess.run(
-        ["bash", "-c", blocks("sh")[0]], cwd=clone, env=env, capture_output=True, text=True, check=False
-    )
+    done = project_files.shell(blocks("sh")[0], project_files.copy(tmp_path / "reconciler"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == blocks("text")[0].strip()

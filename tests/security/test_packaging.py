@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests import checkout
+from tests import project_files
 
-ROOT = checkout.ROOT
+ROOT = project_files.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
@@ -54,8 +54,8 @@ def sdist(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {name for name in names if name.startswith("reconciler/")}
-    assert package >= {name for name in checkout.owned() if name.startswith("reconciler/")}
-    assert package <= checkout.not_ignored()
+    assert package >= {name for name in project_files.owned() if name.startswith("reconciler/")}
+    assert package <= project_files.not_ignored()
     assert "reconciler/py.typed" in package
     assert all(PurePosixPath(name).parts[0].endswith(".dist-info") for name in names - package)
 
@@ -81,13 +81,13 @@ def test_a_consumer_s_type_checker_reads_the_types(wheel, tmp_path, line, said):
 
 def test_the_sdist_is_the_whole_project_and_no_more(sdist):
     """Intent: with the lock, the examples, the tests and all that these read; without what happens to lie about."""
-    assert files(sdist) >= checkout.owned()
-    assert files(sdist) <= checkout.not_ignored() | {"PKG-INFO"}
+    assert files(sdist) >= project_files.owned()
+    assert files(sdist) <= project_files.not_ignored() | {"PKG-INFO"}
 
 
 def test_what_happens_to_lie_about_is_released_in_neither(tmp_path):
     """Intent: a key in a file beside the project goes nowhere; nor do an environment, a state or a cache."""
-    project = checkout.copy(tmp_path / "project")
+    project = project_files.copy(tmp_path / "project")
     stray = [".env", "notes.txt", ".venv/bin/python", ".reconciler/account.db", "reconciler.state.json", "dist/old.whl"]
     stray += ["reconciler/__pycache__/a.pyc", "tests/__pycache__/a.pyc", "examples/minimal/.reconciler/account.db"]
     for name in stray:
@@ -122,7 +122,7 @@ def test_the_project_names_the_pythons_that_it_promises():
 def test_the_sdist_installs_and_passes_its_tests(sdist):
     """Intent: with the README's own command; those of its tests that read most of what lies outside the package."""
     (command,) = re.findall(r"^python3 -m venv .*\[test\].*pytest$", README, re.MULTILINE)
-    done = checkout.shell(
+    done = project_files.shell(
         f"{command} -n 2 tests/docs tests/recipes tests/language tests/security/test_packaging.py", sdist
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]

@@ -88,7 +88,8 @@ def command(console: Console, /, **given: Any) -> int:
 
     --listen serves /healthz (503 after 3 failed rounds in a row, or when none was good for long), /metrics for
     Prometheus, and /webhook, where a signed delivery of the last 5 minutes brings the next round forward; nothing else
-    is believed of it.
+    is believed of it. A request has 15 seconds to come whole; of more than 128 connections the one that waits longest is
+    closed, so that the probe is always answered.
 
     SIGINT and SIGTERM end it with exit code 0 once calls under way are finished and written down; a second one at once,
     with 130.
