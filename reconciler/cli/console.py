@@ -30,6 +30,8 @@ class Console:
         self.verbose = 0
         self.workspace: str | None = None
         self.redact = Redactor()
+        self.secret_values: tuple[str, ...] = ()
+        """What ``redact`` hides."""
         self.secret_env: tuple[str, ...] = ()
         """Variables whose values are hidden besides those that the configuration names."""
         self.clock: Callable[[], str] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +13,16 @@ from reconciler.sandbox.store import Options, Store
 
 
 @contextmanager
-def embedded_transport(db: Path, *, speed: float) -> Iterator[httpx.ASGITransport]:
-    """A transport to the emulated account in ``db``, made where needed; its agents work ``speed`` times faster."""
-    store = Store(db, options=Options(speed=speed))
+def embedded_transport(db: Path, *, speed: float, secret_values: Iterable[str] = ()) -> Iterator[httpx.ASGITransport]:
+    """A transport to the emulated account in ``db``, made where needed; its agents work ``speed`` times faster.
+
+    None of ``secret_values`` is written down.
+
+    Raises:
+        ConfigError: the account's file can't be used.
+
+    """
+    store = Store(db, options=Options(speed=speed), secret_values=secret_values)
     try:
         yield httpx.ASGITransport(create_app(store))
     finally:

@@ -37,7 +37,8 @@ def load(console: Console) -> Config:
         raise ConfigError(f"there is no directory `{root}`", "Check `-C`.")
     config = load_config(root, env=os.environ, state=console.state, api_url=console.api_url)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
-    console.redact = Redactor(os.environ.get(name, "") for name in secrets)
+    console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
+    console.redact = Redactor(console.secret_values)
     console.workspace = config.workspace
     return config
 

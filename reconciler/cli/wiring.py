@@ -67,7 +67,9 @@ class Wired(Struct, frozen=True):
         # 80 ms of server code that only the sandbox needs
         from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
 
-        with embedded_transport(sandbox_db(config), speed=config.sandbox_speed) as transport:
+        with embedded_transport(
+            sandbox_db(config), speed=config.sandbox_speed, secret_values=console.secret_values
+        ) as transport:
             client = ApiClient(
                 SANDBOX_URL,
                 SANDBOX_KEY,

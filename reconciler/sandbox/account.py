@@ -12,9 +12,14 @@ from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
 from reconciler.sandbox import agent
 from reconciler.sandbox.options import Options
+from reconciler.sandbox.veil import Digests, Veil
 from reconciler.sandbox.wire import ApiError, Call
 
 WINDOW_SECONDS: Final = 60.0
+_TEXTS: Final = ("title", "video_model", "image_model", "webhook_url", "error_message")
+"""Columns of a project, besides its brief and references, that hold what a caller wrote."""
+_LONG_TEXTS: Final = ("brief", "refs", "agent_message")
+_PAGING: Final = ("limit", "offset", "status", "after", "before")
 _NEVER_STARTED: Final = (Status.QUEUED, Status.CANCELLED)
 
 
@@ -32,9 +37,13 @@ class Ration(NamedTuple):
 class Account:
     """Lives for one transaction, at one time (``now``, in seconds since the epoch)."""
 
-    def __init__(self, connection: sqlite3.Connection, options: Options, now: float) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, options: Options, now: float, veil: Veil, digests: Digests | None
+    ) -> None:
         self.options = options
         self.now = now
+        self.veil = veil
+        self._digests = digests
         self._db = connection
 
     def one(self, sql: str, *values: object) -> sqlite3.Row | None:
@@ -61,19 +70,59 @@ class Account:
 
     def log(self, call: Call, status: int | None) -> None:
         """Writes a request down, with the status it was answered with (``None``: no answer was sent)."""
-        if self.options.log_requests:
-            self.run(
-                "INSERT INTO requests (at, method, path, query, body, status, request_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                *(self.now, call.method, call.path, json.dumps(dict(call.query))),
-                *((call.body or b"").decode(errors="replace") or None, status, call.request_id),
-            )
+        if not self.options.log_requests:
+            return
+        query = self.veil.hide_all(dict(call.query))
+        text = (call.body or b"").decode(errors="replace")
+        if self._digests is not None:
+            query = {n: v if n in _PAGING else self._digests.of(v) for n, v in query.items()}
+            text = text and self._digested(text)
+        self.run(
+            "INSERT INTO requests (at, method, path, query, body, status, request_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(self.now, call.method, self.veil.hide(call.path), json.dumps(query), text or None),
+            *(status, call.request_id),
+        )
+
+    def _digested(self, text: str) -> str:
+        assert self._digests is not None
+        try:
+            body = self.veil.hide_all(json.loads(text))
+        except (ValueError, RecursionError):
+            body = self.veil.hide(text)
+        return json.dumps(self._digests.of_fields(body) if isinstance(body, dict) else self._digests.of(body))
+
+    def veil_all(self) -> None:
+        """Does with all that was written down before what is now done with every call."""
+        self.run("DELETE FROM requests")
+        for n, text in self.all("SELECT n, detail FROM effects"):
+            self.run("UPDATE effects SET detail = ? WHERE n = ?", json.dumps(self._kept(json.loads(text))), n)
+        for table, names in (("projects", (*_TEXTS, *_LONG_TEXTS)), ("messages", ("content", "refs"))):
+            for row in self.all(f"SELECT seq, {', '.join(names)} FROM {table}"):  # noqa: S608 — names are ours
+                hidden = {name: self._hidden_again(name, row[name]) for name in names}
+                changed = {name: text for name, text in hidden.items() if text != row[name]}
+                if "brief" in changed:
+                    changed |= {"brief_head": changed["brief"]}
+                if "title" in changed:
+                    changed |= {"title_folded": _folded(changed["title"])}
+                for name, text in changed.items():
+                    self.run(f"UPDATE {table} SET {name} = ? WHERE seq = ?", text, row["seq"])  # noqa: S608
+
+    def _hidden_again(self, name: str, text: str | None) -> str | None:
+        if name == "refs":
+            return json.dumps(self.veil.hide_all(json.loads(text or "[]")))
+        return text and self.veil.hide(text)
 
     def record(self, call: Call, kind: str, project_id: str, detail: dict[str, Any]) -> None:
         """Writes an effect into the ledger."""
         self.run(
             "INSERT INTO effects (at, kind, project_id, request_id, idempotency_key, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            *(self.now, kind, project_id, call.request_id, detail.get("idempotency_key"), json.dumps(detail)),
+            *(self.now, kind, project_id, call.request_id, detail.get("idempotency_key")),
+            json.dumps(self._kept(detail)),
         )
+
+    def _kept(self, detail: dict[str, Any]) -> dict[str, Any]:
+        hidden: dict[str, Any] = self.veil.hide_all(detail)
+        return hidden if self._digests is None else self._digests.of_fields(hidden)
 
     # Projects
 
@@ -87,7 +136,8 @@ class Account:
     def add_project(self, *, brief: str, origin: str, status: str, **given: Any) -> sqlite3.Row:
         """A new project with the contract's defaults for what is not given."""
         craft = given.get("craft", "auto")
-        references = given.pop("references", [])
+        hidden = self.veil.hide(brief)
+        references = self.veil.hide_all(given.pop("references", []))
         values = {
             "id": f"proj_{secrets.token_hex(8)}",
             "mode": "autonomous",
@@ -97,9 +147,9 @@ class Account:
             "started": False,
             **({} if status in _NEVER_STARTED else _started()),
             **{name: value for name, value in contract.CREATION_DEFAULTS.items() if name != "references"},
-            **given,
-            "brief": brief,
-            "brief_head": brief[: contract.LIST_BRIEF_MAX],
+            **self._hidden(given),
+            "brief": hidden,
+            "brief_head": brief[: contract.LIST_BRIEF_MAX] if hidden == brief else hidden,
             "refs": json.dumps(references),
             "origin": origin,
             "status": status,
@@ -114,11 +164,12 @@ class Account:
         seq = self.run(f"INSERT INTO projects ({names}) VALUES ({marks})", *values.values())  # noqa: S608 — names are ours
         if self.options.brief_is_message:
             sent = {"refs": values["refs"], "extract": values["extract_content"]}
-            self.add_message(seq, "user", brief, source=self.options.message_source, **sent)
+            self.add_message(seq, "user", hidden, source=self.options.message_source, **sent)
         return self.project(values["id"])
 
     def change(self, seq: int, *, at: float | None = None, **values: Any) -> None:
         """Sets columns of a project, which counts as an update of it."""
+        values = self._hidden(values)
         if "title" in values:
             values["title_folded"] = _folded(values["title"])
         values["updated_at"] = self.now if at is None else at
@@ -137,7 +188,7 @@ class Account:
         extract: bool | None = None,
     ) -> str:
         """Appends to a project's conversation and gives the message's id, which says nothing about the order."""
-        message_id = f"msg_{secrets.token_hex(8)}"
+        message_id, content = f"msg_{secrets.token_hex(8)}", self.veil.hide(content)
         self.run(
             "INSERT INTO messages (project, id, role, source, created_at, refs, extract_content, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -146,6 +197,9 @@ class Account:
         if role == "assistant" and content:
             self.run("UPDATE projects SET agent_message = ? WHERE seq = ?", content, seq)
         return message_id
+
+    def _hidden(self, columns: dict[str, Any]) -> dict[str, Any]:
+        return columns | {name: self.veil.hide_all(columns[name]) for name in _TEXTS if name in columns}
 
     # The agent
 

@@ -30,16 +30,18 @@ _UNDELIVERED: Final = 1_000
 _UNKNOWN_CALLER: Final = error_answer(ErrorCode.UNAUTHORIZED, "Missing or invalid API key", 401, {})
 
 
-def create_app(store: Store, *, key: str | None = None) -> Starlette:
-    """The API below ``/api/v1``, its outputs below ``/media``, and the controls below ``/_sandbox``.
+def create_app(store: Store, *, key: str | None = None, controls: bool = False) -> Starlette:
+    """The API below ``/api/v1``, its outputs below ``/media``, and on demand the controls below ``/_sandbox``.
 
     Args:
         store: The account to serve. It stays the caller's to close.
         key: The only key that is let in; ``None``: any.
+        controls: Whether the controls are there, which ask for nothing: they need a ``Guard`` in front.
 
     """
+    routes = [Mount(PREFIX, app=_Api(store, key)), *control.pages(store)]
     return Starlette(
-        routes=[Mount(PREFIX, app=_Api(store, key)), *control.routes(store)],
+        routes=[*routes, *control.routes(store)] if controls else routes,
         exception_handlers={HTTPException: _outside},
     )
 

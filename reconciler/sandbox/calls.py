@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
 from reconciler.sandbox import agent, uploads, validation, views
@@ -97,7 +99,7 @@ def list_projects(account: Account, call: Call, _: str) -> Answer:
         values.append(query["status"])
     if query.get("title"):
         conditions.append("instr(title_folded, ?) > 0")
-        values.append(query["title"].casefold())
+        values.append(account.veil.hide(query["title"]).casefold())
     where = " AND ".join(conditions)
     order = "DESC" if account.options.list_order == "newest" else "ASC"
     total = account.one(f"SELECT count(*) FROM projects WHERE {where}", *values)  # noqa: S608 — conditions are ours
@@ -111,7 +113,7 @@ def list_projects(account: Account, call: Call, _: str) -> Answer:
     )
     secret = account.meta("secret")
     shown = {
-        "projects": [views.listed(row, call, secret) for row in rows],
+        "projects": [views.listed(row, call, secret, account.veil) for row in rows],
         "total": 0 if total is None else total[0],
         "limit": limit,
         "offset": offset,
@@ -170,7 +172,7 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
     account.require_credits(contract.MESSAGE_MIN_CREDITS)
     account.require_slot()
     seq, text = project["seq"], body["message"]
-    refs = json.dumps(body.get("references", []))
+    refs = json.dumps(account.veil.hide_all(body.get("references", [])))
     extract = body.get("extract_content", True)
     source = account.options.message_source
     message_id = account.add_message(seq, "user", text, source=source, refs=refs, extract=extract)
@@ -232,9 +234,10 @@ def answer(account: Account, call: Call) -> Answer:
     """What the call is answered with, its effect included; never raises ``ApiError``."""
     try:
         handler, project_id = _route(call, beyond=account.options.beyond_contract)
-        return handler(account, call, project_id)
+        done = handler(account, call, project_id)
     except ApiError as error:
         return error.answer
+    return replace(done, body=account.veil.show_json(done.body))
 
 
 def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:

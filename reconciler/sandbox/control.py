@@ -15,11 +15,12 @@ from starlette.routing import Route
 
 from reconciler.sandbox import media, uploads, views
 from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.guard import CONTROL
 from reconciler.sandbox.store import Store
 
 
-def routes(store: Store) -> list[Route]:
-    """What ``create_app`` serves besides the API. None of it asks for a key: it is meant for loopback alone."""
+def pages(store: Store) -> list[Route]:
+    """What stands beside the API: addresses that it gives out and nobody can guess, so none of them asks for a key."""
 
     async def image(request: Request) -> Response:
         return _image(store, request)
@@ -29,7 +30,20 @@ def routes(store: Store) -> list[Route]:
             row = account.one("SELECT * FROM projects WHERE id = ?", request.path_params["id"])
         if row is None:
             raise HTTPException(404)
-        return JSONResponse(views.truth(row) | {"conversation": store.conversation(row["id"])})
+        return JSONResponse(_veiled(store, views.truth(row)) | {"conversation": store.conversation(row["id"])})
+
+    async def upload(request: Request) -> Response:
+        return await _upload(store, request)
+
+    return [
+        Route("/media/{id}.png", image),
+        Route(uploads.PATH + "/{key:path}", upload, methods=["PUT"]),
+        Route("/app/projects/{id}", project_page),
+    ]
+
+
+def routes(store: Store) -> list[Route]:
+    """The controls. None of them asks for a key: whoever serves them puts a ``Guard`` in front."""
 
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
@@ -45,19 +59,18 @@ def routes(store: Store) -> list[Route]:
         store.finish_all()
         return JSONResponse({})
 
-    async def upload(request: Request) -> Response:
-        return await _upload(store, request)
-
     return [
-        Route("/media/{id}.png", image),
-        Route(uploads.PATH + "/{key:path}", upload, methods=["PUT"]),
-        Route("/app/projects/{id}", project_page),
         _shows("ledger", lambda: [asdict(effect) for effect in store.ledger()]),
         _shows("requests", lambda: [asdict(request) for request in store.requests()]),
-        _shows("projects", store.projects),
-        Route("/_sandbox/faults", faults, methods=["POST", "DELETE"]),
-        Route("/_sandbox/finish", finish, methods=["POST"]),
+        _shows("projects", lambda: [_veiled(store, project) for project in store.projects()]),
+        Route(f"{CONTROL}/faults", faults, methods=["POST", "DELETE"]),
+        Route(f"{CONTROL}/finish", finish, methods=["POST"]),
     ]
+
+
+def _veiled(store: Store, project: dict[str, Any]) -> dict[str, Any]:
+    """A project without what most likely has a token in it."""
+    return project | store.digests.of_fields({name: project[name] for name in ("webhook_url", "references")})
 
 
 async def _upload(store: Store, request: Request) -> Response:
@@ -79,7 +92,7 @@ def _shows(name: str, read: Callable[[], list[dict[str, Any]]]) -> Route:
     async def show(_: Request) -> Response:
         return Response(json.dumps({name: read()}), media_type="application/json")
 
-    return Route(f"/_sandbox/{name}", show)
+    return Route(f"{CONTROL}/{name}", show)
 
 
 def _image(store: Store, request: Request) -> Response:

@@ -12,6 +12,9 @@ from reconciler import files
 from reconciler.model.errors import ConfigError
 
 BUSY_SECONDS: Final = 30.0
+VERSION: Final = 1
+ENDS: Final = ("-wal", "-shm", "-journal")
+"""What SQLite may put beside a database, by the end of its name."""
 _WAL_ATTEMPTS: Final = 200
 
 # The long texts stand last, so that reading a list never walks through them.
@@ -83,29 +86,34 @@ CREATE TABLE IF NOT EXISTS faults (n INTEGER PRIMARY KEY, fault TEXT NOT NULL);
 
 
 def connect(path: Path | str) -> sqlite3.Connection:
-    """Opens the database with its tables in place, creating it and its folders where needed.
+    """Opens the database with its tables in place, creating it and its folders where needed, for its owner alone.
 
     Transactions are the caller's (``BEGIN IMMEDIATE``); threads may share the connection if they take turns.
-    Durability is given up on purpose: what must survive is the death of a process, not of the machine.
+    Durability is given up on purpose: what must survive is the death of a process, not of the machine. A database of an
+    older version has ``version`` below ``VERSION`` and is the caller's to bring up to date.
 
     Raises:
-        ConfigError: there can't be a database in that place.
+        ConfigError: there can't be a database in that place, it is none, or it is one of a newer version.
 
     """
+    try:
+        return _connected(path)
+    except OSError as error:
+        raise _unusable(error.filename or path, error.strerror or str(error)) from error
+    except sqlite3.Error as error:
+        raise _unusable(path, str(error)) from error
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
     if str(path) != ":memory:":
-        try:
-            _make_private(Path(path))
-        except OSError as error:
-            raise ConfigError(
-                f"can't use the sandbox's account `{error.filename or path}`: {error.strerror}"
-            ) from error
+        _make_private(Path(path))
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-32768")
-        connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+        _make_tables(connection)
     except BaseException:
         connection.close()
         raise
@@ -118,10 +126,34 @@ def _make_private(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         files.create(path, b"", mode=files.PRIVATE)
     # By name: closing a descriptor of a file gives up the locks that SQLite holds on it elsewhere in this process.
-    for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+    for each in (path, *(path.with_name(path.name + end) for end in ENDS)):
         with contextlib.suppress(PermissionError, FileNotFoundError):  # somebody else's file, or gone meanwhile
             if files.check(each):  # SQLite gives new ones the database's mode
                 each.chmod(files.PRIVATE)
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    if version(connection) > VERSION:
+        raise sqlite3.DatabaseError("it was made by a newer version of reconciler")
+    new = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
+    for statement in _TABLES.split(";\n"):
+        connection.execute(statement)
+    if new:
+        connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("COMMIT")
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Which version of the tables a database has."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _unusable(path: Path | str, why: str) -> ConfigError:
+    return ConfigError(
+        f"can't use the sandbox's account `{path}`: {why}",
+        "`reconciler sandbox reset` removes it, and the state that goes with it; then everything begins again.",
+    )
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

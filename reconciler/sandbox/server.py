@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import uvicorn
 
+from reconciler.model.loopback import is_loopback
 from reconciler.sandbox.app import PREFIX, create_app
+from reconciler.sandbox.guard import Guard, kept_token, new_token
 from reconciler.sandbox.store import Options, Store
 
 _GRACE_SECONDS: Final = 1
@@ -27,28 +28,35 @@ def serve(
     port: int = 0,
     options: Options | None = None,
     key: str | None = None,
+    token: str | None = None,
+    secret_values: Iterable[str] = (),
     on_ready: Callable[[str], None],
 ) -> None:
     """Serves until SIGINT or SIGTERM, which is raised again afterwards.
 
     Args:
         db: The account's file, created where needed.
-        host: A loopback address: an emulated account has no locks on its doors.
+        host: A loopback address: any key is let in.
         port: 0 takes a free one.
         options: ``None``: as stored in the file.
         key: The only key that is let in; ``None``: any.
+        token: What opens the controls, kept in ``token_file(db)`` meanwhile; ``None``: a new one.
+        secret_values: What must not be written down.
         on_ready: Gets the API's base URL as soon as connections are accepted.
 
     Raises:
         ValueError: The host is not a loopback address.
-        OSError: The port is taken.
+        OSError: The port is taken, or the token's file can't be written.
+        ConfigError: The account's file can't be used.
 
     """
     listener = _listen(host, port)
+    token = token or new_token()
     try:
-        store = Store(db, options=options)
+        store = Store(db, options=options, secret_values=secret_values)
         try:
-            _Server(store, key, listener, on_ready).run(sockets=[listener])
+            with kept_token(db, token):
+                _Server(store, key, token, listener, on_ready).run(sockets=[listener])
         finally:
             store.close()
     finally:
@@ -65,6 +73,8 @@ class BackgroundServer:
     """The API's base URL, once the block is entered."""
     store: Store
     """The account that is served, once the block is entered."""
+    token: str
+    """What opens the controls."""
 
     def __init__(
         self,
@@ -80,6 +90,7 @@ class BackgroundServer:
         self._open: Callable[[], Store] = lambda: Store(db, options=options, clock=clock)
         self._key = key
         self._port = port
+        self.token = new_token()
 
     def __enter__(self) -> Self:
         ready = threading.Event()
@@ -90,7 +101,7 @@ class BackgroundServer:
             self.url = url
             ready.set()
 
-        self._server = _Server(self.store, self._key, listener, on_ready)
+        self._server = _Server(self.store, self._key, self.token, listener, on_ready)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
         if not ready.wait(_LONGEST_START_SECONDS):
@@ -107,9 +118,18 @@ class BackgroundServer:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, store: Store, key: str | None, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: str | None,
+        token: str,
+        listener: socket.socket,
+        on_ready: Callable[[str], None],
+    ) -> None:
+        app = create_app(store, key=key, controls=True)
         config = uvicorn.Config(
-            create_app(store, key=key),
+            Guard(app, port=listener.getsockname()[1], token=token),
+            interface="asgi3",
             lifespan="off",
             ws="none",
             access_log=False,
@@ -128,7 +148,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if host != "localhost" and not _is_loopback(host):
+    if not is_loopback(host):
         raise ValueError(f"the sandbox is served on loopback only, not on {host}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Not socket.create_server: it names no protocol, and then asyncio leaves Nagle's algorithm on, at 40 ms an answer.
@@ -140,10 +160,3 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

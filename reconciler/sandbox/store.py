@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -21,6 +21,7 @@ from reconciler.sandbox import schema, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.options import Options
+from reconciler.sandbox.veil import Digests, Veil
 
 __all__ = ["STUDIO_PROJECTS", "Effect", "Fault", "Options", "RequestRow", "Store", "StudioProject"]
 
@@ -57,7 +58,7 @@ class Effect(Struct, frozen=True, kw_only=True):
     request_id: str
     idempotency_key: str | None
     detail: dict[str, Any]
-    """create, adopt: the body; settings: ``sent`` and ``before``; cancel: ``from``, the status it had; message: the body
+    """Of an account on disk with digests in place of texts. create, adopt: the body; settings: ``sent`` and ``before``; cancel: ``from``, the status it had; message: the body
     and the ``message_id``; upload: what it was confirmed with, its ``upload_id`` and its ``digest``.
     """
 
@@ -72,7 +73,7 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     """Below ``/api/v1``."""
     query: dict[str, str]
     body: Any | None
-    """The JSON; the text of a body that is none; ``None`` without one, or for one that is too large."""
+    """The JSON (of an account on disk, its digests); the text of a body that is none; ``None`` without one, or for one that is too large."""
     status: int | None
     """``None``: no answer was sent."""
     request_id: str
@@ -81,17 +82,29 @@ class RequestRow(Struct, frozen=True, kw_only=True):
 class Store:
     """An emulated account in a SQLite file, which several processes may have open, or in ``:memory:``.
 
+    On disk no value of ``secret_values`` is written down, and the ledger and the requests keep ``digests`` of what was
+    sent; in memory they keep it as it came.
+
     Every method is one transaction that first lets the agents do what they have had time for. Raises ``KeyError``
-    for an id that the account doesn't hold, ``sqlite3.Error`` when the file can't be used.
+    for an id that the account doesn't hold, ``ConfigError`` on opening a file that can't be used.
     """
 
     def __init__(
-        self, path: Path | str, *, options: Options | None = None, clock: Callable[[], float] = time.time
+        self,
+        path: Path | str,
+        *,
+        options: Options | None = None,
+        clock: Callable[[], float] = time.time,
+        secret_values: Iterable[str] = (),
     ) -> None:
         self._clock = clock
         self._lock = threading.RLock()
         self._db = schema.connect(path)
         self.options = options or Options()
+        salt = self._salt()
+        self._veil = Veil(secret_values, salt)
+        self.digests = Digests(salt)
+        self._keeps_digests = str(path) != ":memory:"
         with self.account() as account:
             stored = account.meta("options")
             if stored is None:
@@ -102,6 +115,23 @@ class Store:
             elif options is None:
                 self.options = Options(**json.loads(stored))
             account.set_meta("options", json.dumps(asdict(self.options)))
+        if schema.version(self._db) < schema.VERSION:
+            self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """An account of before there were digests: nothing of what it was sent stays readable, as far as that is known."""
+        with self.account() as account:
+            if schema.version(self._db) < schema.VERSION:
+                account.veil_all()
+                self._db.execute(f"PRAGMA user_version={schema.VERSION}")
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _salt(self) -> bytes:
+        salt = secrets.token_hex(16)
+        self._db.execute("INSERT INTO meta VALUES ('salt', ?) ON CONFLICT DO NOTHING", (salt,))
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()
+        return bytes.fromhex(row[0])
 
     def close(self) -> None:
         """Closes the file. The store can't be used afterwards."""
@@ -113,7 +143,8 @@ class Store:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                account = Account(self._db, self.options, self._clock())
+                digests = self.digests if self._keeps_digests else None
+                account = Account(self._db, self.options, self._clock(), self._veil, digests)
                 account.advance()
                 yield account
             except BaseException:

@@ -33,7 +33,8 @@ def begin(account: Account, call: Call, _: str) -> Answer:
     key, expires = f"uploads/{secrets.token_hex(8)}", account.now + contract.UPLOAD_SECONDS
     account.run(
         "INSERT INTO uploads (key, id, file_name, content_type, file_size, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-        *(key, f"upl_{secrets.token_hex(8)}", body["file_name"], body["content_type"], body["file_size"], expires),
+        *(key, f"upl_{secrets.token_hex(8)}", account.veil.hide(body["file_name"])),
+        *(body["content_type"], body["file_size"], expires),
     )
     proof = media.sign(account.meta("secret"), key, str(int(expires)))
     url = f"{call.origin}{PATH}/{key}?expires={int(expires)}&signature={proof}"
@@ -43,7 +44,7 @@ def begin(account: Account, call: Call, _: str) -> Answer:
 def confirm(account: Account, call: Call, _: str) -> Answer:
     """``POST /uploads/confirm``."""
     validation.query(call.query, {})
-    body = validation.body(call.body, validation.CONFIRMATION)
+    body = account.veil.hide_all(validation.body(call.body, validation.CONFIRMATION))
     row = account.one("SELECT * FROM uploads WHERE key = ?", body["r2_key"])
     if row is None or row["digest"] is None:
         raise ApiError(ErrorCode.NOT_FOUND, "r2_key: no such file was uploaded", 404)

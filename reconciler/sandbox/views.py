@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reconciler.model import contract
 from reconciler.sandbox import media
+from reconciler.sandbox.veil import Veil
 from reconciler.sandbox.wire import Call
 
 LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_head, expected_output, output_type, output_at, started, created_at, updated_at"
@@ -30,15 +31,15 @@ def project_url(project: Row, call: Call) -> str | None:
     return f"{call.origin}/app/projects/{project['id']}" if project["started"] else None
 
 
-def listed(project: Row, call: Call, secret: str) -> dict[str, Any]:
-    """A project as ``GET /projects`` shows it."""
+def listed(project: Row, call: Call, secret: str, veil: Veil) -> dict[str, Any]:
+    """A project as ``GET /projects`` shows it. Its brief is cut once its secrets are back in it."""
     return {
         "id": project["id"],
         "source_project_id": project["source_project_id"],
         "status": project["status"],
         "mode": project["mode"],
         "title": project["title"],
-        "brief": project["brief_head"],
+        "brief": veil.show(project["brief_head"])[: contract.LIST_BRIEF_MAX],
         "expected_output": project["expected_output"],
         "assembled_url": _assembled(project, call, secret),
         "project_url": project_url(project, call),

@@ -34,7 +34,8 @@ def messages(space):
     with space.account() as store:
         quiet = {r.method for r in store.requests()} <= {"GET"}
         store.clear_requests()
-        return [e.detail["message"] for e in store.ledger() if e.kind == "message"], quiet
+        texts = {m["id"]: m["content"] for p in store.projects() for m in store.conversation(p["id"])}
+        return [texts[e.detail["message_id"]] for e in store.ledger() if e.kind == "message"], quiet
 
 
 REWRITES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import subprocess
 import sys
 from urllib.parse import quote
@@ -39,7 +40,7 @@ CONFIG = "workspace: acme\npolicy: {allowed_env: [WEBHOOK_TOKEN]}\n"
 def watched(tmp_path):
     """A served account that wants the key, a workspace pointed at it, and a run that looks for canaries."""
     options = Options(speed=200, requests_per_minute=0)
-    with BackgroundServer(tmp_path / "account.db", options=options, key=KEY) as server:
+    with BackgroundServer(options=options, key=KEY) as server:
         space = make_space(
             tmp_path / "w",
             SPEC,
@@ -216,15 +217,17 @@ def test_no_option_takes_a_key():
 
 
 def test_the_canaries_of_the_session_are_noticed(tmp_path):
-    # Intent: what looks for leaks in the whole run finds one, in a stream and in a file; the account alone may hold it.
+    # Intent: what looks for leaks in the whole run finds one, in a stream, in a file and in a workspace's account.
     canary = os.environ[canaries.SECRET_NAME]
     shows = [sys.executable, "-c", f"import os; print(os.environ['{canaries.KEY_NAME}'])"]
     with pytest.raises(AssertionError, match="a secret is in what"):
         subprocess.run(shows, capture_output=True, check=False)
     (tmp_path / "account.db-wal").write_text(canary)
     canaries.look_through(tmp_path)
-    leak = tmp_path / "leak.json"
-    leak.write_text(json.dumps({"hook": canary}))
-    with pytest.raises(AssertionError, match=r"leak\.json"):
-        canaries.look_through(tmp_path)
-    leak.unlink()
+    for name in ("leak.json", ".reconciler/sandbox/account.db-wal"):
+        leak = tmp_path / name
+        leak.parent.mkdir(parents=True, exist_ok=True)
+        leak.write_text(json.dumps({"hook": canary}))
+        with pytest.raises(AssertionError, match=re.escape(name)):
+            canaries.look_through(tmp_path)
+        leak.unlink()

@@ -29,6 +29,7 @@ def api(tmp_path):
         try:
             url = server.stdout.readline().decode().strip()
             with httpx.Client(base_url=url, headers={"Authorization": "Bearer any"}, trust_env=False) as client:
+                client.token = next((tmp_path / "served").rglob("*.token")).read_text().strip()
                 yield client
         finally:
             server.terminate()
@@ -61,7 +62,8 @@ def formatted(folder):
 
 def effects(api):
     root = str(api.base_url).partition("/api/")[0]
-    return httpx.get(f"{root}/_sandbox/ledger", trust_env=False).json()["ledger"]
+    token = {"Authorization": f"Bearer {api.token}"}
+    return httpx.get(f"{root}/_sandbox/ledger", headers=token, trust_env=False).json()["ledger"]
 
 
 def propose(repository, branch, change):

@@ -42,6 +42,14 @@ def root(server):
         yield client
 
 
+@pytest.fixture
+def controls(server):
+    """A client with the token, at the controls."""
+    headers = {"Authorization": f"Bearer {server.token}"}
+    with httpx.Client(base_url=server.url.removesuffix("/api/v1") + "/_sandbox", headers=headers) as client:
+        yield client
+
+
 def test_the_api_is_served_over_http(client, server):
     assert server.url.startswith("http://127.0.0.1:")
     assert client.post("/projects", json={"brief": "B"}).status_code == 202
@@ -97,23 +105,23 @@ def test_an_assembled_output_is_a_real_image_at_a_signed_address_that_expires(cl
     assert root.get(shown["assembled_url"]).status_code == 410
 
 
-def test_the_sandbox_is_controlled_over_http_too(client, root):
+def test_the_sandbox_is_controlled_over_http_too(client, controls):
     project_id = client.post("/projects", json={"brief": "B"}).json()["id"]
-    assert root.get("/_sandbox/ledger").json()["ledger"][-1]["project_id"] == project_id
-    assert root.get("/_sandbox/requests").json()["requests"][-1]["body"] == {"brief": "B"}
-    assert root.post("/_sandbox/finish").status_code == 200
-    assert root.get("/_sandbox/projects").json()["projects"][-1]["status"] == "idle"
-    assert root.post("/_sandbox/faults", json={"kind": "status", "status": 503, "times": 0}).status_code == 201
+    assert controls.get("/ledger").json()["ledger"][-1]["project_id"] == project_id
+    assert controls.get("/requests").json()["requests"][-1]["body"] == {"brief": "B"}
+    assert controls.post("/finish").status_code == 200
+    assert controls.get("/projects").json()["projects"][-1]["status"] == "idle"
+    assert controls.post("/faults", json={"kind": "status", "status": 503, "times": 0}).status_code == 201
     assert client.get("/projects").status_code == 503
-    assert root.delete("/_sandbox/faults").status_code == 200
+    assert controls.delete("/faults").status_code == 200
     assert client.get("/projects").status_code == 200
 
 
 @pytest.mark.parametrize(
     "fault", [{}, {"kind": "explode"}, {"kind": "reset", "colour": 1}, [], {"kind": "reset", "skip": "x"}]
 )
-def test_a_fault_that_makes_no_sense_is_refused_over_http(root, fault):
-    assert root.post("/_sandbox/faults", json=fault).status_code == 400
+def test_a_fault_that_makes_no_sense_is_refused_over_http(controls, fault):
+    assert controls.post("/faults", json=fault).status_code == 400
 
 
 def test_a_project_url_leads_to_everything_about_the_project(client, server, root):

@@ -11,6 +11,9 @@ from reconciler.cli.console import Console
 from reconciler.cli.inputs import load
 from reconciler.cli.wiring import sandbox_db
 from reconciler.model.errors import UsageError
+from reconciler.sandbox.app import PREFIX
+from reconciler.sandbox.guard import CONTROL, new_token, token_file
+from reconciler.sandbox.schema import ENDS
 from reconciler.sandbox.server import serve as serve_forever
 from reconciler.sandbox.store import Options
 
@@ -38,13 +41,25 @@ def serve(console: Console, *, host: str, port: int, db: Path | None, speed: flo
     """Serve the emulated API over HTTP on loopback until interrupted."""
     config = load(console)
     options = Options(speed=config.sandbox_speed if speed is None else speed)
+    account, token = db or sandbox_db(config), new_token()
 
     def ready(url: str) -> None:
         console.out(f"{url}\n")
+        root = url.removesuffix(PREFIX)
         console.note("Any key will do. Stop with Ctrl-C.")
+        console.note(f'Controls: curl -H "Authorization: Bearer {token}" {root}{CONTROL}/ledger')
+        console.note(f"The token is also in {token_file(account)}")
 
     try:
-        serve_forever(db or sandbox_db(config), host=host, port=port, options=options, on_ready=ready)
+        serve_forever(
+            account,
+            host=host,
+            port=port,
+            options=options,
+            token=token,
+            secret_values=console.secret_values,
+            on_ready=ready,
+        )
     except (ValueError, OSError) as error:
         raise UsageError(f"can't serve on {host}:{port}: {error}", "Choose another `--port` or `--host`.") from error
     except KeyboardInterrupt:
@@ -58,7 +73,7 @@ def reset(console: Console, *, db: Path | None) -> None:
     """Start afresh: remove the sandbox's account, and the state that goes with it."""
     config = load(console)
     path = db or sandbox_db(config)
-    targets = [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+    targets = [path.with_name(path.name + end) for end in ("", *ENDS)]
     if db is None:
         state = config.sandbox_dir / "reconciler.state.json"
         targets += [state, state.with_name(state.name + ".journal")]
