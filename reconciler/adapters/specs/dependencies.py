@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.problems import Problem, dotted
-from reconciler.adapters.specs.suggest import did_you_mean, quoted, sentences
+from reconciler.adapters.specs.suggest import KNOWN_MAX, did_you_mean, quoted, sentences
 from reconciler.adapters.specs.yaml_files import Path
 from reconciler.model.desired import DesiredProject
 
+CYCLES_MAX: Final = 20
+"""Circles that are told at once: to find each, all projects are looked at."""
+RING_MAX: Final = 20
+"""Projects of one circle that are named."""
 Families = Mapping[str, list[str]]
 """The addresses that each ``for_each`` made, by the name of its project."""
 
@@ -38,7 +42,8 @@ def unknown(
                 summary = f"{where}: {quoted(name)} is made by for_each, and a reference is to one project"
                 yield Problem(Code.DEPENDENCY, path, summary, f"there are {known}" if known else "it makes none")
         elif name not in places:
-            detail = sentences(did_you_mean(name, [*families, *places]), "it must be a project that the specs declare")
+            names = [*families, *places] if len(places) <= KNOWN_MAX else ()
+            detail = sentences(did_you_mean(name, names), "it must be a project that the specs declare")
             yield Problem(Code.DEPENDENCY, path, f"{where}: there is no project {quoted(name)}", detail)
         elif path[0] != "depends_on" and name in declared and _renders_nothing(declared[name]):
             summary = f"{where}: {name} has no rendered video, since its expected_output is assets"
@@ -52,7 +57,8 @@ def _renders_nothing(project: DesiredProject) -> bool:
 def cycles(projects: Mapping[str, DesiredProject], families: Families) -> Iterator[tuple[str, Problem]]:
     """Each circle of projects that wait for one another, once: the project to report it at, and where in it."""
     graph = {address: set(spread(project, families).dependencies) for address, project in projects.items()}
-    while True:
+    positions = {address: position for position, address in enumerate(projects)}
+    for _ in range(CYCLES_MAX):
         try:
             TopologicalSorter(graph).prepare()
         except CycleError as found:
@@ -60,14 +66,22 @@ def cycles(projects: Mapping[str, DesiredProject], families: Families) -> Iterat
         else:
             return
         members = ring[:-1]
-        start = min(members, key=list(projects).index)
+        start = min(members, key=positions.__getitem__)
         turn = members.index(start)
         ring = [*members[turn:], *members[:turn], start]
         path = next(path for path, name in _needs(projects[start]) if ring[1] in families.get(name, [name]))
-        summary = f"projects wait for one another: {' -> '.join(ring)}"
+        summary = f"projects wait for one another: {' -> '.join(_shortened(ring))}"
         yield start, Problem(Code.CYCLE, path, summary, "the arrow reads: waits for; take one of them out")
         for address in members:
             del graph[address]
+
+
+def _shortened(ring: list[str]) -> list[str]:
+    return (
+        ring
+        if len(ring) <= RING_MAX
+        else [*ring[: RING_MAX // 2], f"({len(ring) - RING_MAX:,} more)", *ring[-RING_MAX // 2 :]]
+    )
 
 
 def _needs(project: DesiredProject) -> Iterator[tuple[Path, str]]:

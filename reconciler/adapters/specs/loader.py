@@ -13,6 +13,16 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.adapters.specs import shapes
+from reconciler.adapters.specs.bounds import (
+    DEPENDENCIES_MAX,
+    NODES_MAX,
+    SHOWN_MAX,
+    Findings,
+    Room,
+    TooMuchError,
+    bounds_of,
+    too_many_projects,
+)
 from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
 from reconciler.adapters.specs.config import FILE
 from reconciler.adapters.specs.declarations import Declarations, Given
@@ -21,9 +31,8 @@ from reconciler.adapters.specs.files import FileProblem, inside, read_text, stay
 from reconciler.adapters.specs.layers import Layer, locate
 from reconciler.adapters.specs.problems import problems_of
 from reconciler.adapters.specs.project import ProjectReader
-from reconciler.adapters.specs.repetition import PROJECTS_MAX
 from reconciler.adapters.specs.suggest import did_you_mean, printable, quoted
-from reconciler.adapters.specs.variables import Filler
+from reconciler.adapters.specs.variables import Filler, Scope
 from reconciler.adapters.specs.yaml_files import MAX_BYTES, parse
 from reconciler.model.config import Config
 from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject, ImportOrigin, Moved, Removed
@@ -100,11 +109,14 @@ class _Workspace:
         self._env = env
         self._given = variables
         self._flags = flags
-        self._found: list[Diagnostic] = []
+        self._found: list[Diagnostic] = Findings()
+        self._bounds = bounds_of(env)
+        self._room = Room(self._bounds.text)
+        self._nodes = self._read = 0
         self._declarations = Declarations(self._found)
         self._texts: dict[str, str] = {}
         self._all_read = True
-        self._repeated = 0
+        self._count = 0
         self._named: dict[str, Location | None] = {}
         self._places: dict[str, Location | None] = {}
         self._projects: dict[str, DesiredProject] = {}
@@ -115,6 +127,26 @@ class _Workspace:
         self._removed: list[Removed] = []
 
     def load(self) -> Desired:
+        try:
+            files = self._load()
+        except TooMuchError as much:
+            list.append(
+                self._found,
+                error(Code.TOO_LARGE, much.summary, much.detail, location=much.location, address=much.address),
+            )
+            files = []
+        if self._found:
+            raise SpecError(self._sourced())
+        return Desired(
+            self._config.workspace,
+            self._projects,
+            tuple(self._moved),
+            tuple(self._removed),
+            files={file.name: len(file.projects) for file in files},
+        )
+
+    def _load(self) -> list[_File]:
+        """Read everything; the files, and what is wrong in ``_found``. Raises TooMuchError."""
         config = self._config
         name = config.file or FILE
         defaults = Layer(name, config.defaults, ())
@@ -127,6 +159,7 @@ class _Workspace:
             env=self._env,
             allowed=config.policy.allowed_env,
             failed=self._declarations.failed,
+            room=self._room,
         )
         reader = ProjectReader(config.root, filler, self._found)
         for layer in (defaults, *(file.defaults for file in files)):
@@ -141,15 +174,7 @@ class _Workspace:
         self._check_dependencies()
         self._check_moved()
         self._check_removed()
-        if self._found:
-            raise SpecError(self._sourced())
-        return Desired(
-            self._config.workspace,
-            self._projects,
-            tuple(self._moved),
-            tuple(self._removed),
-            files={file.name: len(file.projects) for file in files},
-        )
+        return files
 
     def _check_flags(self, filler: Filler) -> None:
         known = self._declarations.names | filler.used
@@ -161,6 +186,8 @@ class _Workspace:
     def _sourced(self) -> tuple[Diagnostic, ...]:
         """What was found, in order, with the lines it is about."""
         found = in_order(self._found)
+        if (beyond := len(found) - SHOWN_MAX) > 0:
+            found = (*found[:SHOWN_MAX], error(Code.TOO_LARGE, f"{beyond:,} more errors are not listed"))
         name = self._config.file
         if name is not None and any(finding.location and finding.location.file == name for finding in found):
             with contextlib.suppress(FileProblem):
@@ -192,8 +219,16 @@ class _Workspace:
             self._all_read = False
             return file
         self._texts[file.name] = text
+        self._read += len(text)
+        if self._read > self._bounds.text:
+            raise self._room.overrun(self._read, at_least=True)
         parsed = parse(text, file.name)
-        self._found += parsed.problems
+        self._nodes += parsed.nodes
+        if self._nodes > NODES_MAX:
+            summary = f"the specifications up to {file.name} have {self._nodes:,} keys and values"
+            raise TooMuchError(f"{summary}, and {NODES_MAX:,} are allowed", "split the workspace")
+        for finding in parsed.problems:
+            self._found.append(finding)
         self._all_read = self._all_read and not parsed.problems
         for root, mark in parsed.documents:
             if isinstance(root, dict):
@@ -246,22 +281,33 @@ class _Workspace:
             self._error(Code.DUPLICATE_ADDRESS, summary, f"first at {self._named[name]}", at, name)
             return
         self._named[name] = at
-        if self._repeated > PROJECTS_MAX:  # it was said; no more of them
-            return
-        scopes = reader.scopes(name, layers)
+        scopes = reader.scopes(name, layers, self._bounds.projects)
         if scopes is None:
             self._all_read = False
             return
-        self._repeated += sum(scope.each is not None for scope in scopes)
-        if self._repeated > PROJECTS_MAX:
-            summary = f"with this one, for_each makes more than {PROJECTS_MAX:,} projects"
-            self._error(Code.TOO_LARGE, summary, "split the workspace", at, name)
-            return
+        self._count += len(scopes)
+        if self._count > self._bounds.projects:
+            summary, detail = too_many_projects(self._count, self._bounds.projects)
+            summary = f"with {name} and all before it, {summary}"
+            raise TooMuchError(summary, detail, location=at, address=name)
         if isinstance(own := layers[0].tree, dict) and "for_each" in own:
             self._families[name] = [scope.address for scope in scopes]
-        for scope in scopes:
+        self._make(reader, scopes, layers, at)
+
+    def _make(self, reader: ProjectReader, scopes: list[Scope], layers: tuple[Layer, ...], at: Location | None) -> None:
+        """Take in the projects of these scopes. Raises TooMuchError, with what all of them would come to."""
+        before = self._room.used
+        for made, scope in enumerate(scopes):
             self._places[scope.address] = at
-            if project := reader.project(scope, layers, at):
+            try:
+                project = reader.project(scope, layers, at)
+            except TooMuchError as stop:
+                much = stop
+                if made and self._room.used > self._room.limit:
+                    much = self._room.overrun(before + (self._room.used - before) / made * len(scopes))
+                much.location = at
+                raise much from None
+            if project:
                 self._projects[scope.address] = project
                 if project.dependencies:
                     self._layers[scope.address] = layers
@@ -284,6 +330,12 @@ class _Workspace:
     def _check_dependencies(self) -> None:
         """Whatever a project refers to or waits for is declared, and nothing waits for itself."""
         waiting = {address: self._projects[address] for address in self._layers}
+        count = sum(len(self._families.get(name, ".")) for project in waiting.values() for name in project.depends_on)
+        if count > DEPENDENCIES_MAX:
+            summary = f"depends_on makes {count:,} dependencies, and {DEPENDENCIES_MAX:,} are allowed in a workspace"
+            raise TooMuchError(
+                summary, "let projects wait for fewer others: the name of a for_each stands for all of it"
+            )
         found = list(cycles(waiting, self._families))
         for address, project in waiting.items() if self._all_read else ():
             found += ((address, p) for p in unknown(project, self._projects, self._places, self._families))

@@ -53,8 +53,10 @@ class ProjectReader:
         tree = Filled(dict(layer.tree), self._filler, Scope("x"), self._variable)
         self._check(tree, shapes.Defaults, _origin(tree.value, needed=False))
 
-    def scopes(self, name: str, layers: tuple[Layer, ...]) -> list[Scope] | None:
-        """The projects that this name stands for: one, or those of its ``for_each``; None if that is wrong."""
+    def scopes(self, name: str, layers: tuple[Layer, ...], limit: int) -> list[Scope] | None:
+        """The projects that this name stands for: one, or those of its ``for_each``, at most ``limit``; None if that is
+        wrong.
+        """
         own = layers[0].tree
         if not isinstance(own, dict) or "for_each" not in own:
             return [Scope(name)]
@@ -63,7 +65,7 @@ class ProjectReader:
         tree = Filled({"for_each": own["for_each"]}, self._filler, Scope(name), self._variable)
         if tree.failed:
             return None
-        scopes, problems = scopes_of(name, tree.value["for_each"])
+        scopes, problems = scopes_of(name, tree.value["for_each"], limit)
         for problem in problems:
             self._report(problem)
         return scopes if len(self._found) == before else None

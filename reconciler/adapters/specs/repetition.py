@@ -8,47 +8,64 @@ entry of a list never changes the address of another project.
 from __future__ import annotations
 
 import itertools
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from reconciler.adapters.specs.bounds import too_many_projects
 from reconciler.adapters.specs.codes import Code
 from reconciler.adapters.specs.json_shapes import VARIABLE_PATTERN
 from reconciler.adapters.specs.problems import Problem, dotted
 from reconciler.adapters.specs.suggest import quoted
 from reconciler.adapters.specs.variables import Scope, text_of
 from reconciler.adapters.specs.yaml_files import Path
-from reconciler.model.desired import ADDRESS, ADDRESS_MAX, KEY
+from reconciler.model.desired import ADDRESS_MAX, KEY
 
-PROJECTS_MAX: Final = 10_000
-"""Projects that all ``for_each`` of a workspace may make."""
-
+_COUNTED: Final = 10**12
 _AT: Final[Path] = ("for_each",)
 _FORMS: Final = "write a list of keys, a map of keys to a value or to named values, or a matrix of named lists"
 _KEY_FORM: Final = "a key has letters, digits, . _ : and -"
 
 
-def scopes_of(name: str, tree: Any) -> tuple[list[Scope], list[Problem]]:
-    """The projects of a ``for_each`` whose variables are filled, or what is wrong with it."""
-    match tree:
-        case list():
-            problems = list(_keys(tree, _AT))
-            each = [{"key": key, "value": key} for key in tree] if not problems else []
-        case dict() if tree and all(isinstance(value, list) for value in tree.values()):
-            problems = list(_axes(tree))
-            each = _combinations(tree) if not problems else []
-        case dict():
-            problems = list(_entries(tree))
-            each = [{"key": key, **_named(value)} for key, value in tree.items()] if not problems else []
-        case _:
-            problems, each = [Problem(Code.FOR_EACH, _AT, f"for_each can't be {quoted(tree)}", _FORMS)], []
-    scopes = [Scope(f"{name}[{values['key']}]", values) for values in each]
-    long = next((scope for scope in scopes if not ADDRESS.fullmatch(scope.address)), None)
-    if long is not None:
-        summary = f"{quoted(long.address)} is too long for an address"
-        problems.append(Problem(Code.ADDRESS, _AT, summary, f"at most {ADDRESS_MAX} characters are allowed"))
-    return scopes, problems
+def scopes_of(name: str, tree: Any, limit: int) -> tuple[list[Scope], list[Problem]]:
+    """The projects of a ``for_each`` whose variables are filled, or what is wrong with it; at most ``limit`` are made."""
+    if not isinstance(tree, list | dict):
+        return [], [Problem(Code.FOR_EACH, _AT, f"for_each can't be {quoted(tree)}", _FORMS)]
+    axes = tree if isinstance(tree, dict) and tree and all(isinstance(value, list) for value in tree.values()) else None
+    if (count := len(tree) if axes is None else _count(axes.values())) > limit:
+        shown = count if count < _COUNTED else f"more than {_COUNTED - 1:,}"
+        return [], [Problem(Code.TOO_LARGE, _AT, *too_many_projects(shown, limit))]
+    if axes is not None:
+        problems, longest = list(_axes(axes)), [max(keys, key=_length, default="") for keys in axes.values()]
+    else:
+        problems = list(_keys(tree, _AT) if isinstance(tree, list) else _entries(tree))
+        longest = [max(tree, key=_length, default="")]
+    if problems:
+        return [], problems
+    if len(address := f"{name}[{','.join(longest)}]") > ADDRESS_MAX:
+        detail = f"at most {ADDRESS_MAX} characters are allowed"
+        return [], [Problem(Code.ADDRESS, _AT, f"{quoted(address)} is too long for an address", detail)]
+    if axes is not None:
+        each = _combinations(axes)
+    elif isinstance(tree, list):
+        each = [{"key": key, "value": key} for key in tree]
+    else:
+        each = [{"key": key, **_named(value)} for key, value in tree.items()]
+    return [Scope(f"{name}[{values['key']}]", values) for values in each], []
+
+
+def _length(key: Any) -> int:
+    return len(key) if isinstance(key, str) else 0
+
+
+def _count(axes: Iterable[list[Any]]) -> int:
+    """The combinations, as far as counting makes sense."""
+    count = 1
+    for keys in axes:
+        count *= len(keys)
+        if not 0 < count < _COUNTED:
+            break
+    return min(count, _COUNTED)
 
 
 def _combinations(axes: dict[str, list[str]]) -> list[dict[str, str]]:
@@ -64,10 +81,7 @@ def _named(value: Any) -> dict[str, str]:
 
 
 def _keys(keys: list[Any], at: Path) -> Iterator[Problem]:
-    """Every entry a key, none twice, and not too many."""
-    if len(keys) > PROJECTS_MAX:
-        yield Problem(Code.TOO_LARGE, at, f"{dotted(at)} makes more than {PROJECTS_MAX:,} projects")
-        return
+    """Every entry a key, and none twice."""
     first: dict[str, int] = {}
     for index, key in enumerate(keys):
         if not isinstance(key, str) or not KEY.fullmatch(key):
@@ -84,8 +98,6 @@ def _axes(axes: dict[str, list[Any]]) -> Iterator[Problem]:
     for name, keys in axes.items():
         yield from _name(name, (*_AT, name))
         yield from _keys(keys, (*_AT, name))
-    if math.prod(len(keys) for keys in axes.values()) > PROJECTS_MAX:
-        yield Problem(Code.TOO_LARGE, _AT, f"for_each makes more than {PROJECTS_MAX:,} projects")
 
 
 def _entries(entries: dict[str, Any]) -> Iterator[Problem]:
@@ -102,8 +114,6 @@ def _entries(entries: dict[str, Any]) -> Iterator[Problem]:
             if item is None or isinstance(item, dict | list):
                 summary = f"{dotted((*at, name))} can't be {quoted(item)}"
                 yield Problem(Code.FOR_EACH, (*at, name), summary, "a named value is text, a number, true or false")
-    if len(entries) > PROJECTS_MAX:
-        yield Problem(Code.TOO_LARGE, _AT, f"for_each makes more than {PROJECTS_MAX:,} projects")
 
 
 def _name(name: str, at: Path) -> Iterator[Problem]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Collection
 
 SHOWN_MAX = 60
 """Characters of a foreign text that a message quotes."""
 _NAME_MAX = 100
-_KNOWN_MAX = 500
+KNOWN_MAX = 500
+_LISTED_MAX = 20
 _START_MIN = 3
 """Longer names are no slips of the finger, comparing with many takes time, and a shorter start means nothing."""
 
@@ -41,7 +43,7 @@ def printable(text: str) -> str:
 
 def near(name: str, known: Collection[str]) -> str | None:
     """The known name that looks most like this one, if any does."""
-    if len(name) > _NAME_MAX or len(known) > _KNOWN_MAX:
+    if len(name) > _NAME_MAX or len(known) > KNOWN_MAX:
         return None
     by_lower = {option.lower(): option for option in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
@@ -54,6 +56,12 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     """A question for the detail of a diagnostic, or nothing."""
     found = near(name, known)
     return "" if found is None else f"did you mean {quoted(found)}?"
+
+
+def listed(names: Collection[str], *, in_order: bool = True) -> str:
+    """The names, by commas and, if they are not too many or it is turned off, sorted; of many a few."""
+    few = list(itertools.islice(sorted(names) if in_order and len(names) <= KNOWN_MAX else names, _LISTED_MAX))
+    return ", ".join(few) + (f", … ({len(names):,} in all)" if len(names) > len(few) else "")
 
 
 def sentences(*parts: str) -> str:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
+from reconciler.adapters.specs.bounds import VALUE_BYTES, Room
 from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.suggest import did_you_mean, quoted, sentences
+from reconciler.adapters.specs.suggest import did_you_mean, listed, quoted, sentences
 from reconciler.adapters.specs.yaml_files import Path
 from reconciler.model.values import Json, Secret
 
@@ -62,7 +63,10 @@ class Filler:
         env: Mapping[str, str],
         allowed: tuple[str, ...],
         failed: Collection[str] = (),
+        room: Room,
     ) -> None:
+        self.room = room
+        """What the texts may still take, filled or not."""
         self._workspace = workspace
         self._variables = variables
         self._failed = failed
@@ -142,7 +146,7 @@ class Filler:
                 summary = f"the variable {quoted(name)} is a list, which can't stand in a text"
                 raise VariableProblem(Code.VARIABLE_VALUE, summary, "for_each takes it, alone: ${var." + name + "}")
             return text_of(value)
-        known = "given: " + ", ".join(sorted(self._variables)) if self._variables else "none was given"
+        known = "given: " + listed(self._variables) if self._variables else "none was given"
         detail = sentences(did_you_mean(name, self._variables), known, f"give it with --var {name}=… or --var-file")
         raise VariableProblem(Code.VARIABLE, f"there is no variable {quoted(name)}", detail)
 
@@ -170,9 +174,8 @@ def _each(name: str, scope: Scope) -> str:
         summary = f"${{each.{name}}} is there in a project with for_each alone"
         raise VariableProblem(Code.VARIABLE, summary, "give the project a for_each, or take it out")
     if name not in scope.each:
-        detail = sentences(
-            did_you_mean(name, scope.each), "there are " + ", ".join(f"${{each.{k}}}" for k in scope.each)
-        )
+        there = listed([f"${{each.{key}}}" for key in scope.each], in_order=False)
+        detail = sentences(did_you_mean(name, scope.each), f"there are {there}")
         raise VariableProblem(Code.VARIABLE, f"for_each has no {quoted(name)}", detail)
     return scope.each[name]
 
@@ -189,6 +192,7 @@ class Filled:
         self.secrets: dict[Path, Secret] = {}
         self.failed: set[Path] = set()
         self._filler = filler
+        self._room = filler.room
         self._scope = scope
         self._report = report
         self.value = self._fill(tree, ())
@@ -206,7 +210,8 @@ class Filled:
             return text
         if isinstance(value, Secret):
             self.secrets[path] = value
-            return value.value or ""
+            value = value.value or ""
+        self._room.take(value)
         return value
 
     def sealed(self) -> Any:
@@ -222,7 +227,11 @@ class Filled:
         if isinstance(node, str):
             if path and path[-1] in _BLOCKS:
                 node = node.rstrip("\n")
-            return node if "$" not in node else self._typed(node, path)
+            if "$" in node:
+                return self._typed(node, path)
+            self._room.take(node)
+            return node
+        self._room.used += VALUE_BYTES
         if isinstance(node, dict):
             return {key: self._fill(item, (*path, key)) for key, item in node.items()}
         if isinstance(node, list):

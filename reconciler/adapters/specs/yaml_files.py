@@ -34,6 +34,8 @@ MAX_BYTES: Final = 5_000_000
 SLOW_MAX: Final = 1_000_000
 """Characters of a file that may be read by the slow parser: some 3 to 10 seconds of work."""
 MAX_DEPTH: Final = 50
+MAX_NODES: Final = 500_000
+MAX_PROBLEMS: Final = 1_000
 MAX_EXPANSION: Final = 200_000
 """What the aliases of one file may add: one for each node, and one for each hundred characters."""
 
@@ -93,6 +95,8 @@ class YamlFile(Struct):
 
     documents: list[tuple[Any, Mark]] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
+    nodes: int = 0
+    """How many keys and values it has."""
 
 
 def parse(text: str, file: str) -> YamlFile:
@@ -182,6 +186,8 @@ class _Builder:
 
     def _problem(self, code: Code, summary: str, detail: str, mark: Mark) -> None:
         self.file.problems.append(error(code, summary, detail, location=Location(self._name, *mark)))
+        if len(self.file.problems) > MAX_PROBLEMS:
+            raise _Fatal
 
     def _fatal(self, code: Code, summary: str, detail: str, mark: Mark) -> _Fatal:
         self._problem(code, summary, detail, mark)
@@ -189,6 +195,11 @@ class _Builder:
 
     def _node(self, event: Any, depth: int) -> Any:
         value: Any
+        self.file.nodes += 1
+        if self.file.nodes > MAX_NODES:
+            raise self._fatal(
+                Code.TOO_LARGE, f"more than {MAX_NODES:,} keys and values in a file", "split it", _mark(event)
+            )
         if isinstance(event, ScalarEvent):
             value = self._scalar(event)
         elif isinstance(event, AliasEvent):
