@@ -51,6 +51,8 @@ Environment:
   RECONCILER_ALLOWED_HOSTS   hosts, by commas, that api.url may name besides the vendor's
                              and this machine: api.example.com (any port) or host:port
   RECONCILER_STATE           like --state: a place for the state, also outside the workspace
+  RECONCILER_MAX_PROJECTS    projects that specs may declare (20,000)
+  RECONCILER_MAX_TEXT_MIB    MiB of text that they may expand to (64)
 """
 
 

@@ -163,7 +163,7 @@ def test_all_files_together_are_bounded(tmp_path):
 
 def test_a_briefs_file_counts_each_time(tmp_path):
     (tmp_path / "brief.md").write_text("b" * 9_000)
-    with pytest.raises(SpecError, match="about 17[0-9] MiB of text, and 4 MiB are allowed"):
+    with pytest.raises(SpecError, match=r"about 17[0-9] MiB of text, and 4 MiB are allowed"):
         load(
             tmp_path,
             f"projects:\n  a: {{brief_file: brief.md, for_each: {keys(19_999)}}}\n",
