@@ -45,6 +45,8 @@ class ProjectPage(Struct, frozen=True, kw_only=True):
     total: int
     limit: int
     offset: int
+    size: int = 0
+    """Bytes of the answer."""
 
 
 class LiveMessage(Struct, frozen=True, kw_only=True):

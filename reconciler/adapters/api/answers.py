@@ -7,21 +7,34 @@ quarter of a millisecond.
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import json
 from collections.abc import Iterable
 from typing import Annotated, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError
 from msgspec.json import decode
 
+from reconciler.adapters.api.repair import repaired
 from reconciler.model import contract
 from reconciler.model.live import Created, LiveMessage, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json
 
 T = TypeVar("T")
-_Text = Annotated[str, Meta(min_length=1)]
-_Count = Annotated[int, Meta(ge=0)]
+Bytes = bytes | bytearray
+TOTAL_MAX = 1_000_000
+"""Projects that an account may claim to hold: five years of the published 500 a day, and more than any list call can
+page through."""
+PAGE_SLACK = 10
+"""How many times as much as was asked for a page may hold."""
+CREDITS_MAX = 10**15
+"""A balance from here on is no balance."""
+WARNING_MAX = 1000
+"""Bytes of a ``credits_warning`` that are read, where it is no text."""
+
+_Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+"""An id or a status, which stand in paths and messages."""
+_Count = Annotated[int, Meta(ge=0, le=2**53)]
 _Setting = str | None | UnsetType
 
 
@@ -33,18 +46,28 @@ class ShapeError(ValueError):
     """JSON of another shape than the contract's; the text names the field, never its value."""
 
 
-def _credits(value: object) -> int | None:
-    """Credits may come with a fraction; what is not a number is as good as not there."""
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _credits(raw: Raw) -> int | None:
+    """Credits may come with a fraction; what is not a number, or is none that counts credits, is as good as not there."""
+    try:
+        value = decode(raw, type=int | float)
+    except ValueError:
+        return None
+    return int(value) if abs(value) < CREDITS_MAX else None
 
 
-def _warning(value: object) -> str | None:
+def _warning(raw: Raw) -> str | None:
     """The contract does not say of which type ``credits_warning`` is."""
-    if value is None or value is False or isinstance(value, str):
-        return value or None
-    if value is True:
+    text = bytes(raw).decode(errors="replace")
+    if text in ("", "null", "false"):
+        return None
+    if text == "true":
         return f"fewer than {contract.CREDITS_WARNING_BELOW} credits are left"
-    return json.dumps(value, ensure_ascii=False)
+    try:
+        if text.startswith('"'):
+            return decode(repaired(bytes(raw)), type=str) or None
+        return json.dumps(decode(raw), ensure_ascii=False) if len(text) <= WARNING_MAX else f"{text[:WARNING_MAX]}…"
+    except (ValueError, RecursionError):
+        return text[:WARNING_MAX]
 
 
 class _Shared(Struct):
@@ -77,7 +100,7 @@ class _Status(_Shared):
     agent_message: str | None = None
     variation_id: str | None = None
     error_message: str | None = None
-    credits_warning: Json = None
+    credits_warning: Raw = Raw()
 
 
 class _Made(Struct):
@@ -85,7 +108,7 @@ class _Made(Struct):
     status: _Text
     mode: str | None = None
     project_url: str | None = None
-    credits_balance: Json = None
+    credits_balance: Raw = Raw()
 
 
 class _Acted(Struct):
@@ -128,59 +151,30 @@ class _Uploaded(Struct):
 
 
 class _Balance(Struct):
-    credits_balance: Json
+    credits_balance: Raw
 
 
-def _read(kind: type[T], body: bytes) -> T:
+def _read(kind: type[T], body: Bytes) -> T:
+    with contextlib.suppress(ValueError, RecursionError):
+        return decode(body, type=kind)
+    body = repaired(body)
     try:
         return decode(body, type=kind)
     except ValidationError as error:
-        wrong = str(error)
-        try:  # a field may be of a wrong type before the place where the body ceases to be JSON
-            decode(body)
-        except (ValueError, RecursionError):
-            wrong = ""
-    except (ValueError, RecursionError):
-        wrong = ""
-    if wrong:
-        raise ShapeError(wrong)
-    try:
-        return convert(lenient(body), type=kind)
-    except ValidationError as error:
-        raise ShapeError(str(error)) from None
+        wrong = error
     except (ValueError, RecursionError):
         raise UndecodableError("the answer is not JSON") from None
+    try:  # a field may be of a wrong type before the place where the body ceases to be JSON
+        decode(body, type=Raw)
+    except (ValueError, RecursionError):
+        raise UndecodableError("the answer is not JSON") from None
+    raise ShapeError(str(wrong))
 
 
-def lenient(body: bytes) -> Json:
-    """JSON in which people wrote what is no text: half a character, a control, bytes that are not UTF-8. Each of them
-    becomes U+FFFD; a byte order mark is passed over.
-
-    Raises:
-        ValueError: it is no JSON.
-        RecursionError: it is nested too deep.
-
-    """
-    return _whole(json.loads(body.decode(_encoding(body), "replace"), strict=False, parse_constant=_no_json))
-
-
-def _no_json(constant: str) -> Json:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _encoding(body: bytes) -> str:
-    return "utf-16" if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-
-
-def _whole(value: Json) -> Json:
-    """The same value without halves of characters."""
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {_whole(name): _whole(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return value
+def _bounded(items: list[T], asked: int) -> list[T]:
+    if len(items) > asked * PAGE_SLACK:
+        raise ShapeError(f"a page of {len(items)} where at most {asked} were asked for")
+    return items
 
 
 def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
@@ -188,11 +182,13 @@ def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
     return {name: value for name in names if (value := getattr(answer, name)) is not UNSET}
 
 
-def listed(body: bytes, *, limit: int, offset: int) -> ProjectPage:
+def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
     """A page of ``GET /projects``; ``limit`` and ``offset`` as asked for, should the answer not repeat them."""
     page = _read(_List, body)
+    if page.total > TOTAL_MAX:
+        raise ShapeError(f"`total` is more than {TOTAL_MAX}, which no account holds")
     projects = []
-    for item in page.projects:
+    for item in _bounded(page.projects, limit):
         settings = _shown(item, contract.LIST_SETTINGS)
         projects.append(
             LiveProject(
@@ -213,10 +209,11 @@ def listed(body: bytes, *, limit: int, offset: int) -> ProjectPage:
         total=int(page.total),
         limit=limit if page.limit is None else page.limit,
         offset=offset if page.offset is None else page.offset,
+        size=len(body),
     )
 
 
-def project(body: bytes) -> LiveProject:
+def project(body: Bytes) -> LiveProject:
     """``GET /projects/:id``. Its ``output_type`` is the result, not the wish, so of the settings it shows mode alone."""
     answer = _read(_Status, body)
     return LiveProject(
@@ -237,7 +234,7 @@ def project(body: bytes) -> LiveProject:
     )
 
 
-def made(body: bytes, *, existing: bool) -> Created:
+def made(body: Bytes, *, existing: bool) -> Created:
     """A create's or an adopt's answer; which of its two shapes it has only matters for the optional fields."""
     answer = _read(_Made, body)
     return Created(
@@ -250,12 +247,12 @@ def made(body: bytes, *, existing: bool) -> Created:
     )
 
 
-def status(body: bytes) -> str:
+def status(body: Bytes) -> str:
     """The status in a cancel's or a message's answer."""
     return _read(_Acted, body).status
 
 
-def settings(body: bytes) -> dict[str, Json]:
+def settings(body: Bytes) -> dict[str, Json]:
     """The settings that ``PATCH settings`` answers with, ``aspect_ratio`` among them; those that are there."""
     shown = _shown(_read(_Settings, body), _Settings.__struct_fields__)
     if not shown:
@@ -263,7 +260,7 @@ def settings(body: bytes) -> dict[str, Json]:
     return shown
 
 
-def messages(body: bytes) -> MessagePage:
+def messages(body: Bytes) -> MessagePage:
     """A page of a conversation, in the order in which it came. No content is empty content."""
     page = _read(_Messages, body)
     return MessagePage(
@@ -275,24 +272,24 @@ def messages(body: bytes) -> MessagePage:
                 source=item.source,
                 created_at=item.created_at,
             )
-            for item in page.messages
+            for item in _bounded(page.messages, contract.MESSAGES_LIMIT_MAX)
         ),
         has_more=page.has_more,
     )
 
 
-def ticket(body: bytes) -> tuple[str, str]:
+def ticket(body: Bytes) -> tuple[str, str]:
     """Where to PUT a file (beyond the contract): the address, and the key that confirms it."""
     answer = _read(_Ticket, body)
     return answer.upload_url, answer.r2_key
 
 
-def uploaded(body: bytes) -> str:
+def uploaded(body: Bytes) -> str:
     """The id of an upload (beyond the contract)."""
     return _read(_Uploaded, body).upload_id
 
 
-def balance(body: bytes) -> int | None:
+def balance(body: Bytes) -> int | None:
     """Credits left, in whole credits; ``None`` for any other answer: the call is beyond the contract."""
     try:
         return _credits(_read(_Balance, body).credits_balance)

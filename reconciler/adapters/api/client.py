@@ -13,7 +13,7 @@ import contextlib
 import json
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,8 +21,12 @@ from urllib.parse import quote, urlencode
 from urllib.request import getproxies
 
 import httpx
+from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.adapters.api import address, answers, failures
+from reconciler.adapters.api.answers import Bytes
+from reconciler.adapters.api.body import ERROR_MAX, MESSAGES_MAX, Answer, BodyRefusedError, read_body
 from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
 from reconciler.adapters.api.network import Transport
@@ -59,7 +63,16 @@ _LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepali
 READS_AT_ONCE = 8
 """Reads under way at once; the connection pool's own work grows with the square of what it has in hand."""
 _PHASES = 4
-"""Time-outs count by phase (free connection, connect, write, each read); a call as a whole gets this many of them."""
+"""Time-outs count by phase (free connection, connect, write, answer); a call as a whole gets this many of them."""
+_READ_PHASES = 3
+"""A read is given up after this many time-outs, all its repeats together, and the waits that a failing server names. What
+the rate limit makes it wait is not counted."""
+
+
+class _Patience(Struct):
+    """Seconds that a call may still take."""
+
+    left: float
 
 
 def _same(text: str) -> str:
@@ -79,7 +92,7 @@ class ApiClient:
 
     ``url``: the API's address. ``key``: the account's key (may be empty towards loopback). ``limiter``: the pace,
     shared with other clients of the account. ``transport``: requests stay in this process. ``timeout``: seconds for
-    each phase of a call. ``retries``: how often a call is tried again at most. ``redact`` takes secrets out of what
+    each phase of a call; the answer, from its first byte to its last, is one of them. ``retries``: how often a call is tried again at most. ``redact`` takes secrets out of what
     the server says (the key always goes). ``on_retry`` gets a line for people whenever a wait is longer than a second.
     ``guard`` is asked right before a request that changes something leaves; what it raises stops that.
 
@@ -106,7 +119,11 @@ class ApiClient:
         key = address.checked_key(key, needed=self._outside)
         self._url = str(base).rstrip("/")
         self._encrypted = base.scheme == "https"
-        self._headers = {"Accept": "application/json", "User-Agent": f"eversince-reconciler/{VERSION}"}
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"eversince-reconciler/{VERSION}",
+        }
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
@@ -119,7 +136,6 @@ class ApiClient:
         self._redact: Callable[[str], str] = lambda text: redact(own(text))
         self._on_retry = on_retry
         self._guard = guard
-        self._guarded = {**self._extensions, "trace": self._trace}
         self._told_until = 0.0
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._http: httpx.AsyncClient | None = None
@@ -205,7 +221,7 @@ class ApiClient:
         limit: int = contract.MESSAGES_LIMIT_MAX,
     ) -> MessagePage:
         """``GET /projects/:id/messages``: one page; ids of messages as cursors."""
-        call = self._on(project_id, "GET", "/messages")
+        call = replace(self._on(project_id, "GET", "/messages"), most=MESSAGES_MAX)
         query = {"limit": limit, "after": after, "before": before}
         return await self._call(call, {200: answers.messages}, query=query)
 
@@ -246,7 +262,7 @@ class ApiClient:
     async def _call(
         self,
         call: Call,
-        good: Mapping[int, Callable[[bytes], T]],
+        good: Mapping[int, Callable[[Bytes], T]],
         *,
         body: Mapping[str, Json] | None = None,
         query: Mapping[str, str | int | None] | None = None,
@@ -256,16 +272,20 @@ class ApiClient:
         if query is not None:
             url += "?" + urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        patience = _Patience(self._timeout * (_READ_PHASES if call.reads else _PHASES))
         for attempt in range(self._retries + 1):
             try:
                 async with self._reads if call.reads else contextlib.nullcontext():
-                    return await self._once(call, url, content, good)
+                    return await self._once(call, url, content, good, patience)
             except ApiError as error:
                 wait = min(BACKOFF_MAX, BACKOFF_FIRST * 2**attempt) * random.random()  # noqa: S311
                 wait = error.retry_after or wait
-                if isinstance(error, RateLimitedError) and wait <= LONGEST_WAIT:
+                limited = isinstance(error, RateLimitedError)
+                if limited and wait <= LONGEST_WAIT:
                     self._limiter.pause(wait)  # everybody, whether this call is repeated or not
-                if attempt == self._retries or wait > LONGEST_WAIT or not _may_repeat(call, error):
+                patience.left -= 0 if limited else error.retry_after or 0
+                late = wait > LONGEST_WAIT or patience.left <= 0
+                if attempt == self._retries or late or not _may_repeat(call, error):
                     raise
                 if wait > TELL_FROM:
                     why = error.diagnostics[0].summary
@@ -273,48 +293,81 @@ class ApiClient:
                 await asyncio.sleep(wait)
         raise AssertionError
 
-    async def _once(self, call: Call, url: str, content: bytes | None, good: Mapping[int, Callable[[bytes], T]]) -> T:
+    async def _once(
+        self,
+        call: Call,
+        url: str,
+        content: bytes | None,
+        good: Mapping[int, Callable[[Bytes], T]],
+        patience: _Patience,
+    ) -> T:
         if self._http is None:
             raise RuntimeError("use ApiClient with «async with»")
-        request = httpx.Request(
-            call.method,
-            url,
-            headers=self._headers if content is None else self._headers_with_body,
-            content=content,
-            extensions=self._extensions if call.reads else self._guarded,
-        )
         self._tell_pace()
         await self._limiter.acquire()
         if not call.reads:
             self._guard()
         self.requests += 1
-        headers: Mapping[str, str] = {}
+        answer: Answer | None = None
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
-            async with asyncio.timeout(self._timeout * _PHASES):
-                response = await self._http.send(request)
-            headers = response.headers
-        except (httpx.HTTPError, OSError) as error:  # OSError: time is up, or TLS breaks while reading
-            failure = failures.of_exception(call, error, self._redact)
+            async with asyncio.timeout_at(begun + patience.left) as whole:
+                request = httpx.Request(
+                    call.method,
+                    url,
+                    headers=self._headers if content is None else self._headers_with_body,
+                    content=content,
+                    extensions={**self._extensions, "trace": self._trace(call, whole)},
+                )
+                response = await self._http.send(request, stream=True)
+                try:
+                    answer = Answer(response.status_code, response.headers)
+                    if not 300 <= answer.status < 400:
+                        most = call.most if answer.status in good else ERROR_MAX
+                        answer = replace(answer, body=await read_body(response, most))
+                finally:
+                    await response.aclose()
+        except (
+            httpx.HTTPError,
+            OSError,
+            BodyRefusedError,
+        ) as error:  # OSError: time is up, or TLS breaks while reading
+            failure = failures.of_exception(call, error, self._redact, answer)
             if isinstance(failure, UnreachableError):
                 self.requests -= 1
             raise failure from error
         finally:
-            self._limiter.observe(headers)
-        read = good.get(response.status_code)
+            patience.left -= loop.time() - begun
+            self._limiter.observe({} if answer is None else answer.headers)
+        read = good.get(answer.status)
         if read is None:
-            raise failures.of_status(call, response, self._redact)
+            raise failures.of_status(call, answer, self._redact)
         try:
-            return read(response.content)
+            return read(answer.body)
         except ValueError as error:
-            raise failures.of_body(call, response, error, self._redact) from error
+            raise failures.of_body(call, answer, error, self._redact) from error
 
-    async def _trace(self, event: str, _: Mapping[str, object]) -> None:
-        """Connecting may have taken long, so the guard is asked once more when the first byte is about to leave.
+    def _trace(self, call: Call, whole: asyncio.Timeout) -> Callable[[str, Mapping[str, object]], Awaitable[None]]:
+        """Told by httpcore how a call comes along.
 
-        And before the body: until that has left, the server can't act.
+        Connecting may have taken long, so the guard is asked once more when the first byte is about to leave. And
+        before the body: until that has left, the server can't act. Once all has left, the whole answer has the time of
+        one phase, however it drips.
         """
-        if event.endswith(("send_request_headers.started", "send_request_body.started")):
-            self._guard()
+        loop = asyncio.get_running_loop()
+        end = whole.when()
+        assert end is not None
+
+        async def trace(event: str, _: Mapping[str, object]) -> None:
+            if event.endswith("receive_response_headers.started"):
+                whole.reschedule(min(end, loop.time() + self._timeout))
+            elif event.endswith(("send_request_headers.started", "send_request_body.started")):
+                whole.reschedule(end)  # the answer before may have been a proxy's
+                if not call.reads:
+                    self._guard()
+
+        return trace
 
     def _tell_pace(self) -> None:
         """Say once, not per task, that the rate limit makes everybody wait."""

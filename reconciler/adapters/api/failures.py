@@ -2,6 +2,7 @@
 
 ======================================  ================================================================
 no connection, no free connection       ``UnreachableError``: nothing was sent
+an answer that is not read to its end   ``AnswerError``, whatever its status
 anything after that without an answer   ``UnknownFateError``
 3xx; a 2xx not in the contract          ``AnswerError``
 5xx                                     ``UnknownFateError``; with code ``rate_limited`` ``RateLimitedError``
@@ -26,10 +27,12 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.json import decode
 
-from reconciler.adapters.api import answers
+from reconciler.adapters.api.body import ANSWER_MAX, Answer, BodyRefusedError
 from reconciler.adapters.api.limiter import number, server_time
+from reconciler.adapters.api.repair import repaired
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
 from reconciler.model.errors import (
@@ -64,10 +67,21 @@ class Call(Struct, frozen=True):
     """Whether the project's status can forbid it."""
     on_project: bool = False
     """Whether a 404 means that the project does not exist."""
+    most: int = ANSWER_MAX
+    """Bytes that a good answer may have."""
 
     @property
     def reads(self) -> bool:
         return self.method == "GET"
+
+
+class _Envelope(Struct):
+    error: Raw
+
+
+class _Error(Struct):
+    code: Raw = Raw()
+    message: Raw = Raw()
 
 
 class _Refusal(Struct, frozen=True):
@@ -97,8 +111,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds
 
 
-def of_exception(call: Call, error: Exception, redact: Callable[[str], str]) -> ApiError:
-    """No answer: whether anything was sent decides."""
+def of_exception(call: Call, error: Exception, redact: Callable[[str], str], answer: Answer | None = None) -> ApiError:
+    """No answer, or not all of it: whether anything was sent decides. ``answer``: what came before it broke off."""
     reason = clean(str(error), redact) or type(error).__name__
     kind: type[ApiError]
     if isinstance(error, _NOT_SENT):
@@ -108,42 +122,47 @@ def of_exception(call: Call, error: Exception, redact: Callable[[str], str]) -> 
             detail = "Nothing was sent. SSL_CERT_FILE can name the certificates to trust."
     elif isinstance(error, httpx.DecodingError):
         kind, summary, detail = AnswerError, "the answer can't be decoded", reason
+    elif isinstance(error, BodyRefusedError):
+        kind, summary, detail = AnswerError, reason, "It is not read on. Is api.url right?"
     elif isinstance(error, TimeoutError | httpx.TimeoutException):
-        kind, summary, detail = UnknownFateError, "no answer came in time", reason
+        what = "no answer came in time" if answer is None else "the answer was not whole in time"
+        kind, summary, detail = UnknownFateError, what, reason
     else:
         kind, summary, detail = UnknownFateError, f"the connection broke before the answer was whole: {reason}", ""
     if kind is not UnreachableError and not call.reads:
         detail = f"{detail}\nThe server may have acted.".strip()
+    if answer is not None:
+        return _answered(kind, summary, detail, call=call, answer=answer, redact=redact)
     return _fated(kind(summary, detail, method=call.method, path=call.path), call)
 
 
-def of_body(call: Call, response: httpx.Response, error: ValueError, redact: Callable[[str], str]) -> ApiError:
+def of_body(call: Call, answer: Answer, error: ValueError, redact: Callable[[str], str]) -> ApiError:
     """A 2xx whose body is not what the contract says."""
-    kind = clean(response.headers.get("content-type", "no content type"), redact, 100)
+    kind = clean(answer.headers.get("content-type", "no content type"), redact, 100)
     summary = f"the answer is outside the contract: {clean(str(error), redact)}"
     return _answered(
-        AnswerError, summary, f"Content type: {kind}. Is api.url right?", call=call, response=response, redact=redact
+        AnswerError, summary, f"Content type: {kind}. Is api.url right?", call=call, answer=answer, redact=redact
     )
 
 
-def of_status(call: Call, response: httpx.Response, redact: Callable[[str], str]) -> ApiError:
+def of_status(call: Call, answer: Answer, redact: Callable[[str], str]) -> ApiError:
     """An answer whose status is not one of the contract's good ones for this call."""
-    status = response.status_code
+    status = answer.status
     if 300 <= status < 400:
         summary = "redirect refused; the key is sent nowhere else"
         return _answered(
-            AnswerError, summary, "Set api.url to the final address.", call=call, response=response, redact=redact
+            AnswerError, summary, "Set api.url to the final address.", call=call, answer=answer, redact=redact
         )
     if status < 400:
         summary = f"status {status} is not in the contract for this call"
-        return _answered(AnswerError, summary, "", call=call, response=response, redact=redact)
-    refusal = _refusal(response, redact)
+        return _answered(AnswerError, summary, "", call=call, answer=answer, redact=redact)
+    refusal = _refusal(answer, redact)
     kind, summary = _refused(call, status, refusal)
     detail = refusal.message
     if not refusal.envelope:
-        what = clean(response.headers.get("content-type", "no content type"), redact, 100)
+        what = clean(answer.headers.get("content-type", "no content type"), redact, 100)
         detail = f"This does not look like the API's own answer ({what}); is api.url right?"
-    return _answered(kind, summary, detail, call=call, response=response, redact=redact, code=refusal.code)
+    return _answered(kind, summary, detail, call=call, answer=answer, redact=redact, code=refusal.code)
 
 
 def _refused(call: Call, status: int, refusal: _Refusal) -> tuple[type[ApiError], str]:
@@ -186,22 +205,25 @@ def _wrong_status(call: Call, status: int, refusal: _Refusal) -> bool:
     return _STATUS_WORDS.search(refusal.message) is not None
 
 
-def _refusal(response: httpx.Response, redact: Callable[[str], str]) -> _Refusal:
+def _refusal(answer: Answer, redact: Callable[[str], str]) -> _Refusal:
     """Read the envelope; ``{"error": "text"}`` passes for one too, anything else does not."""
     try:
-        error = answers.lenient(response.content)["error"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        error = decode(repaired(answer.body), type=_Envelope).error
+        told = _Error(message=error) if _is_text(error) else decode(error, type=_Error)
+        return _Refusal(
+            envelope=True, code=clean(_text(told.code), redact, 100) or None, message=clean(_text(told.message), redact)
+        )
+    except (ValueError, RecursionError):
         return _Refusal(envelope=False, code=None, message="")
-    if isinstance(error, str):
-        return _Refusal(envelope=True, code=None, message=clean(error, redact))
-    if not isinstance(error, dict):
-        return _Refusal(envelope=False, code=None, message="")
-    code, message = error.get("code"), error.get("message")
-    return _Refusal(
-        envelope=True,
-        code=clean(code, redact, 100) or None if isinstance(code, str) else None,
-        message=clean(message, redact) if isinstance(message, str) else "",
-    )
+
+
+def _text(raw: Raw) -> str:
+    """What stands there, if it is text."""
+    return decode(raw, type=str) if _is_text(raw) else ""
+
+
+def _is_text(raw: Raw) -> bool:
+    return bytes(raw).startswith(b'"')
 
 
 def _answered(
@@ -210,20 +232,20 @@ def _answered(
     detail: str,
     *,
     call: Call,
-    response: httpx.Response,
+    answer: Answer,
     redact: Callable[[str], str],
     code: str | None = None,
 ) -> ApiError:
-    request_id = response.headers.get("x-request-id")
+    request_id = answer.headers.get("x-request-id")
     error = kind(
         summary,
         detail,
         method=call.method,
         path=call.path,
-        status=response.status_code,
+        status=answer.status,
         code=code,
         request_id=clean(request_id, redact, 100) if request_id else None,
-        retry_after=retry_after(response.headers),
+        retry_after=retry_after(answer.headers),
     )
     return _fated(error, call)
 

@@ -1,0 +1,79 @@
+"""An answer's body, read up to a limit: the server decides neither how much memory it takes nor for how long.
+
+The limit counts bytes as they are decoded, so a small body that unpacks into a huge one is stopped on its way. It holds
+for every transport (ours, httpx's own through a proxy, one inside this process), because it reads what they all give.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import httpx
+from msgspec import Struct
+
+ANSWER_MAX: Final = 4 * 1024**2
+"""Bytes of one answer. The largest that the contract allows, a page of 100 projects with every character escaped and
+addresses of two kilobytes, has about 0.7 MB."""
+MESSAGES_MAX: Final = 8 * 1024**2
+"""Bytes of a page of messages: 50 of 10,000 characters have 2 MB in UTF-8, and 6 MB with every character escaped."""
+ERROR_MAX: Final = 1024**2
+"""Bytes of an error's answer; a proxy's page is far below."""
+
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
+_DEFLATED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+class BodyRefusedError(ValueError):
+    """A body that is not read to its end: too large, or packed in a way that was not asked for."""
+
+
+class Answer(Struct, frozen=True):
+    """An answer as far as it came. Header names are case-insensitive."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes | bytearray = b""
+
+
+async def read_body(response: httpx.Response, most: int) -> bytearray:
+    """The decoded body of a streamed response.
+
+    Raises:
+        BodyRefusedError: it has more than ``most`` bytes, packed or unpacked, or an encoding that was not asked for.
+        httpx.DecodingError: what came can't be unpacked.
+        httpx.TransportError: the connection broke.
+
+    """
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and (len(announced) > len(str(most)) or int(announced) > most):
+        raise _too_large(most)
+    unpack = _unpacker(response.headers.get("content-encoding", ""))
+    body = bytearray()
+    came = 0
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    async for chunk in stream:
+        came += len(chunk)
+        try:
+            body += chunk if unpack is None else unpack.decompress(chunk, most + 1 - len(body))
+        except zlib.error as error:
+            raise httpx.DecodingError(str(error)) from error
+        if max(came, len(body)) > most:
+            raise _too_large(most)
+    if unpack is not None and came and not unpack.eof:
+        raise httpx.DecodingError("the packed answer ends early")
+    return body
+
+
+def _unpacker(encoding: str) -> zlib._Decompress | None:
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding in _DEFLATED:
+        return zlib.decompressobj(_GZIP_OR_ZLIB)
+    raise BodyRefusedError("the answer is packed in a way that was not asked for (its Content-Encoding)")
+
+
+def _too_large(most: int) -> BodyRefusedError:
+    return BodyRefusedError(f"the answer is too large: more than {most} bytes")
