@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.model.errors import AnswerError, Fate
 from reconciler.model.likeness import Likeness, classify
 from reconciler.model.live import LiveMessage, MessagePage
 from reconciler.model.state import SentMessage
@@ -25,6 +27,14 @@ def content_digest(lineage: str, text: str) -> str:
     return secret_digest(lineage, " ".join(text.split()))
 
 
+MESSAGES_MAX: Final = 10_000
+"""Messages of one conversation that are read, far more than an agent's work comes to."""
+PAGES_MAX: Final = 250
+"""Pages that are read for them, two minutes at the published rate; the fewest that would do are 200."""
+CHARACTERS_MAX: Final = 4_000_000
+"""Characters of their texts: 400 messages of the greatest length that the contract allows."""
+
+
 class Window(Struct, frozen=True):
     """Messages after a cursor, oldest first. ``newest`` is the newest id there is (the cursor, if nothing came)."""
 
@@ -32,15 +42,75 @@ class Window(Struct, frozen=True):
     newest: str | None
 
 
+class _Reader(Struct):
+    """Reads one conversation's pages, as long as there is an end to them."""
+
+    api: ApiClient
+    project_id: str
+    cursor: str | None
+    found: dict[str, LiveMessage] = field(default_factory=dict)
+    pages: int = 0
+    characters: int = 0
+
+    async def page(self, *, after: str | None = None, before: str | None = None) -> MessagePage:
+        if self.pages == PAGES_MAX or len(self.found) > MESSAGES_MAX or self.characters > CHARACTERS_MAX:
+            raise self._endless()
+        self.pages += 1
+        return await self.api.messages(self.project_id, after=after, before=before)
+
+    def _endless(self) -> AnswerError:
+        error = AnswerError(
+            "the conversation has no end",
+            f"{len(self.found)} messages of {self.characters} characters came on {self.pages} pages, and there are more. "
+            f"Up to {MESSAGES_MAX} messages of {CHARACTERS_MAX} characters are read.",
+            method="GET",
+            path=f"/projects/{self.project_id}/messages",
+        )
+        error.fate = Fate.NOT_DONE
+        return error
+
+    def add(self, page: MessagePage, cursor: str | None, *, front: bool = False) -> bool:
+        """Merge a page; whether it brought anything new. What is at or before the cursor is left out."""
+        messages = _oldest_first(page)
+        ids = [m.id for m in messages]
+        if cursor in ids:
+            messages = messages[ids.index(cursor) + 1 :]
+        new = {m.id: m for m in messages if m.id not in self.found}
+        if front:
+            self.found = {**new, **self.found}
+        else:
+            self.found.update(new)
+        self.characters += sum(len(m.content) for m in new.values())
+        return bool(new)
+
+    async def back(self) -> None:
+        while self.found:
+            page = await self.page(before=next(iter(self.found)))
+            reached = self.cursor in {m.id for m in page.messages}
+            if not self.add(page, self.cursor, front=True) or reached:
+                return
+
+    async def on(self) -> None:
+        while self.found:
+            newest = next(reversed(self.found))
+            if not self.add(await self.page(after=newest), newest):
+                return
+
+
 async def read_window(api: ApiClient, project_id: str, cursor: str | None) -> Window:
-    """Every message newer than ``cursor`` (``None``: all). One call where one page holds them."""
-    found: dict[str, LiveMessage] = {}
-    first = await api.messages(project_id, after=cursor)
-    _add(found, first, cursor)
+    """Every message newer than ``cursor`` (``None``: all). One call where one page holds them.
+
+    Raises:
+        ApiError: a call failed for good, or the conversation has no end.
+
+    """
+    reader = _Reader(api, project_id, cursor)
+    first = await reader.page(after=cursor)
+    reader.add(first, cursor)
     if first.has_more:
-        await _back(api, project_id, found, cursor)
-        await _on(api, project_id, found)
-    ordered = tuple(found.values())
+        await reader.back()
+        await reader.on()
+    ordered = tuple(reader.found.values())
     return Window(ordered, ordered[-1].id if ordered else cursor)
 
 
@@ -48,37 +118,6 @@ def _oldest_first(page: MessagePage) -> list[LiveMessage]:
     messages = list(page.messages)
     first, last = (messages[0].created_at, messages[-1].created_at) if messages else (None, None)
     return messages[::-1] if first and last and first > last else messages
-
-
-def _add(found: dict[str, LiveMessage], page: MessagePage, cursor: str | None, *, front: bool = False) -> bool:
-    """Merge a page; whether it brought anything new. What is at or before the cursor is left out."""
-    messages = _oldest_first(page)
-    ids = [m.id for m in messages]
-    if cursor in ids:
-        messages = messages[ids.index(cursor) + 1 :]
-    new = {m.id: m for m in messages if m.id not in found}
-    if front:
-        old = dict(found)
-        found.clear()
-        found.update({**new, **old})
-    else:
-        found.update(new)
-    return bool(new)
-
-
-async def _back(api: ApiClient, project_id: str, found: dict[str, LiveMessage], cursor: str | None) -> None:
-    while found:
-        page = await api.messages(project_id, before=next(iter(found)))
-        reached = cursor in {m.id for m in page.messages}
-        if not _add(found, page, cursor, front=True) or reached:
-            return
-
-
-async def _on(api: ApiClient, project_id: str, found: dict[str, LiveMessage]) -> None:
-    while found:
-        newest = next(reversed(found))
-        if not _add(found, await api.messages(project_id, after=newest), newest):
-            return
 
 
 class Claims(Struct, frozen=True):

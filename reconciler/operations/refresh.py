@@ -8,10 +8,10 @@ while it is read is read again (architecture.md; GitHub's provider and dnscontro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.model import contract
@@ -21,6 +21,12 @@ from reconciler.model.state import State
 
 ROUNDS = 4
 """How often a shifting list is read before giving up."""
+WHOLE_LIST_MAX = 100_000
+"""Projects up to which a whole list is read: 1000 calls, eight minutes at the published rate."""
+WHOLE_LIST_BYTES = 64 * 1024**2
+"""Bytes up to which a whole list is read, six hundred for each of so many projects."""
+PAGES_AT_ONCE = 8
+"""Pages that are asked for before what they hold is looked at."""
 TELLING_TITLE = 5
 """A title shorter than this many characters is in too many others to look for a project by it."""
 FAILURES_ASKED = 2
@@ -42,20 +48,29 @@ class Reader(Protocol):
 class _Reading(Struct):
     """Pages of one list, and whether they fit together."""
 
-    seen: dict[str, LiveProject]
     total: int
-    stable: bool
+    seen: dict[str, LiveProject] = field(default_factory=dict)
+    size: int = 0
+    fits: bool = True
+    """The same total on each page, no id twice."""
 
-    @classmethod
-    def of(cls, pages: Iterable[ProjectPage]) -> _Reading:
-        seen: dict[str, LiveProject] = {}
-        count = 0
-        totals: set[int] = set()
-        for page in pages:
-            totals.add(page.total)
-            count += len(page.projects)
-            seen.update((project.id, project) for project in page.projects)
-        return cls(seen, max(totals), len(totals) == 1 and count == len(seen) == max(totals))
+    def add(self, page: ProjectPage) -> bool:
+        """Whether the page brought anything new."""
+        before = len(self.seen)
+        self.seen.update((project.id, project) for project in page.projects)
+        self.size += page.size
+        grown = len(self.seen) - before
+        self.fits = self.fits and page.total == self.total and grown == len(page.projects)
+        if self.size > WHOLE_LIST_BYTES:
+            raise ReconcilerError(
+                "the account's list of projects is too large to be read whole",
+                f"After {len(self.seen)} of {self.total} projects it has more than {WHOLE_LIST_BYTES} bytes.",
+            )
+        return grown > 0
+
+    @property
+    def stable(self) -> bool:
+        return self.fits and len(self.seen) == self.total
 
 
 async def refresh(
@@ -123,9 +138,7 @@ async def _whole_list(
 ) -> _Reading:
     """All pages, read again until they fit together: same total on each, no id twice, none lacking."""
     for _ in range(ROUNDS):
-        offsets = range(len(first.projects), first.total, contract.LIST_LIMIT_MAX)
-        rest = await asyncio.gather(*(api.list_projects(offset=o, status=status, title=title) for o in offsets))
-        reading = _Reading.of([first, *rest])
+        reading = await _pages(api, first, status=status, title=title)
         if reading.stable:
             return reading
         first = await api.list_projects(status=status, title=title)
@@ -133,8 +146,27 @@ async def _whole_list(
             break
     raise ReconcilerError(
         "the account's list of projects kept changing while it was read",
-        f"It was read {ROUNDS} times and never held still, so nothing is planned on it. Run the command again.",
+        f"It was read {ROUNDS} times and never held still, so nothing is planned on it. At last it counted "
+        f"{reading.total} projects and showed {len(reading.seen)}. Run the command again.",
     )
+
+
+async def _pages(api: Reader, first: ProjectPage, *, status: str | None, title: str | None) -> _Reading:
+    """All pages of one list, or as many as bring something new."""
+    if first.total > WHOLE_LIST_MAX:
+        raise ReconcilerError(
+            "the account's list of projects is too long to be read whole",
+            f"It counts {first.total} projects; up to {WHOLE_LIST_MAX} are read.",
+        )
+    reading = _Reading(first.total)
+    reading.add(first)
+    offsets = range(len(first.projects), first.total, contract.LIST_LIMIT_MAX)
+    for start in range(0, len(offsets), PAGES_AT_ONCE):
+        some = offsets[start : start + PAGES_AT_ONCE]
+        pages = await asyncio.gather(*(api.list_projects(offset=o, status=status, title=title) for o in some))
+        if not all(reading.add(page) for page in pages):
+            break
+    return reading
 
 
 async def _one_by_one(

@@ -13,8 +13,10 @@ import httpx
 from msgspec import Struct
 
 ANSWER_MAX: Final = 4 * 1024**2
-"""Bytes of one answer. The largest that the contract allows, a page of 100 projects with every character escaped and
-addresses of two kilobytes, has about 0.7 MB."""
+"""Bytes of one answer. The largest that the contract allows are settings with a webhook's address as long as a request may
+be: 1 MB, or 2 MB escaped."""
+LIST_MAX: Final = 2 * 1024**2
+"""Bytes of a page of the list: 100 projects, every character escaped, with addresses of two kilobytes, have 0.5 MB."""
 MESSAGES_MAX: Final = 8 * 1024**2
 """Bytes of a page of messages: 50 of 10,000 characters have 2 MB in UTF-8, and 6 MB with every character escaped."""
 ERROR_MAX: Final = 1024**2

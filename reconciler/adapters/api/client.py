@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api import address, answers, failures
 from reconciler.adapters.api.answers import Bytes
-from reconciler.adapters.api.body import ERROR_MAX, MESSAGES_MAX, Answer, BodyRefusedError, read_body
+from reconciler.adapters.api.body import ERROR_MAX, LIST_MAX, MESSAGES_MAX, Answer, BodyRefusedError, read_body
 from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
 from reconciler.adapters.api.network import Transport
@@ -190,7 +190,7 @@ class ApiClient:
         """``GET /projects``: one page, in the server's order, which the contract does not fix."""
         query = {"limit": limit, "offset": offset, "status": status, "title": title}
         read = partial(answers.listed, limit=limit, offset=offset)
-        return await self._call(Call("GET", "/projects"), {200: read}, query=query)
+        return await self._call(Call("GET", "/projects", most=LIST_MAX), {200: read}, query=query)
 
     async def project(self, project_id: str) -> LiveProject:
         """``GET /projects/:id``; ``NotFoundError`` is the only way in which a project is known to be absent."""

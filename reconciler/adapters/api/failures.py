@@ -106,7 +106,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     seconds = number(text)
     if seconds is None:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OverflowError):
             seconds = max(0.0, parsedate_to_datetime(text).timestamp() - server_time(headers))
     return seconds
 

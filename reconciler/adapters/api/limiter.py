@@ -29,7 +29,7 @@ def server_time(headers: Mapping[str, str]) -> float:
 
     ``headers`` have lower-case names.
     """
-    with contextlib.suppress(ValueError, KeyError):
+    with contextlib.suppress(ValueError, OverflowError, KeyError):
         return parsedate_to_datetime(headers["date"]).timestamp()
     return time.time()
 
