@@ -92,7 +92,8 @@ class Wired(Struct, frozen=True):
 @contextlib.asynccontextmanager
 async def _media(config: Config, limit: int = MAX_BYTES) -> AsyncIterator[MediaClient]:
     if not config.sandboxed:
-        async with MediaClient(local=is_loopback(urlsplit(config.api_url).hostname or ""), limit=limit) as media:
+        host = urlsplit(config.api_url).hostname or ""
+        async with MediaClient(local=is_loopback(host), limit=limit, api_host=host) as media:
             yield media
         return
     from reconciler.cli.embedded import embedded_transport  # noqa: PLC0415
