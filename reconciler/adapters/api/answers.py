@@ -34,7 +34,7 @@ WARNING_MAX = 1000
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 """An id or a status, which stand in paths and messages."""
-_Count = Annotated[int, Meta(ge=0, le=2**53)]
+_Count = Annotated[int, Meta(ge=0)]
 _Setting = str | None | UnsetType
 
 

@@ -1,0 +1,144 @@
+"""A server that keeps to the contract until it is told to misbehave, and what a run against it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import subprocess
+import sys
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from typing import Self
+from urllib.parse import urlsplit
+
+from tests.cli.cli_support import Space
+from tests.command import ROOT, environment
+
+Send = Callable[[bytes], None]
+Misbehave = Callable[[Send], None]
+Choose = Callable[[str, str], Misbehave | None]
+"""From method and path (with its query): what to do instead of passing the request on to the emulated API."""
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_66\r\n"
+CLOSED = HEAD + b"Connection: close\r\n\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+class Hostile:
+    """A server on a thread, for as long as the ``with`` block lasts. ``acts``: it passes the request on, too, first."""
+
+    def __init__(self, target: str) -> None:
+        self.choose: Choose = lambda _, __: None
+        self.acts = False
+        self.asked: list[tuple[str, str]] = []
+        host = self
+
+        class Handler(StreamRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):
+                    host._serve(self)
+
+        class Server(ThreadingTCPServer):
+            daemon_threads = True
+            block_on_close = False
+            allow_reuse_address = True
+
+        self._target = urlsplit(target)
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{self.origin}{self._target.path}"
+
+    def _serve(self, handler: StreamRequestHandler) -> None:
+        method, path, _ = handler.rfile.readline().decode().split()
+        headers = http.client.parse_headers(handler.rfile)
+        body = handler.rfile.read(int(headers.get("Content-Length", 0)))
+        path = path.removeprefix(self._target.path)
+        self.asked.append((method, path))
+        misbehave = self.choose(method, path)
+        if misbehave is None or self.acts:
+            answer = self._passed_on(method, path, headers, body)
+            if misbehave is None:
+                handler.wfile.write(answer)
+                return
+        misbehave(handler.wfile.write)
+
+    def _passed_on(self, method: str, path: str, headers: http.client.HTTPMessage, body: bytes) -> bytes:
+        inner = http.client.HTTPConnection(self._target.hostname or "", self._target.port, timeout=60)
+        with contextlib.closing(inner):
+            inner.request(method, self._target.path + path, body, dict(headers))
+            answer = inner.getresponse()
+            data = answer.read()
+        head = [f"HTTP/1.1 {answer.status} X", "Connection: close", f"Content-Length: {len(data)}"]
+        head += [f"{n}: {v}" for n, v in answer.getheaders() if n.lower() not in ("connection", "content-length")]
+        return "\r\n".join(head).encode() + b"\r\n\r\n" + data
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def for_ever(*parts: bytes, head: bytes = CLOSED) -> Misbehave:
+    """Sends ``head``, then the parts again and again, as fast as they are taken."""
+
+    def misbehave(send: Send) -> None:
+        send(head)
+        while True:
+            for part in parts:
+                send(part)
+
+    return misbehave
+
+
+def once(body: bytes, *headers: str) -> Misbehave:
+    """Sends one answer."""
+    more = "".join(f"{header}\r\n" for header in headers).encode()
+    whole = HEAD + more + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    return lambda send: send(whole)
+
+
+def bomb(mebibytes: int, *, wbits: int = zlib.MAX_WBITS | 16) -> bytes:
+    """A document of white space that unpacks to a thousand times its size."""
+    packer = zlib.compressobj(9, wbits=wbits)
+    parts = [packer.compress(b" " * 1024**2) for _ in range(mebibytes)]
+    return b"".join(parts) + packer.flush()
+
+
+@dataclass
+class Took:
+    code: int
+    out: str
+    err: str
+    kibibytes: int
+    """The most memory that it had at once."""
+
+
+_MEASURE = (
+    "import os,subprocess,sys;p=subprocess.Popen(sys.argv[2:]);_,s,u=os.wait4(p.pid,0);"
+    "open(sys.argv[1],'w').write(str(u.ru_maxrss));os._exit(os.waitstatus_to_exitcode(s)&255)"
+)
+
+
+def measured(space: Space, *args: str, seconds: float = 100.0) -> Took:
+    """Run the command as a process whose parent is small: a child counts its parent's memory until it is another."""
+    with tempfile.TemporaryDirectory() as folder:
+        peak = Path(folder, "peak")
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _MEASURE, str(peak), *space.command(*args)],
+            cwd=space.root,
+            env=environment(PYTHONPATH=str(ROOT), **space.env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        return Took(done.returncode, done.stdout, done.stderr, int(peak.read_text()))
