@@ -44,6 +44,8 @@ def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None
     """Print ids, URLs and last agent messages, as the state knows them; makes no call.
 
     With --download, fetch the rendered files: named after their addresses, with their digests in DIR/manifest.json.
+    They come over https from public addresses, or from the network that the API itself is in. Behind a proxy, the proxy
+    decides which names may be reached.
     """
     wired = wire(console)
     entries = chosen(state_of(wired), addresses)
