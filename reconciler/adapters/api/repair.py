@@ -1,23 +1,21 @@
 """JSON in which people wrote what is no text, made JSON again.
 
-As bytes, so that reading it takes no more memory than reading what is right, and in time that grows with the length.
+As bytes, so that reading it takes little more memory than reading what is right, and in time that grows with the length.
 """
 
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from typing import Final
 
+_CONTROLS: Final = "".join(chr(number) for number in range(32) if chr(number) not in "\t\n\r")
+_BREAKS: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+"""White space between values, but no part of a text."""
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_ODD: Final = re.compile(r"[\x00-\x1f]|\\u[dD][89a-fA-F]")
-_PART: Final = re.compile(
-    r"(?P<control>[\x00-\x1f])"
-    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    r"|\\.",
-    re.DOTALL,
-)
+_PAIR: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF: Final = re.compile(rf"(?<!\\)((?:\\\\)*+)(?:(?P<pair>{_PAIR})|\\u[dD][89a-fA-F][0-9a-fA-F]{{2}})")
 
 
 def repaired(body: bytes | bytearray) -> bytes:
@@ -26,15 +24,22 @@ def repaired(body: bytes | bytearray) -> bytes:
     """
     utf16 = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = body.decode("utf-16" if utf16 else "utf-8-sig", "replace")
-    return _STRING.sub(_string, text).encode()
+    for control in _CONTROLS:
+        text = text.replace(control, f"\\u{ord(control):04x}")
+    text = _HALF.sub(lambda found: found[0] if found["pair"] else rf"{found[1]}\ufffd", text)
+    return _unbroken(text).encode()
 
 
-def _string(match: re.Match[str]) -> str:
-    text = match[0]
-    return _PART.sub(_part, text) if _ODD.search(text) else text
-
-
-def _part(match: re.Match[str]) -> str:
-    if match["control"]:
-        return f"\\u{ord(match[0]):04x}"
-    return "\\ufffd" if match["half"] else match[0]
+def _unbroken(text: str) -> str:
+    """With the breaks within its strings as escapes."""
+    done, result = 0, io.StringIO()
+    for found in _STRING.finditer(text):
+        string = found[0]
+        for character, escape in _BREAKS.items():
+            string = string.replace(character, escape)
+        if len(string) > found.end() - found.start():
+            result.write(text[done : found.start()])
+            result.write(string)
+            done = found.end()
+    result.write(text[done:])
+    return result.getvalue()
