@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle
@@ -21,11 +21,17 @@ FORMAT_VERSION = 1
 
 
 class Known(Struct, frozen=True):
-    """A field's value, where it came from, and when (ISO 8601)."""
+    """A field's value, where it came from, and when (ISO 8601).
+
+    ``kept`` is what the account shows where this value was asked for, once it was seen; ``before`` what it showed until
+    this value was asked for.
+    """
 
     value: Json
     source: Source
     at: str
+    kept: Json = UNSET
+    before: Json = UNSET
 
 
 class SentMessage(Struct, frozen=True, kw_only=True):

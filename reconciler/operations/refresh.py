@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
 from reconciler.model import contract
@@ -223,10 +223,11 @@ def merged(listed: LiveProject, status: LiveProject) -> LiveProject:
 
 
 def remembered_titles(state: State) -> dict[str, str]:
-    """The titles that managed projects should have, by id."""
+    """The titles that managed projects should have, by id, in the form in which the account keeps them."""
     return {
-        entry.project_id: title.value
+        entry.project_id: form
         for entry in state.projects.values()
         for title in (entry.settings.get("title"),)
-        if title is not None and isinstance(title.value, str)
+        for form in ((title.value if title.kept is UNSET else title.kept) if title is not None else None,)
+        if isinstance(form, str)
     }

@@ -17,6 +17,7 @@ Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. N
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
@@ -47,13 +48,15 @@ from reconciler.operations.depending import wire_body
 from reconciler.operations.refresh import filtered
 from reconciler.operations.run import Deferred, Run, note_of
 from reconciler.operations.wait import Monitor, finished
-from reconciler.planning.knowledge import brief_matches
+from reconciler.planning.knowledge import brief_matches, title_matches
 from reconciler.planning.message_log import message_digest
 
 LONGEST_FLIGHT = 900.0
 """Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
 OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
 """Statuses from which no project comes back."""
+_AS_IT_IS = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
+"""Titles of which there is no other form but in another case, which searching does not mind."""
 KEY_LIVES = timedelta(hours=23)
 """How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
 CLOCK_SKEW = timedelta(hours=1)
@@ -179,19 +182,26 @@ def _has_rival(run: Run, intent: Intent) -> bool:
 
 async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[LiveProject]:
     """Projects that the intent may have created: same brief and title, of that time, standing for nothing else."""
-    listed = await filtered(run.api, title=body.get("title"))
     taken = {entry.project_id for entry in run.draft.projects.values()}
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken.add(intent.project_id or "")
     begun = instant(intent.at)
-    return [
-        project
-        for project in listed
-        if project.id not in taken
-        and brief_matches(body["brief"], project)
-        and project.settings.get("title") == body.get("title")
-        and not _is_older(project, begun)
-    ]
+    title = body.get("title")
+
+    async def among(wanted: Json) -> list[LiveProject]:
+        return [
+            project
+            for project in await filtered(run.api, title=wanted)
+            if project.id not in taken
+            and brief_matches(body["brief"], project)
+            and title_matches(title, project, run.draft.lineage)
+            and not _is_older(project, begun)
+        ]
+
+    found = await among(title)
+    if found or title is None or _AS_IT_IS.fullmatch(title):
+        return found
+    return await among(None)  # the account may keep the title in a form of its own, which no search for it finds
 
 
 def _is_older(project: LiveProject, begun: datetime | None) -> bool:

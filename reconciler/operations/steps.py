@@ -24,8 +24,8 @@ from reconciler.model.plan import (
     Step,
     Update,
 )
-from reconciler.model.state import Entry, Intent, Outputs
-from reconciler.model.values import is_sealed
+from reconciler.model.state import Entry, Intent, Known, Outputs
+from reconciler.model.values import Json, is_sealed
 from reconciler.operations.binding import bound_entry
 from reconciler.operations.calls import Already, commit, spending
 from reconciler.operations.conversation import claim, read_window
@@ -35,6 +35,7 @@ from reconciler.operations.resolve import OVER, brief_text, logged_message, near
 from reconciler.operations.run import Run
 from reconciler.operations.settings import converge, patch
 from reconciler.operations.wait import Monitor, finished
+from reconciler.planning.kept import seen_first
 
 
 async def replace_project(run: Run, monitor: Monitor, step: Replace, number: int) -> str:
@@ -261,14 +262,21 @@ def learn(run: Run, address: str, live: LiveProject, *, drift: bool) -> None:
     A setting that is known stays as it is, unless ``drift`` is to be taken over.
     """
     entry = run.draft.projects[address]
+    first = run.redact.value(seen_first(entry, live))
     fresh = {
         name: known
         for name, known in run.known(live.settings, live.source).items()
         if name not in entry.settings
-        or (drift and not is_sealed(entry.settings[name].value) and entry.settings[name].value != known.value)
+        or (drift and name not in first and _is_other(entry.settings[name], live.settings[name], known))
     }
+    fresh |= {name: replace(entry.settings[name], kept=form) for name, form in first.items()}
     seen = run.outputs(live)
     kept = entry.outputs if live.status == entry.outputs.status else replace(entry.outputs, error_message=None)
     outputs = replace(kept, **{k: v for k, v in asdict(seen).items() if v is not None})
     if fresh or outputs != entry.outputs:
         run.draft.fold(End(effects=(Learn(address=address, settings=fresh, outputs=outputs),)))
+
+
+def _is_other(asked: Known, shown: Json, known: Known) -> bool:
+    """Whether the account shows another value than is known, and not just the form that it keeps that in."""
+    return not is_sealed(asked.value) and asked.value != known.value and asked.kept != shown

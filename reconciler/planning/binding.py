@@ -16,7 +16,7 @@ from reconciler.model.likeness import beginning
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry
 from reconciler.model.values import Value
-from reconciler.planning.knowledge import agrees, brief_matches, plain_text
+from reconciler.planning.knowledge import brief_matches, plain_text, title_matches
 
 
 class Match(Struct, frozen=True):
@@ -64,8 +64,7 @@ class Candidates(Struct, frozen=True):
         same = [
             live
             for live in exactly or self.by_beginning.get(beginning(text), ())
-            if brief_matches(brief, live)
-            and ("title" not in fields or agrees(fields["title"], live.settings.get("title"), lineage))
+            if brief_matches(brief, live) and ("title" not in fields or title_matches(fields["title"], live, lineage))
         ]
         return Match(
             alive=tuple(p for p in same if p.status not in {contract.Status.FAILED, contract.Status.CANCELLED}),

@@ -11,6 +11,7 @@ from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
 from reconciler.model.errors import Diagnostic, Severity
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
+from reconciler.model.values import Json, has_secret, masked
 
 _NAMED: Final = 5
 """How many addresses one note names."""
@@ -87,6 +88,17 @@ def drifted(project: DesiredProject, change: Change) -> Diagnostic:
         summary=f"drift: {change.path} is {change.before!r}, should be {change.after!r}",
         detail="It was changed outside. `reconciler apply` mends it.",
         kind="drift",
+    )
+
+
+def keeps(project: DesiredProject, name: str, form: Json) -> Diagnostic:
+    asked = project.settings[name]
+    shown = "in another form" if has_secret(asked) else f"as {form!r}"
+    return Diagnostic(
+        severity="note",
+        address=project.address,
+        summary=f"settings.{name} was asked as {masked(asked)!r}, and the account keeps it {shown}",
+        detail="Both count as the same while neither changes; nothing is set for it again.",
     )
 
 

@@ -23,6 +23,7 @@ from reconciler.model.values import (
     secret_digest,
     shown,
 )
+from reconciler.planning.kept import is_form, lags, stands
 
 _STATUS_CLASS: Mapping[str, str] = {
     contract.Status.IDLE: "idle",
@@ -34,18 +35,19 @@ _STATUS_CLASS: Mapping[str, str] = {
 def agrees(desired: Value, known: Json, lineage: str) -> bool:
     """Whether a known value (sealed, or read from the account) is the desired one to a reader."""
     if isinstance(desired, Secret) and isinstance(known, str):
-        return secret_digest(lineage, known) == desired.digest
+        return reads_alike(desired.value, known) or secret_digest(lineage, known) == desired.digest
     return reads_alike(sealed(desired), known)
 
 
 def setting_known(name: str, entry: Entry | None, live: LiveProject | None, at: str) -> Known | None:
-    """The best knowledge of a setting: what was just read beats what the state remembers."""
-    if live is not None:
+    """The best knowledge of a setting: what was just read beats what the state remembers, unless it is older."""
+    asked = entry.settings.get(name) if entry else None
+    if live is not None and not (asked is not None and lags(name, asked, live, at)):
         if name in live.differing:
             return None
         if name in live.settings:
             return Known(live.settings[name], live.source, at)
-    return entry.settings.get(name) if entry else None
+    return asked
 
 
 def setting_changes(
@@ -65,6 +67,9 @@ def setting_changes(
         if now is not None and agrees(wanted, now.value, lineage):
             continue
         before = recorded.get(name)
+        asked = before is not None and agrees(wanted, before.value, lineage)
+        if asked and stands(name, wanted, entry, live, lineage):
+            continue
         secret = has_secret(wanted)
         hidden = secret or (before is not None and is_sealed(before.value))
         changes[name] = Change(
@@ -73,7 +78,7 @@ def setting_changes(
             after=masked(wanted),
             before_source="none" if now is None else now.source,
             sensitive=secret,
-            drift=before is not None and agrees(wanted, before.value, lineage),
+            drift=asked,
         )
     return changes
 
@@ -81,6 +86,12 @@ def setting_changes(
 def brief_matches(brief: Value, live: LiveProject) -> bool:
     """Whether what the list shows of a brief is the start of this one, however the server cuts it and writes it."""
     return live.brief is not None and begins(plain_text(brief), live.brief, contract.LIST_BRIEF_MAX)
+
+
+def title_matches(title: Value, live: LiveProject, lineage: str) -> bool:
+    """Whether a project has a title, perhaps in a form of the account's own."""
+    shown = live.settings.get("title")
+    return agrees(title, shown, lineage) or is_form("title", title, shown)
 
 
 def plain_text(value: Value) -> str:

@@ -1,0 +1,91 @@
+"""Values that the account keeps in a form of its own, and lists that lag behind: neither is a change made outside.
+
+What was asked for stays the knowledge; beside it stands what the account keeps for it (:attr:`Known.kept`), and what it
+showed until then (:attr:`Known.before`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from msgspec import UNSET
+
+from reconciler.model import contract
+from reconciler.model.likeness import renders
+from reconciler.model.live import LiveProject
+from reconciler.model.state import Entry, Known
+from reconciler.model.times import instant
+from reconciler.model.values import Json, Secret, Value, has_secret, is_sealed, secret_digest
+
+LAGS: Final = timedelta(seconds=60)
+"""How long a list may show what was before a PATCH, where it does not say when a project changed last."""
+LAGS_AT_MOST: Final = timedelta(hours=1)
+"""The same where it says so, and that was before the PATCH."""
+_LIMITS: Final[Mapping[str, int]] = {"title": contract.TITLE_MAX}
+"""The settings of free text that a list shows, with the lengths that the account keeps of them."""
+
+
+def stands(name: str, wanted: Value, entry: Entry | None, live: LiveProject | None, lineage: str) -> bool:
+    """Whether a setting that was asked for stands, though the account shows another value."""
+    asked = entry.settings.get(name) if entry else None
+    if asked is None or live is None or name not in live.settings or asked.source not in ("sent", "patch"):
+        return False
+    shown = live.settings[name]
+    return is_kept(asked, shown, lineage) if asked.kept is not UNSET else is_form(name, wanted, shown)
+
+
+def is_kept(asked: Known, shown: Json, lineage: str) -> bool:
+    """Whether a value is what the account keeps for one that was asked for."""
+    if is_sealed(asked.kept) and isinstance(shown, str):
+        return bool(secret_digest(lineage, shown) == asked.kept["$secret"])
+    return asked.kept is not UNSET and bool(asked.kept == shown)
+
+
+def is_form(name: str, asked: Value, shown: Json) -> bool:
+    """Whether a value that the account shows is a form of the one that was asked for."""
+    plain = asked.value if isinstance(asked, Secret) else asked
+    return name in _LIMITS and renders(plain, shown, _LIMITS[name])
+
+
+def newly_kept(settings: Mapping[str, Value], entry: Entry | None, live: LiveProject | None) -> dict[str, Json]:
+    """The settings that the account shows for the first time, in another form than was asked for, by name."""
+    if entry is None or live is None:
+        return {}
+    return {
+        name: live.settings[name]
+        for name, wanted in settings.items()
+        if name in _LIMITS and name in live.settings and (asked := entry.settings.get(name)) is not None
+        if asked.source in ("sent", "patch") and asked.kept is UNSET
+        if live.settings[name] != (wanted.value if isinstance(wanted, Secret) else wanted)
+        if is_form(name, wanted, live.settings[name])
+    }
+
+
+def seen_first(entry: Entry, live: LiveProject) -> dict[str, Json]:
+    """What a list shows for the first time of settings that were asked for, as asked or in another form, by name."""
+    if live.source != "list":
+        return {}
+    return {
+        name: live.settings[name]
+        for name in _LIMITS
+        if live.settings.get(name) and (asked := entry.settings.get(name)) is not None
+        if asked.source in ("sent", "patch") and asked.kept is UNSET
+        if not has_secret(asked.value)
+        and not is_sealed(asked.value)
+        and is_form(name, asked.value, live.settings[name])
+    }
+
+
+def lags(name: str, asked: Known, live: LiveProject, at: str) -> bool:
+    """Whether a list shows what was before a PATCH, and cannot know of that yet; ``at``: when it was read."""
+    if name not in live.differing and (asked.before is UNSET or live.settings.get(name, UNSET) != asked.before):
+        return False
+    now, since, changed = instant(at), instant(asked.at), instant(live.updated_at)
+    if now is None or since is None or asked.source != "patch":
+        return False
+    age = now - since
+    if changed is None:
+        return timedelta(0) <= age <= LAGS
+    return changed <= since and timedelta(0) <= age <= LAGS_AT_MOST
