@@ -7,7 +7,6 @@ showed until then (:attr:`Known.before`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
 
 from msgspec import UNSET
@@ -19,9 +18,9 @@ from reconciler.model.state import Entry, Known
 from reconciler.model.times import instant
 from reconciler.model.values import Json, Secret, Value, has_secret, is_sealed, secret_digest
 
-LAGS: Final = timedelta(seconds=60)
-"""How long a list may show what was before a PATCH, where it does not say when a project changed last."""
-LAGS_AT_MOST: Final = timedelta(hours=1)
+LAGS: Final = 60.0
+"""Seconds: how long a list may show what was before a PATCH, where it does not say when a project changed last."""
+LAGS_AT_MOST: Final = 3600.0
 """The same where it says so, and that was before the PATCH."""
 _LIMITS: Final[Mapping[str, int]] = {"title": contract.TITLE_MAX}
 """The settings of free text that a list shows, with the lengths that the account keeps of them."""
@@ -85,7 +84,7 @@ def lags(name: str, asked: Known, live: LiveProject, at: str) -> bool:
     now, since, changed = instant(at), instant(asked.at), instant(live.updated_at)
     if now is None or since is None or asked.source != "patch":
         return False
-    age = now - since
+    age = (now - since).total_seconds()
     if changed is None:
-        return timedelta(0) <= age <= LAGS
-    return changed <= since and timedelta(0) <= age <= LAGS_AT_MOST
+        return 0 <= age <= LAGS
+    return changed <= since and 0 <= age <= LAGS_AT_MOST
