@@ -17,6 +17,7 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
      ├── UploadError               a file of the workspace can't be uploaded
      ├── GuardError                a policy limit refuses the whole apply
      └── ApiError                  a call that didn't give what was asked; ``fate`` says what it may have done
+          ├── HaltedError          not sent: the apply was interrupted, or its time was up
           ├── UnreachableError     no connection
           ├── UnknownFateError     sent, but no usable answer came: it may have acted
           ├── AnswerError          an answer outside the contract
@@ -159,6 +160,13 @@ class ApiError(ReconcilerError):
         request = f", request {request_id}" if request_id else ""
         where = f"{method} {path}{answer}{request}"
         super().__init__(summary, f"{where}\n{detail}" if detail else where)
+
+
+class HaltedError(ApiError):
+    """Not sent: before its turn came, the apply was interrupted or its time was up."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"not sent: {why}", method="", path="")
 
 
 class UnreachableError(ApiError):

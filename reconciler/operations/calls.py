@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from reconciler.adapters.api.limiter import LONGEST_WAIT
 from reconciler.model.errors import (
     ApiError,
     CreditsError,
@@ -72,7 +74,10 @@ async def commit(
             case "unknown":
                 raise Undecided(resolution.note)
             case "not_done":
-                continue
+                async with (
+                    run.api.halt.waiting()
+                ):  # what a failing server asks for; else at once, for it waited already
+                    await asyncio.sleep(min(lost.retry_after or 0.0, LONGEST_WAIT))
     raise ReconcilerError(f"the call was lost {TRIES} times", lost.diagnostics[0].detail) from lost
 
 
@@ -81,17 +86,17 @@ async def spending(run: Run, monitor: Monitor, step: Step, call: Callable[[], Aw
     while True:
         _solvent(run)
         await monitor.slot(step)
-        full = False
+        refused: ProjectLimitError | None = None
         try:
             _solvent(run)  # they may have run out while a slot was waited for
             return await call()
-        except ProjectLimitError:
-            full = True
+        except ProjectLimitError as error:
+            refused = error
         except CreditsError as error:
             run.broke = error
             raise
         finally:
-            monitor.release(full=full)
+            monitor.release(refused)
 
 
 def _solvent(run: Run) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from shlex import quote
 from typing import assert_never
 
-from reconciler.model.errors import Diagnostic, ReconcilerError, StateError
+from reconciler.model.errors import Diagnostic, HaltedError, ReconcilerError, StateError
 from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted, StepWaiting
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import (
@@ -30,7 +30,7 @@ from reconciler.operations import steps as do
 from reconciler.operations.calls import Already, Overtaken
 from reconciler.operations.creating import create
 from reconciler.operations.depending import others_finished
-from reconciler.operations.run import Deferred, Interrupted, Run, Undecided, diagnostic_of
+from reconciler.operations.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
 from reconciler.operations.uploading import doubted, upload_files
 from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.binding import Candidates
@@ -167,9 +167,9 @@ class Executor:
         except _Skipped as why:
             self._end(step, "skipped", note=str(why))
         except Deferred as why:
-            self._end(step, "deferred", note=f"waits for {why}" if str(why) else "the time was up")
-        except Interrupted:
-            self._end(step, "deferred", note="interrupted")
+            self._end(step, "deferred", note=f"waits for {why}" if str(why) else TIME_IS_UP)
+        except (Interrupted, HaltedError):
+            self._end(step, "deferred", note="interrupted" if self._run.stop.is_set() else TIME_IS_UP)
         except Overtaken as why:
             self._end(step, "done", note=Already(str(why)))
             return False

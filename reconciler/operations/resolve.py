@@ -274,12 +274,13 @@ def nearly(messages: tuple[LiveMessage, ...]) -> str:
 
 
 async def settle(run: Run, intent: Intent) -> None:
-    """Wait until a message of unknown fate can't appear any more (settled reading 1)."""
+    """Wait until a message of unknown fate can't appear any more (settled reading 1). Raises HaltedError."""
     now, begun = instant(run.now()), instant(intent.at)
     age = (now - begun).total_seconds() if now and begun else 0.0
     left = min(run.options.settle, LONGEST_FLIGHT - age)
     if left > 0:
-        await asyncio.sleep(left)
+        async with run.api.halt.waiting():
+            await asyncio.sleep(left)
 
 
 class Found(Struct, frozen=True):

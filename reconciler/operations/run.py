@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NoReturn, Protocol, TypeVar
+from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
 from msgspec import Struct, field
 
@@ -25,6 +25,9 @@ from reconciler.model.values import Json, Value, portable, reveal
 
 T = TypeVar("T")
 WaitMode = Literal["none", "steps", "idle"]
+
+
+TIME_IS_UP: Final = "the time was up"
 
 
 class Deferred(Exception):  # noqa: N818  no error: the step stays for the next apply
@@ -93,11 +96,10 @@ class Run(Struct, kw_only=True):
     media: MediaFactory = default_media
     uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     """Held, by digest, while a file is uploaded, so that it is done once."""
-    deadline: float | None = None
-    """In the event loop's time; after it nothing new is begun."""
 
-    def past_deadline(self) -> bool:
-        return self.deadline is not None and asyncio.get_running_loop().time() >= self.deadline
+    def halted(self) -> bool:
+        """Whether nothing new may begin: the time is up, or the user asked to stop."""
+        return self.api.halt.over
 
     async def record(self, record: Record) -> None:
         """Journal first, then the working state."""
@@ -145,13 +147,14 @@ class Run(Struct, kw_only=True):
         Raises:
             Interrupted: the user asked to stop, before anything was sent.
             Deferred: the time is up, before anything was sent.
+            HaltedError: one of both, while the call waited for its turn; recorded as not done.
             ApiError: not done (recorded), or of unknown fate (the intent stays pending: resolve it).
 
         """
         async with self.slots:
             if self.stop.is_set():
                 raise Interrupted
-            if self.past_deadline():
+            if self.halted():
                 raise Deferred
             await self.record(Begin(intent=intent))
             # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate

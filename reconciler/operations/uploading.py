@@ -59,7 +59,7 @@ async def _uploaded(run: Run, step: Step, name: str, media: LocalMedia) -> str:
     for left in reversed(range(TRIES)):
         if run.stop.is_set():
             raise Interrupted
-        if run.past_deadline():
+        if run.halted():
             raise Deferred
         try:
             return await _once(run, step, name, media)

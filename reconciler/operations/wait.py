@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 
 from msgspec.structs import replace
 
+from reconciler.adapters.api.limiter import LONGEST_WAIT
 from reconciler.model import contract
-from reconciler.model.errors import NotFoundError
+from reconciler.model.errors import HaltedError, NotFoundError, ProjectLimitError
 from reconciler.model.events import StatusChanged, StepWaiting
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
 from reconciler.operations.refresh import filtered, merged
 from reconciler.operations.run import Deferred, Interrupted, Run
 
+LEAST_PAUSE = 1.0
+"""Seconds between two askings for a slot of an account that had none, where it does not say."""
 ONE_BY_ONE = 3
 """Up to this many projects are asked one by one; more through the list."""
 
@@ -47,7 +51,11 @@ class Monitor:
         self._tick: asyncio.Future[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self._reserved = 0
-        self._full = False
+        self._allowed = run.options.active_limit
+        """Active projects that the account takes, as far as refusals tell."""
+        self._refused_until = -math.inf
+        self._probing = False
+        """Whether the last create or message was refused for want of a slot: then one asks for all."""
         self._slot_lock = asyncio.Lock()
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,29 +110,47 @@ class Monitor:
         """Raises as :meth:`until` where there is no waiting."""
         if self._run.stop.is_set():
             raise Interrupted
-        if self._run.options.wait == "none" or self._run.past_deadline():
+        if self._run.options.wait == "none" or self._run.halted():
             raise Deferred(what)
 
     async def slot(self, step: Step) -> None:
-        """Wait for a free active slot and reserve it; :meth:`release` gives it back, :meth:`note` takes it over."""
-        limit = self._run.options.active_limit
-        what = f"a free slot ({limit} projects may be active at once)"
+        """Wait for a free active slot and reserve it; :meth:`release` gives it back, :meth:`note` takes it over.
+
+        After a refusal one of those who wait asks for all, at the advised pace, until one is let in.
+        """
+        loop = asyncio.get_running_loop()
         async with self._slot_lock:
             await self._count_others()
             told = False
-            while self._full or len(self.active) + self._reserved >= limit:
+            while True:
+                self._allowed = max(self._allowed, min(len(self.active), self._run.options.active_limit))
+                free = self._allowed - len(self.active) - self._reserved
+                pause = self._refused_until - loop.time()
+                if pause <= 0 and free > 0 and not (self._probing and self._reserved):
+                    break
+                what = f"a free slot ({self._allowed} projects may be active at once)"
                 self.may_wait(what)
                 if not told:
-                    self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self.interval("queued")))
+                    seconds = max(pause, self.interval(contract.Status.QUEUED))
+                    self._run.emit(StepWaiting(step=step, waits_for=what, seconds=seconds))
                     told = True
-                self._full = False
+                if pause > 0:
+                    async with self._run.api.halt.waiting():
+                        await asyncio.sleep(pause)
+                    continue
                 await self._next_tick(set(self.active), what)
             self._reserved += 1
 
-    def release(self, *, full: bool = False) -> None:
-        """Give a reserved slot back; ``full``: the API said that there was none."""
+    def release(self, refused: ProjectLimitError | None = None) -> None:
+        """Give a reserved slot back; ``refused``: the API said that there was none, and perhaps when to ask again."""
         self._reserved -= 1
-        self._full = self._full or full
+        self._probing = refused is not None
+        if refused is None:
+            return
+        self._allowed = max(1, min(self._allowed, len(self.active) + self._reserved))
+        pause = refused.retry_after or self.interval(contract.Status.QUEUED)
+        pause = min(max(pause, LEAST_PAUSE), LONGEST_WAIT)
+        self._refused_until = max(self._refused_until, asyncio.get_running_loop().time() + pause)
 
     async def _count_others(self) -> None:
         """Projects of others take slots too: where the list was not read whole, ask for those at work."""
@@ -181,14 +207,13 @@ class Monitor:
         loop = asyncio.get_running_loop()
         watched = [i for i in self._watched if i]
         due = min((self._due(i) for i in watched), default=loop.time() + self.interval(contract.Status.QUEUED))
-        if self._run.deadline is not None:
-            due = min(due, self._run.deadline)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._run.stop.wait(), max(0.0, due - loop.time()))
+        with contextlib.suppress(HaltedError):
+            async with self._run.api.halt.waiting():
+                await asyncio.sleep(max(0.0, due - loop.time()))
         self._run.journal.check()  # whoever has lost the lock waits for nothing
         if self._run.stop.is_set():
             raise Interrupted
-        if self._run.past_deadline():
+        if self._run.halted():
             raise Deferred
 
     async def _look_at_watched(self) -> None:

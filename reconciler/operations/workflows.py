@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from typing import Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.api.halt import GRACE
 from reconciler.adapters.state.format import Loaded
 from reconciler.adapters.state.history import Version
 from reconciler.model.config import Config
@@ -20,6 +23,7 @@ from reconciler.model.errors import (
     ApiError,
     Diagnostic,
     GuardError,
+    HaltedError,
     PlanFileError,
     ReconcilerError,
     StateMismatchError,
@@ -36,7 +40,16 @@ from reconciler.operations.execute import Executor, learned
 from reconciler.operations.missing import missing_declarations
 from reconciler.operations.refresh import refresh, remembered_titles
 from reconciler.operations.resolve import resolve
-from reconciler.operations.run import Interrupted, MediaFactory, Options, Run, default_media, note_of, utc_now
+from reconciler.operations.run import (
+    TIME_IS_UP,
+    Interrupted,
+    MediaFactory,
+    Options,
+    Run,
+    default_media,
+    note_of,
+    utc_now,
+)
 from reconciler.operations.wait import Monitor
 from reconciler.planning.dependencies import with_dependencies
 from reconciler.planning.knowledge import remembered_projects
@@ -200,9 +213,13 @@ async def apply(
         ReconcilerError: the specs, the state, the account or the saved plan do not allow it.
 
     """
-    with ExitStack() as held:
+    end = math.inf if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
+    api.halt.set(end + GRACE, TIME_IS_UP)  # so that there is a plan, whose steps can be deferred
+    lock_timeout = min(request.lock_timeout, math.inf if request.timeout is None else request.timeout)
+    async with AsyncExitStack() as held:
         with request.waiting():
-            held.enter_context(workspace.store.lock(request.command, request.lock_timeout))
+            held.enter_context(workspace.store.lock(request.command, lock_timeout))
+        await held.enter_async_context(_halting(api, stop))
         state, folded = workspace.loaded()
         if request.saved is not None:
             state = _lineage_checked(request.saved, state, workspace.config)
@@ -222,10 +239,15 @@ async def apply(
             media=workspace.media,
             stop=stop,
         )
-        if request.timeout is not None:
-            run.deadline = asyncio.get_running_loop().time() + request.timeout
         try:
-            result = await _apply(workspace, run, request)
+            result = await _apply(workspace, run, request, end)
+        except HaltedError as error:
+            if stop.is_set():
+                raise Interrupted from error
+            raise ReconcilerError(
+                f"{TIME_IS_UP} before there was a plan; nothing new was begun",
+                "Give `--timeout` more time: the same command goes on.",
+            ) from error
         finally:
             after = run.draft.state()
             if folded or after != state:
@@ -234,7 +256,24 @@ async def apply(
         return replace(result, serial=state.serial)
 
 
-async def _apply(workspace: Workspace, run: Run, request: ApplyRequest) -> ApplyResult:
+@contextlib.asynccontextmanager
+async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Within, nothing more leaves from the moment on that the user asks to stop."""
+
+    async def watch() -> None:
+        await stop.wait()
+        api.halt.set(asyncio.get_running_loop().time(), "interrupted")
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        api.halt.clear()
+
+
+async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: float) -> ApplyResult:
     before = run.api.requests
     await recover(run)
     plan, live = await _to_execute(workspace, run, request)
@@ -247,6 +286,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest) -> Apply
         raise UsageError("not approved: nothing was done")
     # by its content: one that was edited meanwhile goes on from nothing that another did
     run.plan_id = plan.id if request.saved is None else plan_digest(request.saved)
+    run.api.halt.set(end, TIME_IS_UP)
     monitor = Monitor(run, live)
     results: tuple[StepResult, ...] = ()
     try:

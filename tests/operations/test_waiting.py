@@ -1,11 +1,12 @@
 """Waiting: few calls however many wait, at the advised intervals, never past the deadline, never in vain."""
 
 import asyncio
+import itertools
 from types import SimpleNamespace
 
 import pytest
 
-from reconciler.model.errors import ApiError
+from reconciler.model.errors import ApiError, ProjectLimitError
 from reconciler.model.events import StatusChanged, StepWaiting
 from reconciler.model.journal import Draft
 from reconciler.model.live import Snapshot
@@ -18,6 +19,10 @@ from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import START, in_world
 
 STEP = Create(address="a", reason="", body={}, generation=1, key="k")
+
+
+def full_account(retry_after=None):
+    return ProjectLimitError("full", method="POST", path="/projects", status=429, retry_after=retry_after)
 
 
 def is_idle(live):
@@ -34,7 +39,8 @@ def run_of(world, *, deadline=None, **options):
         options=Options(**options),
         slots=asyncio.Semaphore(1),
     )
-    run.deadline = deadline
+    if deadline is not None:
+        run.api.halt.set(deadline, "the time was up")
     return run
 
 
@@ -247,7 +253,9 @@ def test_an_interrupt_ends_the_waiting_at_once():
     async def test(world):
         project = world.project(status="running")
         monitor = await monitor_of(world, project)
-        asyncio.get_running_loop().call_later(12, monitor._run.stop.set)
+        interrupt = asyncio.get_running_loop().call_later
+        interrupt(12, monitor._run.stop.set)
+        interrupt(12, world.api.halt.set, 12, "interrupted")
         with pytest.raises(Interrupted):
             await monitor.until(project, is_idle, "it")
 
@@ -318,13 +326,56 @@ def test_a_refusal_for_want_of_a_slot_is_believed_though_the_count_says_otherwis
     async def test(world):
         monitor = await monitor_of(world, active_limit=5)
         await monitor.slot(STEP)
-        monitor.release(full=True)
+        monitor.release(full_account())
         await monitor.slot(STEP)
 
-        assert world.time() == 5 and len(world.calls()) == 1
+        assert world.time() == 5 and not world.calls()
         monitor.release()
         await monitor.slot(STEP)
         assert world.time() == 5
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(("retry_after", "poll_interval", "seconds"), [(17, None, 17), (None, 0.05, 1), (0.2, 3, 1)])
+def test_one_asks_for_all_that_wait_for_a_slot_at_the_pace_that_the_account_names(retry_after, poll_interval, seconds):
+    async def test(world):
+        monitor = await monitor_of(world, active_limit=1000, poll_interval=poll_interval)
+        asked = []
+
+        async def step(number):
+            while True:
+                await monitor.slot(STEP)
+                asked.append((world.time(), number))
+                await asyncio.sleep(0.1)
+                refused = world.time() < 3 * seconds
+                monitor.release(full_account(retry_after) if refused else None)
+                if not refused:
+                    return
+
+        await asyncio.gather(*(step(n) for n in range(4)))
+
+        first = [at for at, _ in asked if at == 0]
+        again = [at for at, _ in asked if 0 < at <= 3 * seconds]
+        assert len(first) == 4, "nobody knew before the first refusal"
+        assert len(again) <= 3, asked
+        assert all(later - earlier >= seconds for earlier, later in itertools.pairwise(again))
+
+    in_world(test)
+
+
+def test_the_number_of_slots_is_learned_from_what_the_account_refuses():
+    async def test(world):
+        busy = [world.project(status="running") for _ in range(5)]
+        monitor = await monitor_of(world, active_limit=1000)
+        await monitor.slot(STEP)
+        monitor.release(full_account())
+        waiting = asyncio.create_task(monitor.slot(STEP))
+        await changes(world, (65, busy[0], "idle"))
+        await waiting
+
+        told = [event.waits_for for event in world.events if isinstance(event, StepWaiting)]
+        assert told == ["a free slot (5 projects may be active at once)"]
 
     in_world(test)
 

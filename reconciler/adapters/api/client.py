@@ -13,7 +13,7 @@ import contextlib
 import json
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -28,6 +28,7 @@ from reconciler.adapters.api import address, answers, failures
 from reconciler.adapters.api.answers import Bytes
 from reconciler.adapters.api.body import ERROR_MAX, LIST_MAX, MESSAGES_MAX, Answer, BodyRefusedError, read_body
 from reconciler.adapters.api.failures import Call
+from reconciler.adapters.api.halt import Departure, Halt
 from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
 from reconciler.adapters.api.network import Transport
 from reconciler.model import contract
@@ -35,6 +36,7 @@ from reconciler.model.errors import (
     AnswerError,
     ApiError,
     ConfigError,
+    HaltedError,
     RateLimitedError,
     RefusedError,
     UnknownFateError,
@@ -51,6 +53,9 @@ T = TypeVar("T")
 BACKOFF_FIRST = 0.5
 BACKOFF_MAX = 30.0
 """Seconds: the ceiling of the first wait before trying again, doubled each time up to the last."""
+
+LIMITED_WAIT = 1.0
+"""Seconds: the least wait after a refusal for the rate limit that names no time."""
 
 TELL_FROM = 1.0
 """Seconds: a longer wait is told."""
@@ -139,6 +144,8 @@ class ApiClient:
         self._on_retry = on_retry
         self._guard = guard
         self._told_until = 0.0
+        self.halt = Halt()
+        """From when on nothing is sent, nor waited for."""
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._http: httpx.AsyncClient | None = None
         self.requests = 0
@@ -277,12 +284,14 @@ class ApiClient:
         patience = _Patience(self._timeout * (_READ_PHASES if call.reads else _PHASES))
         for attempt in range(self._retries + 1):
             try:
-                async with self._reads if call.reads else contextlib.nullcontext():
+                async with self._turn(call):
                     return await self._once(call, url, content, good, patience)
+            except HaltedError:
+                raise
             except ApiError as error:
                 wait = min(BACKOFF_MAX, BACKOFF_FIRST * 2**attempt) * random.random()  # noqa: S311
-                wait = error.retry_after or wait
                 limited = isinstance(error, RateLimitedError)
+                wait = error.retry_after or (max(LIMITED_WAIT, wait) if limited else wait)
                 if limited and wait <= LONGEST_WAIT:
                     self._limiter.pause(wait)  # everybody, whether this call is repeated or not
                 patience.left -= 0 if limited else error.retry_after or 0
@@ -292,8 +301,22 @@ class ApiClient:
                 if wait > TELL_FROM:
                     why = error.diagnostics[0].summary
                     self._on_retry(f"{call.method} {call.path}: {why}; trying again in {wait:.0f} s")
-                await asyncio.sleep(wait)
+                async with self.halt.waiting():
+                    await asyncio.sleep(wait)
         raise AssertionError
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, call: Call) -> AsyncIterator[None]:
+        """One of the reads that may be under way at once, for a read. Raises HaltedError."""
+        if not call.reads:
+            yield
+            return
+        async with self.halt.waiting():
+            await self._reads.acquire()
+        try:
+            yield
+        finally:
+            self._reads.release()
 
     async def _once(
         self,
@@ -306,35 +329,45 @@ class ApiClient:
         if self._http is None:
             raise RuntimeError("use ApiClient with «async with»")
         self._tell_pace()
-        await self._limiter.acquire()
+        async with self.halt.waiting():
+            await self._limiter.acquire()
         if not call.reads:
             self._guard()
         self.requests += 1
         answer: Answer | None = None
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        departure = Departure(self.halt, acts=not call.reads, left=self._transport is not None)
         try:
-            async with asyncio.timeout_at(begun + patience.left) as whole:
+            async with asyncio.timeout_at(min(begun + patience.left, departure.latest)) as whole:
+                departure.whole = whole
                 request = httpx.Request(
                     call.method,
                     url,
                     headers=self._headers if content is None else self._headers_with_body,
                     content=content,
-                    extensions={**self._extensions, "trace": self._trace(call, whole)},
+                    extensions={**self._extensions, "trace": self._trace(call, departure, patience)},
                 )
-                response = await self._http.send(request, stream=True)
-                try:
-                    answer = Answer(response.status_code, response.headers)
-                    if not 300 <= answer.status < 400:
-                        most = call.most if answer.status in good else ERROR_MAX
-                        answer = replace(answer, body=await read_body(response, most))
-                finally:
-                    await response.aclose()
+                with self.halt.told(departure.hurry):
+                    response = await self._http.send(request, stream=True)
+                    try:
+                        answer = Answer(response.status_code, response.headers)
+                        if not 300 <= answer.status < 400:
+                            most = call.most if answer.status in good else ERROR_MAX
+                            answer = replace(answer, body=await read_body(response, most))
+                    finally:
+                        await response.aclose()
+        except HaltedError:
+            self.requests -= 1
+            raise
         except (
             httpx.HTTPError,
             OSError,
             BodyRefusedError,
         ) as error:  # OSError: time is up, or TLS breaks while reading
+            if isinstance(error, TimeoutError) and self.halt.over and not departure.matters:
+                self.requests -= not departure.left
+                raise self.halt.error() from error
             failure = failures.of_exception(call, error, self._redact, answer)
             if isinstance(failure, UnreachableError):
                 self.requests -= 1
@@ -350,7 +383,9 @@ class ApiClient:
         except ValueError as error:
             raise failures.of_body(call, answer, error, self._redact) from error
 
-    def _trace(self, call: Call, whole: asyncio.Timeout) -> Callable[[str, Mapping[str, object]], Awaitable[None]]:
+    def _trace(
+        self, call: Call, departure: Departure, patience: _Patience
+    ) -> Callable[[str, Mapping[str, object]], Awaitable[None]]:
         """Told by httpcore how a call comes along.
 
         Connecting may have taken long, so the guard is asked once more when the first byte is about to leave. And
@@ -358,16 +393,16 @@ class ApiClient:
         one phase, however it drips.
         """
         loop = asyncio.get_running_loop()
-        end = whole.when()
-        assert end is not None
+        end = loop.time() + patience.left
 
         async def trace(event: str, _: Mapping[str, object]) -> None:
             if event.endswith("receive_response_headers.started"):
-                whole.reschedule(min(end, loop.time() + self._timeout))
+                departure.until(min(end, loop.time() + self._timeout))
             elif event.endswith(("send_request_headers.started", "send_request_body.started")):
-                whole.reschedule(end)  # the answer before may have been a proxy's
                 if not call.reads:
                     self._guard()
+                departure.leave()
+                departure.until(end)  # the answer before may have been a proxy's
 
         return trace
 

@@ -22,6 +22,8 @@ LONGEST_WAIT = 120.0
 
 _EPOCH_FROM = 1_000_000_000
 """``X-RateLimit-Reset`` from here on is a time (seconds since 1970), below it a number of seconds to wait."""
+_MILLISECONDS_FROM = 100_000_000_000
+"""From here on a time is in milliseconds: in seconds it would be in the year 5138."""
 
 
 def server_time(headers: Mapping[str, str]) -> float:
@@ -110,6 +112,7 @@ class RateLimiter:
         remaining = number(headers.get("x-ratelimit-remaining"))
         reset = number(headers.get("x-ratelimit-reset"))
         if remaining is not None and reset is not None:
+            reset = reset / 1000 if reset >= _MILLISECONDS_FROM else reset
             seconds = reset - server_time(headers) if reset >= _EPOCH_FROM else reset
             self._reset_at = asyncio.get_running_loop().time() + min(seconds, LONGEST_WAIT)
             self._remaining = max(0, int(remaining) - self._on_their_way)
