@@ -14,7 +14,7 @@ from tests.recovery.accounts import Accounts
 
 SIX = "projects:\n" + "".join(f"  film-{n}:\n    brief: Film number {n}.\n" for n in range(6))
 SLOW = REMOTE + "limits: {requests_per_minute: 4}\n"
-QUICK = 2.5
+QUICK = 4.0
 """Seconds: what a stop may take, a loaded machine included."""
 
 
@@ -94,9 +94,9 @@ def test_the_timeout_ends_the_wait_for_the_rate_limit(tmp_path, account):
 
 @contextlib.contextmanager
 def silent(answer):
-    """A server that answers the list at once, and any POST as ``answer`` does; its URL."""
+    """A server that answers the list at once, and any POST as ``answer`` does: its URL, and whether one came."""
     page = b'{"projects": [], "total": 0, "limit": 100, "offset": 0}'
-    over = threading.Event()
+    over, asked = threading.Event(), threading.Event()
 
     def serve(connection):
         with connection, contextlib.suppress(OSError):
@@ -105,6 +105,7 @@ def silent(answer):
                     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
                     connection.sendall(head % len(page) + page)
                 else:
+                    asked.set()
                     answer(connection, over)
 
     def accept():
@@ -114,7 +115,7 @@ def silent(answer):
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1", asked
         over.set()
 
 
@@ -131,12 +132,12 @@ def dripping(connection, over):
 @pytest.mark.parametrize("answer", [never, dripping])
 @pytest.mark.parametrize("how", ["--timeout", "SIGINT"])
 def test_a_call_under_way_has_a_bounded_grace_and_is_then_of_unknown_fate(tmp_path, answer, how):
-    with silent(answer) as url:
+    with silent(answer) as (url, asked):
         space = space_at(tmp_path / "ws", url, "es_live_1", specs="projects: {a: {brief: One film.}}\n")
-        begun = time.monotonic()
         arguments = ("--timeout", "2s") if how == "--timeout" else ()
         with space.start("apply", "--auto-approve", *arguments) as process:
-            time.sleep(2)
+            assert asked.wait(30)
+            begun = time.monotonic()
             if how == "SIGINT":
                 process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)

@@ -82,7 +82,7 @@ class MortalTransport(httpx.ASGITransport):
     async def handle_async_request(self, request):
         self._life.point()
         response = await super().handle_async_request(request)
-        await response.aread()
+        response.stream = httpx.ByteStream(await response.aread())  # it is read once more, by the client
         self._life.point()
         return response
 
