@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from reconciler.sandbox.app import create_app
-from reconciler.sandbox.store import Options, Store
+from reconciler.sandbox.store import Store
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def embedded_transport(db: Path, *, speed: float, secret_values: Iterable[str] =
         ConfigError: the account's file can't be used.
 
     """
-    store = Store(db, options=Options(speed=speed), secret_values=secret_values)
+    store = Store(db, changes={"speed": speed}, secret_values=secret_values)
     try:
         yield httpx.ASGITransport(create_app(store))
     finally:

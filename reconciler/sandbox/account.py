@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import secrets
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent
+from reconciler.sandbox import agent, habits, validation
 from reconciler.sandbox.options import Options
+from reconciler.sandbox.validation import Shape, Shapes
 from reconciler.sandbox.veil import Digests, Veil
 from reconciler.sandbox.wire import ApiError, Call
 
 WINDOW_SECONDS: Final = 60.0
+_DAY_SECONDS: Final = 86_400.0
 _TEXTS: Final = ("title", "video_model", "image_model", "webhook_url", "error_message")
 """Columns of a project, besides its brief and references, that hold what a caller wrote."""
 _LONG_TEXTS: Final = ("brief", "refs", "agent_message")
@@ -63,6 +67,11 @@ class Account:
         """A value of the account as a whole."""
         row = self.one("SELECT value FROM meta WHERE name = ?", name)
         return None if row is None else row[0]
+
+    @functools.cached_property
+    def secret(self) -> str:
+        """What the account signs its addresses with."""
+        return str(self.meta("secret"))
 
     def set_meta(self, name: str, value: object) -> None:
         """Sets a value of the account as a whole."""
@@ -124,6 +133,11 @@ class Account:
         hidden: dict[str, Any] = self.veil.hide_all(detail)
         return hidden if self._digests is None else self._digests.of_fields(hidden)
 
+    def body(self, call: Call, shape: Callable[[Shapes], Shape]) -> dict[str, Any]:
+        """A call's body, checked as strictly as this server is. Raises ApiError."""
+        strict = self.options.strict
+        return validation.body(call, shape(validation.shapes(strict=strict)), strict=strict)
+
     # Projects
 
     def project(self, project_id: str) -> sqlite3.Row:
@@ -149,7 +163,8 @@ class Account:
             **{name: value for name, value in contract.CREATION_DEFAULTS.items() if name != "references"},
             **self._hidden(given),
             "brief": hidden,
-            "brief_head": brief[: contract.LIST_BRIEF_MAX] if hidden == brief else hidden,
+            # One character more than is shown tells whether more follows.
+            "brief_head": brief[: contract.LIST_BRIEF_MAX + 1] if hidden == brief else hidden,
             "refs": json.dumps(references),
             "origin": origin,
             "status": status,
@@ -176,6 +191,16 @@ class Account:
         names = ", ".join(f"{name} = ?" for name in values)
         self.run(f"UPDATE projects SET {names} WHERE seq = ?", *values.values(), seq)  # noqa: S608 — names are ours
 
+    def lagging(self, project: sqlite3.Row) -> dict[str, Any]:
+        """What the list goes on to show of a project that is about to be changed, as columns."""
+        if not self.options.list_lag:
+            return {}
+        shown = {name: project[name] for name in contract.LIST_SETTINGS}
+        late = json.loads(project["lagging"]) if project["lagging"] else {}
+        if late.get("until", 0) > self.now:
+            shown = late
+        return {"lagging": json.dumps(shown | {"until": self.now + self.options.list_lag})}
+
     def add_message(
         self,
         seq: int,
@@ -189,6 +214,11 @@ class Account:
     ) -> str:
         """Appends to a project's conversation and gives the message's id, which says nothing about the order."""
         message_id, content = f"msg_{secrets.token_hex(8)}", self.veil.hide(content)
+        if role == "user":
+            options = self.options
+            content = habits.kept(
+                content, options.message_habits, maximum=options.message_max, line=options.message_line
+            )
         self.run(
             "INSERT INTO messages (project, id, role, source, created_at, refs, extract_content, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -199,7 +229,10 @@ class Account:
         return message_id
 
     def _hidden(self, columns: dict[str, Any]) -> dict[str, Any]:
-        return columns | {name: self.veil.hide_all(columns[name]) for name in _TEXTS if name in columns}
+        hidden = columns | {name: self.veil.hide_all(columns[name]) for name in _TEXTS if name in columns}
+        if hidden.get("title") is not None:
+            hidden["title"] = habits.kept(hidden["title"], self.options.title_habits)
+        return hidden
 
     # The agent
 
@@ -280,7 +313,25 @@ class Account:
         marks = ", ".join("?" * len(contract.ACTIVE))
         row = self.one(f"SELECT count(*) FROM projects WHERE status IN ({marks})", *contract.ACTIVE)  # noqa: S608
         if row is not None and row[0] >= limit:
-            raise ApiError(ErrorCode.PROJECT_LIMIT, f"At most {limit} projects can be active at once", 429)
+            message = f"At most {limit} projects can be active at once"
+            raise ApiError(ErrorCode.PROJECT_LIMIT, message, 429, _retry_after(self._next_end() - self.now))
+
+    def _next_end(self) -> float:
+        marks = ", ".join("?" * len(contract.ACTIVE))
+        rows = self.all(f"SELECT schedule FROM projects WHERE status IN ({marks})", *contract.ACTIVE)  # noqa: S608
+        ends = [steps[-1].at for row in rows if (steps := agent.load(row["schedule"]))]
+        return min(ends, default=self.now + contract.POLL_SECONDS[Status.RUNNING])
+
+    def require_day(self) -> None:
+        """``ApiError`` 429 when as many projects were created in 24 hours as may be (published: 500)."""
+        limit = self.options.creates_per_day
+        if not limit:
+            return
+        since = self.now - _DAY_SECONDS
+        rows = self.all("SELECT at FROM effects WHERE kind = 'create' AND at > ? ORDER BY at", since)
+        if len(rows) >= limit:
+            message = f"At most {limit} projects can be created in a day"
+            raise ApiError(ErrorCode.RATE_LIMITED, message, 429, _retry_after(rows[-limit]["at"] - since))
 
     def charge(self, seq: int, cost: int) -> None:
         """Takes credits for work on a project; a balance does not go below 0."""
@@ -307,6 +358,10 @@ class Account:
             self.run("INSERT INTO hits (at) VALUES (?)", self.now)
             used += 1
         return Ration(limit, max(0, limit - used), reset, None)
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def _started() -> dict[str, Any]:

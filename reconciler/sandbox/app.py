@@ -118,6 +118,7 @@ async def _read(scope: Scope, receive: Receive) -> Call:
         query=parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
         body=await _read_body(receive),
         authorization=headers.get(b"authorization", ""),
+        content_type=headers.get(b"content-type", ""),
         origin=f"{scope['scheme']}://{headers.get(b'host', '127.0.0.1')}",
         request_id=f"req_{secrets.token_hex(8)}",
     )

@@ -22,17 +22,20 @@ Handler = Callable[[Account, Call, str], Answer]
 def create(account: Account, call: Call, _: str) -> Answer:
     """``POST /projects``."""
     validation.query(call.query, {})
-    body = validation.body(call.body, validation.CREATE)
+    body = account.body(call, lambda shapes: shapes.create)
     key = body.get("idempotency_key")
+    lifetime = account.options.key_seconds
     held = key and account.one(
-        "SELECT id, status FROM projects WHERE idempotency_key = ? AND status != ? ORDER BY seq DESC",
+        "SELECT id, status FROM projects WHERE idempotency_key = ? AND status != ? AND created_at > ? ORDER BY seq DESC",
         key,
         Status.FAILED,
+        account.now - lifetime if lifetime else 0,
     )
     if held:
         shown = {"id": held["id"], "status": held["status"]}
         return json_answer(200, shown | {"message": "Project already exists for this idempotency key"})
     account.require_credits(contract.CREATE_MIN_CREDITS)
+    account.require_day()
     account.require_slot()
     uploads.require(account, body.get("references", []))
     project = account.add_project(origin="created", status=Status.QUEUED, **body)
@@ -53,7 +56,7 @@ def create(account: Account, call: Call, _: str) -> Answer:
 def adopt(account: Account, call: Call, _: str) -> Answer:
     """``POST /projects/adopt``. A project that was handed back to the studio can be adopted again."""
     validation.query(call.query, {})
-    body = validation.body(call.body, validation.ADOPT)
+    body = account.body(call, lambda shapes: shapes.adopt)
     wanted, mode = body["project_id"], body.get("mode", "collaborative")
     project = account.one(
         "SELECT * FROM projects WHERE source_project_id = ? OR id = ? ORDER BY seq DESC", wanted, wanted
@@ -92,7 +95,8 @@ def adopt(account: Account, call: Call, _: str) -> Answer:
 def list_projects(account: Account, call: Call, _: str) -> Answer:
     """``GET /projects``."""
     query = validation.query(call.query, validation.LIST_QUERY)
-    limit, offset = int(query.get("limit", contract.LIST_LIMIT_DEFAULT)), int(query.get("offset", 0))
+    limit = min(int(query.get("limit", contract.LIST_LIMIT_DEFAULT)), account.options.page_max)
+    offset = int(query.get("offset", 0))
     conditions, values = ["TRUE"], list[object]()
     if "status" in query:
         conditions.append("status = ?")
@@ -111,9 +115,8 @@ def list_projects(account: Account, call: Call, _: str) -> Answer:
         limit,
         offset,
     )
-    secret = account.meta("secret")
     shown = {
-        "projects": [views.listed(row, call, secret, account.veil) for row in rows],
+        "projects": [views.listed(row, call, account) for row in rows],
         "total": 0 if total is None else total[0],
         "limit": limit,
         "offset": offset,
@@ -131,15 +134,15 @@ def get_status(account: Account, call: Call, project_id: str) -> Answer:
 def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
     """``PATCH /projects/:id/settings``."""
     validation.query(call.query, {})
-    body = validation.body(call.body, validation.SETTINGS)
-    if not body and account.options.empty_patch == "reject":
+    body = account.body(call, lambda shapes: shapes.settings)
+    if not body and (account.options.strict or account.options.empty_patch == "reject"):
         raise ApiError(ErrorCode.VALIDATION, "body: at least one field is required", 400)
     project = account.project(project_id)
     if contract.settings_blocked(project["status"]):
         raise _wrong_status("Settings can't be changed", project["status"])
     before = {name: views.settings(project)[name] for name in body}
     if body:
-        account.change(project["seq"], **body)
+        account.change(project["seq"], **account.lagging(project), **body)
     after = account.project(project_id)
     if after["status"] == Status.QUEUED and after["next_change_at"] is not None:
         account.begin(after, at=after["next_change_at"])
@@ -150,7 +153,7 @@ def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
 def cancel(account: Account, call: Call, project_id: str) -> Answer:
     """``POST /projects/:id/cancel``."""
     validation.query(call.query, {})
-    validation.body(call.body, validation.NOTHING)
+    account.body(call, lambda shapes: shapes.nothing)
     project = account.project(project_id)
     if project["status"] not in contract.CANCELLABLE:
         raise _wrong_status("Project can't be cancelled", project["status"])
@@ -162,7 +165,7 @@ def cancel(account: Account, call: Call, project_id: str) -> Answer:
 def send_message(account: Account, call: Call, project_id: str) -> Answer:
     """``POST /projects/:id/messages``."""
     validation.query(call.query, {})
-    body = validation.body(call.body, validation.MESSAGE)
+    body = account.body(call, lambda shapes: shapes.message)
     project = account.project(project_id)
     if project["mode"] == contract.MODE_RELEASED:
         raise ApiError(ErrorCode.INVALID_STATUS, "Project was handed to the studio", 400)
@@ -185,12 +188,14 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
 def list_messages(account: Account, call: Call, project_id: str) -> Answer:
     """``GET /projects/:id/messages``. Oldest first within a page; with both cursors, the window begins at ``after``."""
     query = validation.query(call.query, validation.MESSAGES_QUERY)
-    limit = int(query.get("limit", contract.MESSAGES_LIMIT_DEFAULT))
+    limit = min(int(query.get("limit", contract.MESSAGES_LIMIT_DEFAULT)), account.options.page_max)
     seq = account.project(project_id)["seq"]
     conditions, values = ["project = ?"], [seq]
     for name, sign in (("after", ">"), ("before", "<")):
         if name in query:
             cursor = account.one("SELECT seq FROM messages WHERE id = ? AND project = ?", query[name], seq)
+            if cursor is None and account.meta("cursors_forgotten"):
+                raise ApiError(ErrorCode.NOT_FOUND, f"{name}: no such message", 404)
             if cursor is None:
                 raise ApiError(ErrorCode.VALIDATION, f"{name}: no such message in this project", 400)
             conditions.append(f"seq {sign} ?")

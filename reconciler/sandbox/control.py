@@ -48,24 +48,42 @@ def routes(store: Store) -> list[Route]:
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
             store.clear_faults()
-            return JSONResponse({})
-        try:
-            store.add_fault(Fault(**await request.json()))
-        except (TypeError, ValueError) as error:
-            raise HTTPException(400, str(error)) from None
-        return JSONResponse({}, 201)
+        elif request.method == "POST":
+            _attempt(lambda body: store.add_fault(Fault(**body)), await request.body())
+            return JSONResponse({}, 201)
+        return JSONResponse({"faults": [asdict(fault) for fault in store.faults()]})
 
-    async def finish(_: Request) -> Response:
-        store.finish_all()
-        return JSONResponse({})
+    async def options(request: Request) -> Response:
+        if request.method == "PATCH":
+            _attempt(lambda body: store.change({**body}), await request.body())
+        balance = store.credits()  # looks again at what other processes chose
+        return JSONResponse({"options": asdict(store.options) | {"credits": balance}})
 
     return [
         _shows("ledger", lambda: [asdict(effect) for effect in store.ledger()]),
         _shows("requests", lambda: [asdict(request) for request in store.requests()]),
         _shows("projects", lambda: [_veiled(store, project) for project in store.projects()]),
-        Route(f"{CONTROL}/faults", faults, methods=["POST", "DELETE"]),
-        Route(f"{CONTROL}/finish", finish, methods=["POST"]),
+        Route(f"{CONTROL}/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route(f"{CONTROL}/options", options, methods=["GET", "PATCH"]),
+        _does("finish", store.finish_all),
+        _does("forget-keys", store.forget_keys),
+        _does("forget-cursors", store.forget_cursors),
     ]
+
+
+def _attempt(act: Callable[[Any], None], body: bytes) -> None:
+    try:
+        act(json.loads(body))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise HTTPException(400, str(error)) from None
+
+
+def _does(name: str, act: Callable[[], None]) -> Route:
+    async def do(_: Request) -> Response:
+        act()
+        return JSONResponse({})
+
+    return Route(f"{CONTROL}/{name}", do, methods=["POST"])
 
 
 def _veiled(store: Store, project: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS projects (
     extract_content INTEGER NOT NULL,
     idempotency_key TEXT,
     credits_spent INTEGER NOT NULL DEFAULT 0,
+    lagging TEXT,
     refs TEXT NOT NULL DEFAULT '[]',
     brief TEXT NOT NULL
 );
@@ -139,6 +140,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     new = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)
+    if "lagging" not in {row["name"] for row in connection.execute("PRAGMA table_info(projects)")}:
+        connection.execute("ALTER TABLE projects ADD COLUMN lagging TEXT")
     if new:
         connection.execute(f"PRAGMA user_version={VERSION}")
     connection.execute("COMMIT")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import uvicorn
 
 from reconciler.model.loopback import is_loopback
 from reconciler.sandbox.app import PREFIX, create_app
 from reconciler.sandbox.guard import Guard, kept_token, new_token
-from reconciler.sandbox.store import Options, Store
+from reconciler.sandbox.store import Fault, Options, Store
 
 _GRACE_SECONDS: Final = 1
 _LONGEST_START_SECONDS: Final = 30.0
@@ -27,6 +27,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     options: Options | None = None,
+    changes: Mapping[str, Any] | None = None,
+    faults: Iterable[Fault] = (),
     key: str | None = None,
     token: str | None = None,
     secret_values: Iterable[str] = (),
@@ -39,13 +41,15 @@ def serve(
         host: A loopback address: any key is let in.
         port: 0 takes a free one.
         options: ``None``: as stored in the file.
+        changes: Options that are to be different.
+        faults: What is to go wrong.
         key: The only key that is let in; ``None``: any.
         token: What opens the controls, kept in ``token_file(db)`` meanwhile; ``None``: a new one.
         secret_values: What must not be written down.
         on_ready: Gets the API's base URL as soon as connections are accepted.
 
     Raises:
-        ValueError: The host is not a loopback address.
+        ValueError: The host is not a loopback address, or an option is wrong.
         OSError: The port is taken, or the token's file can't be written.
         ConfigError: The account's file can't be used.
 
@@ -53,8 +57,10 @@ def serve(
     listener = _listen(host, port)
     token = token or new_token()
     try:
-        store = Store(db, options=options, secret_values=secret_values)
+        store = Store(db, options=options, changes=changes, secret_values=secret_values)
         try:
+            for fault in faults:
+                store.add_fault(fault)
             with kept_token(db, token):
                 _Server(store, key, token, listener, on_ready).run(sockets=[listener])
         finally:

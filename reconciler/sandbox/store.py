@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -20,7 +20,7 @@ from reconciler.model.contract import Status
 from reconciler.sandbox import schema, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.faults import Fault
-from reconciler.sandbox.options import Options
+from reconciler.sandbox.options import Options, restored
 from reconciler.sandbox.veil import Digests, Veil
 
 __all__ = ["STUDIO_PROJECTS", "Effect", "Fault", "Options", "RequestRow", "Store", "StudioProject"]
@@ -94,6 +94,7 @@ class Store:
         path: Path | str,
         *,
         options: Options | None = None,
+        changes: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
         secret_values: Iterable[str] = (),
     ) -> None:
@@ -101,20 +102,18 @@ class Store:
         self._lock = threading.RLock()
         self._db = schema.connect(path)
         self.options = options or Options()
+        self._stored = ""
         salt = self._salt()
         self._veil = Veil(secret_values, salt)
         self.digests = Digests(salt)
         self._keeps_digests = str(path) != ":memory:"
         with self.account() as account:
-            stored = account.meta("options")
-            if stored is None:
+            if account.meta("secret") is None:
                 account.set_meta("secret", secrets.token_hex(16))
-                account.set_meta("credits", self.options.credits)
+                account.set_meta("credits", (options or Options()).changed(changes or {}).credits)
                 for project in STUDIO_PROJECTS:
                     account.run("INSERT INTO studio VALUES (?, ?, ?)", *project)
-            elif options is None:
-                self.options = Options(**json.loads(stored))
-            account.set_meta("options", json.dumps(asdict(self.options)))
+            self._keep(account, (options or self.options).changed(changes or {}))
         if schema.version(self._db) < schema.VERSION:
             self._bring_up_to_date()
 
@@ -133,6 +132,28 @@ class Store:
         row = self._db.execute("SELECT value FROM meta WHERE name = 'salt'").fetchone()
         return bytes.fromhex(row[0])
 
+    def _keep(self, account: Account, options: Options) -> None:
+        self._stored, self.options = options.stored(), options
+        account.set_meta("options", self._stored)
+
+    def _look_again(self) -> None:
+        """Another process may have changed the options meanwhile."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'options'").fetchone()
+        if row is not None and row[0] != self._stored:
+            self._stored, self.options = row[0], restored(row[0])
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Sets options, for every process that serves this account; ``credits`` is the balance from now on.
+
+        Raises:
+            ValueError: for an option that is unknown or wrong.
+
+        """
+        with self.account() as account:
+            self._keep(account, self.options.changed(changes))
+            if "credits" in changes:
+                account.set_meta("credits", self.options.credits)
+
     def close(self) -> None:
         """Closes the file. The store can't be used afterwards."""
         self._db.close()
@@ -143,6 +164,7 @@ class Store:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._look_again()
                 digests = self.digests if self._keeps_digests else None
                 account = Account(self._db, self.options, self._clock(), self._veil, digests)
                 account.advance()
@@ -257,6 +279,17 @@ class Store:
         """No idempotency key given so far is known any more: the contract does not say how long one lives."""
         with self.account() as account:
             account.run("UPDATE projects SET idempotency_key = NULL")
+
+    def forget_cursors(self) -> None:
+        """No message id given so far is known any more, as a cursor or otherwise: 404 from now on."""
+        with self.account() as account:
+            account.run("UPDATE messages SET id = 'msg_' || lower(hex(randomblob(8)))")
+            account.set_meta("cursors_forgotten", 1)
+
+    def faults(self) -> list[Fault]:
+        """The faults that have not come about yet."""
+        with self.account() as account:
+            return [Fault(**json.loads(row["fault"])) for row in account.all("SELECT fault FROM faults ORDER BY n")]
 
     def set_status(self, project_id: str, status: str, *, error_message: str | None = None) -> None:
         """Fixes a project's status, also one that the contract doesn't know; its agent does nothing further."""

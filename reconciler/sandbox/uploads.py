@@ -26,7 +26,7 @@ _KINDS: Final = {content_type: kind for kind, content_type in contract.UPLOADS.v
 def begin(account: Account, call: Call, _: str) -> Answer:
     """``POST /uploads``."""
     validation.query(call.query, {})
-    body = validation.body(call.body, validation.UPLOAD)
+    body = account.body(call, lambda shapes: shapes.upload)
     limit = contract.UPLOAD_MAX_BYTES[_KINDS[body["content_type"]]]
     if body["file_size"] > limit:
         raise ApiError(ErrorCode.VALIDATION, f"file_size: must be at most {limit}", 400)
@@ -44,7 +44,7 @@ def begin(account: Account, call: Call, _: str) -> Answer:
 def confirm(account: Account, call: Call, _: str) -> Answer:
     """``POST /uploads/confirm``."""
     validation.query(call.query, {})
-    body = account.veil.hide_all(validation.body(call.body, validation.CONFIRMATION))
+    body = account.veil.hide_all(account.body(call, lambda shapes: shapes.confirmation))
     row = account.one("SELECT * FROM uploads WHERE key = ?", body["r2_key"])
     if row is None or row["digest"] is None:
         raise ApiError(ErrorCode.NOT_FOUND, "r2_key: no such file was uploaded", 404)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
-from reconciler.sandbox.wire import ApiError
+from reconciler.sandbox.wire import ApiError, Call
 
 Check = Callable[[str, object], Iterable[str]]
 """Takes a field's name and value, gives the field's problems."""
@@ -25,20 +25,38 @@ class Shape(Struct, frozen=True):
     required: tuple[str, ...] = ()
 
 
-def body(raw: bytes | None, shape: Shape) -> dict[str, Any]:
+class Shapes(Struct, frozen=True):
+    """The bodies that the calls take."""
+
+    create: Shape
+    adopt: Shape
+    settings: Shape
+    message: Shape
+    nothing: Shape
+    upload: Shape
+    confirmation: Shape
+
+
+def body(call: Call, shape: Shape, *, strict: bool) -> dict[str, Any]:
     """The body's fields.
 
     Raises:
-        ApiError: 413 for one that is too large, 400 for one that is no JSON or breaks the contract.
+        ApiError: 413 for one that is too large, 400 for one that is no JSON or breaks the contract; where the server is
+            strict, 415 for one of another content type, and 400 for one that names a field twice.
 
     """
+    raw = call.body
     if raw is None:
         limit = contract.BODY_MAX_BYTES
         raise ApiError(ErrorCode.VALIDATION, f"body: must be at most {limit} bytes", 413)
     if not raw and not shape.fields:
         return {}
+    if strict and call.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(ErrorCode.VALIDATION, "Content-Type: must be application/json", 415)
     try:
-        value = json.loads(raw.decode(), parse_constant=_no_constant)
+        value = json.loads(
+            raw.decode(), parse_constant=_no_constant, object_pairs_hook=_no_pair_twice if strict else None
+        )
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is JSON, but no text
     except (ValueError, RecursionError):
         raise ApiError(ErrorCode.VALIDATION, "body: must be valid JSON", 400) from None
@@ -71,6 +89,13 @@ def _refuse(problems: Iterable[str]) -> None:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
+
+
+def _no_pair_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field is named twice")
+    return found
 
 
 def _object(path: str, value: object, shape: Shape) -> list[str]:
@@ -140,10 +165,15 @@ def _or_null(check: Check) -> Check:
 
 
 _UPLOADED: Final = Shape({"upload_id": _text()}, ("upload_id",))
-_LINKED: Final = Shape({"url": _url("http", "https"), "type": _one_of(contract.ReferenceType)}, ("url",))
+_LINK: Final[dict[str, Check]] = {"url": _url("http", "https"), "type": _one_of(contract.ReferenceType)}
 
 
-def _references(name: str, value: object) -> Iterable[str]:
+def _references(*, strict: bool) -> Check:
+    linked = Shape(_LINK, ("url", "type") if strict else ("url",))
+    return lambda name, value: _all_references(name, value, linked)
+
+
+def _all_references(name: str, value: object, linked: Shape) -> Iterable[str]:
     if not isinstance(value, list):
         yield f"{name}: must be an array"
         return
@@ -152,7 +182,7 @@ def _references(name: str, value: object) -> Iterable[str]:
     if sum(isinstance(item, dict) and "url" in item for item in value) > contract.URL_REFERENCES_MAX:
         yield f"{name}: at most {contract.URL_REFERENCES_MAX} may be given by url"
     for index, item in enumerate(value):
-        shape = _UPLOADED if isinstance(item, dict) and "upload_id" in item else _LINKED
+        shape = _UPLOADED if isinstance(item, dict) and "upload_id" in item else linked
         yield from _object(f"{name}[{index}].", item, shape)
 
 
@@ -166,45 +196,55 @@ def _integer(low: int, high: int) -> Check:
 
 
 _ANY_TEXT: Final = _text(blank=True)
-_BOTH: Final[dict[str, Check]] = {"references": _references, "extract_content": _boolean}
-_CREATE_SETTINGS: Final[dict[str, Check]] = {
-    "title": _text(contract.TITLE_MAX, blank=True),
-    "mode": _one_of(contract.CreateMode),
-    "video_model": _text(),
-    "image_model": _text(),
-    "agent_model": _one_of(contract.AgentModel),
-    "craft": _one_of(contract.Craft),
-    "craft_auto": _boolean,
-    "webhook_url": _url("https"),
-    "expected_output": _one_of(contract.ExpectedOutput),
-}
-
-CREATE: Final = Shape(
-    {
-        "brief": _text(contract.BRIEF_MAX),
-        "aspect_ratio": _one_of(contract.AspectRatio),
-        "idempotency_key": _text(contract.IDEMPOTENCY_KEY_MAX),
-        **_CREATE_SETTINGS,
-        **_BOTH,
-    },
-    ("brief",),
-)
-ADOPT: Final = Shape({"project_id": _text(), "mode": _one_of(contract.CreateMode)}, ("project_id",))
-SETTINGS: Final = Shape(
-    {
-        name: _or_null(check) if name in contract.NULLABLE_SETTINGS else check
-        for name, check in (_CREATE_SETTINGS | {"mode": _one_of(contract.Mode)}).items()
-    }
-)
-MESSAGE: Final = Shape({"message": _text(contract.MESSAGE_MAX), **_BOTH}, ("message",))
-NOTHING: Final = Shape({})
 _FILE: Final[dict[str, Check]] = {
     "file_name": _text(),
     "content_type": _one_of(Literal[tuple(sorted({kind for _, kind in contract.UPLOADS.values()}))]),
     "file_size": _count,
 }
-UPLOAD: Final = Shape(_FILE, tuple(_FILE))
-CONFIRMATION: Final = Shape({"r2_key": _text(), **_FILE}, ("r2_key", *_FILE))
+
+
+def _shapes(*, strict: bool) -> Shapes:
+    both: dict[str, Check] = {"references": _references(strict=strict), "extract_content": _boolean}
+    settings: dict[str, Check] = {
+        "title": _text(contract.TITLE_MAX, blank=not strict),
+        "mode": _one_of(contract.CreateMode),
+        "video_model": _text(),
+        "image_model": _text(),
+        "agent_model": _one_of(contract.AgentModel),
+        "craft": _one_of(contract.Craft),
+        "craft_auto": _boolean,
+        "webhook_url": _url("https"),
+        "expected_output": _one_of(contract.ExpectedOutput),
+    }
+    create: dict[str, Check] = {
+        "brief": _text(contract.BRIEF_MAX),
+        "aspect_ratio": _one_of(contract.AspectRatio),
+        "idempotency_key": _text(contract.IDEMPOTENCY_KEY_MAX),
+        **settings,
+        **both,
+    }
+    changed = {
+        name: _or_null(check) if name in contract.NULLABLE_SETTINGS else check
+        for name, check in (settings | {"mode": _one_of(contract.Mode)}).items()
+    }
+    return Shapes(
+        create=Shape(create, ("brief",)),
+        adopt=Shape({"project_id": _text(), "mode": _one_of(contract.CreateMode)}, ("project_id",)),
+        settings=Shape(changed),
+        message=Shape({"message": _text(contract.MESSAGE_MAX), **both}, ("message",)),
+        nothing=Shape({}),
+        upload=Shape(_FILE, tuple(_FILE)),
+        confirmation=Shape({"r2_key": _text(), **_FILE}, ("r2_key", *_FILE)),
+    )
+
+
+_SHAPES: Final = {strict: _shapes(strict=strict) for strict in (False, True)}
+
+
+def shapes(*, strict: bool) -> Shapes:
+    """The bodies that a server takes."""
+    return _SHAPES[strict]
+
 
 LIST_QUERY: Final[dict[str, Check]] = {
     "limit": _integer(1, contract.LIST_LIMIT_MAX),

@@ -9,11 +9,11 @@ from sqlite3 import Row
 from typing import Any, Final
 
 from reconciler.model import contract
-from reconciler.sandbox import media
-from reconciler.sandbox.veil import Veil
+from reconciler.sandbox import habits, media
+from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Call
 
-LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_head, expected_output, output_type, output_at, started, created_at, updated_at"
+LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_head, expected_output, output_type, output_at, started, created_at, updated_at, lagging"
 
 
 def timestamp(at: float) -> str:
@@ -31,17 +31,23 @@ def project_url(project: Row, call: Call) -> str | None:
     return f"{call.origin}/app/projects/{project['id']}" if project["started"] else None
 
 
-def listed(project: Row, call: Call, secret: str, veil: Veil) -> dict[str, Any]:
+def listed(project: Row, call: Call, account: Account) -> dict[str, Any]:
     """A project as ``GET /projects`` shows it. Its brief is cut once its secrets are back in it."""
+    options = account.options
+    brief = account.veil.show(project["brief_head"])
+    late = json.loads(project["lagging"]) if project["lagging"] else {}
+    shown = {name: project[name] for name in contract.LIST_SETTINGS}
+    if late.pop("until", 0) > account.now:
+        shown |= late
     return {
         "id": project["id"],
         "source_project_id": project["source_project_id"],
         "status": project["status"],
-        "mode": project["mode"],
-        "title": project["title"],
-        "brief": veil.show(project["brief_head"])[: contract.LIST_BRIEF_MAX],
-        "expected_output": project["expected_output"],
-        "assembled_url": _assembled(project, call, secret),
+        "mode": shown["mode"],
+        "title": shown["title"],
+        "brief": habits.listed(brief, options.list_brief, utf16=options.list_utf16),
+        "expected_output": shown["expected_output"],
+        "assembled_url": _assembled(project, call, account.secret),
         "project_url": project_url(project, call),
         "created_at": timestamp(project["created_at"]),
         "updated_at": timestamp(project["updated_at"]),

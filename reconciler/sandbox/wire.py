@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from msgspec import Struct, field
 from msgspec.json import encode
 
@@ -18,6 +20,7 @@ class Call(Struct, frozen=True):
     body: bytes | None
     """``None``: larger than the API takes."""
     authorization: str
+    content_type: str
     origin: str
     """Scheme, host and port under which the caller knows this server."""
     request_id: str
@@ -41,8 +44,11 @@ class ApiError(Exception):
 
 
 def json_answer(status: int, value: object) -> Answer:
-    """``value`` as JSON."""
-    return Answer(status, encode(value))
+    """``value`` as JSON; half a character, which a cut may leave, as the escape that it is."""
+    try:
+        return Answer(status, encode(value))
+    except UnicodeEncodeError:
+        return Answer(status, json.dumps(value).encode())
 
 
 def error_answer(code: str, message: str, status: int, headers: dict[str, str]) -> Answer:

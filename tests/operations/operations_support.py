@@ -36,7 +36,7 @@ class World:
 
     def __init__(self, folder: Path | None, *, active: int = 5, policy: Policy | None = None, **options: Any) -> None:
         self._loop = asyncio.get_running_loop()
-        given = {"requests_per_minute": 0, "active_projects": active, **options}
+        given = {"requests_per_minute": 0, "active_projects": active, "strict": True, **options}
         self.store = Store(":memory:", options=Options(**given), clock=self.clock)
         self.events: list[Event] = []
         self.refused: tuple[Diagnostic, ...] = ()

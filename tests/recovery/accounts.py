@@ -4,12 +4,13 @@ import sqlite3
 import threading
 
 import uvicorn
+from msgspec.structs import asdict
 
 from reconciler.sandbox.app import PREFIX, create_app
 from reconciler.sandbox.server import _listen
 from reconciler.sandbox.store import Options, Store
 
-OPTIONS = Options(speed=5000.0, requests_per_minute=0, active_projects=5)
+OPTIONS = Options(speed=5000.0, requests_per_minute=0, active_projects=5, strict=True)
 
 
 def copied(source, options=OPTIONS):
@@ -17,6 +18,7 @@ def copied(source, options=OPTIONS):
     store = Store(":memory:", options=options)
     with source._lock:
         source._db.backup(store._db)
+    store.change({name: value for name, value in asdict(options).items() if name != "credits"})
     return store
 
 

@@ -24,13 +24,13 @@ def course(api, project_id, seconds):
 @pytest.mark.parametrize(
     ("options", "fields", "statuses"),
     [
-        ({}, {}, ["queued", "running", "generating", "rendering", "idle"]),
-        ({}, {"expected_output": "assembled"}, ["queued", "running", "generating", "rendering", "idle"]),
-        ({}, {"expected_output": "assets"}, ["queued", "running", "generating", "idle"]),
-        ({"rendering": False}, {}, ["queued", "running", "generating", "idle"]),
+        ({}, {}, ["queued", "running", "generating", "idle"]),
+        ({}, {"expected_output": "assembled"}, ["queued", "running", "generating", "idle"]),
+        ({"rendering": True}, {}, ["queued", "running", "generating", "rendering", "idle"]),
+        ({"rendering": True}, {"expected_output": "assets"}, ["queued", "running", "generating", "idle"]),
         ({}, {"brief": f"{FAIL_MARKER} B"}, ["queued", "running", "generating", "failed"]),
         (
-            {"fail_briefs": False},
+            {"fail_briefs": False, "rendering": True},
             {"brief": f"{FAIL_MARKER} B"},
             ["queued", "running", "generating", "rendering", "idle"],
         ),
@@ -55,7 +55,7 @@ def test_a_new_project_goes_through_its_statuses_in_time(open_account, options, 
 )
 def test_statuses_change_at_their_nominal_seconds_divided_by_the_speed(open_account, after, status):
     for speed in (1, 10):
-        api = open_account(speed=speed)
+        api = open_account(speed=speed, rendering=True)
         project_id = api.create()
         api.wait(after / speed + 1e-6)  # a clock in seconds since the epoch has no finer grain than this
         assert api.status(project_id)["status"] == status
@@ -64,7 +64,7 @@ def test_statuses_change_at_their_nominal_seconds_divided_by_the_speed(open_acco
 def test_a_message_runs_the_agent_again_without_a_queue(api):
     project_id = api.idle()
     api("POST", f"/projects/{project_id}/messages", {"message": "Softer"})
-    assert course(api, project_id, 20) == ["running", "generating", "rendering", "idle"]
+    assert course(api, project_id, 20) == ["running", "generating", "idle"]
 
 
 def test_a_message_with_the_marker_makes_the_agent_fail_and_say_why(api):
