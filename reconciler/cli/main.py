@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "export": "Write specs for projects that no spec declares.",
     "state": "Look at the state, or mend it.",
     "schema": "Print the JSON Schema of spec files.",
-    "sandbox": "The emulated API: serve it, or start afresh.",
+    "sandbox": "The emulated API: serve it, let it misbehave, or start afresh.",
 }
 COLLECTOR: Final = (100_000, 20, 20)
 """Thresholds: next to nothing here is in cycles, and looking for them took a seventh of a plan."""
