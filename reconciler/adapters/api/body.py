@@ -38,7 +38,7 @@ class Answer(Struct, frozen=True):
     body: bytes | bytearray = b""
 
 
-async def read_body(response: httpx.Response, most: int) -> bytearray:
+async def read_body(response: httpx.Response, most: int) -> bytes | bytearray:
     """The decoded body of a streamed response.
 
     Raises:
@@ -47,6 +47,10 @@ async def read_body(response: httpx.Response, most: int) -> bytearray:
         httpx.TransportError: the connection broke.
 
     """
+    if response.is_stream_consumed:  # a transport within this process has read it whole
+        if len(response.content) > most:
+            raise _too_large(most)
+        return response.content
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > len(str(most)) or int(announced) > most):
         raise _too_large(most)

@@ -72,8 +72,8 @@ _PHASES = 4
 _READ_PHASES = 3
 """A read is given up after this many time-outs, all its repeats together, and the waits that a failing server names. What
 the rate limit makes it wait is not counted."""
-_LEAST = 1.0
-"""Seconds that must be left of them to try once more."""
+_LEAST = 0.05
+"""Of a time-out that must be left to try once more."""
 
 
 class _Patience(Struct):
@@ -295,7 +295,7 @@ class ApiClient:
                 if limited and wait <= LONGEST_WAIT:
                     self._limiter.pause(wait)  # everybody, whether this call is repeated or not
                 patience.left -= 0 if limited else error.retry_after or 0
-                late = wait > LONGEST_WAIT or patience.left < _LEAST
+                late = wait > LONGEST_WAIT or patience.left < self._timeout * _LEAST
                 if attempt == self._retries or late or not _may_repeat(call, error):
                     raise
                 if wait > TELL_FROM:
