@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from msgspec.structs import replace
 
-from reconciler.cli.ci import annotate
+from reconciler.cli.ci import annotate, owner_of
 from reconciler.model.errors import Diagnostic, UsageError
 from reconciler.model.redact import Redactor
 
@@ -107,7 +107,7 @@ class Console:
         if self.format == "markdown" and not self._printed:
             from reconciler.report.markdown import failure_markdown  # noqa: PLC0415
 
-            self.out(failure_markdown(diagnostics, workspace=self.workspace))
+            self.out(failure_markdown(diagnostics, workspace=self.workspace, owner=owner_of(self.root)))
         self.diagnose(diagnostics)
 
     def bug(self, error: Exception) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from reconciler.cli.ci import owner_of
 from reconciler.cli.console import Console
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import encode_plan
@@ -12,11 +13,11 @@ from reconciler.report.text import plan_text
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
 
 
-def markdown_of(plan: Plan, digest: str | None = None) -> str:
+def markdown_of(console: Console, plan: Plan, digest: str | None = None) -> str:
     """The plan for a pull request or a job's summary; ``digest`` as in :func:`show_plan`."""
     from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
 
-    return plan_markdown(plan, digest=digest)
+    return plan_markdown(plan, owner=owner_of(console.root), digest=digest)
 
 
 def show_plan(console: Console, plan: Plan, format_: str, *, digest: str | None = None) -> None:
@@ -24,7 +25,7 @@ def show_plan(console: Console, plan: Plan, format_: str, *, digest: str | None 
     if format_ == "json":
         console.json(encode_plan(plan))
     elif format_ == "markdown":
-        console.out(markdown_of(plan, digest))
+        console.out(markdown_of(console, plan, digest))
     elif format_ == "html":
         from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
 

@@ -8,6 +8,7 @@ where no service follows links, mentions or markup, and each is fenced with more
 from __future__ import annotations
 
 import html
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -82,16 +83,27 @@ class Section(Struct, frozen=True):
     items: tuple[Item, ...]
 
 
-def marker(workspace: str) -> str:
-    """An invisible first line by which the comment of a workspace is found again, to be updated in place."""
-    return f"<!-- reconciler: {re.sub(r'[^A-Za-z0-9._-]', '_', workspace[:_WORD])} -->"
+def marker(*owner: str) -> str:
+    """An invisible first line by which a comment is found again, to be updated in place.
+
+    ``owner`` is the path of the workspace's folder in its repository, and what else tells two comments apart. Two
+    owners never have one marker: whatever is not a small letter, a digit, ``.``, ``_`` or ``-`` is percent-encoded.
+    """
+    return f"<!-- reconciler: {' '.join(map(_encoded, owner))} -->"
 
 
-def plan_markdown(plan: Plan, *, digest: str | None = None) -> str:
-    """The whole plan for a reviewer, in at most ``LIMIT`` characters. ``digest`` is that of a saved plan."""
+def _encoded(name: str) -> str:
+    return re.sub(r"[^a-z0-9._-]", lambda found: "".join(f"%{byte:02x}" for byte in os.fsencode(found[0])), name)
+
+
+def plan_markdown(plan: Plan, *, owner: str | None = None, digest: str | None = None) -> str:
+    """The whole plan for a reviewer, in at most ``LIMIT`` characters.
+
+    With an ``owner``, under its marker. ``digest`` is that of a saved plan.
+    """
     cost, refused = spending(plan.steps), forbidding(plan)
     head = [
-        marker(plan.workspace),
+        marker(owner) if owner else "",
         f"### Plan for {code(plan.workspace)}",
         opening(plan),
         f"**{count_line(plan)}**",
@@ -114,11 +126,10 @@ def apply_markdown(result: ApplyResult) -> str:
     return _document(head, [*bad, *_diagnostics(said(result)), *rest], f"Requests: {result.requests} used.")
 
 
-def failure_markdown(diagnostics: tuple[Diagnostic, ...], *, workspace: str | None) -> str:
-    """Why there is no plan; the comment of the workspace, if that is known."""
-    head = [marker(workspace)] if workspace is not None else []
+def failure_markdown(diagnostics: tuple[Diagnostic, ...], *, workspace: str | None, owner: str | None = None) -> str:
+    """Why there is no plan; of which workspace, if that is known. With an ``owner``, under its marker."""
     name = f" for {code(workspace)}" if workspace is not None else ""
-    return _document([*head, f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
+    return _document([marker(owner) if owner else "", f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
 
 
 # Foreign text, made inert

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import jq
 
@@ -37,13 +37,8 @@ def parsed(arguments):
 def call(account, words, options):
     match words:
         case ["api", url]:
-            result = api(account, urlsplit(url).path.split("/"), options)
+            result = api(account, urlsplit(url).path.split("/"), dict(parse_qsl(urlsplit(url).query)), options)
             return "" if "--silent" in options else shown(result, options)
-        case ["run", "list"]:
-            assert options["--workflow"] == "reconciler-plan.yml"
-            assert (options["--event"], options["--status"]) == ("pull_request", "success")
-            runs = [run for run in account["runs"] if run["headSha"] == options["--commit"]]
-            return shown([{name: run[name] for name in options["--json"].split(",")} for run in runs], options)
         case ["run", "download", run]:
             shutil.copytree(HOME / "artifacts" / run / options["--name"], options["--dir"])
         case ["label", "create", _]:
@@ -73,10 +68,17 @@ def call(account, words, options):
     return ""
 
 
-def api(account, path, options):
+def api(account, path, query, options):
     match path[3:], options.get("--method", "GET"):
         case ["commits", sha, "pulls"], "GET":
             return [pull for pull in account["pulls"] if pull["merge_commit_sha"] == sha]
+        case ["actions", "workflows", name, "runs"], "GET":
+            assert query["event"] == "pull_request"
+            found = [run for run in account["runs"] if run["workflow"] == name and run["head_sha"] == query["head_sha"]]
+            return {"workflow_runs": [run for run in reversed(found) if run["conclusion"] == query["status"]]}
+        case ["pulls", number, "files"], "GET":
+            (pull,) = [pull for pull in account["pulls"] if pull["number"] == int(number)]
+            return pull["files"]
         case ["issues", _, "comments"], "GET":
             return account["comments"]
         case ["issues", _, "comments"], "POST":

@@ -52,7 +52,7 @@ def site(tmp_path, api):
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "Start")
     env = {"EVERSINCE_API_KEY": "es_live_secret_key", "RECONCILER_APPLY_POLL_INTERVAL": "0.05"}
-    github = GitHub(tmp_path / "github", env)
+    github = GitHub(tmp_path / "github", env, {"EVERSINCE_API_URL": str(api.base_url).rstrip("/")})
     return repository, github
 
 
@@ -87,6 +87,7 @@ def planned(repository, github, branch, *, fork=False):
 def merged(repository, github, branch, *, repo=REPOSITORY):
     """What GitHub does on a squash merge."""
     head = git(repository, "rev-parse", branch)
+    files = git(repository, "diff", "--name-only", f"main...{branch}").splitlines()
     git(repository, "checkout", "-q", "main")
     git(repository, "merge", "-q", "--squash", branch)
     git(repository, "commit", "-qm", f"{branch} (#7)")
@@ -98,6 +99,7 @@ def merged(repository, github, branch, *, repo=REPOSITORY):
             "merge_commit_sha": git(repository, "rev-parse", "HEAD"),
             "base": {"ref": "main"},
             "head": {"sha": head, "repo": {"full_name": repo}},
+            "files": [{"filename": name} for name in files],
         }
     )
     github.save(account)
@@ -119,20 +121,20 @@ def failures(jobs):
 def test_plan_approve_merge_apply_and_drift(site, api):
     """Intent: the pull-request flow as the recipe's comments promise it, from the plan to a drift found and mended."""
     repository, github = site
-    foreign = {"id": 999, "user": {"login": "eve"}, "body": "<!-- reconciler: teasers -->\nnot yours"}
+    foreign = {"id": 999, "user": {"login": "eve"}, "body": "<!-- reconciler: campaigns -->\nnot yours"}
     github.save({**github.account, "comments": [foreign]})
 
     propose(repository, "promo", add("promo"))
     jobs = planned(repository, github, "promo")
     assert set(jobs) == {
         "workspaces",
-        *(f"{job} {name}" for job in ("validate", "plan") for name in ("campaigns", "teams__brand")),
+        *(f"{job} {name}" for job in ("validate", "plan") for name in ("campaigns", "teams%2fbrand")),
     }
     assert not failures(jobs), {name: job.log for name, job in jobs.items()}
     comments = github.account["comments"]
     assert [c["body"].split("\n")[0] for c in comments[1:]] == [
-        "<!-- reconciler: teasers -->",
-        "<!-- reconciler: intros -->",
+        "<!-- reconciler: campaigns -->",
+        "<!-- reconciler: teams%2fbrand -->",
     ]
     assert "**2 creates and 2 messages spend credits" in comments[1]["body"]
     assert comments[0] == foreign
@@ -183,7 +185,7 @@ def test_a_fork_is_validated_only(site):
     assert github.account["calls"] == []
     merged(repository, github, "fork", repo="eve/videos")
     jobs = github.workflow("reconciler-apply", repository, {})
-    assert failures(jobs) == dict.fromkeys(("apply campaigns", "apply teams__brand"), "Fetch the approved plan")
+    assert failures(jobs) == dict.fromkeys(("apply campaigns", "apply teams%2fbrand"), "Fetch the approved plan")
     assert "::error::No approved plan goes with this commit" in jobs["apply campaigns"].log
 
 
@@ -219,7 +221,7 @@ def test_a_refused_plan_is_shown_and_fails_the_job(site):
 def test_an_account_that_can_not_be_read_is_told_in_the_comment(site, api):
     repository, github = site
     propose(repository, "promo", add("promo"))
-    github.env["EVERSINCE_API_URL"] = str(api.base_url).replace("/api/", "/elsewhere/")
+    github.vars["EVERSINCE_API_URL"] = str(api.base_url).replace("/api/", "/elsewhere/")
     jobs = planned(repository, github, "promo")
     assert set(failures(jobs).values()) == {"Fail where the plan did"}
     assert "### No plan for `teasers`" in github.account["comments"][0]["body"]

@@ -5,11 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.recipes.workflow import GITHUB, ROOT, git, load
+from tests.recipes.workflow import GITHUB, ROOT, git, listed, load
 
 CI = ROOT / "examples" / "ci"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -44,11 +45,84 @@ def test_shell_steps_hold_no_expression_and_parse(path):
             assert "${{" not in step["run"]
             subprocess.run(["bash", "-n", "-c", step["run"]], check=True)
         else:
-            assert re.fullmatch(r"\./\.github/actions/\w+|actions/[\w-]+@[0-9a-f]{40}", step["uses"])
-            if step["uses"].startswith("./"):
-                assert (GITHUB / step["uses"].removeprefix("./.github/") / "action.yml").exists()
+            local = re.fullmatch(r"(?:\./recipe|\$)/\.github/(actions/\w+)", step["uses"])
+            assert local or re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
+            if local:
+                assert (GITHUB / local[1] / "action.yml").exists()
             if "checkout" in step["uses"]:
                 assert step["with"]["persist-credentials"] is False
+
+
+def scripts():
+    """Every shell script of the recipes."""
+    document = load(CI / "gitlab" / ".gitlab-ci.yml")
+    jobs = [job for job in document.values() if isinstance(job, dict)]
+    gitlab = [line for job in jobs for name in ("before_script", "script") for line in job.get(name, [])]
+    return [*(step["run"] for path in (*WORKFLOWS, *ACTIONS) for step in steps(path) if "run" in step), *gitlab]
+
+
+def test_every_interpreter_is_isolated_and_every_package_has_its_hash():
+    """Intent: no module and no setting of the current folder; no dependency that the reviewed source does not pin."""
+    for script in scripts():
+        for line in script.splitlines():
+            for call in re.finditer(r"(?<![\w/-])(?:python3?|pip3?)\s+\S+", line):
+                assert re.fullmatch(r"python3? -I|pip --disable-pip-version-check", call[0]), line
+            assert not re.search(r"\b(?:apt-get|curl|wget|npm|pipx|uvx)\b", line)
+
+
+def test_the_recipes_install_in_the_same_way():
+    """Intent: the two services' scripts say one thing."""
+    (github,) = [step["run"] for step in steps(GITHUB / "actions" / "reconciler" / "action.yml") if "run" in step]
+    (gitlab,) = load(CI / "gitlab" / ".gitlab-ci.yml")["default"]["before_script"]
+    common = github.split("\n", 2)[2]
+    assert "require-hashes" in common
+    assert common in gitlab.replace("\n  ", "\n")
+
+
+def test_the_api_s_host_is_pinned_from_outside_the_checkout():
+    """Intent: wherever the key is, so is the API's address: what a branch says does not count."""
+    for path in WORKFLOWS:
+        for step in steps(path):
+            if "secrets." in str(step):
+                url = "${{ vars.EVERSINCE_API_URL || 'https://eversince.ai/api/v1' }}"
+                assert step["env"]["EVERSINCE_API_URL"] == url
+    assert load(CI / "gitlab" / ".gitlab-ci.yml")["variables"]["EVERSINCE_API_URL"] == "https://eversince.ai/api/v1"
+
+
+def test_every_image_is_pinned_by_digest():
+    document = load(CI / "gitlab" / ".gitlab-ci.yml")
+    images = [job["image"] for job in document.values() if isinstance(job, dict) and "image" in job]
+    assert images
+    assert all(re.fullmatch(r"[\w.:-]+@sha256:[0-9a-f]{64}", image) for image in images)
+
+
+def test_the_pre_commit_example_pins_a_commit():
+    for repo in load(CI / "pre-commit-config.yaml")["repos"]:
+        assert re.fullmatch("[0-9a-f]{40}", repo["rev"])
+
+
+def requirements(path):
+    text = path.read_text().replace("\\\n", " ")
+    return dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", text)), text
+
+
+def test_the_lock_with_hashes_is_the_lock():
+    """Intent: what a recipe installs is what the tests ran with; each file has its hash, and no index is named."""
+    tested, _ = requirements(ROOT / "requirements.lock")
+    pinned, text = requirements(ROOT / "reconciler" / "runtime.lock")
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert all("--hash=sha256:" in line for line in lines)
+    assert len(lines) == len(pinned)
+    assert "://" not in text
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["remote"]]
+    names = {re.match(r"[\w.-]+", line)[0].replace(".", "-").lower() for line in wanted}
+    assert names <= pinned.keys()
+    builds = {"hatchling", "tomlkit", "trove-classifiers"}
+    assert pinned.keys() - tested.keys() <= builds
+    assert {name: version for name, version in pinned.items() if name in tested} == {
+        name: version for name, version in tested.items() if name in pinned
+    }
 
 
 PIN = re.compile(r"(actions/[\w-]+)@([0-9a-f]{40}) # (v\d+)(\.\d+\.\d+)$", re.MULTILINE)
@@ -60,9 +134,10 @@ def test_an_action_is_pinned_to_the_same_release_everywhere():
 
 
 def linted(repository):
-    """What actionlint says of a repository's workflows. It knows actions' inputs by release, not by commit."""
+    """What actionlint says of a repository's workflows. It knows actions by release, not by commit, and in their place."""
     for path in repository.glob(".github/**/*.yml"):
-        path.write_text(PIN.sub(r"\1@\3", path.read_text()))
+        text = PIN.sub(r"\1@\3", path.read_text())
+        path.write_text(re.sub(r"uses: (?:\./recipe|\$)/", "uses: ./", text))
     command = [Path(sys.executable).with_name("actionlint"), "-no-color", "-oneline", "-shellcheck=", "-pyflakes="]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
 
@@ -78,6 +153,38 @@ def github(tmp_path):
 def test_actionlint_finds_nothing(github):
     done = linted(github)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def zizmor(repository):
+    command = [Path(sys.executable).with_name("zizmor"), "--offline", "--no-progress", "--strict-collection", "."]
+    return subprocess.run([*command, "--format=plain"], cwd=repository, capture_output=True, text=True, check=False)
+
+
+def test_zizmor_finds_nothing(github):
+    done = zizmor(github)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("No findings to report.")
+    assert all(path.name in done.stderr for path in WORKFLOWS)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("          persist-credentials: false\n", "", "artipacked"),
+        ("  pull_request:", "  pull_request_target:", "dangerous-triggers"),
+        ("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7", "unpinned-uses"),
+        ('"$CODE" != 1', "${{ github.head_ref }} != 1", "template-injection"),
+        (" # zizmor: ignore[self-repository]", " #", "self-repository"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_zizmor_finds_a_mistake(github, right, wrong, said):
+    path = github / ".github" / "workflows" / "reconciler-plan.yml"
+    assert right in path.read_text()
+    path.write_text(path.read_text().replace(right, wrong))
+    done = zizmor(github)
+    assert done.returncode != 0
+    assert said in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -133,6 +240,8 @@ def test_jobs_may_do_just_what_they_need(path):
         assert document["jobs"]["plan"]["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
     if path.stem == "reconciler-apply":
         assert document["jobs"]["apply"]["environment"] == "production"
+    environments = {name: job.get("environment") for name, job in document["jobs"].items() if "secrets." in str(job)}
+    assert environments == ({"apply": "production"} if path.stem == "reconciler-apply" else {path.stem[11:]: "plan"})
 
 
 def test_the_time_out_is_below_the_job_s_limit():
@@ -141,7 +250,7 @@ def test_the_time_out_is_below_the_job_s_limit():
     given = next(re.search(r"--timeout (\d+)m", step["run"]) for step in job["steps"] if step.get("name") == "Apply")
     assert int(given[1]) < job["timeout-minutes"]
     gitlab = load(CI / "gitlab" / ".gitlab-ci.yml")["apply"]
-    assert int(re.search(r"--timeout (\d+)m", gitlab["script"][0])[1]) < int(gitlab["timeout"].removesuffix("m"))
+    assert int(re.search(r"--timeout (\d+)m", gitlab["script"][-1])[1]) < int(gitlab["timeout"].removesuffix("m"))
 
 
 SPEC = "projects:\n  teaser:\n    brief: A calm opening.\n"
@@ -159,9 +268,12 @@ def checkout(tmp_path):
     return root
 
 
-def gitlab_job(name, checkout, workspace):
-    """The commands of a job, for one value of its matrix."""
-    script = load(CI / "gitlab" / ".gitlab-ci.yml")[name]["script"]
+def gitlab_job(name, checkout, workspace, **env):
+    """The commands of a job, for one value of its matrix; reconciler is installed already."""
+    document = load(CI / "gitlab" / ".gitlab-ci.yml")
+    folder = document["default"]["before_script"][0].splitlines()[-1]
+    assert folder.startswith("out=")
+    script = [folder, *document[name]["script"]]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_"))}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
@@ -169,6 +281,7 @@ def gitlab_job(name, checkout, workspace):
         cwd=checkout,
         env={
             **kept,
+            **env,
             "WORKSPACE": workspace,
             "RECONCILER_STATE": f"{checkout.parent / workspace}.json",
             "CI": "true",
@@ -186,12 +299,16 @@ def test_the_gitlab_jobs_plan_apply_and_find_drift(checkout):
     assert gitlab_job("validate", checkout, "campaigns").returncode == 0
     planned = gitlab_job("plan", checkout, "campaigns")
     assert planned.returncode == 0, planned.stderr
-    assert (checkout / "plan" / "campaigns" / "plan.html").read_text().startswith("<!doctype html>")
+    (page,) = (checkout / "reconciler-plan").glob("*/plan.html")
+    digest = re.search(r"Digest: <code>([0-9a-f]{64})</code>", page.read_text())[1]
     assert gitlab_job("drift", checkout, "campaigns").returncode == 2
-    applied = gitlab_job("apply", checkout, "campaigns")
+    refused = gitlab_job("apply", checkout, "campaigns")
+    assert refused.returncode == 1
+    assert "Run this job with the variable DIGEST" in refused.stderr
+    applied = gitlab_job("apply", checkout, "campaigns", DIGEST=digest)
     assert applied.returncode == 0, applied.stderr
     assert gitlab_job("drift", checkout, "campaigns").returncode == 0
-    again = gitlab_job("apply", checkout, "campaigns")
+    again = gitlab_job("apply", checkout, "campaigns", DIGEST=digest)
     assert "1 done before" in again.stdout
 
 
@@ -212,21 +329,12 @@ def test_pre_commit_hooks_do_what_they_say(checkout):
 
 def test_workspaces_are_listed_for_the_matrix(tmp_path):
     """Intent: every folder with a configuration, at the root and below, with a name that will do for an artifact."""
-    (step,) = steps(GITHUB / "actions" / "workspaces" / "action.yml")
-
-    def listed():
-        output = tmp_path / "output"
-        output.write_text("")
-        env = {**os.environ, "GITHUB_OUTPUT": str(output)}
-        subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], cwd=repository, env=env, check=True)
-        return output.read_text()
-
     repository = tmp_path / "r"
     repository.mkdir()
     git(repository, "init", "-q")
-    assert listed() == "list=[]\n"
+    assert listed(repository) == []
     for folder in (".", "teams/brand"):
         (repository / folder).mkdir(parents=True, exist_ok=True)
         (repository / folder / "reconciler.yaml").write_text("")
     git(repository, "add", ".")
-    assert listed() == ('list=[{"path": ".", "name": "root"}, {"path": "teams/brand", "name": "teams__brand"}]\n')
+    assert listed(repository) == [{"path": ".", "name": "."}, {"path": "teams/brand", "name": "teams%2fbrand"}]

@@ -1,4 +1,7 @@
-"""Runs the jobs of the GitHub recipe: their shell steps for real, with bash in a checkout; `gh` alone is a stand-in."""
+"""Runs the jobs of the GitHub recipe: their shell steps for real, with bash in checkouts; `gh` is a stand-in.
+
+Two more steps are not as they are there: Python is there already, and unless ``installs`` is set, so is reconciler.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,15 +45,20 @@ class Job:
 
 
 class GitHub:
-    """A repository's runners and its account, as far as the recipe uses them."""
+    """A repository's runners and its account, as far as the recipe uses them.
 
-    def __init__(self, home: Path, env: dict[str, str]) -> None:
+    ``env`` holds the secrets and what the runner's environment has, ``vars`` the repository's variables.
+    """
+
+    def __init__(self, home: Path, env: dict[str, str], variables: dict[str, str] | None = None) -> None:
         self.home = home
         self.env = env
+        self.vars = {"RECONCILER_SOURCE": "git+https://example.com/r.git@" + "0" * 40, **(variables or {})}
+        self.installs = False
         bin_ = home / "bin"
         bin_.mkdir(parents=True)
         gh = bin_ / "gh"
-        gh.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("gh.py")}" "$@"\n')
+        gh.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{Path(__file__).with_name("gh.py")}" "$@"\n')
         gh.chmod(0o755)
         self.save({"calls": [], "comments": [], "issues": [], "pulls": [], "runs": []})
         self._runs = 0
@@ -61,19 +70,21 @@ class GitHub:
     def account(self) -> dict[str, Any]:
         return json.loads((self.home / "account.json").read_text())
 
-    def workflow(self, name: str, checkout: Path, github: dict[str, Any]) -> dict[str, Job]:
-        """Every job of a workflow in its order, each for every value of its matrix, each in a clone of its own."""
+    def workflow(self, name: str, repository: Path, github: dict[str, Any]) -> dict[str, Job]:
+        """Every job of a workflow in its order, each for every value of its matrix, each on a runner of its own."""
         document = load(GITHUB / "workflows" / f"{name}.yml")
         self._runs += 1
         run = str(self._runs)
-        sha = git(checkout, "rev-parse", "HEAD")
+        sha = git(repository, "rev-parse", "HEAD")
+        event = {"repository": {"default_branch": "main"}, **github.get("event", {})}
         results: dict[str, Job] = {}
         needs: dict[str, Any] = {}
         for job_name, job in document["jobs"].items():
             context = {
-                "github": {"token": "t", "repository": REPOSITORY, **github},
+                "github": {"token": "t", "repository": REPOSITORY, **github, "event": event},
                 "needs": needs,
                 "secrets": self.env,
+                "vars": self.vars,
             }
             wanted = job.get("needs", [])
             if any(
@@ -87,49 +98,115 @@ class GitHub:
             matrix = [None]
             if "strategy" in job:
                 matrix = json.loads(filled(job["strategy"]["matrix"]["workspace"], context))
-            for workspace in matrix:
-                where = {**context, "matrix": {"workspace": workspace}}
-                clone = self.home / "runners" / f"{run}-{job_name}-{workspace['name'] if workspace else ''}"
-                subprocess.run(["git", "clone", "-q", str(checkout), str(clone)], check=True)
-                git(clone, "checkout", "-q", sha)
-                done = self._job(job, clone, where, run, sha)
+            for number, workspace in enumerate(matrix):
+                place = self.home / "runners" / f"{run}-{job_name}-{number}"
+                for folder in ("work", "temp"):
+                    (place / folder).mkdir(parents=True)
+                where = {**context, "matrix": {"workspace": workspace}, "runner": {"temp": str(place / "temp")}}
+                done = Runner(self, repository, place, sha, run).job(job, where)
                 results[f"{job_name} {workspace['name']}" if workspace else job_name] = done
                 needs[job_name] = {
                     "outputs": {k: filled(v, {"steps": done_steps(done)}) for k, v in job.get("outputs", {}).items()}
                 }
-        if not any(job.failed for job in results.values()):
-            account = self.account
-            account["runs"].append({"databaseId": int(run), "headSha": github.get("head_sha", sha)})
-            self.save(account)
+        failed = any(job.failed for job in results.values())
+        account = self.account
+        head = event.get("pull_request", {}).get("head", {}).get("repo", {}).get("full_name", REPOSITORY)
+        account["runs"].append(
+            {
+                "id": int(run),
+                "workflow": f"{name}.yml",
+                "event": "pull_request" if "pull_request" in event else "push",
+                "head_sha": github.get("head_sha", sha),
+                "conclusion": "failure" if failed else "success",
+                "head_repository": {"full_name": head},
+            }
+        )
+        self.save(account)
         return results
 
-    def _job(self, job: Any, clone: Path, context: dict[str, Any], run: str, sha: str) -> Job:
+
+@dataclass
+class Runner:
+    """The machine of one job."""
+
+    github: GitHub
+    repository: Path
+    place: Path
+    sha: str
+    run: str
+
+    def job(self, job: Any, context: dict[str, Any]) -> Job:
         result = Job()
         context = {**context, "steps": {}}
         base = {k: filled(v, context) for k, v in job.get("env", {}).items()}
-        for step in steps_of(job["steps"], clone):
+        defaults = job.get("defaults", {}).get("run", {})
+        for step in job["steps"]:
             always = step.get("if") == "always()"
             if (result.failed and not always) or ("if" in step and not always and not evaluated(step["if"], context)):
                 continue
             name = step.get("name") or step.get("uses")
+            env = {**base, **{k: filled(v, context) for k, v in step.get("env", {}).items()}}
             if "run" in step:
-                env = {**base, **{k: filled(v, context) for k, v in step.get("env", {}).items()}}
-                outputs = self._bash(step, clone, env, result, sha, context)
-                if outputs is None:
-                    result.failed = result.failed or name
-                elif "id" in step:
-                    context["steps"][step["id"]] = {"outputs": outputs}
-                    result.outputs[step["id"]] = outputs
-            elif step["uses"].startswith("actions/upload-artifact@"):
-                self._upload(step["with"], clone, context, run)
+                outputs = self._bash({**defaults, **step}, env, result, context)
             else:
-                assert step["uses"].startswith("actions/checkout@"), step["uses"]
+                outputs = self._uses(step, base, result, context)
+            if outputs is None:
+                result.failed = result.failed or name
+            elif "id" in step:
+                context["steps"][step["id"]] = {"outputs": outputs}
+                result.outputs[step["id"]] = outputs
         return result
 
-    def _bash(
-        self, step: Any, clone: Path, env: dict[str, str], result: Job, sha: str, context: dict[str, Any]
+    def _uses(self, step: Any, base: dict[str, str], result: Job, context: dict[str, Any]) -> dict[str, str] | None:
+        """What an action does; its outputs, or ``None`` where it fails."""
+        uses, given = step["uses"], {k: filled(v, context) for k, v in step.get("with", {}).items()}
+        if uses.startswith("actions/upload-artifact@"):
+            self._upload(given)
+        elif uses.startswith("actions/checkout@"):
+            clone = self.place / "work" / given.get("path", ".")
+            git(self.place, "clone", "-q", str(self.repository), str(clone))
+            git(clone, "checkout", "-q", given.get("ref") or self.sha)
+        elif uses.startswith(("./", "$/")):
+            action = load(self._folder(uses) / "action.yml")
+            defaults = {name: item.get("default", "") for name, item in action.get("inputs", {}).items()}
+            inside = {**context, "inputs": {**defaults, **given}, "steps": {}}
+            return self._composite(action, inside, base, result)
+        else:
+            assert uses.startswith("actions/setup-python@"), uses
+        return {}
+
+    def _folder(self, uses: str) -> Path:
+        """Of the checkout, or with `$/` of the commit that runs."""
+        if uses.startswith("./"):
+            return self.place / "work" / uses
+        own = self.place / "actions"
+        if not own.exists():
+            git(self.place, "clone", "-q", str(self.repository), str(own))
+            git(own, "checkout", "-q", self.sha)
+        return own / uses.removeprefix("$/")
+
+    def _composite(
+        self, action: Any, context: dict[str, Any], base: dict[str, str], result: Job
     ) -> dict[str, str] | None:
-        output, summary = self.home / "output", self.home / "summary"
+        for step in action["runs"]["steps"]:
+            if "uses" in step:
+                self._uses(step, base, result, context)
+                continue
+            if step["name"] == "Install reconciler" and not self.github.installs:
+                (Path(context["runner"]["temp"]) / "tools").mkdir()
+                command = Path(sys.executable).with_name("reconciler")
+                (Path(context["runner"]["temp"]) / "tools" / "reconciler").symlink_to(command)
+                continue
+            env = {**base, **{k: filled(v, context) for k, v in step.get("env", {}).items()}}
+            outputs = self._bash(step, env, result, context)
+            if outputs is None:
+                return None
+            context["steps"][step.get("id", "")] = {"outputs": outputs}
+        return {k: filled(v["value"], context) for k, v in action.get("outputs", {}).items()}
+
+    def _bash(self, step: Any, env: dict[str, str], result: Job, context: dict[str, Any]) -> dict[str, str] | None:
+        home = self.github.home
+        output, summary = home / "output", home / "summary"
         output.write_text("")
         summary.write_text("")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_"))}
@@ -137,20 +214,22 @@ class GitHub:
             "GITHUB_ACTIONS": "true",
             "CI": "true",
             "GITHUB_REPOSITORY": REPOSITORY,
-            "GITHUB_SHA": sha,
+            "GITHUB_WORKSPACE": str(self.place / "work"),
+            "RUNNER_TEMP": context["runner"]["temp"],
+            "GITHUB_SHA": self.sha,
             "GITHUB_REF_NAME": context["github"].get("ref_name", "main"),
             "GITHUB_OUTPUT": str(output),
             "GITHUB_STEP_SUMMARY": str(summary),
-            "FAKE_GITHUB": str(self.home),
-            "PATH": f"{self.home / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "FAKE_GITHUB": str(home),
+            "PATH": f"{home / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        settings = {k: v for k, v in self.env.items() if k != "EVERSINCE_API_KEY"}
+        settings = {k: v for k, v in self.github.env.items() if k != "EVERSINCE_API_KEY"}
         if workspace := context.get("matrix", {}).get("workspace"):
-            settings["RECONCILER_STATE"] = str(self.home / "states" / workspace["name"] / "reconciler.state.json")
+            settings["RECONCILER_STATE"] = str(home / "states" / workspace["name"] / "reconciler.state.json")
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"] if step.get("shell") == "bash" else ["bash", "-e"]
         done = subprocess.run(
             [*shell, "-c", step["run"]],
-            cwd=clone,
+            cwd=self.place / "work" / filled(step.get("working-directory", "."), context),
             env={**inherited, **github, **settings, **env},
             capture_output=True,
             text=True,
@@ -162,11 +241,12 @@ class GitHub:
             return None
         return dict(line.split("=", 1) for line in output.read_text().splitlines())
 
-    def _upload(self, given: Any, clone: Path, context: dict[str, Any], run: str) -> None:
-        source = clone / given["path"]
+    def _upload(self, given: dict[str, str]) -> None:
+        source = self.place / "work" / given["path"]
         if not source.exists() and given["if-no-files-found"] == "ignore":
             return
-        target = self.home / "artifacts" / run / filled(given["name"], context)
+        assert not set('":<>|*?\r\n\\/') & set(given["name"]), "GitHub refuses such a name"
+        target = self.github.home / "artifacts" / self.run / given["name"]
         if source.is_dir():
             shutil.copytree(source, target)
         else:
@@ -174,29 +254,33 @@ class GitHub:
             shutil.copy(source, target)
 
 
+def listed(repository: Path) -> Any:
+    """What the action that lists workspaces says of a checkout."""
+    (step,) = load(GITHUB / "actions" / "workspaces" / "action.yml")["runs"]["steps"]
+    with tempfile.NamedTemporaryFile() as output:
+        env = {**os.environ, "GITHUB_OUTPUT": output.name}
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        subprocess.run(command, cwd=repository, env=env, check=True)
+        return json.loads(output.read().decode().removeprefix("list="))
+
+
 def done_steps(job: Job) -> dict[str, Any]:
     return {name: {"outputs": outputs} for name, outputs in job.outputs.items()}
 
 
-def steps_of(steps: Any, clone: Path) -> list[Any]:
-    """The steps with those of local actions in their place; what installs reconciler is done already."""
-    result = []
-    for step in steps:
-        uses = step.get("uses", "")
-        if uses == "./.github/actions/reconciler":
-            continue
-        if uses.startswith("./"):
-            inside = load(clone / uses / "action.yml")["runs"]["steps"]
-            result += [{**inner, "id": step.get("id", inner.get("id"))} for inner in inside]
-        else:
-            result.append(step)
-    return result
+def value(expression: str, context: dict[str, Any]) -> Any:
+    for part in expression.split(" || "):
+        found = _operand(part, context)
+        if found:
+            return found
+    return ""
 
 
-def value(path: str, context: dict[str, Any]) -> Any:
-    path = re.sub(r"^fromJSON\((.*)\)$", r"\1", path)
+def _operand(text: str, context: dict[str, Any]) -> Any:
+    if text.startswith("'"):
+        return text.strip("'")
     found: Any = context
-    for part in path.split("."):
+    for part in re.sub(r"^fromJSON\((.*)\)$", r"\1", text).split("."):
         found = (found or {}).get(part, "")
     return found
 
@@ -207,5 +291,4 @@ def filled(text: Any, context: dict[str, Any]) -> str:
 
 def evaluated(condition: str, context: dict[str, Any]) -> bool:
     left, operator, right = re.fullmatch(r"(\S+) (==|!=) (\S+)", condition).groups()
-    other = right.strip("'") if right.startswith("'") else value(right, context)
-    return (value(left, context) == other) == (operator == "==")
+    return (value(left, context) == value(right, context)) == (operator == "==")

@@ -85,7 +85,7 @@ def test_a_failed_plan_in_markdown_is_a_document_too(workspace):
         workspace, "plan", "--format", "markdown", EVERSINCE_API_URL="https://api.invalid", EVERSINCE_API_KEY=""
     )
     assert failed.returncode == 1
-    assert failed.stdout.startswith("<!-- reconciler: w -->\n\n### No plan for `w`\n\n#### Errors: 1")
+    assert failed.stdout.startswith("<!-- reconciler: . -->\n\n### No plan for `w`\n\n#### Errors: 1")
 
 
 FIELDS = {
@@ -144,4 +144,4 @@ def test_formats_of_show_are_those_of_plan(workspace):
     html = run(workspace, "show", "p.plan", "--format", "html").stdout
     assert html.startswith("<!doctype html>")
     assert html.rstrip().endswith("</html>")
-    assert run(workspace, "show", "p.plan", "--format", "markdown").stdout.startswith("<!-- reconciler: w -->")
+    assert run(workspace, "show", "p.plan", "--format", "markdown").stdout.startswith("<!-- reconciler: . -->")

@@ -65,7 +65,7 @@ def assert_inert(markdown):
 def test_hostile_text_is_inert():
     """Intent: no link, mention, picture, markup, comment or CI command comes of what specs and the API hold."""
     plan = hostile()
-    assert_inert(plan_markdown(plan))
+    assert_inert(plan_markdown(plan, owner=HOSTILE))
     results = tuple(
         StepResult(step=step, outcome=outcome, error=error, note=note)
         for step, outcome, error, note in zip(
@@ -77,7 +77,7 @@ def test_hostile_text_is_inert():
         )
     )
     assert_inert(apply_markdown(ApplyResult(plan=plan, results=results, diagnostics=plan.diagnostics)))
-    assert_inert(failure_markdown(plan.diagnostics, workspace=HOSTILE))
+    assert_inert(failure_markdown(plan.diagnostics, workspace=HOSTILE, owner=HOSTILE))
 
 
 @settings(max_examples=60)
@@ -129,8 +129,8 @@ def test_no_single_text_breaks_the_bound(size):
 
 def test_a_small_plan_is_told_in_full():
     """Intent: the samples' plan reads as reviewers expect it."""
-    text = plan_markdown(PLAN)
-    assert text.startswith("<!-- reconciler: acme-videos -->\n\n### Plan for `acme-videos`\n\n**Plan: 1 to create, ")
+    text = plan_markdown(PLAN, owner="campaigns")
+    assert text.startswith("<!-- reconciler: campaigns -->\n\n### Plan for `acme-videos`\n\n**Plan: 1 to create, ")
     assert "more</summary>" not in text
     assert (
         "```diff\n@@ replace: its brief changed @@\n! brief:  (as last sent)  # forces replacement: brief is fixed at "
@@ -139,10 +139,9 @@ def test_a_small_plan_is_told_in_full():
     assert text.index("Spends credits") < text.index("Needs attention") < text.index("Cancelled or let go")
 
 
-def test_the_marker_tells_workspaces_apart_and_stays_a_comment():
-    """Intent: one comment per workspace, whatever its name holds."""
-    assert marker("a") != marker("b")
-    assert marker("a --> b\n") == "<!-- reconciler: a_--__b_ -->"
+def test_the_marker_stays_a_comment():
+    """Intent: whatever the folder's name holds. That no two are the same: tests/security/test_comment_owners.py."""
+    assert marker("a --> b\n") == "<!-- reconciler: a%20--%3e%20b%0a -->"
 
 
 def test_a_result_says_what_failed_first():
@@ -159,10 +158,10 @@ def test_a_plan_without_changes_is_short():
     assert "####" not in text
 
 
-def test_a_failure_has_the_workspace_s_marker():
+def test_a_failure_has_the_owner_s_marker():
     """Intent: the comment of a plan that failed replaces the one of a plan that did not."""
     found = (Diagnostic(severity="error", summary="the API said no"),)
-    text = failure_markdown(found, workspace="w")
-    assert text.startswith(marker("w") + "\n")
+    text = failure_markdown(found, workspace="w", owner="a/b")
+    assert text.startswith(marker("a/b") + "\n\n### No plan for `w`\n")
     assert "the API said no" in text
-    assert not failure_markdown(found, workspace=None).startswith("<!--")
+    assert failure_markdown(found, workspace=None).startswith("### No plan\n")

@@ -65,7 +65,7 @@ def command(
     saving = out is not None and not (refused or made.errors)
     digest = plan_digest(made) if saving else None
     show_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest)
-    summarize(console, lambda: markdown_of(whole, digest))
+    summarize(console, lambda: markdown_of(console, whole, digest))
     annotate(console, made.errors)
     if refused:
         console.diagnose(refused)
