@@ -8,7 +8,6 @@ where no service follows links, mentions or markup, and each is fenced with more
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -93,7 +92,10 @@ def marker(*owner: str) -> str:
 
 
 def _encoded(name: str) -> str:
-    return re.sub(r"[^a-z0-9._-]", lambda found: "".join(f"%{byte:02x}" for byte in os.fsencode(found[0])), name)
+    def percent(found: re.Match[str]) -> str:
+        return "".join(f"%{byte:02x}" for byte in found[0].encode(errors="surrogatepass"))
+
+    return re.sub(r"[^a-z0-9._-]", percent, name)
 
 
 def plan_markdown(plan: Plan, *, owner: str | None = None, digest: str | None = None) -> str:

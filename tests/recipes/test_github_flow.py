@@ -1,5 +1,6 @@
 """The GitHub recipe, step by step, in a scratch repository against `reconciler sandbox serve`."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -238,3 +239,133 @@ def test_a_plan_for_other_files_than_were_merged_is_refused(site, api):
     assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
     assert "another merge came in between" in jobs["apply campaigns"].log
     assert {effect["kind"] for effect in effects(api)} == {"create", "message"}  # of the other workspace
+
+
+BOT = {"login": "github-actions[bot]"}
+
+
+def another_artifact(github, _, artifact):
+    """The run's artifact is a plan that nobody reviewed."""
+    plan = artifact / "saved.plan"
+    other = next((github.home / "artifacts").glob("*/plan-teams%2fbrand/saved.plan"))
+    shutil.copy(other, plan)
+
+
+def another_comment(_, account, __):
+    """Others say that they reviewed another plan, before and after the bot's comment."""
+    text = account["comments"][0]["body"].replace("Digest: `", "Digest: `0")
+    forged = {"id": 50, "user": {"login": "eve"}, "body": text}
+    bot = {"id": 51, "user": BOT, "body": "<!-- reconciler: other -->\n" + text}
+    account["comments"] = [
+        forged,
+        bot,
+        *[{**c, "body": c["body"].replace("Digest: `", "Digest: ")} for c in account["comments"]],
+    ]
+
+
+def no_comment(_, account, __):
+    account["comments"] = []
+
+
+def a_failed_plan(_, account, __):
+    """A later push has no plan; its comment says so."""
+    comment = account["comments"][0]
+    comment["body"] = comment["body"].split("\n")[0] + "\n\n### No plan for `teasers`\n"
+
+
+def a_fork_s_run(_, account, __):
+    account["runs"][-1]["head_repository"] = {"full_name": "eve/videos"}
+
+
+def another_commit_s_run(_, account, __):
+    account["runs"][-1]["head_sha"] = "0" * 40
+
+
+def another_workflow_s_run(_, account, __):
+    account["runs"][-1]["workflow"] = "evil.yml"
+
+
+def a_failed_run(_, account, __):
+    account["runs"][-1]["conclusion"] = "failure"
+
+
+def another_event_s_run(_, account, __):
+    account["runs"][-1]["event"] = "workflow_dispatch"
+
+
+def a_recipe_of_its_own(_, account, __):
+    account["pulls"][-1]["files"].append({"filename": ".github/workflows/reconciler-plan.yml"})
+
+
+def a_recipe_moved_away(_, account, __):
+    account["pulls"][-1]["files"].append(
+        {"filename": "x", "previous_filename": ".github/actions/reconciler/action.yml"}
+    )
+
+
+def a_pull_request_that_was_not_merged(_, account, __):
+    account["pulls"][-1]["merged_at"] = None
+
+
+def a_pull_request_of_another_commit(github, account, _):
+    account["pulls"][-1]["merge_commit_sha"] = "0" * 40
+
+
+FETCH = "Fetch the approved plan"
+TAMPERED = {
+    another_artifact: ("Apply", "digest"),
+    another_comment: (FETCH, "shows no plan of this workspace"),
+    no_comment: (FETCH, "shows no plan of this workspace"),
+    a_failed_plan: (FETCH, "shows no plan of this workspace"),
+    a_fork_s_run: (FETCH, "No approved plan goes with this commit"),
+    another_commit_s_run: (FETCH, "No approved plan goes with this commit"),
+    another_workflow_s_run: (FETCH, "No approved plan goes with this commit"),
+    a_failed_run: (FETCH, "No approved plan goes with this commit"),
+    another_event_s_run: (FETCH, "No approved plan goes with this commit"),
+    a_recipe_of_its_own: (FETCH, "changed the recipe"),
+    a_recipe_moved_away: (FETCH, "changed the recipe"),
+    a_pull_request_that_was_not_merged: (FETCH, "No approved plan goes with this commit"),
+    a_pull_request_of_another_commit: (FETCH, "No approved plan goes with this commit"),
+}
+
+
+def test_only_what_was_reviewed_is_applied(site, api):
+    """Intent: neither an artifact, nor somebody's comment, nor another run decides what is applied."""
+    repository, github = site
+    propose(repository, "promo", add("promo"))
+    assert not failures(planned(repository, github, "promo"))
+    merged(repository, github, "promo")
+    (artifact,) = (github.home / "artifacts").glob("*/plan-campaigns")
+    account, kept = github.account, github.home / "kept"
+    shutil.copytree(artifact, kept)
+    github.only = "campaigns"
+    for tamper, (step, said) in TAMPERED.items():
+        changed = json.loads(json.dumps(account))
+        tamper(github, changed, artifact)
+        github.save(changed)
+        job = github.workflow("reconciler-apply", repository, {})["apply campaigns"]
+        assert (tamper.__name__, job.failed) == (tamper.__name__, step)
+        assert said in job.log, (tamper.__name__, job.log)
+        assert effects(api) == []
+        shutil.rmtree(artifact)
+        shutil.copytree(kept, artifact)
+    github.save(account)
+    assert not failures(github.workflow("reconciler-apply", repository, {}))
+    assert len(effects(api)) == 4
+
+
+def test_a_merge_that_changes_the_recipe_only_applies_nothing_and_fails_nothing(site, api):
+    """Intent: an update of the actions' pins is no failure of every workspace."""
+    repository, github = site
+
+    def change(repository):
+        path = repository / ".github" / "workflows" / "reconciler-plan.yml"
+        path.write_text(path.read_text() + "# newer\n")
+
+    propose(repository, "bump", change)
+    assert not failures(planned(repository, github, "bump"))
+    merged(repository, github, "bump")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert not failures(jobs)
+    assert "::notice::Pull request 7 changed the recipe" in jobs["apply campaigns"].log
+    assert effects(api) == []

@@ -55,6 +55,8 @@ class GitHub:
         self.env = env
         self.vars = {"RECONCILER_SOURCE": "git+https://example.com/r.git@" + "0" * 40, **(variables or {})}
         self.installs = False
+        self.only: str | None = None
+        """The one workspace whose jobs are run."""
         bin_ = home / "bin"
         bin_.mkdir(parents=True)
         gh = bin_ / "gh"
@@ -98,6 +100,8 @@ class GitHub:
             matrix = [None]
             if "strategy" in job:
                 matrix = json.loads(filled(job["strategy"]["matrix"]["workspace"], context))
+            if self.only is not None:
+                matrix = [item for item in matrix if item is None or item["path"] == self.only]
             for number, workspace in enumerate(matrix):
                 place = self.home / "runners" / f"{run}-{job_name}-{number}"
                 for folder in ("work", "temp"):

@@ -49,7 +49,7 @@ def test_the_job_s_summary_is_appended_to(workspace):
     assert run(workspace, "plan", **env).returncode == 0
     assert run(workspace, "apply", "--auto-approve", "--target", "teaser", **env).returncode == 0
     text = summary.read_text()
-    assert text.startswith("before\n<!-- reconciler: w -->\n\n### Plan for `w`")
+    assert text.startswith("before\n<!-- reconciler: . -->\n\n### Plan for `w`")
     assert "### Apply in `w`\n\n**Apply complete: 1 created, 1 message sent." in text
     nowhere = run(workspace, "plan", GITHUB_STEP_SUMMARY=str(workspace / "no" / "such"))
     assert nowhere.returncode == 0
