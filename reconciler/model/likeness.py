@@ -137,6 +137,7 @@ def _visible(text: str) -> set[str]:
     return {c for c in composed if not c.isspace() and unicodedata.category(c) not in _DROPPED - {"So"}}
 
 
+@lru_cache(maxsize=1024)
 def _words(text: str) -> Counter[str]:
     """The words; where a script writes none, pairs of its characters."""
     words: list[str] = []
@@ -151,6 +152,7 @@ def _words(text: str) -> Counter[str]:
 # ── what was sent, and what is seen ─────────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=4096)
 def classify(sent: str, seen: str) -> Likeness:
     """Whether a text that is seen is the one that was sent.
 

@@ -294,12 +294,13 @@ def _unknown(step: Step, why: str) -> Diagnostic:
     )
 
 
-def learned(run: Run, monitor: Monitor, *, drift: bool) -> None:
+def learned(run: Run, monitor: Monitor, *, drift: bool, since: str) -> None:
     """What was seen of managed projects on the way goes into the state, for ``output`` and the next plan.
 
     What was asked for stays the knowledge, so that drift can be told; with ``drift`` it is taken over as it is.
+    ``since``: when the plan's account was read; a form of its own in which that keeps what was asked for since is told.
     """
     for address, entry in list(run.draft.projects.items()):
         live = monitor.projects.get(entry.project_id)
         if live is not None:
-            do.learn(run, address, live, drift=drift)
+            do.learn(run, address, live, drift=drift, since=since)

@@ -10,6 +10,7 @@ from reconciler.model.errors import (
     ReconcilerError,
     WrongStatusError,
 )
+from reconciler.model.events import Noted
 from reconciler.model.journal import Bind, Drop, Effect, End, Learn, Log, Rename
 from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import (
@@ -25,7 +26,7 @@ from reconciler.model.plan import (
     Update,
 )
 from reconciler.model.state import Entry, Intent, Known, Outputs
-from reconciler.model.values import Json, is_sealed
+from reconciler.model.values import is_sealed
 from reconciler.operations.binding import bound_entry
 from reconciler.operations.calls import Already, commit, spending
 from reconciler.operations.conversation import claim, read_window
@@ -35,6 +36,7 @@ from reconciler.operations.resolve import OVER, brief_text, logged_message, near
 from reconciler.operations.run import Run
 from reconciler.operations.settings import converge, patch
 from reconciler.operations.wait import Monitor, finished
+from reconciler.planning.findings import keeps
 from reconciler.planning.kept import seen_first
 
 
@@ -256,20 +258,24 @@ def _stoppable(live: LiveProject) -> bool:
 # ── what was seen on the way ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def learn(run: Run, address: str, live: LiveProject, *, drift: bool) -> None:
+def learn(run: Run, address: str, live: LiveProject, *, drift: bool, since: str) -> None:
     """Fold what was seen of a project into the working state; it needs no journal: it can be read again.
 
-    A setting that is known stays as it is, unless ``drift`` is to be taken over.
+    A setting that is known stays as it is, unless ``drift`` is to be taken over. A form of its own in which the account
+    keeps one that was asked for is told, unless the plan (of an account read at ``since``) could tell it.
     """
     entry = run.draft.projects[address]
     first = run.redact.value(seen_first(entry, live))
     fresh = {
         name: known
         for name, known in run.known(live.settings, live.source).items()
-        if name not in entry.settings
-        or (drift and name not in first and _is_other(entry.settings[name], live.settings[name], known))
+        if name not in entry.settings or (drift and name not in first and _is_other(entry.settings[name], known))
     }
-    fresh |= {name: replace(entry.settings[name], kept=form) for name, form in first.items()}
+    for name, form in first.items():
+        asked = entry.settings[name]
+        fresh[name] = replace(asked, kept=form)
+        if asked.at >= since and asked.value != form:
+            run.emit(Noted(diagnostic=keeps(address, name, asked.value, form)))
     seen = run.outputs(live)
     kept = entry.outputs if live.status == entry.outputs.status else replace(entry.outputs, error_message=None)
     outputs = replace(kept, **{k: v for k, v in asdict(seen).items() if v is not None})
@@ -277,6 +283,6 @@ def learn(run: Run, address: str, live: LiveProject, *, drift: bool) -> None:
         run.draft.fold(End(effects=(Learn(address=address, settings=fresh, outputs=outputs),)))
 
 
-def _is_other(asked: Known, shown: Json, known: Known) -> bool:
+def _is_other(asked: Known, known: Known) -> bool:
     """Whether the account shows another value than is known, and not just the form that it keeps that in."""
-    return not is_sealed(asked.value) and asked.value != known.value and asked.kept != shown
+    return not is_sealed(asked.value) and known.value not in (asked.value, asked.kept)

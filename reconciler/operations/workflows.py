@@ -293,7 +293,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         if plan.steps:
             results = await Executor(run, plan, live, monitor, saved=request.saved is not None).execute()
     finally:
-        learned(run, monitor, drift=plan.refresh_only)
+        learned(run, monitor, drift=plan.refresh_only, since=live.at)
         _keep_lifecycles(run.draft, plan)
     return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
 

@@ -11,7 +11,7 @@ from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
 from reconciler.model.errors import Diagnostic, Severity
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
-from reconciler.model.values import Json, has_secret, masked
+from reconciler.model.values import Json, Value, has_secret, masked
 
 _NAMED: Final = 5
 """How many addresses one note names."""
@@ -91,12 +91,12 @@ def drifted(project: DesiredProject, change: Change) -> Diagnostic:
     )
 
 
-def keeps(project: DesiredProject, name: str, form: Json) -> Diagnostic:
-    asked = project.settings[name]
+def keeps(address: str, name: str, asked: Value, form: Json) -> Diagnostic:
+    """A form of its own in which the account keeps a setting."""
     shown = "in another form" if has_secret(asked) else f"as {form!r}"
     return Diagnostic(
         severity="note",
-        address=project.address,
+        address=address,
         summary=f"settings.{name} was asked as {masked(asked)!r}, and the account keeps it {shown}",
         detail="Both count as the same while neither changes; nothing is set for it again.",
     )

@@ -37,7 +37,8 @@ def mend(
     """One PATCH with the changed settings, and the new messages."""
     wanted = {name: value for name, value in settings.items() if name not in project.lifecycle.ignore_changes}
     changes = setting_changes(wanted, view.entry, live, lineage=view.lineage, at=view.live.at)
-    result.diagnostics += [keeps(project, name, form) for name, form in newly_kept(wanted, view.entry, live).items()]
+    forms = newly_kept(wanted, view.entry, live)
+    result.diagnostics += [keeps(project.address, name, wanted[name], form) for name, form in forms.items()]
     update = _update(project, live, {name: settings[name] for name in changes}, tuple(changes.values()))
     result.drift += [drifted(project, change) for change in changes.values() if change.drift]
     releases = wanted.get("mode") == contract.MODE_RELEASED

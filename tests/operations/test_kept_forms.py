@@ -130,6 +130,28 @@ def test_a_title_that_a_create_keeps_in_another_form_is_told_once_and_never_set_
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_a_form_that_the_run_that_created_sees_is_told_by_that_run(tmp_path, form):
+    async def test(world):
+        await use(world, keep={"title": FORMS[form]})
+        await world.apply(
+            desired(
+                created("a", settings={"title": TITLE}, messages=["Softer."]), created("b", brief="B.", messages=["x"])
+            )
+        )
+        [note] = told(world)
+        assert note.address == "a" and repr(FORMS[form](TITLE)) in note.summary
+        world.store.clear_requests()
+        await quiet(
+            world,
+            desired(
+                created("a", settings={"title": TITLE}, messages=["Softer."]), created("b", brief="B.", messages=["x"])
+            ),
+        )
+
+    in_world(test, tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_title_that_a_patch_keeps_in_another_form_is_told_once_and_never_set_again(tmp_path, form):
     async def test(world):
         await use(world, keep={"title": FORMS[form]})
