@@ -8,7 +8,7 @@ while it is read is read again (architecture.md; GitHub's provider and dnscontro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import UNSET, Struct, field
@@ -22,7 +22,9 @@ from reconciler.model.state import State
 ROUNDS = 4
 """How often a shifting list is read before giving up."""
 WHOLE_LIST_MAX = 100_000
-"""Projects up to which a whole list is read: 1000 calls, eight minutes at the published rate."""
+"""Projects up to which a whole list is read."""
+WHOLE_LIST_PAGES = 1000
+"""Pages up to which a whole list is read, eight minutes at the published rate."""
 WHOLE_LIST_BYTES = 64 * 1024**2
 """Bytes up to which a whole list is read, six hundred for each of so many projects."""
 PAGES_AT_ONCE = 8
@@ -54,13 +56,13 @@ class _Reading(Struct):
     fits: bool = True
     """The same total on each page, no id twice."""
 
-    def add(self, page: ProjectPage) -> bool:
-        """Whether the page brought anything new."""
+    def add(self, rows: Sequence[LiveProject], page: ProjectPage) -> bool:
+        """Whether these rows of a page brought anything new."""
         before = len(self.seen)
-        self.seen.update((project.id, project) for project in page.projects)
+        self.seen.update((project.id, project) for project in rows)
         self.size += page.size
         grown = len(self.seen) - before
-        self.fits = self.fits and page.total == self.total and grown == len(page.projects)
+        self.fits = self.fits and page.total == self.total and grown == len(rows)
         if self.size > WHOLE_LIST_BYTES:
             raise ReconcilerError(
                 "the account's list of projects is too large to be read whole",
@@ -130,7 +132,12 @@ async def filtered(api: Reader, *, status: str | None = None, title: str | None 
 
 def _pages_left(first: ProjectPage) -> int:
     left = first.total - len(first.projects)
-    return -(-left // contract.LIST_LIMIT_MAX) if left > 0 else 0
+    return -(-left // _page_size(first)) if left > 0 else 0
+
+
+def _page_size(first: ProjectPage) -> int:
+    """How many rows a page has: as many as came where there are more, for a server may give fewer than it is asked."""
+    return len(first.projects) or contract.LIST_LIMIT_MAX
 
 
 async def _whole_list(
@@ -152,19 +159,31 @@ async def _whole_list(
 
 
 async def _pages(api: Reader, first: ProjectPage, *, status: str | None, title: str | None) -> _Reading:
-    """All pages of one list, or as many as bring something new."""
-    if first.total > WHOLE_LIST_MAX:
+    """All pages of one list, or as many as bring something new. Where one has fewer rows than there should be between it
+    and the next, the rest is asked for.
+    """
+    if first.total > WHOLE_LIST_MAX or _pages_left(first) > WHOLE_LIST_PAGES:
         raise ReconcilerError(
             "the account's list of projects is too long to be read whole",
-            f"It counts {first.total} projects; up to {WHOLE_LIST_MAX} are read.",
+            f"It counts {first.total} projects, with {len(first.projects)} on the first page; up to {WHOLE_LIST_MAX} on "
+            f"{WHOLE_LIST_PAGES} pages are read.",
         )
     reading = _Reading(first.total)
-    reading.add(first)
-    offsets = range(len(first.projects), first.total, contract.LIST_LIMIT_MAX)
-    for start in range(0, len(offsets), PAGES_AT_ONCE):
-        some = offsets[start : start + PAGES_AT_ONCE]
-        pages = await asyncio.gather(*(api.list_projects(offset=o, status=status, title=title) for o in some))
-        if not all(reading.add(page) for page in pages):
+    reading.add(first.projects, first)
+    step = _page_size(first)
+    waiting = [(start, start + step) for start in range(len(first.projects), first.total, step)]
+    for _ in range(WHOLE_LIST_PAGES):
+        some, waiting = waiting[:PAGES_AT_ONCE], waiting[PAGES_AT_ONCE:]
+        if not some:
+            break
+        pages = await asyncio.gather(*(api.list_projects(offset=o, status=status, title=title) for o, _ in some))
+        more = True
+        for (start, end), page in zip(some, pages, strict=True):
+            rows = page.projects if end >= first.total else page.projects[: end - start]
+            more = reading.add(rows, page) and more
+            if start + len(rows) < min(end, first.total):
+                waiting.append((start + len(rows), end))
+        if not more:
             break
     return reading
 

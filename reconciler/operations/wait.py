@@ -46,6 +46,7 @@ class Monitor:
         """Address by project id, for events."""
         self._complete = live.complete
         self._total = live.total or 0
+        self._page_size = contract.LIST_LIMIT_MAX
         self._polled: dict[str, float] = {}
         self._watched: Counter[str] = Counter()
         self._tick: asyncio.Future[None] | None = None
@@ -219,13 +220,14 @@ class Monitor:
     async def _look_at_watched(self) -> None:
         api = self._run.api
         watched = {i for i in self._watched if i}
-        if self._total + len(self.names) <= contract.LIST_LIMIT_MAX and len(watched) != 1:
+        if self._total + len(self.names) <= self._page_size and len(watched) != 1:
             page = await api.list_projects()
             self._total = page.total
-            if page.total <= len(page.projects):
-                for project in page.projects:
-                    self.note(project)
-                watched -= {project.id for project in page.projects}
+            if page.total > len(page.projects):
+                self._page_size = len(page.projects)
+            for project in page.projects:
+                self.note(project)
+            watched -= {project.id for project in page.projects}
         now = asyncio.get_running_loop().time()
         due = {i for i in watched if self._due(i) <= now}
         if len(due) > ONE_BY_ONE:

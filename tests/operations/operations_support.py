@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,6 +144,29 @@ class World:
             confirm=lambda _: True,
         )
         return await apply(self.workspace, self.api, request, emit=self.events.append, stop=asyncio.Event())
+
+
+class Capped(httpx.AsyncBaseTransport):
+    """A server that puts at most so many rows on a page, whatever it is asked for, with or without saying so. The cap may
+    change from page to page.
+    """
+
+    def __init__(self, world: World, *caps: int, says: bool = True) -> None:
+        self._inner = httpx.ASGITransport(create_app(world.store))
+        self._caps, self._says = itertools.cycle(caps), says
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        asked = request.url.params.get("limit")
+        if asked is not None:
+            request.url = request.url.copy_set_param("limit", min(int(asked), next(self._caps)))
+        response = await self._inner.handle_async_request(request)
+        document = json.loads(await response.aread())
+        if "limit" in document and not self._says:
+            document["limit"] = int(asked)
+        return httpx.Response(response.status_code, json=document)
+
+    def client(self) -> ApiClient:
+        return ApiClient("http://sandbox/api/v1", "es_live_test", limiter=RateLimiter(1_000_000), transport=self)
 
 
 def in_world(test: Callable[[World], Awaitable[Any]], folder: Path | None = None, **options: Any) -> Any:

@@ -10,7 +10,7 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.live import LiveMessage
 from reconciler.model.state import SentMessage
 from reconciler.operations.conversation import Window, claim, content_digest, read_window
-from tests.operations.operations_support import in_world
+from tests.operations.operations_support import Capped, in_world
 from tests.virtual_time import run
 
 READINGS = [
@@ -61,6 +61,20 @@ def test_after_a_cursor_just_what_is_newer_is_read(options, behind):
         assert window.newest == everything[-1]
         assert len(world.calls()) == 1 or behind > 50
         assert all(row.query["limit"] == "50" for row in world.store.requests())
+
+    in_world(test, **options)
+
+
+@pytest.mark.parametrize("options", PARTIAL)
+@pytest.mark.parametrize("caps", [(20,), (1,), (49, 3, 50)])
+@pytest.mark.parametrize("cursor", [None, 30])
+def test_pages_that_a_server_caps_are_read_by_what_came(options, caps, cursor):
+    async def test(world):
+        project, everything = fill(world, 80)
+        async with Capped(world, *caps).client() as api:
+            window = await read_window(api, project, None if cursor is None else everything[cursor])
+
+        assert ids(window) == everything[0 if cursor is None else cursor + 1 :]
 
     in_world(test, **options)
 

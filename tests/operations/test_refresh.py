@@ -11,7 +11,7 @@ from reconciler.model.state import Entry, Outputs, State
 from reconciler.operations.refresh import filtered, merged, refresh
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.sandbox.faults import Fault
-from tests.operations.operations_support import in_world
+from tests.operations.operations_support import Capped, in_world
 from tests.virtual_time import run
 
 AT = "2026-01-01T00:00:00Z"
@@ -321,3 +321,42 @@ def test_a_renamed_project_is_noticed_in_a_large_account_without_reading_all_of_
         assert (seen.requests, seen.projects[mine].differing) == (3, {"title"})
 
     in_world(test)
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["says so", "silent"])
+@pytest.mark.parametrize(("caps", "calls"), [((50,), 5), ((1,), 240), ((99,), 3), ((60, 10, 100, 3), 12)])
+def test_a_server_that_caps_its_pages_is_read_by_what_came(caps, calls, says):
+    async def test(world):
+        everybody = world.projects(240)
+        server = Capped(world, *caps, says=says)
+        async with server.client() as api:
+            seen = await refresh(api, frozenset(everybody), everything=True, at=AT)
+            idle = await filtered(api, status="idle")
+
+        assert set(seen.projects) == set(everybody) and seen.complete and not seen.missing
+        assert seen.requests <= calls
+        assert {project.id for project in idle} == set(everybody)
+
+    in_world(test, brief_is_message=False)
+
+
+def test_pages_that_were_capped_are_counted_as_what_they_cost():
+    async def test(world):
+        everybody = world.projects(240)
+        async with Capped(world, 20, says=True).client() as api:
+            seen = await refresh(api, frozenset(everybody[:8]), at=AT)
+
+        assert set(everybody[:8]) <= set(seen.projects) and seen.requests == 9  # eleven pages would be left
+
+    in_world(test, brief_is_message=False)
+
+
+def test_a_list_in_too_many_pages_is_not_read():
+    async def test(world):
+        world.projects(1002)
+        async with Capped(world, 1, says=True).client() as api:
+            with pytest.raises(ReconcilerError, match="too long to be read whole"):
+                await filtered(api, status="idle")
+            assert api.requests == 1
+
+    in_world(test, brief_is_message=False)

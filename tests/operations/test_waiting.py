@@ -16,7 +16,7 @@ from reconciler.operations.refresh import refresh
 from reconciler.operations.run import Deferred, Interrupted, Options, Run
 from reconciler.operations.wait import Monitor
 from reconciler.sandbox.faults import Fault
-from tests.operations.operations_support import START, in_world
+from tests.operations.operations_support import START, Capped, in_world
 
 STEP = Create(address="a", reason="", body={}, generation=1, key="k")
 
@@ -415,3 +415,21 @@ def test_what_only_the_list_shows_is_kept_when_the_status_is_looked_at():
         assert project not in monitor.active
 
     in_world(test)
+
+
+def test_a_server_that_caps_its_pages_is_not_asked_for_the_list_again_and_again():
+    async def test(world):
+        projects = world.projects(60, status="running")
+        async with Capped(world, 20).client() as api:
+            live = await refresh(api, frozenset(projects), everything=True, at="")
+            run = run_of(world)
+            run.api = api
+            monitor = Monitor(run, live)
+            world.store.clear_requests()
+            waiting = together(*(monitor.until(i, is_idle, "it") for i in projects[:2]))
+            await together(waiting, changes(world, *((100, i, "idle") for i in projects[:2])))
+
+        lists = [row for row in world.store.requests() if row.path.endswith("/projects")]
+        assert len(lists) == 1
+
+    in_world(test, brief_is_message=False)
