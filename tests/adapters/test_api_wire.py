@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import ssl
@@ -240,12 +241,96 @@ def test_https_goes_through_the_environments_proxy(monkeypatch):
     async def main() -> None:
         async with socket_server(refuse) as server:
             monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/api/v1"))
-            async with client_for("https://eversince.invalid/api/v1", retries=0) as client:
+            async with client_for("https://eversince.invalid/api/v1") as client:
                 with pytest.raises(ApiError) as caught:
                     await client.create(BRIEF)
         assert (type(caught.value).__name__, caught.value.fate, seen) == ("UnreachableError", "not_done", ["asked"])
+        assert "asks for a user name and a password" in str(caught.value)
+        assert "HTTPS_PROXY" in caught.value.diagnostics[0].detail
 
     run(main())
+
+
+def test_a_407_on_the_way_says_what_the_proxy_wants_and_is_no_answer_of_the_api():
+    server = script(httpx.Response(407, content=b"<html>proxy</html>", headers={"content-type": "text/html"}))
+    with pytest.raises(ApiError) as caught:
+        ask(server, lambda client: client.project("a"))
+
+    assert len(server.requests) == 1 and caught.value.fate == "not_done"
+    assert "asks for a user name and a password" in str(caught.value)
+    assert "api.url" not in caught.value.diagnostics[0].detail
+
+
+@contextlib.asynccontextmanager
+async def closing_server():
+    """Answers one request on a connection, keeps it, and closes it unread when another comes. Says what it read."""
+    read: list[str] = []
+    serving: list[asyncio.Task[None]] = []
+
+    async def serve(reader, writer) -> None:
+        serving.append(asyncio.current_task())
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            await reader.readexactly(length)
+            method, path, _ = head.decode().split(" ", 2)
+            read.append(method)
+            endpoint = next(e for e in ENDPOINTS if e.method == method and path == f"/api/v1{e.path}")
+            body = good(endpoint).content
+            writer.write(b"HTTP/1.1 %d OK\r\ncontent-length: %d\r\n\r\n%b" % (endpoint.status, len(body), body))
+            await reader.read(1)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1", read
+        await asyncio.gather(*serving)
+        await asyncio.sleep(0.01)  # the transports are closed in the loop's next round
+
+
+@pytest.mark.parametrize("name", [endpoint.name for endpoint in ENDPOINTS if not endpoint.reads])
+def test_what_acts_leaves_on_a_new_connection(name):
+    async def main() -> None:
+        async with closing_server() as (url, read), client_for(url) as client:
+            await client.project("proj_1")
+            for _ in range(3):
+                await BY_NAME[name].make(client)
+            assert read == ["GET", *[BY_NAME[name].method] * 3]
+
+    asyncio.run(main())
+
+
+def test_a_read_that_a_kept_connection_lost_is_repeated_on_a_new_one():
+    async def main() -> None:
+        async with closing_server() as (url, read), client_for(url) as client:
+            await asyncio.gather(*(client.project("proj_1") for _ in range(8)))
+            sent = client.requests
+            await client.project("proj_1")
+            assert len(read) == 9 and client.requests - sent == 2
+
+    asyncio.run(main())
+
+
+def test_reads_share_connections():
+    opened = []
+
+    async def serve(reader, writer) -> None:
+        opened.append(writer)
+        body = good(BY_NAME["project"]).content
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+        await writer.wait_closed()
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            async with client_for(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1") as client:
+                for _ in range(5):
+                    await client.project("proj_1")
+            await asyncio.sleep(0.05)
+        assert len(opened) == 1
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

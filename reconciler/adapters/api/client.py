@@ -64,7 +64,10 @@ KEEP_ALIVE = 4.0
 """Seconds that an unused connection is kept: less than the 5 that common servers keep one, so that a call does not
 leave on a connection which the server is about to close, to an unknown fate."""
 
-_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=KEEP_ALIVE)
+_KEPT = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=KEEP_ALIVE)
+_NEW = httpx.Limits(max_connections=64, max_keepalive_connections=0)
+"""A kept connection may be one that the server closes without reading what comes on it. A read is repeated then, on a
+connection of its own; what acts would be lost to an unknown fate, so it leaves on a new one from the start."""
 READS_AT_ONCE = 8
 """Reads under way at once; the connection pool's own work grows with the square of what it has in hand."""
 _PHASES = 4
@@ -148,6 +151,8 @@ class ApiClient:
         """From when on nothing is sent, nor waited for."""
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._http: httpx.AsyncClient | None = None
+        self._new: httpx.AsyncClient | None = None
+        """Opens a connection for each request."""
         self.requests = 0
         """Calls sent so far, repeated ones included."""
 
@@ -157,26 +162,32 @@ class ApiClient:
             trust = httpx.create_ssl_context() if self._encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         except OSError as error:
             raise ConfigError("the certificates that SSL_CERT_FILE or SSL_CERT_DIR name can't be read") from error
+        self._http = self._client(trust, _KEPT)
+        self._new = self._http if self._transport else self._client(trust, _NEW)
+        return self
+
+    def _client(self, trust: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
         try:
-            self._http = httpx.AsyncClient(
+            return httpx.AsyncClient(
                 verify=trust,
                 http2=False,
                 trust_env=self._outside,
-                limits=_LIMITS,
+                limits=limits,
                 follow_redirects=False,
-                transport=self._transport or (None if self._outside and getproxies() else Transport(trust, _LIMITS)),
+                transport=self._transport or (None if self._outside and getproxies() else Transport(trust, limits)),
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             detail = "HTTPS_PROXY and ALL_PROXY take http:// and https:// URLs; NO_PROXY names hosts to reach directly."
             raise ConfigError("the environment's proxy settings can't be used", detail) from None
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        clients = {self._http, self._new}
+        self._http = self._new = None
+        for client in clients:
+            if client is not None:
+                await client.aclose()
 
     async def create(self, body: Mapping[str, Json]) -> Created:
         """``POST /projects``: 202 for a new project, 200 for the one that holds the idempotency key (not failed)."""
@@ -285,7 +296,8 @@ class ApiClient:
         for attempt in range(self._retries + 1):
             try:
                 async with self._turn(call):
-                    return await self._once(call, url, content, good, patience)
+                    client = self._http if call.reads and not attempt else self._new
+                    return await self._once(client, call, url, content, good, patience)
             except HaltedError:
                 raise
             except ApiError as error:
@@ -320,13 +332,14 @@ class ApiClient:
 
     async def _once(
         self,
+        client: httpx.AsyncClient | None,
         call: Call,
         url: str,
         content: bytes | None,
         good: Mapping[int, Callable[[Bytes], T]],
         patience: _Patience,
     ) -> T:
-        if self._http is None:
+        if client is None:
             raise RuntimeError("use ApiClient with «async with»")
         self._tell_pace()
         async with self.halt.waiting():
@@ -349,7 +362,7 @@ class ApiClient:
                     extensions={**self._extensions, "trace": self._trace(call, departure, patience)},
                 )
                 with self.halt.told(departure.hurry):
-                    response = await self._http.send(request, stream=True)
+                    response = await client.send(request, stream=True)
                     try:
                         answer = Answer(response.status_code, response.headers)
                         if not 300 <= answer.status < 400:
@@ -421,7 +434,8 @@ _EXISTING = partial(answers.made, existing=True)
 def _may_repeat(call: Call, error: ApiError) -> bool:
     """Whether the fault may pass and repeating the call can't act twice."""
     if isinstance(error, UnreachableError):
-        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+        refused_by_proxy = error.status is not None and error.status < 500
+        return not refused_by_proxy and "CERTIFICATE_VERIFY_FAILED" not in str(error)
     if isinstance(error, RateLimitedError):
         return True
     if isinstance(error, AnswerError):

@@ -2,6 +2,7 @@
 
 ======================================  ================================================================
 no connection, no free connection       ``UnreachableError``: nothing was sent
+no connection by the proxy's word       the same, with the proxy's status
 an answer that is not read to its end   ``AnswerError``, whatever its status
 anything after that without an answer   ``UnknownFateError``
 3xx; a 2xx not in the contract          ``AnswerError``
@@ -54,6 +55,12 @@ MESSAGE_MAX = 500
 """Characters of a server's message that are passed on."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_PROXY_STATUS = re.compile(r"[1-5]\d\d\b")
+_CREDENTIALS_WANTED = (
+    "the proxy asks for a user name and a password (status 407)",
+    """Nothing was sent to the API. Put them into HTTPS_PROXY: http://user:password@host:port, with %40 for an @ in them.
+To reach the API without the proxy, add its host to NO_PROXY.""",
+)
 _GAVE_UP = frozenset({408, 425, 499})
 _STATUS_WORDS = re.compile(rf"\b(status|{'|'.join(contract.Status)})\b", re.IGNORECASE)
 
@@ -115,6 +122,8 @@ def of_exception(call: Call, error: Exception, redact: Callable[[str], str], ans
     """No answer, or not all of it: whether anything was sent decides. ``answer``: what came before it broke off."""
     reason = clean(str(error), redact) or type(error).__name__
     kind: type[ApiError]
+    if isinstance(error, httpx.ProxyError) and (match := _PROXY_STATUS.match(str(error))):
+        return _by_proxy(call, int(match[0]), reason)
     if isinstance(error, _NOT_SENT):
         kind, summary = UnreachableError, f"the API can't be reached: {reason}"
         detail = "Nothing was sent. Check the network, the proxy and api.url."
@@ -134,6 +143,14 @@ def of_exception(call: Call, error: Exception, redact: Callable[[str], str], ans
     if answer is not None:
         return _answered(kind, summary, detail, call=call, answer=answer, redact=redact)
     return _fated(kind(summary, detail, method=call.method, path=call.path), call)
+
+
+def _by_proxy(call: Call, status: int, reason: str) -> ApiError:
+    """A proxy that was asked for a connection answered with this status instead."""
+    summary, detail = f"the proxy gives no connection to the API: {reason}", "Nothing was sent. Check the proxy."
+    if status == 407:
+        summary, detail = _CREDENTIALS_WANTED
+    return _fated(UnreachableError(summary, detail, method=call.method, path=call.path, status=status), call)
 
 
 def of_body(call: Call, answer: Answer, error: ValueError, redact: Callable[[str], str]) -> ApiError:
@@ -159,7 +176,9 @@ def of_status(call: Call, answer: Answer, redact: Callable[[str], str]) -> ApiEr
     refusal = _refusal(answer, redact)
     kind, summary = _refused(call, status, refusal)
     detail = refusal.message
-    if not refusal.envelope:
+    if status == 407:
+        summary, detail = _CREDENTIALS_WANTED
+    elif not refusal.envelope:
         what = clean(answer.headers.get("content-type", "no content type"), redact, 100)
         detail = f"This does not look like the API's own answer ({what}); is api.url right?"
     return _answered(kind, summary, detail, call=call, answer=answer, redact=redact, code=refusal.code)
