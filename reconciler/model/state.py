@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
+from reconciler.model.api_address import same_api
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.live import Source
@@ -169,8 +170,11 @@ class State(Struct, frozen=True, kw_only=True):
 
 def owned(state: State, *, workspace: str, api_url: str) -> State:
     """The state, if it is this workspace's at this API. Raises StateMismatchError."""
-    for what, theirs, ours in (("workspace", state.workspace, workspace), ("API", state.api_url, api_url)):
-        if theirs != ours:
+    for what, theirs, ours, same in (
+        ("workspace", state.workspace, workspace, state.workspace == workspace),
+        ("API", state.api_url, api_url, same_api(state.api_url, api_url)),
+    ):
+        if not same:
             raise StateMismatchError(
                 f"the state belongs to {what} `{theirs}`, not to `{ours}`",
                 "Use that state with its own workspace and API, or name another one with `--state`.",

@@ -17,6 +17,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.halt import GRACE
 from reconciler.adapters.state.format import Loaded
 from reconciler.adapters.state.history import Version
+from reconciler.model.api_address import same_api
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import (
@@ -322,11 +323,11 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
 
 def _lineage_checked(saved: Plan, state: State, config: Config) -> State:
     """The state that a saved plan is for; a plan made before there was a state brings its lineage along."""
-    for what, theirs, ours in (
-        ("workspace", saved.workspace, config.workspace),
-        ("API", saved.api_url, config.api_url),
+    for what, theirs, ours, same in (
+        ("workspace", saved.workspace, config.workspace, saved.workspace == config.workspace),
+        ("API", saved.api_url, config.api_url, same_api(saved.api_url, config.api_url)),
     ):
-        if theirs != ours:
+        if not same:
             raise PlanFileError(f"the plan is for {what} `{theirs}`, not for `{ours}`", "Make a plan here.")
     if state.lineage == saved.lineage:
         return state
