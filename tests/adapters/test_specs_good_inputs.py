@@ -8,7 +8,9 @@ import pytest
 
 from reconciler.adapters.specs.config import load_config
 from reconciler.adapters.specs.declarations import Given
+from reconciler.adapters.specs.formatting import formatted
 from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.yaml_files import parse
 from reconciler.model.desired import (
     AdoptOrigin,
     CreateOrigin,
@@ -368,3 +370,29 @@ def test_ten_thousand_projects_load_in_seconds(tmp_path):
     start = time.process_time()
     assert len(load_specs(config, env={}).projects) == 10_000
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r'"\ud83d\ude00"', "😀"),
+        (r'"\uD83D\uDE00 and \ud83c\udfac."', "😀 and 🎬."),
+        (r'"\u00fc\ud83d\ude00\ud83d\ude00é"', "ü😀😀é"),
+        (r'"\U0001f600"', "😀"),
+        (r"'\ud83d\ude00'", r"\ud83d\ude00"),  # no escapes within single quotes
+    ],
+)
+def test_a_pair_of_escapes_as_json_writes_it_is_one_character(tmp_path, written, meant):
+    spec = f"projects:\n  a: {{brief: {written}, settings: {{title: {written}}}}}\n"
+    assert load_one(tmp_path, spec).projects["a"].origin == CreateOrigin({"brief": meant})
+
+    parsed = parse(f"{{{written}: {written}}}", "a.json")
+    assert parsed.documents[0][0] == {meant: meant} and not parsed.problems
+
+    (tmp_path / "vars.json").write_text(f'{{"v": {written}}}' if written[0] == '"' else f"v: {written}")
+    assert load_var_file(tmp_path / "vars.json", tmp_path) == {"v": meant}
+
+    formed = formatted(spec, "a.yaml")
+    assert formatted(formed, "a.yaml") == formed
+    assert parse(formed, "a.yaml").documents[0][0] == parse(spec, "a.yaml").documents[0][0]
+    assert formed.count(meant) == 2

@@ -25,6 +25,8 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.tokens import ScalarToken
 
+from reconciler.adapters.specs.yaml_files import joined
+
 _COMMENT: Final = re.compile(r"""(?<![^\s"'\[\]{},])#.*""")
 _REST: Final = re.compile("#.*")
 _HEADER: Final = re.compile(r"[|>]([-+0-9]*)[ \t]*(#.*)?$")
@@ -133,7 +135,7 @@ class Reader:
         if event.style not in ("|", ">"):
             self._pos = max(self._pos, event.end_mark.index)
             plain = event.style is None and event.tag not in ("!", "tag:yaml.org,2002:str")
-            return Node("scalar", event.value, plain=plain, anchor=event.anchor)
+            return Node("scalar", joined(event.value), plain=plain, anchor=event.anchor)
         value: str = event.value
         start = self._text.find("\n", event.start_mark.index) + 1 or len(self._text)
         match = _HEADER.search(self._text[event.start_mark.index : start].rstrip())

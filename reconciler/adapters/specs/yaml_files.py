@@ -46,6 +46,7 @@ Path = tuple[str | int, ...]
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _NUMBER: Final = re.compile(
     r"(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 )
@@ -112,7 +113,12 @@ def parse(text: str, file: str) -> YamlFile:
         at = _place(failure, file, Location(file))
         if len(text) > SLOW_MAX:
             summary = f"not YAML: {printable(str(getattr(failure, 'problem', failure)))}"
-            detail = f"in a file of more than {SLOW_MAX:,} characters, quote URLs and ratios within {{…}} and […]"
+            what = (
+                r"write \U0001F600 for \uD83D\uDE00"
+                if "escape" in summary
+                else "quote URLs and ratios within {…} and […]"
+            )
+            detail = f"in a file of more than {SLOW_MAX:,} characters, {what}"
             return YamlFile(problems=[error(Code.SYNTAX, summary, detail, location=at)])
     builder = _Builder(text, file, pure=True)
     try:
@@ -291,11 +297,10 @@ class _Builder:
         return 1 + max((height for height, _ in inner), default=0), 1 + sum(weight for _, weight in inner)
 
     def _scalar(self, event: Any) -> Any:
-        text: str = event.value
+        text: str = event.value if event.value.isascii() else joined(event.value)
         if (not text.isascii() and _SURROGATE.search(text)) or "\0" in text:
-            raise self._fatal(
-                Code.SYNTAX, "an escape stands for no character", r"\uD800 to \uDFFF and \0 are none", _mark(event)
-            )
+            detail = r"\uD800 to \uDFFF are halves: only a pair of them is a character; \0 is none"
+            raise self._fatal(Code.SYNTAX, "an escape stands for no character", detail, _mark(event))
         if event.ctag is None:
             return resolve(text) if event.implicit[0] else text
         if event.tag in ("!", _TAG + "str"):
@@ -308,6 +313,11 @@ class _Builder:
     def _tag(self, event: Any) -> None:
         shown = event.tag.replace(_TAG, "!!")
         self._problem(Code.YAML_FEATURE, f"the tag {printable(shown)} has no meaning here", "drop it", _mark(event))
+
+
+def joined(text: str) -> str:
+    """The text with what JSON escapes as two halves as the character that they are together."""
+    return _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
 
 def _mark(event: Any) -> Mark:
