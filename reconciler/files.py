@@ -151,7 +151,7 @@ def make_folder(path: Path, *, mode: int = 0o777) -> None:
             each.mkdir(mode)
         except FileExistsError:
             if not each.is_dir():
-                raise
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(each)) from None
 
 
 def remove_leftovers(path: Path) -> None:

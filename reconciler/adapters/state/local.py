@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler import files
+from reconciler.adapters.state.disk_errors import disk_failure
 from reconciler.adapters.state.format import (
     MAX_BYTES,
     Loaded,
@@ -19,7 +20,7 @@ from reconciler.adapters.state.format import (
 )
 from reconciler.adapters.state.group_commit import GroupCommit
 from reconciler.adapters.state.history import Version
-from reconciler.adapters.state.lock import UNSAFE, clear_lock, hold_lock
+from reconciler.adapters.state.lock import clear_lock, hold_lock
 from reconciler.model.errors import StateError
 from reconciler.model.journal import Draft
 from reconciler.model.state import State
@@ -119,7 +120,7 @@ class LocalStateStore(GroupCommit):
             self._close()
             files.remove(self._journal_path)
         except OSError as error:
-            raise _failure("write", self.path, error) from error
+            raise disk_failure("write", self.path, error) from error
         self._state = state
         self._whole = None
 
@@ -150,7 +151,7 @@ class LocalStateStore(GroupCommit):
             if self._fd is not None:
                 with contextlib.suppress(OSError):  # half a line must not stand before a later run's first
                     os.ftruncate(self._fd, self._size)
-            raise _failure("write", self._journal_path, error) from error
+            raise disk_failure("write", self._journal_path, error) from error
 
     def _open(self) -> None:
         assert self._state is not None, "begin() comes first"
@@ -177,20 +178,7 @@ class LocalStateStore(GroupCommit):
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _failure("read", path, error) from error
-
-
-def _failure(what: str, path: Path, error: OSError) -> StateError:
-    match what:
-        case _ if isinstance(error, files.UnsafeFileError):
-            remedy = UNSAFE
-        case "write":
-            remedy = (
-                "Free space or fix the permissions, then run the command again: what was begun is cleared up first."
-            )
-        case _:
-            remedy = "Fix the permissions, then run the command again."
-    return StateError(f"can't {what} `{path}`: {error.strerror or error}", remedy)
+            raise disk_failure("read", path, error) from error
 
 
 _NO_HISTORY = "a local state keeps no history"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from reconciler import files
+from reconciler.adapters.state.disk_errors import disk_failure
 from reconciler.adapters.state.holder import holder_from_text, this_process
-from reconciler.model.errors import LockError, StateError
+from reconciler.model.errors import LockError
 
-UNSAFE: Final = "Remove it if you did not put it there, or name another place with `--state`. Nothing was sent."
-"""What to do about a link or a device where a file of the state should be."""
 _LONGEST_HOLDER: Final = 65536
 
 
@@ -23,7 +23,7 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
 
     Raises:
         LockError: somebody else holds it; says who.
-        StateError: the folder can't be written, or what is there in place of the lock is no regular file.
+        StateError: the place can't hold a file, or what is there in place of the state or the lock is no regular file.
 
     """
     import filelock  # noqa: PLC0415  10 ms that only those need who write
@@ -32,8 +32,10 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
     holder_path = state_path.with_name(state_path.name + ".holder")
     try:
         files.make_folder(state_path.parent, mode=files.PRIVATE_FOLDER)
-        for path in (lock_path, holder_path):
+        for path in (state_path, holder_path):
             files.check(path)
+        # filelock takes a place that can't hold a file for one that somebody else holds
+        os.close(files.open_to_append(lock_path))
         lock = filelock.FileLock(lock_path, timeout=timeout, mode=files.PRIVATE)
         lock.acquire(poll_interval=0.05)
     except filelock.Timeout as error:
@@ -41,13 +43,8 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
             f"the state `{state_path}` is locked",
             f"{_holder(holder_path)}\nWait for it to finish, or give it time with `--lock-timeout 5m`.",
         ) from error
-    except files.UnsafeFileError as error:
-        raise StateError(f"can't lock the state: `{error.filename}`: {error.strerror}", UNSAFE) from error
     except OSError as error:
-        raise StateError(
-            f"can't lock the state `{state_path}`: {error.strerror}",
-            "The folder must be writable: apply writes down each call before it is made.",
-        ) from error
+        raise disk_failure("lock the state", state_path, error) from error
     try:
         _write_holder(holder_path, command)
         yield
