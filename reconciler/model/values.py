@@ -17,9 +17,11 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Json = Any
 """A JSON value: dicts, lists, strings, numbers, booleans and null."""
@@ -31,12 +33,22 @@ _SECRET = "$secret"  # noqa: S105  a key's name
 _ENV = re.compile(r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
+SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
+"""What one guess at an environment variable's value costs whoever reads the state or a plan: 16 MiB and some 50 ms."""
+_STRONG: Final = "s1:"
+"""What a digest begins with that was made at that cost."""
+
+
 class Secret(Struct, frozen=True):
-    """A string made with ``${env.…}``. Equal to another by digest alone; its plain value never gets into a repr."""
+    """A string made with ``${env.…}``. Equal to another by digest alone; its plain value never gets into a repr.
+
+    ``parts`` are the plain values of its variables, known where ``value`` is.
+    """
 
     template: str
     digest: str
     value: str | None = None
+    parts: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other.digest == self.digest
@@ -48,9 +60,29 @@ class Secret(Struct, frozen=True):
         return f"Secret({self.template!r}, {self.digest!r})"
 
 
-def secret_digest(key: str, value: str) -> str:
-    """A keyed digest (HMAC-SHA256 under the state's lineage): tells a change, not the value."""
-    return hmac.new(key.encode(), value.encode(), hashlib.sha256).hexdigest()[:32]
+def secret_digest(lineage: str, value: str, parts: tuple[str, ...] = ()) -> str:
+    """Tells a change of a string that is made of ``parts`` (else of itself), and of its value nothing to speak of.
+
+    The lineage, which salts it, stands in the same file, so that only the cost of :data:`SCRYPT` keeps a short value from
+    being found by trying. It is paid once for each part in a process, however many strings are made of it.
+    """
+    key = b"".join(_derived(lineage, part) for part in dict.fromkeys(parts or (value,)))
+    return _STRONG + hmac.new(key, _bytes(value), hashlib.sha256).hexdigest()[:32]
+
+
+def quick_digest(lineage: str, value: str) -> str:
+    """A digest for what is no secret; those of secrets, too, were once made so, and are still known again."""
+    return hmac.new(lineage.encode(), _bytes(value), hashlib.sha256).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1024)
+def _derived(lineage: str, part: str) -> bytes:
+    salt = f"reconciler secret {lineage}".encode()
+    return hashlib.scrypt(_bytes(part), salt=salt, maxmem=64 << 20, dklen=32, **SCRYPT)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def expand_env(template: str, env: Mapping[str, str]) -> str:
@@ -63,7 +95,13 @@ def expand_env(template: str, env: Mapping[str, str]) -> str:
     return _ENV.sub(lambda m: "$" if m[1] is None else env[m[1]], template)
 
 
-def _map(value: Value, leaf: Callable[[Secret], Json]) -> Json:
+def env_parts(template: str, env: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The values of a template's variables; ``None`` where the environment lacks one."""
+    names = [m[1] for m in _ENV.finditer(template) if m[1] is not None]
+    return tuple(env[name] for name in names) if all(name in env for name in names) else None
+
+
+def _map(value: Value, leaf: Callable[[Secret], Value]) -> Value:
     if type(value) in _PLAIN:  # nearly all of them: asking for the abstract Mapping takes longer than all else here
         return value
     if isinstance(value, Secret):
@@ -75,9 +113,20 @@ def _map(value: Value, leaf: Callable[[Secret], Json]) -> Json:
     return value
 
 
-def seal_with(value: Value, key: str) -> Value:
-    """The same value, its secrets digested under ``key`` (the loader does not know the lineage)."""
-    return _map(value, lambda s: Secret(s.template, secret_digest(key, s.value or ""), s.value))
+def seal_with(value: Value, lineage: str) -> Value:
+    """The same value, its secrets digested under the lineage (which the loader does not know)."""
+    return _map(value, lambda s: replace(s, digest=secret_digest(lineage, s.value or "", s.parts)))
+
+
+def seal_as_before(value: Value, lineage: str) -> Value:
+    """The same with the digests that secrets had in states of earlier versions."""
+    return _map(value, lambda s: replace(s, digest=quick_digest(lineage, s.value or "")))
+
+
+def secrets_in(value: Value) -> list[Secret]:
+    found: list[Secret] = []
+    _map(value, found.append)
+    return found
 
 
 def sealed(value: Value) -> Json:
@@ -102,35 +151,35 @@ def from_portable(value: Json) -> Value:
     return value
 
 
-def reveal(value: Value, env: Mapping[str, str], key: str) -> Json:
-    """The plain value for the wire.
+def filled(value: Value, env: Mapping[str, str], lineage: str) -> Value:
+    """The same value, its secrets with their plain values, where a saved plan or a journal kept only their digests.
 
     Raises:
-        KeyError: the environment lacks a name that a saved plan's secret needs.
+        KeyError: the environment lacks a name that such a secret needs.
         ValueError: the environment's value is another than the one that was planned with.
 
     """
 
-    def leaf(secret: Secret) -> str:
+    def leaf(secret: Secret) -> Secret:
         if secret.value is not None:
-            return secret.value
+            return secret
         value = expand_env(secret.template, env)
-        if secret_digest(key, value) != secret.digest:
+        parts = env_parts(secret.template, env) or ()
+        digest = secret_digest(lineage, value, parts)
+        if secret.digest not in (digest, quick_digest(lineage, value)):
             raise ValueError(secret.template)
-        return value
+        return Secret(secret.template, digest, value, parts)
 
     return _map(value, leaf)
 
 
+def reveal(value: Value, env: Mapping[str, str], lineage: str) -> Json:
+    """The plain value for the wire. Raises as :func:`filled`."""
+    return _map(filled(value, env, lineage), lambda s: s.value)
+
+
 def has_secret(value: Value) -> bool:
-    found = False
-
-    def leaf(_: Secret) -> None:
-        nonlocal found
-        found = True
-
-    _map(value, leaf)
-    return found
+    return bool(secrets_in(value))
 
 
 def is_sealed(value: Json) -> bool:

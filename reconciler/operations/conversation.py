@@ -7,7 +7,6 @@ there is more.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -19,13 +18,8 @@ from reconciler.model.errors import AnswerError, Fate
 from reconciler.model.likeness import Likeness, classify
 from reconciler.model.live import LiveMessage, MessagePage
 from reconciler.model.state import SentMessage
-from reconciler.model.values import expand_env, secret_digest
-
-
-def content_digest(lineage: str, text: str) -> str:
-    """Knows a text again, whatever the server does to its white space."""
-    return secret_digest(lineage, " ".join(text.split()))
-
+from reconciler.model.values import Secret, env_parts, expand_env
+from reconciler.planning.message_log import content_digest
 
 MESSAGES_MAX: Final = 10_000
 """Messages of one conversation that are read, far more than an agent's work comes to."""
@@ -205,9 +199,13 @@ def _users(window: Window, brief: str | None, texts: Iterable[str]) -> list[Live
 
 def _plain(message: SentMessage, env: Mapping[str, str], lineage: str) -> str | None:
     """The text of a logged message: as it is kept, but for what the environment must give."""
-    texts = [message.text]
     if "${" not in message.text:
         return message.text
-    with contextlib.suppress(KeyError):
-        texts.append(expand_env(message.text, env))
-    return next((text for text in texts if content_digest(lineage, text) == message.content), None)
+    if content_digest(lineage, message.text) == message.content:
+        return message.text
+    parts = env_parts(message.text, env)
+    if not parts:
+        return None
+    text = expand_env(message.text, env)
+    made = (content_digest(lineage, text), content_digest(lineage, Secret(message.text, "", text, parts)))
+    return text if message.content in made else None

@@ -142,6 +142,7 @@ class Executor:
             live,
             missing=entry is not None and entry.project_id in self._live.missing,
             fields=tuple(planned.observed) if planned else (),
+            hide=self._run.redact.value,
         )
         why = stale_reason(planned, now, steps)
         if why is None and self._unmanaged is not None:

@@ -77,7 +77,7 @@ def declared_ids(desired: Desired, state: State, live: Snapshot) -> dict[str, st
             case AdoptOrigin(studio_id=studio_id):
                 declared.setdefault(adopted.get(studio_id, ""), address)
             case CreateOrigin() if address not in state.projects:
-                found = candidates.match(project, state.lineage)
+                found = candidates.match(project)
                 for candidate in (*found.alive, *found.failed, *found.cancelled):
                     declared.setdefault(candidate.id, address)
             case CreateOrigin():

@@ -12,13 +12,14 @@ from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Log, Rename
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
-from reconciler.model.values import from_portable, reveal
+from reconciler.model.values import filled, from_portable
 from reconciler.operations.rebuild import Finding, find_lost
 from reconciler.operations.refresh import Reader, filtered, merged
 from reconciler.operations.resolve import logged_message
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.findings import meant
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
+from reconciler.planning.resealing import Resealing
 
 
 def change(
@@ -138,12 +139,13 @@ def accept_log(
     accepted: dict[str, Accepted] = {}
 
     def effects(state: State) -> tuple[Effect, ...]:
-        projects = seal(desired, state.lineage).projects
+        sealed = seal(desired, state.lineage)
+        projects, again = sealed.projects, Resealing(sealed, state.lineage)
         moved = {m.to_address: m.from_address for m in desired.moved if m.to_address not in state.projects}
         binds = []
         for address in addresses:
             held_as = moved.get(address, address)
-            entry = require(state, held_as)
+            entry = again(require(state, held_as))
             if address not in projects:
                 raise UsageError(f"the specs have no `{address}`", "Its log is that of the spec: there has to be one.")
             if any(intent.kind == "message" and intent.address == held_as for intent in state.pending.values()):
@@ -156,8 +158,7 @@ def accept_log(
                 continue
 
             def unsent(message: DesiredMessage) -> SentMessage:
-                text = reveal({"message": message.body["message"]}, workspace.env, state.lineage)["message"]
-                made = logged_message(message.id, message.body, text, lineage=state.lineage, at=workspace.now())
+                made = logged_message(message.id, message.body, lineage=state.lineage, at=workspace.now())
                 return replace(made, how="declared")
 
             accepted[address] = accept(project.messages, entry.messages, unsent=unsent)
@@ -193,9 +194,8 @@ def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) 
     effects: tuple[Effect, ...] = ()
     if sent and intent.kind == "message":
         assert intent.message_id is not None
-        body = from_portable(dict(intent.body))
-        text = reveal({"message": body["message"]}, workspace.env, lineage)["message"]
-        message = logged_message(intent.message_id, body, text, lineage=lineage, at=workspace.now())
+        body = filled(from_portable(dict(intent.body)), workspace.env, lineage)
+        message = logged_message(intent.message_id, body, lineage=lineage, at=workspace.now())
         found = intent.near[0] if len(intent.near) == 1 else None
         message = replace(message, how="declared", message_id=found)
         effects = (Log(address=intent.address, message=message, cursor=found or intent.cursor),)

@@ -49,7 +49,7 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
     imports = {p.origin.project_id for p in lost if isinstance(p.origin, ImportOrigin)}
     live = await refresh(api, frozenset(imports), everything=True, at=workspace.now())
     candidates = Candidates.of(live, state.projects)
-    found = [_look(project, live, candidates, state.lineage) for project in lost]
+    found = [_look(project, live, candidates) for project in lost]
     claims = Counter(project.id for _, project in found if project is not None)
     findings = []
     for project, (why, match) in zip(lost, found, strict=True):
@@ -66,9 +66,7 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
     return findings
 
 
-def _look(
-    project: DesiredProject, live: Snapshot, candidates: Candidates, lineage: str
-) -> tuple[str, LiveProject | None]:
+def _look(project: DesiredProject, live: Snapshot, candidates: Candidates) -> tuple[str, LiveProject | None]:
     match project.origin:
         case AdoptOrigin(studio_id=studio_id):
             adopted = next((p for p in live.projects.values() if p.source_project_id == studio_id), None)
@@ -77,12 +75,12 @@ def _look(
             there = live.projects.get(project_id)
             return ("the spec names it" if there else f"the account has no `{project_id}`", there)
         case CreateOrigin():
-            return _created(project, candidates, lineage)
+            return _created(project, candidates)
 
 
-def _created(project: DesiredProject, candidates: Candidates, lineage: str) -> tuple[str, LiveProject | None]:
+def _created(project: DesiredProject, candidates: Candidates) -> tuple[str, LiveProject | None]:
     """The living project with this brief and title; else the newest of those that are over, so that none is made anew."""
-    match = candidates.match(project, lineage)
+    match = candidates.match(project)
     if len(match.alive) == 1:
         return "same brief and title", match.alive[0]
     if match.alive:
@@ -104,7 +102,7 @@ async def _entry(
         if not has_secret(project.settings.get(name))
     }
     for name, wanted in project.settings.items():
-        if has_secret(wanted) and name in live.settings and agrees(wanted, live.settings[name], lineage):
+        if has_secret(wanted) and name in live.settings and agrees(wanted, live.settings[name]):
             settings[name] = Known(sealed(wanted), live.source, at)
     entry = Entry(project_id=live.id, origin="imported", settings=settings, studio_id=live.source_project_id)
     match project.origin:
@@ -142,7 +140,7 @@ async def _with_messages(
             break
         if claims.match is None:
             doubtful.append((message.id, match.id))
-        made = logged_message(message.id, message.body, text, lineage=lineage, at=match.created_at or workspace.now())
+        made = logged_message(message.id, message.body, lineage=lineage, at=match.created_at or workspace.now())
         log.append(replace(made, message_id=match.id, how="found"))
         cursor = match.id
     return replace(entry, messages=tuple(log), cursor=cursor), doubtful

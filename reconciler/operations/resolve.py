@@ -43,13 +43,13 @@ from reconciler.model.state import Entry, Intent, SentMessage
 from reconciler.model.times import instant
 from reconciler.model.values import Json, Value, from_portable, masked
 from reconciler.operations.binding import bound_entry, created_entry
-from reconciler.operations.conversation import claim, content_digest, read_window
+from reconciler.operations.conversation import claim, read_window
 from reconciler.operations.depending import wire_body
 from reconciler.operations.refresh import filtered
 from reconciler.operations.run import Deferred, Run, note_of
 from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.knowledge import brief_matches, title_matches
-from reconciler.planning.message_log import message_digest
+from reconciler.planning.message_log import content_digest, message_digest
 
 LONGEST_FLIGHT = 900.0
 """Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
@@ -114,7 +114,7 @@ async def resolve(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
 
 
 async def _create(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
-    body = from_portable(dict(intent.body))
+    body = run.filled(from_portable(dict(intent.body)), intent.address)
     plain = run.reveal(body, intent.address)
     matches = await _matches(run, intent, plain)
     alive = [p for p in matches if p.status != contract.Status.FAILED]
@@ -194,7 +194,7 @@ async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[Live
             for project in await filtered(run.api, title=wanted)
             if project.id not in taken
             and brief_matches(body["brief"], project)
-            and title_matches(title, project, run.draft.lineage)
+            and title_matches(title, project)
             and not _is_older(project, begun)
         ]
 
@@ -294,7 +294,7 @@ async def find_message(run: Run, intent: Intent) -> Found:
     """Look for an intent's message in the conversation."""
     assert intent.project_id is not None
     assert intent.message_id is not None
-    body = from_portable(dict(intent.body))
+    body = run.filled(from_portable(dict(intent.body)), intent.address)
     text = run.reveal({"message": body["message"]}, intent.address)["message"]
     entry = run.draft.projects.get(intent.address)
     if entry is not None and entry.project_id != intent.project_id:
@@ -313,19 +313,19 @@ async def find_message(run: Run, intent: Intent) -> Found:
     known = tuple(Log(address=intent.address, message=m) for m in claims.known)
     if claims.match is None:
         return Found(known if claims.near else (), claims.near)
-    message = logged_message(intent.message_id, body, text, lineage=run.draft.lineage, at=run.now())
+    message = logged_message(intent.message_id, body, lineage=run.draft.lineage, at=run.now())
     found = replace(message, message_id=claims.match.id)
     return Found((*known, Log(address=intent.address, message=found, cursor=claims.match.id)))
 
 
-def logged_message(message_id: str, body: Mapping[str, Value], text: str, *, lineage: str, at: str) -> SentMessage:
-    """The log's entry for a message that the agent has now."""
+def logged_message(message_id: str, body: Mapping[str, Value], *, lineage: str, at: str) -> SentMessage:
+    """The log's entry for a message that the agent has now; the body has its secrets' values."""
     return SentMessage(
         id=message_id,
         digest=message_digest(body),
         projects=projects_in(body),
         text=str(masked(body["message"])),
-        content=content_digest(lineage, text),
+        content=content_digest(lineage, body["message"]),
         at=at,
     )
 

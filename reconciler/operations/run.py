@@ -21,7 +21,7 @@ from reconciler.model.journal import Begin, Draft, Effect, End, Record
 from reconciler.model.live import LiveProject
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Intent, IntentKind, Known, Outputs
-from reconciler.model.values import Json, Value, portable, reveal
+from reconciler.model.values import Json, Value, filled, portable, reveal
 
 T = TypeVar("T")
 WaitMode = Literal["none", "steps", "idle"]
@@ -118,15 +118,10 @@ class Run(Struct, kw_only=True):
             **more,  # type: ignore[arg-type]  # the caller names Intent's own fields
         )
 
-    def reveal(self, body: Mapping[str, Value], address: str) -> dict[str, Json]:
-        """The body for the wire.
-
-        Raises:
-            ReconcilerError: the environment has not what a saved plan's secret was planned with.
-
-        """
+    def filled(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:
+        """The body with the plain values of its secrets. Raises as :meth:`reveal`."""
         try:
-            plain: dict[str, Json] = reveal(body, self.env, self.draft.lineage)
+            found: dict[str, Value] = filled(body, self.env, self.draft.lineage)
         except KeyError as error:
             raise ReconcilerError(
                 f"environment variable {error.args[0]} is not set",
@@ -139,6 +134,16 @@ class Run(Struct, kw_only=True):
                 "Plan again with the environment as it is now.",
                 address=address,
             ) from error
+        return found
+
+    def reveal(self, body: Mapping[str, Value], address: str) -> dict[str, Json]:
+        """The body for the wire.
+
+        Raises:
+            ReconcilerError: the environment has not what a saved plan's secret was planned with.
+
+        """
+        plain: dict[str, Json] = reveal(self.filled(body, address), self.env, self.draft.lineage)
         return plain
 
     async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:

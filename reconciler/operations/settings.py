@@ -116,7 +116,8 @@ def _seen(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json:
 
 def _kept(run: Run, asked: Value, got: Json) -> Json:
     if has_secret(asked) and isinstance(got, str):
-        return sealed(seal_with(Secret("", "", got), run.draft.lineage))
+        parts = asked.parts if isinstance(asked, Secret) else ()
+        return sealed(seal_with(Secret("", "", got, parts), run.draft.lineage))
     return run.redact.value(got)
 
 

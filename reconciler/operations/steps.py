@@ -156,10 +156,10 @@ async def message(run: Run, monitor: Monitor, step: Message, number: int) -> str
 
 
 async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_id: str) -> str:
-    body = step.message.body
+    body = run.filled(step.message.body, step.address)
     text = run.reveal({"message": body["message"]}, step.address)["message"]
     entry = run.draft.projects[step.address]
-    logged = logged_message(step.message.id, body, text, lineage=run.draft.lineage, at=run.now())
+    logged = logged_message(step.message.id, body, lineage=run.draft.lineage, at=run.now())
     window = await read_window(run.api, project_id, entry.cursor)
     claims = claim(
         window,

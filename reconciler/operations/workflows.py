@@ -51,6 +51,7 @@ from reconciler.operations.run import (
     note_of,
     utc_now,
 )
+from reconciler.operations.sealing import reseal, with_values
 from reconciler.operations.wait import Monitor
 from reconciler.planning.dependencies import with_dependencies
 from reconciler.planning.knowledge import remembered_projects
@@ -143,6 +144,7 @@ async def _planned(
         selection=selection,
         header=workspace.header(),
         active_limit=workspace.config.limits.active_projects,
+        hide=workspace.redact.value,
     )
     plan = replace(plan, diagnostics=(*plan.diagnostics, *missing_declarations(workspace.config.root, desired, plan)))
     return redacted(plan, workspace.redact), live
@@ -296,6 +298,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     finally:
         learned(run, monitor, drift=plan.refresh_only, since=live.at)
         _keep_lifecycles(run.draft, plan)
+        reseal(run.draft, request.desired)
     return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
 
 
@@ -316,7 +319,8 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
         ids |= {step.project_id for step in request.saved.steps if step.project_id}
         creates = any(isinstance(step, Create) for step in request.saved.steps)
         failed = state.new and creates  # see repeated_reason
-        return request.saved, await refresh(run.api, frozenset(ids), failed=failed, at=workspace.now())
+        live = await refresh(run.api, frozenset(ids), failed=failed, at=workspace.now())
+        return replace(request.saved, steps=tuple(with_values(run, step) for step in request.saved.steps)), live
     assert request.desired is not None
     return await _planned(workspace, run.api, request.desired, state, request.selection)
 

@@ -51,12 +51,12 @@ class Candidates(Struct, frozen=True):
             beginnings.setdefault(beginning(brief), []).extend(group)
         return cls(_fixed(groups), _fixed(beginnings), failed)
 
-    def match(self, project: DesiredProject, lineage: str) -> Match:
+    def match(self, project: DesiredProject) -> Match:
         """As :meth:`like`, for what a project declares."""
         assert isinstance(project.origin, CreateOrigin)
-        return self.like({**project.origin.creation, **project.settings}, lineage)
+        return self.like({**project.origin.creation, **project.settings})
 
-    def like(self, fields: Mapping[str, Value], lineage: str) -> Match:
+    def like(self, fields: Mapping[str, Value]) -> Match:
         """Those with the same brief, as far as the list shows it, and the same title where the fields have one."""
         brief = fields["brief"]
         text = plain_text(brief)
@@ -64,7 +64,7 @@ class Candidates(Struct, frozen=True):
         same = [
             live
             for live in exactly or self.by_beginning.get(beginning(text), ())
-            if brief_matches(brief, live) and ("title" not in fields or title_matches(fields["title"], live, lineage))
+            if brief_matches(brief, live) and ("title" not in fields or title_matches(fields["title"], live))
         ]
         return Match(
             alive=tuple(p for p in same if p.status not in {contract.Status.FAILED, contract.Status.CANCELLED}),

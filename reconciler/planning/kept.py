@@ -32,13 +32,14 @@ def stands(name: str, wanted: Value, entry: Entry | None, live: LiveProject | No
     if asked is None or live is None or name not in live.settings or asked.source not in ("sent", "patch"):
         return False
     shown = live.settings[name]
-    return is_kept(asked, shown, lineage) if asked.kept is not UNSET else is_form(name, wanted, shown)
+    return is_kept(asked, shown, wanted, lineage) if asked.kept is not UNSET else is_form(name, wanted, shown)
 
 
-def is_kept(asked: Known, shown: Json, lineage: str) -> bool:
+def is_kept(asked: Known, shown: Json, wanted: Value, lineage: str) -> bool:
     """Whether a value is what the account keeps for one that was asked for."""
     if is_sealed(asked.kept) and isinstance(shown, str):
-        return bool(secret_digest(lineage, shown) == asked.kept["$secret"])
+        parts = wanted.parts if isinstance(wanted, Secret) else ()
+        return bool(secret_digest(lineage, shown, parts) == asked.kept["$secret"])
     return asked.kept is not UNSET and bool(asked.kept == shown)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import to_builtins
 
@@ -20,7 +20,6 @@ from reconciler.model.values import (
     is_sealed,
     masked,
     sealed,
-    secret_digest,
     shown,
 )
 from reconciler.planning.kept import is_form, lags, stands
@@ -32,10 +31,10 @@ _STATUS_CLASS: Mapping[str, str] = {
 }
 
 
-def agrees(desired: Value, known: Json, lineage: str) -> bool:
+def agrees(desired: Value, known: Json) -> bool:
     """Whether a known value (sealed, or read from the account) is the desired one to a reader."""
     if isinstance(desired, Secret) and isinstance(known, str):
-        return reads_alike(desired.value, known) or secret_digest(lineage, known) == desired.digest
+        return reads_alike(desired.value, known)
     return reads_alike(sealed(desired), known)
 
 
@@ -64,10 +63,10 @@ def setting_changes(
         if name == "expected_output" and wanted is None and name in recorded:
             # null asks for auto-detection, and the list may show what was detected: only what was asked for counts
             now = recorded[name]
-        if now is not None and agrees(wanted, now.value, lineage):
+        if now is not None and agrees(wanted, now.value):
             continue
         before = recorded.get(name)
-        asked = before is not None and agrees(wanted, before.value, lineage)
+        asked = before is not None and agrees(wanted, before.value)
         if asked and stands(name, wanted, entry, live, lineage):
             continue
         secret = has_secret(wanted)
@@ -88,10 +87,10 @@ def brief_matches(brief: Value, live: LiveProject) -> bool:
     return live.brief is not None and begins(plain_text(brief), live.brief, contract.LIST_BRIEF_MAX)
 
 
-def title_matches(title: Value, live: LiveProject, lineage: str) -> bool:
+def title_matches(title: Value, live: LiveProject) -> bool:
     """Whether a project has a title, perhaps in a form of the account's own."""
     shown = live.settings.get("title")
-    return agrees(title, shown, lineage) or is_form("title", title, shown)
+    return agrees(title, shown) or is_form("title", title, shown)
 
 
 def plain_text(value: Value) -> str:
@@ -115,8 +114,15 @@ def subject(steps: Iterable[Step], live: Snapshot) -> LiveProject | None:
     return next((live.projects[i] for i in (step.project_id for step in steps) if i and i in live.projects), None)
 
 
-def basis(entry: Entry | None, live: LiveProject | None, *, missing: bool, fields: tuple[str, ...]) -> Basis:
-    """What an address's steps were computed from."""
+def basis(
+    entry: Entry | None,
+    live: LiveProject | None,
+    *,
+    missing: bool,
+    fields: tuple[str, ...],
+    hide: Callable[[Json], Json] = lambda value: value,
+) -> Basis:
+    """What an address's steps were computed from. ``hide`` takes secrets out of what is digested: a short one is guessed."""
     if live is not None:
         status = _STATUS_CLASS.get(live.status, "active")
     else:
@@ -125,7 +131,7 @@ def basis(entry: Entry | None, live: LiveProject | None, *, missing: bool, field
     return Basis(
         entry=entry_digest(entry) if entry else None,
         status=status,  # type: ignore[arg-type]  # the table's values are the literal's
-        observed={name: digest(seen[name]) for name in fields if name in seen},
+        observed={name: digest(hide(seen[name])) for name in fields if name in seen},
     )
 
 

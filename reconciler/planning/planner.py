@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from msgspec import Struct, field
@@ -25,8 +25,10 @@ from reconciler.model.plan import (
     Step,
     sent_body,
 )
+from reconciler.model.redact import REPLACEMENT
 from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
+from reconciler.model.values import Json
 from reconciler.planning.binding import Candidates
 from reconciler.planning.dependencies import order
 from reconciler.planning.findings import ambiguous, meant, rewritten
@@ -34,6 +36,7 @@ from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.project import plan_project
 from reconciler.planning.removal import removal_steps
 from reconciler.planning.renames import rename_suggestion
+from reconciler.planning.resealing import Resealing
 from reconciler.planning.view import ProjectPlan, View
 
 
@@ -62,6 +65,7 @@ class Header(Struct, frozen=True, kw_only=True):
 
 
 class _Result(Struct):
+    hide: Callable[[Json], Json]
     steps: list[Step] = field(default_factory=list)
     basis: dict[str, Basis] = field(default_factory=dict)
     lifecycles: dict[str, Lifecycle] = field(default_factory=dict)
@@ -70,14 +74,26 @@ class _Result(Struct):
 
 
 def make_plan(
-    desired: Desired, state: State, live: Snapshot, *, selection: Selection, header: Header, active_limit: int
+    desired: Desired,
+    state: State,
+    live: Snapshot,
+    *,
+    selection: Selection,
+    header: Header,
+    active_limit: int,
+    hide: Callable[[Json], Json] = lambda value: value,
 ) -> Plan:
-    """Everything that has to happen so that the account is as desired, address by address."""
-    result = _Result(diagnostics=list(desired.diagnostics))
+    """Everything that has to happen so that the account is as desired, address by address.
+
+    ``hide`` takes secrets out of live values before they are digested.
+    """
+    result = _Result(hide, diagnostics=list(desired.diagnostics))
     entries, moves = _moved(desired, state, selection, result)
     result.diagnostics += _unknown_selectors(desired, entries, selection)
     projects = {} if selection.destroy else desired.projects
     candidates = Candidates.of(live, entries)
+    again = Resealing(desired, state.lineage)
+    known = {address: again(entry) for address, entry in entries.items()}
     views: dict[str, View] = {}
     planned: dict[str, ProjectPlan] = {}
     bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
@@ -86,7 +102,7 @@ def make_plan(
     for address in [*projects, *sorted(entries.keys() - projects.keys())]:
         if not selection.takes(address):
             continue
-        entry = entries.get(address)
+        entry = known.get(address)
         project = projects.get(address)
         view = views[address] = View(
             address=address,
@@ -112,8 +128,15 @@ def make_plan(
     _one_address_each(projects, planned, live)
     order(projects, planned, views)
     for address, view in views.items():
-        _add(result, planned[address], moves.get(address), view, refresh_only=selection.refresh_only)
-    suggestion = rename_suggestion(desired, entries, result.steps, state.lineage)
+        _add(
+            result,
+            planned[address],
+            moves.get(address),
+            view,
+            entries.get(address),
+            refresh_only=selection.refresh_only,
+        )
+    suggestion = rename_suggestion(desired, known, result.steps)
     if suggestion is not None:
         result.diagnostics.append(suggestion)
     return Plan(
@@ -137,7 +160,10 @@ def make_plan(
     )
 
 
-def _add(result: _Result, planned: ProjectPlan, move: Move | None, view: View, *, refresh_only: bool) -> None:
+def _add(
+    result: _Result, planned: ProjectPlan, move: Move | None, view: View, entry: Entry | None, *, refresh_only: bool
+) -> None:
+    """``entry`` is as the state has it, not with the digests of now: that is what a saved plan is held against."""
     steps: list[Step] = [*([move] if move else []), *planned.steps]
     result.diagnostics += planned.diagnostics
     if refresh_only:
@@ -147,9 +173,14 @@ def _add(result: _Result, planned: ProjectPlan, move: Move | None, view: View, *
         result.unchanged += not any(d.attention for d in planned.diagnostics)
         return
     result.steps += steps
-    fields = tuple(change.path.removeprefix("settings.") for step in steps for change in step.changes)
+    fields = tuple(
+        change.path.removeprefix("settings.")
+        for step in steps
+        for change in step.changes
+        if not (change.sensitive or change.before == REPLACEMENT)
+    )
     result.basis[view.address] = basis(
-        view.entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields
+        entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields, hide=result.hide
     )
 
 

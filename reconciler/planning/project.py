@@ -102,7 +102,7 @@ def _adopt(project: DesiredProject, studio_id: str, view: View, result: ProjectP
 def _create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
     reason = "it is in the specs and not in the state"
     if view.next_generation == 1 and not view.replace:
-        match = view.candidates.match(project, view.lineage)
+        match = view.candidates.match(project)
         alive = ", ".join(f"`{p.id}`" for p in match.alive)
         if match.alive and view.fresh and (view.candidates.failed or view.renamed):
             # the state is lost, and the key of one that failed, or was made under another name, would make another one:

@@ -13,9 +13,7 @@ from reconciler.planning.creation import content_digest, creation_with_defaults
 from reconciler.planning.knowledge import agrees
 
 
-def rename_suggestion(
-    desired: Desired, entries: Mapping[str, Entry], steps: Iterable[Step], lineage: str
-) -> Diagnostic | None:
+def rename_suggestion(desired: Desired, entries: Mapping[str, Entry], steps: Iterable[Step]) -> Diagnostic | None:
     """A warning with the ``moved`` entries that would spare creates, if there are any.
 
     Content is what a project is created from. What stands under ``removed`` was parted with on purpose.
@@ -30,7 +28,7 @@ def rename_suggestion(
         if isinstance(step, Create) and project is not None and isinstance(project.origin, CreateOrigin):
             alike = gone.get(content_digest(creation_with_defaults(project.origin.creation)), [])
             if alike:
-                old = max(alike, key=lambda address: _likeness(project, address, entries[address], lineage))
+                old = max(alike, key=lambda address: _likeness(project, address, entries[address]))
                 alike.remove(old)
                 pairs.append((old, project))
     if not pairs:
@@ -50,11 +48,10 @@ def rename_suggestion(
     )
 
 
-def _likeness(project: DesiredProject, address: str, entry: Entry, lineage: str) -> tuple[int, bool]:
+def _likeness(project: DesiredProject, address: str, entry: Entry) -> tuple[int, bool]:
     """Which of several with one content a project was: by its settings, then by its key of ``for_each``."""
     settings = sum(
-        name in entry.settings and agrees(value, entry.settings[name].value, lineage)
-        for name, value in project.settings.items()
+        name in entry.settings and agrees(value, entry.settings[name].value) for name, value in project.settings.items()
     )
     return settings, address.partition("[")[2] == project.address.partition("[")[2]
 

@@ -41,7 +41,7 @@ def repeated_reason(plan: Plan, steps: Sequence[Step], candidates: Candidates) -
     planned = instant(plan.created_at)
     since = planned and planned.replace(microsecond=0)  # the account gives whole seconds
     for step in steps:
-        for project in candidates.like(step.body, plan.lineage).failed if isinstance(step, Create) else ():
+        for project in candidates.like(step.body).failed if isinstance(step, Create) else ():
             made = instant(project.created_at)
             if since is None or made is None or made >= since:
                 return f"the account has `{project.id}` of this brief, which was made since and failed"

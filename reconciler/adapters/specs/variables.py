@@ -94,15 +94,15 @@ class Filler:
             return text
         plain: list[str] = []
         template: list[str] = []
+        parts: list[str] = []
         end = size = 0
-        sealed = False
         for token in _TOKEN.finditer(text):
             before, end = text[end : token.start()], token.end()
             value, is_env = ("$", False) if token[1] is None else self._value(token, scope)
             if is_env and not secret:
                 detail = "its value would get into the state and the plan; use ${var.…}"
                 raise VariableProblem(Code.SECRET_PLACE, f"{quoted(token[0])} can't stand here", detail)
-            sealed = sealed or is_env
+            parts += [value] if is_env else []
             size += len(before) + len(value)
             if size > FILLED_MAX:
                 summary = f"with its variables the text has more than {FILLED_MAX:,} characters"
@@ -111,7 +111,7 @@ class Filler:
             template += before.replace("$", "$$"), token[0] if is_env else value.replace("$", "$$")
         rest = text[end:]
         filled = "".join(plain) + rest
-        return Secret("".join(template) + rest.replace("$", "$$"), "", filled) if sealed else filled
+        return Secret("".join(template) + rest.replace("$", "$$"), "", filled, tuple(parts)) if parts else filled
 
     def _value(self, token: re.Match[str], scope: Scope) -> tuple[str, bool]:
         """What a variable stands for, and whether it comes from the environment."""
