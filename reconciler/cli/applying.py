@@ -63,7 +63,7 @@ def run_apply(
         summarize(console, lambda: plan_markdown(refused))
         raise
     except ReconcilerError as error:
-        found = error.diagnostics
+        found = tuple(map(console.redact.record, error.diagnostics))  # before anything is cut to fit
         summarize(console, lambda: failure_markdown(found, workspace=config.workspace))
         raise
     summarize(console, lambda: apply_markdown(result))

