@@ -25,7 +25,10 @@ class Console:
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.root = Path()
+        """The workspace's folder; where to begin to look for it until the configuration is loaded."""
         self.state: str | None = None
+        self.state_flag = False
+        """Whether ``state`` was typed, and is relative to where the command works; else to the workspace."""
         self.api_url: str | None = None
         self.verbose = 0
         self.workspace: str | None = None

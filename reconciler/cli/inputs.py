@@ -9,6 +9,7 @@ from typing import Final
 from reconciler.adapters.specs.config import FILE, load_config
 from reconciler.adapters.specs.declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.workspace import find_workspace
 from reconciler.cli.console import Console
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
@@ -31,10 +32,18 @@ STORE_SECRETS: Final = (
 
 
 def load(console: Console) -> Config:
-    """The configuration, from file, environment and flags; from here on the console hides secrets. Raises ConfigError."""
-    root = console.root
-    if not root.is_dir():
-        raise ConfigError(f"there is no directory `{root}`", "Check `-C`.")
+    """The configuration, from file, environment and flags; from here on the console hides secrets and knows the
+    workspace's folder. Raises ConfigError.
+    """
+    start = console.root
+    if not start.is_dir():
+        raise ConfigError(f"there is no directory `{start}`", "Check `-C`.")
+    root = console.root = find_workspace(start, os.environ)
+    if root != start:
+        if console.verbose:
+            console.note(f"The workspace is `{root}`: its `{FILE}` is the nearest above.")
+        if console.state_flag and console.state and "://" not in console.state:
+            console.state = os.path.relpath(start / console.state, root)  # as it was typed, from here
     config = load_config(root, env=os.environ, state=console.state, api_url=console.api_url)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
@@ -47,7 +56,9 @@ def unnamed(config: Config, severity: Severity) -> Diagnostic:
     """What to write where nothing names the workspace."""
     return Diagnostic(
         severity=severity,
-        summary="the workspace has no name" if config.file else f"there is no `{FILE}` that names the workspace",
+        summary="the workspace has no name"
+        if config.file
+        else f"there is no `{FILE}` here or in any folder above that names the workspace",
         detail=f"Add `workspace: {config.workspace}` to `{FILE}`"
         f"{'' if config.file else ', or run `reconciler init`'}. The name is part of every idempotency key: without it, "
         "a checkout in another folder would create every project again.",

@@ -99,7 +99,12 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RECONCILER"},
 )
 @click.option(
-    "-C", "--chdir", type=click.Path(path_type=Path), default=".", help="Work in this directory.", metavar="DIR"
+    "-C",
+    "--chdir",
+    type=click.Path(path_type=Path),
+    default=".",
+    help="Work in this directory; the workspace is it, or the nearest above.",
+    metavar="DIR",
 )
 @click.option("--state", "state", metavar="PATH|URL", help="Where the state lies, instead of `reconciler.yaml`'s.")
 @click.option("--api-url", metavar="URL|sandbox", envvar=None, help="The API, or the embedded sandbox.")
@@ -116,6 +121,7 @@ def cli(
     console: Console = ctx.obj
     console.root = chdir
     console.state = state
+    console.state_flag = ctx.get_parameter_source("state") is click.core.ParameterSource.COMMANDLINE
     console.api_url = api_url
     console.verbose = verbose
     if no_color or os.environ.get("NO_COLOR"):

@@ -22,7 +22,7 @@ from reconciler.model.errors import ConfigError, Diagnostic, Location
 
 FILE: Final = "reconciler.yaml"
 """The configuration's name, at the root of a workspace."""
-_MISTAKEN: Final = ("reconciler.yml", "reconciler.json", "reconciler.toml")
+MISTAKEN: Final = ("reconciler.yml", "reconciler.json", "reconciler.toml")
 _BY_VALUE: Final = frozenset({Code.CHOICE, Code.LIMIT, Code.URL, Code.BLANK, Code.IDENTIFIER})
 
 
@@ -91,7 +91,7 @@ def _name(root: Path) -> str:
 def _read(root: Path, env: Mapping[str, str], *, url_given: bool, state_given: bool) -> dict[str, Any]:
     """The file's tree, checked (but not a URL or a state that something else wins over); empty if there is no file."""
     if not (root / FILE).exists() and not (root / FILE).is_symlink():
-        for name in _MISTAKEN:
+        for name in MISTAKEN:
             if (root / name).exists():
                 at = Location(name)
                 raise ConfigError((error(Code.UNREADABLE, f"{name} is never read", f"call it {FILE}", location=at),))
