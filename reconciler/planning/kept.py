@@ -19,9 +19,11 @@ from reconciler.model.times import instant
 from reconciler.model.values import Json, Secret, Value, has_secret, is_sealed, secret_digest
 
 LAGS: Final = 60.0
-"""Seconds: how long a list may show what was before a PATCH, where it does not say when a project changed last."""
+"""Seconds: how long a list may show what was before a PATCH, if nothing says that the project has changed since."""
 LAGS_AT_MOST: Final = 3600.0
-"""The same where it says so, and that was before the PATCH."""
+"""Seconds: the same where the list says that the project changed before the PATCH, so that it can't know of that."""
+_WHOLE: Final = 1.0
+"""Seconds that an account's times may be cut by."""
 _LIMITS: Final[Mapping[str, int]] = {"title": contract.TITLE_MAX}
 """The settings of free text that a list shows, with the lengths that the account keeps of them."""
 
@@ -86,6 +88,5 @@ def lags(name: str, asked: Known, live: LiveProject, at: str) -> bool:
     if now is None or since is None or asked.source != "patch":
         return False
     age = (now - since).total_seconds()
-    if changed is None:
-        return 0 <= age <= LAGS
-    return changed <= since and 0 <= age <= LAGS_AT_MOST
+    newer = 0.0 if changed is None else (changed - since).total_seconds()
+    return newer <= 0 <= age <= (LAGS_AT_MOST if newer < -_WHOLE else LAGS)

@@ -347,3 +347,49 @@ def test_refresh_only_takes_no_form_for_drift(tmp_path, form):
         await quiet(world, specs)
 
     in_world(test, tmp_path)
+
+
+# ── the emulated API's own habits ──
+
+HABITS = [
+    ("trim",),
+    ("fold",),
+    ("lower",),
+    ("escape",),
+    ("quotes", "fold", "trim"),
+    ("emoji",),
+    ("nfd",),
+    ("lower", "escape", "emoji"),
+]
+
+
+@pytest.mark.parametrize("habits", HABITS)
+@pytest.mark.parametrize("first", [None, "First"])
+def test_no_habit_of_the_emulated_api_sets_a_title_twice(tmp_path, habits, first):
+    async def test(world):
+        specs = with_title(TITLE)
+        if first is not None:
+            await world.apply(with_title(first))
+        await world.apply(specs)
+        assert len(patches(world)) == (first is not None)
+        await world.apply(specs)
+        assert patches(world) == []
+        await quiet(world, specs)
+
+    in_world(test, tmp_path, title_habits=habits)
+
+
+def test_a_list_of_the_emulated_api_that_lags_is_no_drift(tmp_path):
+    async def test(world):
+        await world.apply(with_title("First"))
+        await world.apply(with_title("Second"))
+        for _ in range(3):
+            await asyncio.sleep(7)
+            assert not (await world.plan(with_title("Second"))).steps
+        await asyncio.sleep(30)
+        await quiet(world, with_title("Second"))
+        world.store.person_sets(world.id("a"), title="First")
+        await asyncio.sleep(31)
+        assert len((await world.plan(with_title("Second"))).steps) == 1
+
+    in_world(test, tmp_path, list_lag=30.0)

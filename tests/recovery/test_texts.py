@@ -4,9 +4,11 @@ import html
 import unicodedata
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.sandbox import views
 from reconciler.sandbox.store import Fault
+from tests.recovery.accounts import OPTIONS
 from tests.recovery.runs import kill_at
 
 SENT, RECEIVED = 2, 3
@@ -118,6 +120,37 @@ def test_a_message_that_a_killed_run_sent_is_known_again(world, monkeypatch, at)
     assert world.apply(orders=[kill_at("call", at)]).killed
     world.converges()
     assert world.sent("it") == ["Make A & B < C", "Then stop."]
+
+
+HABITS = [
+    {"message_habits": ("escape", "controls", "quotes")},
+    {"message_habits": ("emoji", "fold", "trim", "nfd")},
+    {"message_habits": ("lower", "joiners", "escape"), "message_line": "References: logo.png"},
+    {"message_max": 200},
+    {"message_max": 200, "message_habits": ("escape",), "message_line": "2 references"},
+]
+
+
+@pytest.mark.parametrize("habits", HABITS)
+def test_no_habit_of_the_emulated_api_has_a_message_sent_twice(new_world, habits):
+    world = new_world(ONE, options=replace(OPTIONS, **habits))
+    world.converges()
+    world.specs(with_messages(*MESSAGES))
+    world.store.add_fault(Fault(kind="reset", method="POST", path="/messages$", when="after", times=len(MESSAGES)))
+    for _ in MESSAGES:
+        done = world.apply()
+        if done.code == 0:
+            break
+        assert world.run("state", "resolve", "it", "--sent").code == 0, str(done)
+    sent = [e for e in world.store.ledger() if e.kind == "message"]
+    assert len(sent) == len(MESSAGES)
+    world.state.unlink()
+    for _ in MESSAGES:
+        if world.apply().code == 0:
+            break
+        assert world.run("state", "resolve", "it", "--sent").code == 0
+    assert len([e for e in world.store.ledger() if e.kind == "message"]) == len(MESSAGES)
+    assert len(world.created()) == 1
 
 
 def lost(world, text, typed):
