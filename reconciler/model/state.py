@@ -52,6 +52,8 @@ class SentMessage(Struct, frozen=True, kw_only=True):
     at: str
     how: Literal["sent", "found", "declared"] = "sent"
     projects: tuple[str, ...] = ()
+    reads: str | None = None
+    """The digest with a secret text as a reader sees it, where that is not all of it."""
 
 
 class Outputs(Struct, frozen=True, kw_only=True):
@@ -89,6 +91,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     replacing: bool = False
     outputs: Outputs = Outputs()
     not_ours: tuple[str, ...] = ()
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """Digests of secret create-only inputs as a reader sees them, where that is not all of them."""
 
     @property
     def refers(self) -> bool:

@@ -23,6 +23,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.model.likeness import reader_form
+
 Json = Any
 """A JSON value: dicts, lists, strings, numbers, booleans and null."""
 Value = Any
@@ -42,13 +44,15 @@ _STRONG: Final = "s1:"
 class Secret(Struct, frozen=True):
     """A string made with ``${env.…}``. Equal to another by digest alone; its plain value never gets into a repr.
 
-    ``parts`` are the plain values of its variables, known where ``value`` is.
+    ``parts`` are the plain values of its variables, known where ``value`` is. ``reads`` is the digest of what a reader
+    sees of it, where that is not all.
     """
 
     template: str
     digest: str
     value: str | None = None
     parts: tuple[str, ...] = ()
+    reads: str | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other.digest == self.digest
@@ -115,7 +119,13 @@ def _map(value: Value, leaf: Callable[[Secret], Value]) -> Value:
 
 def seal_with(value: Value, lineage: str) -> Value:
     """The same value, its secrets digested under the lineage (which the loader does not know)."""
-    return _map(value, lambda s: replace(s, digest=secret_digest(lineage, s.value or "", s.parts)))
+    return _map(value, lambda s: _sealed_secret(s.template, s.value or "", s.parts, lineage))
+
+
+def _sealed_secret(template: str, value: str, parts: tuple[str, ...], lineage: str) -> Secret:
+    form = reader_form(value)
+    reads = secret_digest(lineage, form, parts or (value,)) if form != value else None
+    return Secret(template, secret_digest(lineage, value, parts), value, parts, reads)
 
 
 def seal_as_before(value: Value, lineage: str) -> Value:
@@ -165,10 +175,10 @@ def filled(value: Value, env: Mapping[str, str], lineage: str) -> Value:
             return secret
         value = expand_env(secret.template, env)
         parts = env_parts(secret.template, env) or ()
-        digest = secret_digest(lineage, value, parts)
-        if secret.digest not in (digest, quick_digest(lineage, value)):
+        made = _sealed_secret(secret.template, value, parts, lineage)
+        if secret.digest not in (made.digest, quick_digest(lineage, value)):
             raise ValueError(secret.template)
-        return Secret(secret.template, digest, value, parts)
+        return made
 
     return _map(value, leaf)
 
@@ -185,6 +195,13 @@ def has_secret(value: Value) -> bool:
 def is_sealed(value: Json) -> bool:
     """Whether a stored value stands for a secret."""
     return isinstance(value, dict) and set(value) == {_SECRET}
+
+
+def seals(stored: Json, text: str, env: Mapping[str, str], lineage: str) -> bool:
+    """Whether a stored secret is this text, or reads like it, made of the environment's values that stand in it."""
+    found = sorted((text.index(part), part) for part in set(env.values()) if part and part in text)
+    parts = tuple(part for _, part in found)
+    return any(secret_digest(lineage, form, parts) == stored[_SECRET] for form in (text, reader_form(text)) if parts)
 
 
 def has_sealed(value: Value) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 from reconciler.model import contract
 from reconciler.model.live import Created, LiveProject
 from reconciler.model.state import Entry, Intent, Known, Outputs
-from reconciler.model.values import Value, has_secret, sealed
+from reconciler.model.values import Secret, Value, has_secret, sealed
 from reconciler.operations.run import Run
 from reconciler.planning.creation import creation_with_defaults
 
@@ -30,12 +30,14 @@ def created_entry(
 ) -> Entry:
     """The entry of a project whose create was answered; ``old`` is the one it takes the place of."""
     creation = {name: body[name] for name in contract.CREATION_FIELDS if name in body}
+    secrets = {n: v for n, v in run.filled(creation, intent.address).items() if isinstance(v, Secret)}
     return Entry(
         project_id=created.id if created else "",
         origin="created",
         generation=intent.generation,
         creation=creation_with_defaults(creation),
         settings=sent_settings(run, body),
+        reads={name: secret.reads for name, secret in secrets.items() if secret.reads is not None},
         retired=retired_by(old),
         outputs=Outputs(status=created.status, project_url=created.project_url) if created else Outputs(),
     )

@@ -18,7 +18,7 @@ from reconciler.model.errors import AnswerError, Fate
 from reconciler.model.likeness import Likeness, classify
 from reconciler.model.live import LiveMessage, MessagePage
 from reconciler.model.state import SentMessage
-from reconciler.model.values import Secret, env_parts, expand_env
+from reconciler.model.values import Json, Secret, env_parts, expand_env, is_sealed, seals
 from reconciler.planning.message_log import content_digest
 
 MESSAGES_MAX: Final = 10_000
@@ -143,15 +143,15 @@ def claim(
     text: str,
     lineage: str,
     env: Mapping[str, str],
-    brief: str | None = None,
+    brief: Json = None,
     after: str | None = None,
     others: Collection[str] = (),
 ) -> Claims:
     """Find a message among those that no logged message stands for, in whatever form the server shows it.
 
     A logged message without an id takes the first that is its own, so the window must begin before all of these: at the
-    log's cursor. The match stands behind the message ``after``, where the window has that. ``brief`` is the brief's text
-    where the window begins with the conversation: its first user message is the brief if it reads like it. The same words
+    log's cursor. The match stands behind the message ``after``, where the window has that. ``brief`` is the brief,
+    perhaps sealed, where the window begins with the conversation: its first user message is the brief if it reads like it. The same words
     typed by a person count as the message: the agent has them, and sending them again would only cost. ``others`` are
     ids of messages that the user said are not ours.
     """
@@ -167,7 +167,9 @@ def claim(
     ids = [message.id for message in window.messages]
     since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
     left: list[LiveMessage] = []
-    for message in _users(window, brief, [text, *(mine.text for mine in waiting if mine.text)]):
+    for message in _users(
+        window, _known(brief, window, env, lineage), [text, *(mine.text for mine in waiting if mine.text)]
+    ):
         if message.id in taken:
             continue
         ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "same"), None)
@@ -195,6 +197,14 @@ def _users(window: Window, brief: str | None, texts: Iterable[str]) -> list[Live
         if how == "same" or (how == "near" and all(classify(text, first) != "same" for text in texts)):
             return users[1:]
     return users
+
+
+def _known(brief: Json, window: Window, env: Mapping[str, str], lineage: str) -> str | None:
+    """The text of a brief; of a sealed one, where the conversation begins with that."""
+    if not is_sealed(brief):
+        return brief if isinstance(brief, str) else None
+    first = next((message.content for message in window.messages if message.role == "user"), "")
+    return first if seals(brief, first, env, lineage) else None
 
 
 def _plain(message: SentMessage, env: Mapping[str, str], lineage: str) -> str | None:

@@ -49,7 +49,7 @@ from reconciler.operations.refresh import filtered
 from reconciler.operations.run import Deferred, Run, note_of
 from reconciler.operations.wait import Monitor, finished
 from reconciler.planning.knowledge import brief_matches, title_matches
-from reconciler.planning.message_log import content_digest, message_digest
+from reconciler.planning.message_log import content_digest, message_digest, read_digest
 
 LONGEST_FLIGHT = 900.0
 """Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
@@ -306,7 +306,7 @@ async def find_message(run: Run, intent: Intent) -> Found:
         text=text,
         lineage=run.draft.lineage,
         env=run.env,
-        brief=brief_text(entry) if start is None else None,
+        brief=brief_of(entry) if start is None else None,
         after=intent.cursor,
         others=entry.not_ours if entry else (),
     )
@@ -327,10 +327,10 @@ def logged_message(message_id: str, body: Mapping[str, Value], *, lineage: str, 
         text=str(masked(body["message"])),
         content=content_digest(lineage, body["message"]),
         at=at,
+        reads=read_digest(body),
     )
 
 
-def brief_text(entry: Entry | None) -> str | None:
-    """The brief, to know it in the conversation."""
-    brief = entry.creation.get("brief") if entry else None
-    return brief if isinstance(brief, str) else None
+def brief_of(entry: Entry | None) -> Json:
+    """The brief, perhaps sealed, to know it in the conversation."""
+    return entry.creation.get("brief") if entry else None

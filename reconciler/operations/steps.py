@@ -32,7 +32,7 @@ from reconciler.operations.calls import Already, commit, spending
 from reconciler.operations.conversation import claim, read_window
 from reconciler.operations.creating import create
 from reconciler.operations.depending import wire_body
-from reconciler.operations.resolve import OVER, brief_text, logged_message, nearly
+from reconciler.operations.resolve import OVER, brief_of, logged_message, nearly
 from reconciler.operations.run import Run
 from reconciler.operations.settings import converge, patch
 from reconciler.operations.wait import Monitor, finished
@@ -167,7 +167,7 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
         text=text,
         lineage=run.draft.lineage,
         env=run.env,
-        brief=brief_text(entry) if entry.cursor is None else None,
+        brief=brief_of(entry) if entry.cursor is None else None,
         others=entry.not_ours,
     )
     known = tuple(Log(address=step.address, message=m) for m in claims.known)

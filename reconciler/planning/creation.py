@@ -11,7 +11,7 @@ from reconciler.model.plan import Change
 from reconciler.model.plan_shown import change_path
 from reconciler.model.references import compared
 from reconciler.model.state import Entry
-from reconciler.model.values import Json, Value, digest, has_secret, masked, sealed, shown
+from reconciler.model.values import Json, Secret, Value, digest, has_secret, is_sealed, masked, sealed, shown
 from reconciler.planning.diff import differences
 
 
@@ -50,17 +50,28 @@ def content_digest(creation: Mapping[str, Json]) -> str:
 def is_rewritten(declared: Mapping[str, Value], entry: Entry) -> bool:
     """Whether a text is not the one that the project was made with, though no reader sees that."""
     return any(
-        value != entry.creation.get(name, value) and reads_alike(value, entry.creation[name])
-        for name, value in sealed(declared).items()
+        name in entry.creation and sealed(value) != entry.creation[name] and _reads_alike(name, value, entry)
+        for name, value in declared.items()
     )
+
+
+def _reads_alike(name: str, value: Value, entry: Entry) -> bool:
+    """Whether an input is the one that the project was made with, to a reader."""
+    made = entry.creation[name]
+    if isinstance(value, Secret) and is_sealed(made):
+        return not {value.digest, value.reads or value.digest}.isdisjoint((made["$secret"], entry.reads.get(name)))
+    return reads_alike(sealed(value), made)
 
 
 def immutable_changes(declared: Mapping[str, Value], entry: Entry) -> tuple[Change, ...]:
     """The declared create-only fields that the project was not made with; one whose value nobody knows is no change, nor
     is a difference that no reader sees.
     """
-    after = {name: sealed(value) for name, value in declared.items() if name in entry.creation}
-    after = {name: value for name, value in after.items() if not reads_alike(value, entry.creation[name])}
+    after = {
+        name: sealed(value)
+        for name, value in declared.items()
+        if name in entry.creation and not _reads_alike(name, value, entry)
+    }
     before = {name: entry.creation[name] for name in after}
     changes: list[Change] = []
     for found, old, new in differences(compared(before), compared(after)):

@@ -105,7 +105,9 @@ def entry_digest(entry: Entry) -> str:
     informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
     values = {name: known.value for name, known in entry.settings.items() if known.source in {"patch", "sent"}}
     held = {**to_builtins(entry.renamed(lambda _: "")), **informs, "settings": values}
-    del held["not_ours"]  # it informs, too; the digests of earlier versions do not have it
+    for name in ("not_ours", "reads"):  # they inform, too; the digests of earlier versions do not have them
+        del held[name]
+    held["messages"] = [{n: v for n, v in message.items() if n != "reads"} for message in held["messages"]]
     return digest(held)
 
 

@@ -53,9 +53,21 @@ def is_sent(message: DesiredMessage, sent: SentMessage) -> bool:
 def is_rewritten(message: DesiredMessage, sent: SentMessage) -> bool:
     """Whether the text is another than was sent, though no reader sees that, and all else is the same."""
     text = message.body["message"]
-    if not isinstance(text, str) or text == sent.text or not reads_alike(text, sent.text):
+    if isinstance(text, Secret):
+        now = message_digest(message.body)
+        seen = read_digest(message.body) or now
+        return now != sent.digest and not {now, seen}.isdisjoint((sent.digest, sent.reads))
+    if text == sent.text or not reads_alike(text, sent.text):
         return False
     return message_digest({**message.body, "message": sent.text}) == sent.digest
+
+
+def read_digest(body: Mapping[str, Value]) -> str | None:
+    """The digest of a message whose text is secret, with what a reader sees of that; ``None`` where that is all of it."""
+    text = body["message"]
+    if not isinstance(text, Secret) or text.reads is None:
+        return None
+    return message_digest({**body, "message": Secret("", text.reads)})
 
 
 def message_text(message: DesiredMessage) -> str:
@@ -212,7 +224,9 @@ def accept(
 
 
 def _as_now(message: DesiredMessage, sent: SentMessage) -> SentMessage:
-    return replace(sent, id=message.id, digest=message_digest(message.body), projects=projects_in(message.body))
+    body = message.body
+    projects = projects_in(body)
+    return replace(sent, id=message.id, digest=message_digest(body), projects=projects, reads=read_digest(body))
 
 
 def _unchanged(message: DesiredMessage, left: Mapping[str, SentMessage]) -> SentMessage | None:

@@ -178,3 +178,23 @@ def test_a_hook_that_cleans_files_changes_nothing_of_what_was_sent(tmp_path):
     space.run(*APPLY)
     with space.account() as store:
         assert [e.kind for e in store.ledger()] == ["create", "message"]
+
+
+@pytest.mark.parametrize("cleaned_first", [True, False])
+def test_a_hook_that_cleans_texts_with_secrets_changes_nothing_either(tmp_path, cleaned_first):
+    # Intent: of these the state has digests only; what a reader sees has a digest of its own.
+    dirty = 'projects:\n  it:\n    brief: "${env.WEBHOOK_TOKEN}  \\nTwo gru\\u0308n"\n    messages: ["${env.WEBHOOK_TOKEN} \\nplease"]\n'
+    clean = 'projects:\n  it:\n    brief: "${env.WEBHOOK_TOKEN}\\nTwo grün"\n    messages: ["${env.WEBHOOK_TOKEN}\\nplease"]\n'
+    first, then = (clean, dirty) if cleaned_first else (dirty, clean)
+    space = make_space(tmp_path / "w", first, CONFIG)
+    space.run(*APPLY)
+    space.write("specs/a.yaml", then)
+    ran = space.run("plan", "--detailed-exitcode")
+    assert ran.out.count("but not to a reader") == 1
+    space.run(*APPLY)
+    with space.account() as store:
+        assert [e.kind for e in store.ledger()] == ["create", "message"]
+    space.write("specs/a.yaml", then.replace("please", "thanks"))
+    assert "was edited after it was sent" in space.run("plan", code=1).out
+    space.write("specs/a.yaml", then.replace("Two", "Three"))
+    space.run("plan", "--detailed-exitcode", code=2)

@@ -115,7 +115,7 @@ def _no_generations():
 
 
 def _no_knowledge_of_the_brief():
-    steps.brief_text = lambda *_: None
+    steps.brief_of = lambda *_: None
 
 
 TAKEN_AWAY = {
