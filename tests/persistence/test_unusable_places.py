@@ -11,6 +11,7 @@ from reconciler import files
 from reconciler.adapters.state import disk_errors
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.adapters.state.lock import hold_lock
+from reconciler.adapters.state.remote import RemoteStateStore
 from reconciler.model.errors import LockError, StateError
 
 
@@ -125,6 +126,17 @@ def test_reading_there_says_the_same(tmp_path, name, word):
     with pytest.raises(StateError) as caught:
         LocalStateStore(tmp_path / name, version="0").load()
     assert word in str(caught.value.diagnostics[0]) and "can't read" in str(caught.value.diagnostics[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("file", "It is a file"), ("file/deeper", "is not there"), ("missing", "is not there")]
+)
+def test_a_shared_folder_that_is_none_is_said_to_be_that(tmp_path, name, word):
+    (tmp_path / "file").write_text("")
+    store = RemoteStateStore(f"file://{tmp_path / name}", version="0", spill=tmp_path / "spill", lease_seconds=60)
+    with pytest.raises(StateError) as caught, store.lock("apply", 0):
+        pass
+    assert word in str(caught.value.diagnostics[0])
 
 
 def test_every_remedy_is_reached_once():

@@ -25,6 +25,8 @@ def failure(what: str, where: str, error: Exception) -> StateError:
 
 
 def missing_folder(folder: Path) -> StateError:
+    if folder.is_file():
+        return unusable(f"file://{folder}", "It is a file, and a folder has to be there.")
     return StateError(
         f"the state's folder `{folder}` is not there",
         "It is not made by itself, since what should be mounted there may be missing: mount or make it.",
