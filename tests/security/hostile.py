@@ -70,7 +70,8 @@ class Hostile:
     def _passed_on(self, method: str, path: str, headers: http.client.HTTPMessage, body: bytes) -> bytes:
         inner = http.client.HTTPConnection(self._target.hostname or "", self._target.port, timeout=60)
         with contextlib.closing(inner):
-            inner.request(method, self._target.path + path, body, dict(headers))
+            named = {name: value for name, value in headers.items() if name.lower() != "host"}
+            inner.request(method, self._target.path + path, body, named)
             answer = inner.getresponse()
             data = answer.read()
         head = [f"HTTP/1.1 {answer.status} X", "Connection: close", f"Content-Length: {len(data)}"]
