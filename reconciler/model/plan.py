@@ -165,6 +165,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     unchanged: int = 0
     managed: int = 0
     uploads: tuple[FileUpload, ...] = ()
+    families: tuple[str, ...] = ()
+    """The names of ``for_each`` projects that keep one at least under a key that it had before."""
     requests_used: int = 0
     requests_told: int | None = None
     destroy: bool = False

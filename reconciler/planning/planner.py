@@ -154,6 +154,7 @@ def make_plan(
         unchanged=result.unchanged,
         managed=len(entries),
         uploads=_uploads(result.steps, state),
+        families=_families(views.keys() & projects.keys(), result.steps),
         requests_used=live.requests,
         destroy=selection.destroy,
         refresh_only=selection.refresh_only,
@@ -181,6 +182,14 @@ def _add(
     )
     result.basis[view.address] = basis(
         entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields, hide=result.hide
+    )
+
+
+def _families(declared: Iterable[str], steps: Iterable[Step]) -> tuple[str, ...]:
+    """The names under which a ``for_each`` has projects that are not created by these steps."""
+    created = {step.address for step in steps if isinstance(step, Create)}
+    return tuple(
+        sorted({address.partition("[")[0] for address in declared if "[" in address and address not in created})
     )
 
 

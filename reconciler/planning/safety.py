@@ -101,10 +101,10 @@ def _changed_keys(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagno
     if force or plan.destroy or policy.max_share is None or policy.max_share >= 1:
         return
     created = {step.address for step in plan.steps if isinstance(step, Create)}
-    old, new, kept = (_families(addresses) for addresses in (leaving(plan), created, plan.lifecycles.keys() - created))
+    old, new = _families(leaving(plan)), _families(created)
     for name, gone in old.items():
         made = new.get(name, [])
-        if name in kept or len(gone) < FAMILY_FROM or len(made) < FAMILY_FROM:
+        if name in plan.families or len(gone) < FAMILY_FROM or len(made) < FAMILY_FROM:
             continue
         pairs = _same_parts(gone, made) or (tuple(zip(gone, made, strict=True)) if len(gone) == len(made) else ())
         moves = "".join(f"\n  - {{from: {json.dumps(a)}, to: {json.dumps(b)}}}" for a, b in pairs)

@@ -186,6 +186,7 @@ ANY_PLAN = st.builds(
     created_at=TEXT,
     lineage=TEXT,
     serial=COUNTS,
+    families=st.lists(ADDRESSES, max_size=2).map(tuple),
     steps=st.lists(st.builds(showing, ANY_STEP, st.lists(BEFORES, min_size=20, max_size=20)), max_size=3).map(
         consistent
     ),
