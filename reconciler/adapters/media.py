@@ -20,12 +20,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from urllib.request import getproxies
 
 import httpx
 from msgspec import Struct
 
-from reconciler import files
+from reconciler import files, proxies
 from reconciler.model import contract
 from reconciler.model.errors import DownloadError, UploadError
 from reconciler.model.loopback import is_loopback
@@ -86,14 +85,14 @@ class MediaClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         border = _Border(local=local, api_host=api_host)
-        check = partial(border.check, written=transport is not None)
-        pinned = transport is None and not getproxies()
+        check = partial(border.check, written=True)
         self._local = local
         self._embedded = transport is not None
         self._limit = limit
         self._http = httpx.AsyncClient(
-            transport=_PinnedTransport(border) if pinned else transport,
-            event_hooks={} if pinned else {"request": [check]},
+            transport=transport or _Routed(border),
+            trust_env=False,  # the proxies are chosen for each request
+            event_hooks={"request": [check]} if transport else {},
             timeout=30.0,
             headers={"Accept-Encoding": "identity"},
         )
@@ -337,6 +336,28 @@ class _PinnedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+class _Routed(httpx.AsyncBaseTransport):
+    """To the proxy that the environment names for a request, else to addresses that were checked."""
+
+    def __init__(self, border: _Border) -> None:
+        self._border = border
+        self._direct = _PinnedTransport(border)
+        self._proxied: dict[httpx.URL, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = proxies.proxy_for(request.url)
+        if proxy is None:
+            return await self._direct.handle_async_request(request)
+        await self._border.check(request, written=False)
+        if proxy.url not in self._proxied:
+            self._proxied[proxy.url] = httpx.AsyncHTTPTransport(proxy=proxy)
+        return await self._proxied[proxy.url].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in (self._direct, *self._proxied.values()):
+            await transport.aclose()
 
 
 def _where(url: httpx.URL) -> tuple[str, int]:

@@ -18,12 +18,12 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
-from urllib.request import getproxies
 
 import httpx
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler import proxies
 from reconciler.adapters.api import address, answers, failures
 from reconciler.adapters.api.answers import Bytes
 from reconciler.adapters.api.body import ERROR_MAX, LIST_MAX, MESSAGES_MAX, Answer, BodyRefusedError, read_body
@@ -167,18 +167,14 @@ class ApiClient:
         return self
 
     def _client(self, trust: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
-        try:
-            return httpx.AsyncClient(
-                verify=trust,
-                http2=False,
-                trust_env=self._outside,
-                limits=limits,
-                follow_redirects=False,
-                transport=self._transport or (None if self._outside and getproxies() else Transport(trust, limits)),
-            )
-        except (ValueError, ImportError, httpx.InvalidURL):
-            detail = "HTTPS_PROXY and ALL_PROXY take http:// and https:// URLs; NO_PROXY names hosts to reach directly."
-            raise ConfigError("the environment's proxy settings can't be used", detail) from None
+        proxy = proxies.proxy_for(httpx.URL(self._url)) if self._outside else None
+        wire = httpx.AsyncHTTPTransport(verify=trust, limits=limits, proxy=proxy) if proxy else None
+        return httpx.AsyncClient(
+            verify=trust,
+            trust_env=False,  # the proxies are chosen above
+            follow_redirects=False,
+            transport=self._transport or wire or Transport(trust, limits),
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

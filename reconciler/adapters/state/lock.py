@@ -5,16 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler import files
 from reconciler.adapters.state.disk_errors import disk_failure
-from reconciler.adapters.state.holder import holder_from_text, this_process
+from reconciler.adapters.state.holder import Holder, holder_from_text, this_process
 from reconciler.model.errors import LockError
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
 _LONGEST_HOLDER: Final = 65536
+_POLL: Final = 0.05
+"""Seconds between two tries."""
+_NAMELESS: Final = 5.0
+"""Seconds for which a holder that can't be named is tried again: it has yet to write its name, or is letting go."""
 
 
 @contextlib.contextmanager
@@ -26,8 +35,6 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
         StateError: the place can't hold a file, or what is there in place of the state or the lock is no regular file.
 
     """
-    import filelock  # noqa: PLC0415  10 ms that only those need who write
-
     lock_path = state_path.with_name(state_path.name + ".lock")
     holder_path = state_path.with_name(state_path.name + ".holder")
     try:
@@ -36,13 +43,7 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
             files.check(path)
         # filelock takes a place that can't hold a file for one that somebody else holds
         os.close(files.open_to_append(lock_path))
-        lock = filelock.FileLock(lock_path, timeout=timeout, mode=files.PRIVATE)
-        lock.acquire(poll_interval=0.05)
-    except filelock.Timeout as error:
-        raise LockError(
-            f"the state `{state_path}` is locked",
-            f"{_holder(holder_path)}\nWait for it to finish, or give it time with `--lock-timeout 5m`.",
-        ) from error
+        lock = _acquired(lock_path, timeout, holder_path, state_path)
     except OSError as error:
         raise disk_failure("lock the state", state_path, error) from error
     try:
@@ -54,6 +55,29 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
         lock.release()
 
 
+def _acquired(lock_path: Path, timeout: float, holder_path: Path, state_path: Path) -> BaseFileLock:
+    """Take the lock. Once the time is up, it is tried again for as long as its holder can't be named, within bounds."""
+    import filelock  # noqa: PLC0415  10 ms that only those need who write
+
+    lock = filelock.FileLock(lock_path, mode=files.PRIVATE)
+    end = time.monotonic() + timeout + _NAMELESS
+    while True:
+        try:
+            lock.acquire(timeout=timeout, poll_interval=_POLL)
+        except filelock.Timeout as error:
+            holder = _holder(holder_path)
+            if holder is None and time.monotonic() < end:
+                timeout = _POLL
+                continue
+            who = f"Held by {holder}." if holder else "Another process holds it, which left no name."
+            raise LockError(
+                f"the state `{state_path}` is locked",
+                f"{who}\nWait for it to finish, or give it time with `--lock-timeout 5m`.",
+            ) from error
+        else:
+            return lock
+
+
 def _write_holder(path: Path, command: str) -> None:
     with contextlib.suppress(OSError):  # it only informs; the lock itself is held
         if files.check(path):  # a dead holder's
@@ -61,12 +85,26 @@ def _write_holder(path: Path, command: str) -> None:
         files.create(path, json.dumps(this_process(command).to_json()).encode(), mode=files.PRIVATE)
 
 
-def _holder(path: Path) -> str:
+def _holder(path: Path) -> Holder | None:
+    """Who holds the lock, as it wrote itself; ``None`` where nobody did, or only one that is dead."""
     try:
         holder = holder_from_text(files.read(path, _LONGEST_HOLDER).decode())
     except (OSError, ValueError):
-        holder = None
-    return f"Held by {holder}." if holder else "Another reconciler process holds it."
+        return None
+    return None if holder is None or _is_dead(holder) else holder
+
+
+def _is_dead(holder: Holder) -> bool:
+    """Whether a holder on this machine is known to be gone; of others nothing is known."""
+    if holder.host != socket.gethostname() or holder.pid <= 0:
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def clear_lock(state_path: Path) -> bool:

@@ -1,0 +1,88 @@
+"""Which HTTP proxy a request goes through, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+
+`NO_PROXY` is read in each form that curl, requests, Go or httpx take: names with and without a leading dot, `*` and
+`*.example.com`, addresses with and without brackets, networks (`10.0.0.0/8`), ports, schemes; by commas or blanks. What
+is none of these matches nothing and stops nobody. In lower case the variables win, as curl has it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
+from typing import Final
+from urllib.request import getproxies
+
+import httpx
+
+from reconciler.model.errors import ConfigError
+from reconciler.model.loopback import is_loopback
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[\w.:%-]+")
+_BRACKETS: Final = re.compile(r"\[([^\]]*)\](/\d+)?(?::(.*))?")
+
+
+def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
+    """The proxy for an address; ``None``: it is asked directly. This machine is never asked through one.
+
+    Raises:
+        ConfigError: the variable that applies names none that can be used. Its value, which may hold a password, is not
+            repeated.
+
+    """
+    found = getproxies()
+    kind = url.scheme if found.get(url.scheme) else "all"
+    text = found.get(kind, "").strip()
+    if not text or is_loopback(url.host) or _is_exempt(url, found.get("no", "")):
+        return None
+    try:
+        proxy = httpx.URL(text if "://" in text else f"http://{text}")
+        if proxy.scheme in _PORTS and _HOST.fullmatch(proxy.host) and (proxy.port is None or 0 < proxy.port <= 65_535):
+            return httpx.Proxy(proxy)
+    except (httpx.InvalidURL, ValueError):
+        pass
+    name = next((name for name in os.environ if name.lower() == f"{kind}_proxy"), "the system's proxy setting")
+    raise ConfigError(
+        f"{name} names no proxy that can be used",
+        "An http:// or https:// URL is needed, like http://proxy.example:3128; SOCKS is not supported. "
+        f"Or exempt the host: NO_PROXY={url.host}.",
+    )
+
+
+def _is_exempt(url: httpx.URL, listed: str) -> bool:
+    hosts = {url.host.lower().rstrip("."), url.raw_host.decode("ascii", "replace").lower().rstrip(".")}
+    port = url.port or _PORTS.get(url.scheme)
+    return any(_matches(entry.lower(), url.scheme, hosts, port) for entry in re.split(r"[,\s]+", listed) if entry)
+
+
+def _matches(entry: str, scheme: str, hosts: set[str], port: int | None) -> bool:
+    of, _, rest = entry.rpartition("://")
+    if of not in ("", "all", scheme):
+        return False
+    host, of_port = _split(rest.rstrip("/") if of else rest)
+    if of_port is not None and of_port != str(port):
+        return False
+    return any(_is_meant(host, seen) for seen in hosts)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """Host (or network) and port."""
+    brackets = _BRACKETS.fullmatch(text)
+    if brackets:
+        return brackets[1] + (brackets[2] or ""), brackets[3]
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, port
+    return text, None
+
+
+def _is_meant(entry: str, host: str) -> bool:
+    if "*" in entry:
+        return fnmatchcase(host, entry)
+    try:
+        return ip_address(host) in ip_network(entry, strict=False)
+    except ValueError:
+        name = entry.strip(".")
+        return bool(name) and (host == name or host.endswith(f".{name}"))
