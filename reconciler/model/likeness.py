@@ -62,6 +62,7 @@ _SELECTORS = dict.fromkeys(range(0xFE00, 0xFE10))
 _UNIFIED = {**_QUOTES, **_DASHES, **_SELECTORS, ord("?"): None, 0xFFFD: None, ord("…"): "..."}
 _UNSEEN = dict.fromkeys((0xFEFF, 0x200B, 0x2060, 0x00AD))
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_ONE_FORM = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
 _WORD = re.compile(r"[^\W_]+")
 _DROPPED = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "So", "Sk", "Me"))
 """Controls, what has no width, halves of characters, emoji and their modifiers."""
@@ -76,7 +77,8 @@ def reader_form(text: str) -> str:
     if text.isascii() and "\r" not in text and " \n" not in text and "\t\n" not in text:
         return text.rstrip()
     text = unicodedata.normalize("NFC", text.translate(_UNSEEN)).replace("\u00a0", " ").replace("\u202f", " ")
-    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines).rstrip()
 
 
 def reads_alike(one: object, other: object) -> bool:
@@ -199,12 +201,14 @@ def _unscrambled(seen: str) -> str:
 def _without_letters(sent: str, seen: str, ours: str) -> Likeness:
     """Where one of the two has no letters: emoji only, or nothing that a narrow character set could keep."""
     mine, yours = _visible(sent), _visible(seen)
+    if not yours:
+        return "near"  # nobody types nothing
     if ours:
         return "near" if yours <= {*mine, "'"} and not _ascii_letters(sent) else "different"
     if mine == yours:
         return "same"
     named = _SHORTCODE.sub("", seen).strip() == ""
-    return "near" if named or not yours or yours & mine else "different"
+    return "near" if named or yours & mine else "different"
 
 
 def _by_signs(sent: str, seen: str, letters: str) -> Likeness:
@@ -359,6 +363,11 @@ def renders(asked: object, shown: object, limit: int | None = None) -> bool:
     if not plain(asked).isascii() and _damaged(asked, shown) != "different":
         return True
     return limit is not None and _measure(asked) > limit and begins(asked, shown, limit)
+
+
+def has_one_form(text: str) -> bool:
+    """Whether a server has no form of its own for a text, but for another case."""
+    return _ONE_FORM.fullmatch(text) is not None
 
 
 def _measure(text: str) -> int:

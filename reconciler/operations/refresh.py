@@ -243,10 +243,6 @@ def merged(listed: LiveProject, status: LiveProject) -> LiveProject:
 
 def remembered_titles(state: State) -> dict[str, str]:
     """The titles that managed projects should have, by id, in the form in which the account keeps them."""
-    return {
-        entry.project_id: form
-        for entry in state.projects.values()
-        for title in (entry.settings.get("title"),)
-        for form in ((title.value if title.kept is UNSET else title.kept) if title is not None else None,)
-        if isinstance(form, str)
-    }
+    titles = {entry.project_id: entry.settings.get("title") for entry in state.projects.values()}
+    forms = {i: title.value if title.kept is UNSET else title.kept for i, title in titles.items() if title is not None}
+    return {project_id: form for project_id, form in forms.items() if isinstance(form, str)}

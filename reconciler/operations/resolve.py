@@ -17,7 +17,6 @@ Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. N
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
@@ -37,6 +36,7 @@ from reconciler.model.errors import (
     UnauthorizedError,
 )
 from reconciler.model.journal import Bind, Effect, End, Learn, Log
+from reconciler.model.likeness import has_one_form
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
@@ -55,8 +55,6 @@ LONGEST_FLIGHT = 900.0
 """Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
 OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
 """Statuses from which no project comes back."""
-_AS_IT_IS = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
-"""Titles of which there is no other form but in another case, which searching does not mind."""
 KEY_LIVES = timedelta(hours=23)
 """How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
 CLOCK_SKEW = timedelta(hours=1)
@@ -199,7 +197,7 @@ async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[Live
         ]
 
     found = await among(title)
-    if found or title is None or _AS_IT_IS.fullmatch(title):
+    if found or title is None or has_one_form(title):
         return found
     return await among(None)  # the account may keep the title in a form of its own, which no search for it finds
 

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import UNSET
 
 from reconciler.model import contract
-from reconciler.model.likeness import renders
+from reconciler.model.likeness import has_one_form, renders
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Known
 from reconciler.model.times import instant
@@ -49,6 +49,12 @@ def is_form(name: str, asked: Value, shown: Json) -> bool:
     """Whether a value that the account shows is a form of the one that was asked for."""
     plain = asked.value if isinstance(asked, Secret) else asked
     return name in _LIMITS and renders(plain, shown, _LIMITS[name])
+
+
+def may_have_a_form(asked: Known) -> bool:
+    """Whether the account may keep a text that was asked for in a form of its own, which was not seen so far."""
+    unseen = asked.source in ("sent", "patch") and asked.kept is UNSET
+    return unseen and isinstance(asked.value, str) and not has_one_form(asked.value)
 
 
 def newly_kept(settings: Mapping[str, Value], entry: Entry | None, live: LiveProject | None) -> dict[str, Json]:

@@ -22,7 +22,7 @@ from reconciler.model.values import (
     sealed,
     shown,
 )
-from reconciler.planning.kept import is_form, lags, stands
+from reconciler.planning.kept import is_form, lags, may_have_a_form, stands
 
 _STATUS_CLASS: Mapping[str, str] = {
     contract.Status.IDLE: "idle",
@@ -42,8 +42,8 @@ def setting_known(name: str, entry: Entry | None, live: LiveProject | None, at: 
     """The best knowledge of a setting: what was just read beats what the state remembers, unless it is older."""
     asked = entry.settings.get(name) if entry else None
     if live is not None and not (asked is not None and lags(name, asked, live, at)):
-        if name in live.differing:
-            return None
+        if name in live.differing:  # no search finds what the account keeps in a form that nobody has seen yet
+            return asked if asked is not None and may_have_a_form(asked) else None
         if name in live.settings:
             return Known(live.settings[name], live.source, at)
     return asked

@@ -145,7 +145,6 @@ def test_short_texts_and_those_that_were_reported(sent, seen):
         ("please", "something else"),
         ("No", "Now add a voice-over and a logo, then show me the result"),
         ("👍", "👎"),
-        ("Make it softer", ""),
         ("Add a logo", "Add"),
         ("Shorter", "Add the logo, make scene two shorter and the last one longer, and change the music."),
         ("Сделай тише музыку в сцене 2", "Добавь логотип в сцене 2"),
@@ -164,6 +163,8 @@ def test_other_words_are_another_text(sent, seen):
         ("Make the music of the last scene softer, and add a voice.", "Make the music of the last scene softer."),
         ("Сделай тише", "?????? ????"),
         ("👍", "?"),
+        ("Make it softer", ""),
+        ("Make it softer", "\u200b ??"),
         ("👍", ":thumbsup:"),
     ],
 )
