@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.adapters.state.format import encode_state
+from reconciler.model.state import Entry, State
 from reconciler.sandbox.store import Fault
 from tests.cli.cli_support import ONE, REMOTE, answering, make_space
 
@@ -68,3 +70,29 @@ def test_a_create_that_was_answered_with_nonsense_is_not_sent_again_blindly(tmp_
     space.run("apply", "--auto-approve", "--poll-interval", "0.05")
     with space.account() as store:
         assert [e.kind for e in store.ledger()] == ["create"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_half_a_character_that_anyone_wrote_stops_no_command(tmp_path, encoding):
+    # Intent: a server that cuts in the middle of an emoji sends half of it; nobody can do anything about that.
+    space = make_space(tmp_path / "w", ONE, REMOTE, EVERSINCE_API_KEY=KEY, PYTHONIOENCODING=encoding)
+    row = rb'{"id": "p1", "status": "idle", "mode": "autonomous", "title": "Hi \ud83c", "brief": "Caf\u00e9 \ud83c"}'
+    body = b'{"projects": [%s], "total": 1}' % row
+    with answering(200, body.decode()) as server:
+        planned = space.run("--api-url", server.url, "plan")
+        exported = space.run("--api-url", server.url, "export", "--out", "found")
+    assert "1 to create" in planned.out
+    assert "Caf" in "".join(path.read_text(encoding="utf-8") for path in (space.root / "found").rglob("*.yaml"))
+    assert "api.url" not in planned.out + planned.err + exported.err
+    said = rb'{"messages": [{"id": "m1", "role": "user", "content": "\ud83c Caf\u00e9\u0000"}], "has_more": false}'
+    with answering(200, said.decode()) as server:
+        space.write("reconciler.state.json", state_of("teaser", "p1", server.url))
+        read = space.run("--api-url", server.url, "messages", "teaser")
+    assert "Caf" in read.out
+
+
+def state_of(address, project_id, url):
+    """A state file that has one project."""
+    entry = Entry(project_id=project_id, origin="created", generation=1)
+    state = State(lineage="l", workspace="acme", api_url=url, serial=1, projects={address: entry})
+    return encode_state(state, "0").decode()
