@@ -12,6 +12,7 @@ from reconciler.adapters.specs.config import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import StateError
+from reconciler.operations.maintenance import decide
 from reconciler.operations.run import Options
 from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
 from reconciler.planning.planner import Selection
@@ -152,6 +153,18 @@ class Virtual:
             return apply(workspace, api, request, emit=lambda _: None, stop=asyncio.Event())
 
         return self._run(work, points)
+
+    def pending(self):
+        path = self.folder / "reconciler.state.json"
+        return list(json.loads(path.read_text())["pending"].values()) if path.exists() else []
+
+    def decide(self, address, *, sent):
+        """The user's word on a call of unknown fate."""
+
+        async def work(workspace, api, wanted):
+            return decide(workspace, address, sent=sent, lock_timeout=0.0)
+
+        return self._run(work)
 
     def plan(self):
         async def work(workspace, api, wanted):
