@@ -276,7 +276,7 @@ def test_a_wrong_command_line_ends_it_before_it_begins(world, args, said):
 
 def test_without_a_key_it_does_not_begin(world):
     w = world(TEASER, config='workspace: w\napi: {{url: "https://127.0.0.2.nip.example/api/v1"}}\n')
-    w.env = {"EVERSINCE_API_KEY": ""}
+    w.env = {"EVERSINCE_API_KEY": "", "RECONCILER_ALLOWED_HOSTS": "127.0.0.2.nip.example"}
     ended = w.run("watch")
     assert ended.code == 1
     assert "no API key" in ended.err
