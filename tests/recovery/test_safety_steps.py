@@ -24,10 +24,11 @@ def late_message(world):
     """Killed while its message is on the way; the message arrives while the next run is under way."""
     world.converges()
     world.specs(SAYS)
-    world.store.add_fault(Fault(kind="delay", method="POST", path="/messages", seconds=1.5))
+    # long enough for the next run to look before that, on a busy machine too
+    world.store.add_fault(Fault(kind="delay", method="POST", path="/messages", seconds=3.0))
     assert world.apply(orders=[kill_at("call", SENT)]).killed
-    arrived = time.monotonic() + 2.0
-    world.run("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "2.2")
+    arrived = time.monotonic() + 3.5
+    world.run("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "3.7")
     time.sleep(max(0.0, arrived - time.monotonic()))
     world.store.finish_all()
     world.apply()
