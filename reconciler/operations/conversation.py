@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.model.errors import AnswerError, Fate
+from reconciler.model.errors import AnswerError, Fate, RefusedError
 from reconciler.model.likeness import Likeness, classify
 from reconciler.model.live import LiveMessage, MessagePage
 from reconciler.model.state import SentMessage
@@ -27,13 +27,19 @@ PAGES_MAX: Final = 250
 """Pages that are read for them, two minutes at the published rate; the fewest that would do are 200."""
 CHARACTERS_MAX: Final = 4_000_000
 """Characters of their texts: 400 messages of the greatest length that the contract allows."""
+_NO_SUCH_CURSOR: Final = frozenset({400, 404, 410, 422})
+"""How a server may answer to a cursor that it does not know; the contract does not say."""
 
 
 class Window(Struct, frozen=True):
-    """Messages after a cursor, oldest first. ``newest`` is the newest id there is (the cursor, if nothing came)."""
+    """Messages after a cursor, oldest first. ``newest`` is the newest id there is (the cursor, if nothing came).
+    ``whole``: it begins with the conversation; ``forgotten``: because the server no longer knows the cursor.
+    """
 
     messages: tuple[LiveMessage, ...]
     newest: str | None
+    whole: bool = False
+    forgotten: bool = False
 
 
 class _Reader(Struct):
@@ -94,18 +100,28 @@ class _Reader(Struct):
 async def read_window(api: ApiClient, project_id: str, cursor: str | None) -> Window:
     """Every message newer than ``cursor`` (``None``: all). One call where one page holds them.
 
+    All there are, too, where the server no longer knows the cursor: reading without it tells that from a project that is
+    gone.
+
     Raises:
         ApiError: a call failed for good, or the conversation has no end.
 
     """
     reader = _Reader(api, project_id, cursor)
-    first = await reader.page(after=cursor)
+    forgotten = False
+    try:
+        first = await reader.page(after=cursor)
+    except RefusedError as error:
+        if cursor is None or error.status not in _NO_SUCH_CURSOR:
+            raise
+        forgotten, cursor, reader.cursor = True, None, None
+        first = await reader.page()
     reader.add(first, cursor)
     if first.has_more:
         await reader.back()
         await reader.on()
     ordered = tuple(reader.found.values())
-    return Window(ordered, ordered[-1].id if ordered else cursor)
+    return Window(ordered, ordered[-1].id if ordered else cursor, whole=cursor is None, forgotten=forgotten)
 
 
 def _oldest_first(page: MessagePage) -> list[LiveMessage]:
@@ -150,21 +166,30 @@ def claim(
     """Find a message among those that no logged message stands for, in whatever form the server shows it.
 
     A logged message without an id takes the first that is its own, so the window must begin before all of these: at the
-    log's cursor. The match stands behind the message ``after``, where the window has that. ``brief`` is the brief,
-    perhaps sealed, where the window begins with the conversation: its first user message is the brief if it reads like it. The same words
+    log's cursor. So does one whose id is gone from a window without its cursor; where that took a message which reads like
+    the one asked for, only the user can tell, unless the window has ``after``. The match stands behind the message
+    ``after``, where the window has that. ``brief`` is the brief, perhaps sealed, where the window begins with the
+    conversation: its first user message is the brief if it reads like it. The same words
     typed by a person count as the message: the agent has them, and sending them again would only cost. ``others`` are
     ids of messages that the user said are not ours.
     """
     logged = list(log)
-    waiting = [_Waiting(m, _plain(m, env, lineage)) for m in logged if m.message_id is None]
+    ids = [message.id for message in window.messages]
+    waiting = [
+        _Waiting(m, _plain(m, env, lineage))
+        for m in logged
+        if m.message_id is None or (window.forgotten and m.message_id not in ids)
+    ]
     taken = {*others, *(m.message_id for m in logged)}
     known: list[SentMessage] = []
+    rather: list[LiveMessage] = []
 
     def take(mine: _Waiting, message: LiveMessage) -> None:
         waiting.remove(mine)
         known.append(replace(mine.message, message_id=message.id))
+        if mine.message.message_id and after not in (None, *ids) and classify(text, message.content) == "same":
+            rather.append(message)
 
-    ids = [message.id for message in window.messages]
     since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
     left: list[LiveMessage] = []
     for message in _users(
@@ -185,7 +210,7 @@ def claim(
         ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "near"), None)
         if ours is not None:
             take(ours, message)
-    return Claims(tuple(known), None, tuple(near[rivals:]))
+    return Claims(tuple(known), None, (*near[rivals:], *rather))
 
 
 def _users(window: Window, brief: str | None, texts: Iterable[str]) -> list[LiveMessage]:

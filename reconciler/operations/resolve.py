@@ -259,7 +259,12 @@ async def _message(run: Run, monitor: Monitor, intent: Intent) -> Resolution:
                 ids = tuple(m.id for m in found.near)
                 return Resolution("unknown", nearly(found.near), found.effects, near=ids)
     except NotFoundError:
-        return Resolution("not_done", "the project is gone")
+        assert intent.project_id is not None
+        try:
+            await monitor.look(intent.project_id)
+        except NotFoundError:
+            return Resolution("not_done", "the project is gone")
+        return Resolution("unknown", "the project is there, but its conversation can't be read")
     except Deferred:
         return Resolution("unknown", "the agent is at work, and the message is not in the conversation yet")
     return Resolution("not_done", f"message `{intent.message_id}` is not in the conversation")
@@ -297,14 +302,14 @@ async def find_message(run: Run, intent: Intent) -> Found:
     entry = run.draft.projects.get(intent.address)
     if entry is not None and entry.project_id != intent.project_id:
         entry = None  # the address stands for another project by now
-    start = entry.cursor if entry else intent.cursor
+    window = await read_window(run.api, intent.project_id, entry.cursor if entry else intent.cursor)
     claims = claim(
-        await read_window(run.api, intent.project_id, start),
+        window,
         entry.messages if entry else (),
         text=text,
         lineage=run.draft.lineage,
         env=run.env,
-        brief=brief_of(entry) if start is None else None,
+        brief=brief_of(entry) if window.whole else None,
         after=intent.cursor,
         others=entry.not_ours if entry else (),
     )

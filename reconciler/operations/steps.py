@@ -167,7 +167,7 @@ async def _send(run: Run, monitor: Monitor, step: Message, number: int, project_
         text=text,
         lineage=run.draft.lineage,
         env=run.env,
-        brief=brief_of(entry) if entry.cursor is None else None,
+        brief=brief_of(entry) if window.whole else None,
         others=entry.not_ours,
     )
     known = tuple(Log(address=step.address, message=m) for m in claims.known)

@@ -40,6 +40,7 @@ async def _show(wired: Wired, project_id: str, *, follow: bool, json: bool) -> N
     style = console.style()
     async with wired.api() as api:
         window = await read_window(api, project_id, None)
+        seen: set[str] = set()
         if json:
             console.json({"project_id": project_id, "messages": [asdict(m) for m in window.messages]})
             return
@@ -49,9 +50,11 @@ async def _show(wired: Wired, project_id: str, *, follow: bool, json: bool) -> N
             scale = poll_scale(wired.config)
             if contract.is_active(live.status):
                 await asyncio.sleep(contract.POLL_SECONDS.get(live.status, 30.0) * scale)
+            seen.update(message.id for message in window.messages)
             window = await read_window(api, project_id, window.newest)
             for message in _redacted(console, window):
-                console.out(message_text(message, style=style))
+                if message.id not in seen:  # a server that forgot where we were shows all there is
+                    console.out(message_text(message, style=style))
             follow = contract.is_active(live.status)
 
 
