@@ -179,6 +179,11 @@ class Anything(RuleBasedStateMachine):
         self.figures["machine: habits of servers"] += 1
         self.world.store.change(habits)
 
+    @rule()
+    def server_forgets_cursors(self):
+        self.figures["machine: cursors forgotten"] += 1
+        self.world.store.forget_cursors()
+
     @rule(points=st.integers(0, 40), wait=st.sampled_from(["none", "steps", "steps"]))
     def disturbed(self, points, wait):
         self.figures["machine: disturbed runs"] += 1
