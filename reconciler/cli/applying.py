@@ -67,7 +67,9 @@ def run_apply(
         summarize(console, lambda: failure_markdown(found, workspace=config.workspace))
         raise
     summarize(console, lambda: apply_markdown(result))
-    annotate(console, [*(r.error for r in result.results if r.error), *result.plan.errors])
+    failed = [r.error for r in result.results if r.error]
+    annotate(console, failed)
+    console.diagnose([error for error in result.plan.errors if error not in failed])  # steps told theirs as they ended
     if given["format_"] == "json":
         console.json(apply_document(result))
     else:

@@ -126,7 +126,7 @@ class Rounds:
     async def _look(self, wired: Wired, api: ApiClient, wanted: Desired) -> Round:
         made, refused = await plan(wired.workspace, api, wanted, self._selection())
         self._news.plan(made)
-        self._news.findings(refused)
+        self._news.findings((*made.errors, *refused))
         return looked(made, refused)
 
     def _announce(self, made: Plan) -> bool:

@@ -284,7 +284,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         raise PlanRefusedError(plan, plan.errors)
     refused = await guarded(workspace, run.api, plan, force=request.force)
     if refused:
-        raise PlanRefusedError(plan, refused)
+        raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
     if not request.confirm(plan):
         raise UsageError("not approved: nothing was done")
     # by its content: one that was edited meanwhile goes on from nothing that another did

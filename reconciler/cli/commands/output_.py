@@ -80,4 +80,6 @@ def _download(wired: Wired, entries: Mapping[str, Entry], folder: Path, limit: i
         )
     else:
         console.out(downloads_text(results))
-    return 1 if any(r.outcome == "failed" for r in results) else 0
+    errors = [r.error for r in results if r.error]
+    console.diagnose(errors)
+    return 1 if errors else 0

@@ -11,7 +11,7 @@ import click
 from msgspec.structs import replace
 
 from reconciler.adapters.plan_file import write_plan
-from reconciler.cli.ci import annotate, summarize
+from reconciler.cli.ci import summarize
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import formats, selectors
@@ -66,10 +66,10 @@ def command(
     digest = plan_digest(made) if saving else None
     show_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest)
     summarize(console, lambda: markdown_of(console, whole, digest))
-    annotate(console, made.errors)
-    if refused:
-        console.diagnose(refused)
-    if refused or made.errors:
+    errors = tuple(dict.fromkeys((*made.errors, *refused)))
+    annotate(console, errors)
+    console.diagnose(errors)
+    if errors:
         return 1
     if out is not None:
         write_plan(out, made)

@@ -42,10 +42,11 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
         found, projects = (*_names(config), *specs.diagnostics, *_logs(config, specs)), len(specs.projects)
     except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics
-    errors = sum(d.severity == "error" for d in found)
+    errors = [d for d in found if d.severity == "error"]
     if format_ == "json":
         document = {"valid": not errors, "projects": projects, "diagnostics": [encode_diagnostic(d) for d in found]}
         console.json({"format_version": FORMAT_VERSION, **document})
+        console.diagnose(errors)
     elif format_ == "github":
         console.out("".join(annotation(console, d) + "\n" for d in found))
     else:
