@@ -67,7 +67,6 @@ def command(
     show_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest)
     summarize(console, lambda: markdown_of(console, whole, digest))
     errors = tuple(dict.fromkeys((*made.errors, *refused)))
-    annotate(console, errors)
     console.diagnose(errors)
     if errors:
         return 1
