@@ -95,7 +95,7 @@ def a_run_that_takes_longer_than_its_lease(world, folder):
     first = world.start("apply", *QUICK)
     until_held(world)
     other = world.machine(folder / "other")
-    told = other.apply("--lock-timeout", f"{EXPIRED + 1}s", "--timeout", "1s")
+    told = other.apply("--lock-timeout", f"{EXPIRED + 1}s", "--timeout", f"{EXPIRED + 3}s")  # which ends that wait, too
     world.store.finish_all()
     assert world.end(first).code == 0
     assert told.code == 1 and "locked" in told.err
