@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from shlex import quote
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.errors import (
     ReconcilerError,
+    RefusedError,
 )
 from reconciler.model.journal import Bind, Effect, Spend
 from reconciler.model.live import Created, LiveProject
@@ -30,6 +32,8 @@ from reconciler.operations.settings import converge
 from reconciler.operations.wait import Monitor
 from reconciler.planning.knowledge import brief_matches
 
+KEY_CONFLICT: Final = 409
+"""How servers refuse an idempotency key that came with another request before; the contract does not say."""
 GENERATIONS: Final = 50
 """How many used-up generations of a key are passed over."""
 
@@ -49,7 +53,13 @@ async def create(
     async def once() -> str | None:
         if first is not None:
             await first()
-        return await _create_once(run, monitor, step, number, generation=generation, old=old)
+        try:
+            return await _create_once(run, monitor, step, number, generation=generation, old=old)
+        except RefusedError as error:
+            if error.status != KEY_CONFLICT or error.path != "/projects":
+                raise
+            key = idempotency_key(run.workspace, step.address, generation)
+            raise _used_key(step, key, monitor, error) from error
 
     for _ in range(GENERATIONS):
         outcome = await spending(run, monitor, step, once)
@@ -103,6 +113,22 @@ async def _create_once(
         run, monitor, step, {k: v for k, v in step.body.items() if k in contract.SETTINGS}, found, number + 1
     )
     return Already(f"bound to `{found.id}`, which its key had made before")
+
+
+def _used_key(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
+    """What a refusal of the key means and what helps: the same create would be refused again and again."""
+    alike = [p for p in monitor.projects.values() if p.brief is not None and brief_matches(step.body["brief"], p)]
+    one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
+    ids = ", ".join(f"`{p.id}`" for p in alike)
+    return ReconcilerError(
+        f"the key `{key}` has been used for another request",
+        f"{error.diagnostics[0].summary}: {error.diagnostics[0].detail}\n"
+        "Either the state was lost and the spec has changed since, or another workspace has the same name. "
+        f"{f'This brief has {ids}. ' if alike else ''}If the project is yours, bind it with "
+        f"`reconciler state recover` or `reconciler import {quote(step.address)} {one}`, and apply again. "
+        "If not, give this workspace a name of its own.",
+        address=step.address,
+    )
 
 
 def _over(live: LiveProject) -> str:

@@ -7,6 +7,8 @@ title; where several could be meant, none is taken. What the agents were told is
 from __future__ import annotations
 
 from collections import Counter
+from shlex import quote
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +25,9 @@ from reconciler.operations.workflows import Workspace
 from reconciler.planning.binding import Candidates
 from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.knowledge import agrees
+
+NAMED: Final = 5
+"""Projects that a finding names at most."""
 
 
 class Finding(Struct, frozen=True):
@@ -89,6 +94,16 @@ def _created(project: DesiredProject, candidates: Candidates) -> tuple[str, Live
     over = sorted((*match.failed, *match.cancelled), key=lambda p: p.created_at or "")
     if over:
         return f"same brief and title, {over[-1].status}", over[-1]
+    assert isinstance(project.origin, CreateOrigin)
+    renamed = candidates.like({"brief": project.origin.creation["brief"]})
+    others = (*renamed.alive, *renamed.failed, *renamed.cancelled)
+    if others:  # likeness binds nothing: the user says which
+        named = ", ".join(f"`{p.id}` ({p.settings.get('title') or 'no title'}, {p.status})" for p in others[:NAMED])
+        one = others[0].id if len(others) == 1 else "PROJECT_ID"
+        return (
+            f"no project has this title too, but this very brief: {named}; if it is that one, "
+            f"`reconciler import {quote(project.address)} {one}`"
+        ), None
     return "the account has no project with this brief and title", None
 
 
