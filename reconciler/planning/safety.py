@@ -65,8 +65,7 @@ def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
     elif plan.destroy:  # says how many, and asks
         return
     else:
-        left = {step.address for step in plan.steps if isinstance(step, Forget)}
-        touched = {step.address for step in plan.steps if isinstance(step, Cancel) and step.address in left}
+        touched = {step.address for step in plan.steps if isinstance(step, Cancel)} & leaving(plan)
         forced = {
             step.address for step in plan.steps if isinstance(step, Replace) and any(c.forces for c in step.changes)
         }
