@@ -132,7 +132,6 @@ def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 error (usage errors too), 2 as documented, 130 interrupted."""
     gc.set_threshold(*COLLECTOR)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # they would see the values of secrets
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command's rich: 8 % of our imports
     _open_streams()
     console = Console(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -19,6 +19,7 @@ from reconciler.model.errors import Diagnostic, DownloadError, NotFoundError
 from reconciler.model.state import Entry
 from reconciler.model.times import instant
 from reconciler.model.values import Json
+from reconciler.operations.concurrency import run_all
 
 MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 4
@@ -74,7 +75,7 @@ async def download(
             _write(folder / MANIFEST, manifest)
             return Download(address=address, outcome="fetched", fetched=fetched)
 
-    return await asyncio.gather(*(one(address, entry) for address, entry in entries.items()))
+    return await run_all(one(address, entry) for address, entry in entries.items())
 
 
 async def _address(api: ApiClient, entry: Entry, now: str) -> str | None:

@@ -28,6 +28,7 @@ from reconciler.model.plan import (
 from reconciler.model.references import projects_in
 from reconciler.operations import steps as do
 from reconciler.operations.calls import Already, Overtaken
+from reconciler.operations.concurrency import run_all
 from reconciler.operations.creating import create
 from reconciler.operations.depending import others_finished
 from reconciler.operations.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
@@ -69,13 +70,7 @@ class Executor:
         """
         for address, entry in self._run.draft.projects.items():
             self._monitor.names[entry.project_id] = address
-        tasks = [asyncio.create_task(self._project(address, steps)) for address, steps in self._steps.items()]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await run_all(self._project(address, steps) for address, steps in self._steps.items())
         return tuple(self._results[number] for number in range(len(self._plan.steps)))
 
     # ── one project ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
@@ -11,6 +9,7 @@ from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import NotFoundError
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.state import Entry
+from reconciler.operations.concurrency import run_all
 from reconciler.operations.conversation import read_window
 from reconciler.operations.refresh import merged
 from reconciler.operations.workflows import Workspace, read_live, redacted
@@ -51,6 +50,6 @@ async def fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, conve
             findings=tuple(d for d in found if d.address == address),
         )
 
-    members = await asyncio.gather(*(member(a, e) for a, e in sorted(state.projects.items())))
+    members = await run_all(member(a, e) for a, e in sorted(state.projects.items()))
     rest = tuple(d for d in found if d.address not in state.projects)
     return Fleet(workspace=state.workspace, at=at, members=tuple(members), findings=rest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -10,6 +9,7 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry
+from reconciler.operations.concurrency import run_all
 from reconciler.operations.refresh import Reader, merged, refresh
 
 
@@ -24,6 +24,6 @@ async def overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Sna
         for i, p in live.projects.items()
         if i in ids and p.status == contract.Status.FAILED and p.error_message is None
     ]
-    answers = await asyncio.gather(*(api.project(p.id) for p in unexplained))
+    answers = await run_all(api.project(p.id) for p in unexplained)
     told = {p.id: merged(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
     return replace(live, projects={**live.projects, **told})

@@ -7,7 +7,6 @@ while it is read is read again (architecture.md; GitHub's provider and dnscontro
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, ReconcilerError
 from reconciler.model.live import LiveProject, ProjectPage, Snapshot
 from reconciler.model.state import State
+from reconciler.operations.concurrency import run_all
 
 ROUNDS = 4
 """How often a shifting list is read before giving up."""
@@ -176,7 +176,7 @@ async def _pages(api: Reader, first: ProjectPage, *, status: str | None, title: 
         some, waiting = waiting[:PAGES_AT_ONCE], waiting[PAGES_AT_ONCE:]
         if not some:
             break
-        pages = await asyncio.gather(*(api.list_projects(offset=o, status=status, title=title) for o, _ in some))
+        pages = await run_all(api.list_projects(offset=o, status=status, title=title) for o, _ in some)
         more = True
         for (start, end), page in zip(some, pages, strict=True):
             rows = page.projects if end >= first.total else page.projects[: end - start]
@@ -209,7 +209,7 @@ async def _one_by_one(
         except NotFoundError:
             return None
 
-    answers = await asyncio.gather(*(one(i) for i in ids))
+    answers = await run_all(one(i) for i in ids)
     found = {i: project for i, project in zip(ids, answers, strict=True) if project is not None}
     return found, set(ids) - found.keys()
 

@@ -21,6 +21,7 @@ from reconciler.model.errors import HaltedError, NotFoundError, ProjectLimitErro
 from reconciler.model.events import StatusChanged, StepWaiting
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
+from reconciler.operations.concurrency import run_all
 from reconciler.operations.refresh import filtered, merged
 from reconciler.operations.run import Deferred, Interrupted, Run
 
@@ -157,7 +158,7 @@ class Monitor:
         """Projects of others take slots too: where the list was not read whole, ask for those at work."""
         if self._complete:
             return
-        pages = await asyncio.gather(*(filtered(self._run.api, status=status) for status in sorted(contract.ACTIVE)))
+        pages = await run_all(filtered(self._run.api, status=status) for status in sorted(contract.ACTIVE))
         for project in (p for page in pages for p in page):
             self.note(project)
         self._complete = True
@@ -175,6 +176,12 @@ class Monitor:
     def _due(self, project_id: str) -> float:
         live = self.projects.get(project_id)
         return self._polled.get(project_id, 0.0) + self.interval(live.status if live else contract.Status.QUEUED)
+
+    async def aclose(self) -> None:
+        """Stop polling."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
 
     async def _next_tick(self, ids: set[str], what: str) -> None:
         self._watched.update(ids or {""})
@@ -233,11 +240,11 @@ class Monitor:
         if len(due) > ONE_BY_ONE:
             statuses = Counter(self.projects[i].status for i in due if i in self.projects)
             several = (filtered(api, status=status) for status, count in statuses.items() if count > 1)
-            for project in chain.from_iterable(await asyncio.gather(*several)):
+            for project in chain.from_iterable(await run_all(several)):
                 if project.id in watched:
                     self.note(project)
                     due.discard(project.id)
-        await asyncio.gather(*(self._look_or_lose(i) for i in sorted(due)))
+        await run_all(self._look_or_lose(i) for i in sorted(due))
 
     async def _look_or_lose(self, project_id: str) -> None:
         """A project that is gone (404) counts as over, so that nobody waits for it for ever."""

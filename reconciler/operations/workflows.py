@@ -296,6 +296,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         if plan.steps:
             results = await Executor(run, plan, live, monitor, saved=request.saved is not None).execute()
     finally:
+        await monitor.aclose()
         learned(run, monitor, drift=plan.refresh_only, since=live.at)
         _keep_lifecycles(run.draft, plan)
         reseal(run.draft, request.desired)
@@ -382,7 +383,10 @@ async def recover(run: Run) -> None:
                 Recovered(address=intent.address, kind=intent.kind, result=resolution.result, note=resolution.note)
             )
 
-    outcomes = await asyncio.gather(*(one(ops) for ops in by_address.values()), return_exceptions=True)
+    try:
+        outcomes = await asyncio.gather(*(one(ops) for ops in by_address.values()), return_exceptions=True)
+    finally:
+        await monitor.aclose()
     for outcome in outcomes:  # only once all have come to rest: nobody may write after the state is saved
         if outcome is not None:
             raise outcome

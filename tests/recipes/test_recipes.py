@@ -157,7 +157,9 @@ def test_actionlint_finds_nothing(github):
 
 def zizmor(repository):
     command = [Path(sys.executable).with_name("zizmor"), "--offline", "--no-progress", "--strict-collection", "."]
-    return subprocess.run([*command, "--format=plain"], cwd=repository, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*command, "--format=plain", "--color=never"], cwd=repository, capture_output=True, text=True, check=False
+    )
 
 
 def test_zizmor_finds_nothing(github):

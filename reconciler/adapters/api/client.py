@@ -30,7 +30,6 @@ from reconciler.adapters.api.body import ERROR_MAX, LIST_MAX, MESSAGES_MAX, Answ
 from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.halt import Departure, Halt
 from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
-from reconciler.adapters.api.network import Transport
 from reconciler.model import contract
 from reconciler.model.errors import (
     AnswerError,
@@ -168,12 +167,13 @@ class ApiClient:
 
     def _client(self, trust: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncClient:
         proxy = proxies.proxy_for(httpx.URL(self._url)) if self._outside else None
-        wire = httpx.AsyncHTTPTransport(verify=trust, limits=limits, proxy=proxy) if proxy else None
         return httpx.AsyncClient(
             verify=trust,
-            trust_env=False,  # the proxies are chosen above
+            limits=limits,
+            proxy=proxy,
+            trust_env=False,  # the proxy is chosen above
             follow_redirects=False,
-            transport=self._transport or wire or Transport(trust, limits),
+            transport=self._transport,
         )
 
     async def __aexit__(

@@ -1,0 +1,24 @@
+"""Several calls at once, none of which outlives the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in the order of ``work``.
+
+    When one fails, or this is cancelled, the others are cancelled and awaited before the first error is raised:
+    ``asyncio.gather`` leaves them running, and they would go on to use requests and connections that nobody waits for.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
