@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from reconciler.cli.console import Console
-from reconciler.operations.download import Download
-from reconciler.operations.run import utc_now
+from reconciler.operations.apply.run import utc_now
+from reconciler.operations.read.download import Download
 from reconciler.report.safe_text import clean
 
 _WORDS: Final = {"fetched": "fetched", "kept": "is there already", "nothing": "nothing is rendered", "failed": "failed"}

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from reconciler.adapters.specs.config import FILE, load_config
-from reconciler.adapters.specs.declarations import Given
+from reconciler.adapters.specs.config_file import FILE, load_config
+from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
-from reconciler.adapters.specs.workspace import find_workspace
+from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired

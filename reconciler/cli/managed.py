@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from reconciler.cli.wiring import Wired
+from reconciler.cli.context import Wired
 from reconciler.model.state import Entry, State
-from reconciler.operations.maintenance import require
+from reconciler.operations.state.edits import require
 
 
 def state_of(wired: Wired) -> State:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from reconciler.cli.ci import on_github
 from reconciler.cli.console import Console
 from reconciler.model.events import Emit, Event, Noted, Recovered, StepEnded, StepStarted, StepWaiting, Uploading
-from reconciler.operations.run import utc_now
-from reconciler.report.events import event_line
+from reconciler.operations.apply.run import utc_now
+from reconciler.report.event_lines import event_line
 from reconciler.report.style import Style
 
 

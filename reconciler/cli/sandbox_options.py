@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 import click
 import msgspec
 
+from reconciler.sandbox.account_options import HELP, Options
 from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.habits import HABITS
-from reconciler.sandbox.options import HELP, Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 

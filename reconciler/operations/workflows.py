@@ -37,11 +37,9 @@ from reconciler.model.plan import COSTLY, Create, Plan
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State, owned
-from reconciler.operations.execute import Executor, learned
-from reconciler.operations.missing import missing_declarations
-from reconciler.operations.refresh import refresh, remembered_titles
-from reconciler.operations.resolve import resolve
-from reconciler.operations.run import (
+from reconciler.operations.apply.execute import Executor, learned
+from reconciler.operations.apply.polling import Monitor
+from reconciler.operations.apply.run import (
     TIME_IS_UP,
     Interrupted,
     MediaFactory,
@@ -51,10 +49,12 @@ from reconciler.operations.run import (
     note_of,
     utc_now,
 )
-from reconciler.operations.sealing import reseal, with_values
-from reconciler.operations.wait import Monitor
-from reconciler.planning.dependencies import with_dependencies
+from reconciler.operations.read.missing_declarations import missing_declarations
+from reconciler.operations.read.refresh import refresh, remembered_titles
+from reconciler.operations.recovery.open_calls import resolve
+from reconciler.operations.state.sealing import reseal, with_values
 from reconciler.planning.knowledge import remembered_projects
+from reconciler.planning.ordering import with_dependencies
 from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, wanted_ids
 from reconciler.planning.safety import violations
 

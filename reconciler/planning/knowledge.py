@@ -22,7 +22,7 @@ from reconciler.model.values import (
     sealed,
     shown,
 )
-from reconciler.planning.kept import is_form, lags, may_have_a_form, stands
+from reconciler.planning.kept_values import is_form, lags, may_have_a_form, stands
 
 _STATUS_CLASS: Mapping[str, str] = {
     contract.Status.IDLE: "idle",

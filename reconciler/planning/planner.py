@@ -29,15 +29,15 @@ from reconciler.model.redact import REPLACEMENT
 from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Json
-from reconciler.planning.binding import Candidates
-from reconciler.planning.dependencies import order
+from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.findings import ambiguous, meant, rewritten
 from reconciler.planning.knowledge import basis, subject
-from reconciler.planning.project import plan_project
+from reconciler.planning.matching import Candidates
+from reconciler.planning.ordering import order
+from reconciler.planning.project_steps import plan_project
 from reconciler.planning.removal import removal_steps
 from reconciler.planning.renames import rename_suggestion
 from reconciler.planning.resealing import Resealing
-from reconciler.planning.view import ProjectPlan, View
 
 
 class Selection(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from reconciler.model.plan import Adopt, Basis, Cancel, Create, Import, Plan, Re
 from reconciler.model.state import Entry
 from reconciler.model.times import instant
 from reconciler.model.values import sealed
-from reconciler.planning.binding import Candidates
+from reconciler.planning.matching import Candidates
 
 _ALIVE = frozenset({"active", "idle"})
 

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent, habits, validation
-from reconciler.sandbox.options import Options
-from reconciler.sandbox.validation import Shape, Shapes
+from reconciler.sandbox import agent, habits, request_checks
+from reconciler.sandbox.account_options import Options
+from reconciler.sandbox.request_checks import Shape, Shapes
 from reconciler.sandbox.veil import Digests, Veil
 from reconciler.sandbox.wire import ApiError, Call
 
@@ -136,7 +136,7 @@ class Account:
     def body(self, call: Call, shape: Callable[[Shapes], Shape]) -> dict[str, Any]:
         """A call's body, checked as strictly as this server is. Raises ApiError."""
         strict = self.options.strict
-        return validation.body(call, shape(validation.shapes(strict=strict)), strict=strict)
+        return request_checks.body(call, shape(request_checks.shapes(strict=strict)), strict=strict)
 
     # Projects
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent, uploads, validation, views
+from reconciler.sandbox import agent, request_checks, uploads, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
 
@@ -21,7 +21,7 @@ Handler = Callable[[Account, Call, str], Answer]
 
 def create(account: Account, call: Call, _: str) -> Answer:
     """``POST /projects``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.create)
     key = body.get("idempotency_key")
     lifetime = account.options.key_seconds
@@ -55,7 +55,7 @@ def create(account: Account, call: Call, _: str) -> Answer:
 
 def adopt(account: Account, call: Call, _: str) -> Answer:
     """``POST /projects/adopt``. A project that was handed back to the studio can be adopted again."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.adopt)
     wanted, mode = body["project_id"], body.get("mode", "collaborative")
     project = account.one(
@@ -94,7 +94,7 @@ def adopt(account: Account, call: Call, _: str) -> Answer:
 
 def list_projects(account: Account, call: Call, _: str) -> Answer:
     """``GET /projects``."""
-    query = validation.query(call.query, validation.LIST_QUERY)
+    query = request_checks.query(call.query, request_checks.LIST_QUERY)
     limit = min(int(query.get("limit", contract.LIST_LIMIT_DEFAULT)), account.options.page_max)
     offset = int(query.get("offset", 0))
     conditions, values = ["TRUE"], list[object]()
@@ -126,14 +126,14 @@ def list_projects(account: Account, call: Call, _: str) -> Answer:
 
 def get_status(account: Account, call: Call, project_id: str) -> Answer:
     """``GET /projects/:id``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     project = account.project(project_id)
     return json_answer(200, views.status(project, call, account.meta("secret"), account.meta("credits")))
 
 
 def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
     """``PATCH /projects/:id/settings``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.settings)
     if not body and (account.options.strict or account.options.empty_patch == "reject"):
         raise ApiError(ErrorCode.VALIDATION, "body: at least one field is required", 400)
@@ -152,7 +152,7 @@ def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
 
 def cancel(account: Account, call: Call, project_id: str) -> Answer:
     """``POST /projects/:id/cancel``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     account.body(call, lambda shapes: shapes.nothing)
     project = account.project(project_id)
     if project["status"] not in contract.CANCELLABLE:
@@ -164,7 +164,7 @@ def cancel(account: Account, call: Call, project_id: str) -> Answer:
 
 def send_message(account: Account, call: Call, project_id: str) -> Answer:
     """``POST /projects/:id/messages``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.message)
     project = account.project(project_id)
     if project["mode"] == contract.MODE_RELEASED:
@@ -187,7 +187,7 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
 
 def list_messages(account: Account, call: Call, project_id: str) -> Answer:
     """``GET /projects/:id/messages``. Oldest first within a page; with both cursors, the window begins at ``after``."""
-    query = validation.query(call.query, validation.MESSAGES_QUERY)
+    query = request_checks.query(call.query, request_checks.MESSAGES_QUERY)
     limit = min(int(query.get("limit", contract.MESSAGES_LIMIT_DEFAULT)), account.options.page_max)
     seq = account.project(project_id)["seq"]
     conditions, values = ["project = ?"], [seq]
@@ -215,7 +215,7 @@ def list_messages(account: Account, call: Call, project_id: str) -> Answer:
 
 def get_credits(account: Account, call: Call, _: str) -> Answer:
     """``GET /account/credits``, which the vendor offers beyond the contract."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     return json_answer(200, {"credits_balance": account.meta("credits")})
 
 

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reconciler.sandbox import media, uploads, views
+from reconciler.sandbox import sample_media, uploads, views
+from reconciler.sandbox.access import CONTROL
 from reconciler.sandbox.faults import Fault
-from reconciler.sandbox.guard import CONTROL
 from reconciler.sandbox.store import Store
 
 
@@ -116,10 +116,10 @@ def _shows(name: str, read: Callable[[], list[dict[str, Any]]]) -> Route:
 def _image(store: Store, request: Request) -> Response:
     project_id, expires = request.path_params["id"], request.query_params.get("expires", "")
     with store.account() as account:
-        proof = media.sign(account.meta("secret"), project_id, expires)
+        proof = sample_media.sign(account.meta("secret"), project_id, expires)
         now = account.now
     if not hmac.compare_digest(proof.encode(), request.query_params.get("signature", "").encode()):
         raise HTTPException(403, "Not an address that the API gave out")
     if now >= int(expires):
         raise HTTPException(410, "The address has expired")
-    return Response(media.image(project_id), media_type=media.CONTENT_TYPE)
+    return Response(sample_media.image(project_id), media_type=sample_media.CONTENT_TYPE)

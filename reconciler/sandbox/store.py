@@ -17,10 +17,10 @@ from msgspec.structs import asdict, replace
 
 from reconciler.model import contract
 from reconciler.model.contract import Status
-from reconciler.sandbox import schema, views
+from reconciler.sandbox import database, views
 from reconciler.sandbox.account import Account
+from reconciler.sandbox.account_options import Options, restored
 from reconciler.sandbox.faults import Fault
-from reconciler.sandbox.options import Options, restored
 from reconciler.sandbox.veil import Digests, Veil
 
 __all__ = ["STUDIO_PROJECTS", "Effect", "Fault", "Options", "RequestRow", "Store", "StudioProject"]
@@ -100,7 +100,7 @@ class Store:
     ) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._db = schema.connect(path)
+        self._db = database.connect(path)
         self.options = options or Options()
         self._stored = ""
         salt = self._salt()
@@ -114,15 +114,15 @@ class Store:
                 for project in STUDIO_PROJECTS:
                     account.run("INSERT INTO studio VALUES (?, ?, ?)", *project)
             self._keep(account, (options or self.options).changed(changes or {}))
-        if schema.version(self._db) < schema.VERSION:
+        if database.version(self._db) < database.VERSION:
             self._bring_up_to_date()
 
     def _bring_up_to_date(self) -> None:
         """An account of before there were digests: nothing of what it was sent stays readable, as far as that is known."""
         with self.account() as account:
-            if schema.version(self._db) < schema.VERSION:
+            if database.version(self._db) < database.VERSION:
                 account.veil_all()
-                self._db.execute(f"PRAGMA user_version={schema.VERSION}")
+                self._db.execute(f"PRAGMA user_version={database.VERSION}")
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
-from reconciler.sandbox import media, validation
+from reconciler.sandbox import request_checks, sample_media
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
 
@@ -25,7 +25,7 @@ _KINDS: Final = {content_type: kind for kind, content_type in contract.UPLOADS.v
 
 def begin(account: Account, call: Call, _: str) -> Answer:
     """``POST /uploads``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.upload)
     limit = contract.UPLOAD_MAX_BYTES[_KINDS[body["content_type"]]]
     if body["file_size"] > limit:
@@ -36,14 +36,14 @@ def begin(account: Account, call: Call, _: str) -> Answer:
         *(key, f"upl_{secrets.token_hex(8)}", account.veil.hide(body["file_name"])),
         *(body["content_type"], body["file_size"], expires),
     )
-    proof = media.sign(account.meta("secret"), key, str(int(expires)))
+    proof = sample_media.sign(account.meta("secret"), key, str(int(expires)))
     url = f"{call.origin}{PATH}/{key}?expires={int(expires)}&signature={proof}"
     return json_answer(200, {"upload_url": url, "r2_key": key, "expires_in": contract.UPLOAD_SECONDS})
 
 
 def confirm(account: Account, call: Call, _: str) -> Answer:
     """``POST /uploads/confirm``."""
-    validation.query(call.query, {})
+    request_checks.query(call.query, {})
     body = account.veil.hide_all(account.body(call, lambda shapes: shapes.confirmation))
     row = account.one("SELECT * FROM uploads WHERE key = ?", body["r2_key"])
     if row is None or row["digest"] is None:
@@ -76,7 +76,7 @@ def refusal(account: Account, key: str, query: Mapping[str, str], headers: Mappi
     """Why a file is not taken at an address, as a storage says it: a status and a reason."""
     row = account.one("SELECT * FROM uploads WHERE key = ?", key)
     expires = query.get("expires", "")
-    proof = media.sign(account.meta("secret"), key, expires)
+    proof = sample_media.sign(account.meta("secret"), key, expires)
     if row is None or not hmac.compare_digest(proof.encode(), query.get("signature", "").encode()):
         return 403, "not an address that the API gave out"
     if account.now >= int(expires):

@@ -9,7 +9,7 @@ from sqlite3 import Row
 from typing import Any, Final
 
 from reconciler.model import contract
-from reconciler.sandbox import habits, media
+from reconciler.sandbox import habits, sample_media
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Call
 
@@ -65,7 +65,7 @@ def status(project: Row, call: Call, secret: str, balance: int) -> dict[str, Any
         "assembled_url": url,
         "assembled_url_expires_at": None
         if url is None
-        else timestamp(int(project["output_at"]) + media.LIFETIME_SECONDS),
+        else timestamp(int(project["output_at"]) + sample_media.LIFETIME_SECONDS),
         "project_url": project_url(project, call),
         "agent_message": project["agent_message"],
         "variation_id": project["variation_id"],
@@ -116,4 +116,4 @@ def truth(project: Row) -> dict[str, Any]:
 def _assembled(project: Row, call: Call, secret: str) -> str | None:
     if project["output_type"] != "assembled":
         return None
-    return media.address(call.origin, secret, project["id"], project["output_at"])
+    return sample_media.address(call.origin, secret, project["id"], project["output_at"])

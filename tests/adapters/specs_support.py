@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.model.desired import Desired
 

@@ -6,9 +6,9 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.config import load_config
-from reconciler.adapters.specs.json_schema import config_schema
+from reconciler.adapters.specs.config_file import load_config
+from reconciler.adapters.specs.validation.codes import Code
+from reconciler.adapters.specs.validation.json_schema import config_schema
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.errors import ConfigError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.loader import load_specs
+from reconciler.adapters.specs.validation.codes import Code
 from reconciler.model.errors import SpecError
 
 B = "projects:\n  a:\n    brief: x\n"  # a good project; what is added stands on line 4

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from reconciler.adapters.specs.config import load_config
-from reconciler.adapters.specs.declarations import Given
-from reconciler.adapters.specs.formatting import formatted
+from reconciler.adapters.specs.config_file import load_config
+from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
-from reconciler.adapters.specs.yaml_files import parse
+from reconciler.adapters.specs.yaml.formatting import formatted
+from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.desired import (
     AdoptOrigin,
     CreateOrigin,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.adapters.specs import yaml_files
-from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.validation.codes import Code
+from reconciler.adapters.specs.yaml import parsing
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError, SpecError
 from tests.adapters.specs_support import CONFIG, ENV, load, load_one, workspace
@@ -140,7 +140,7 @@ def test_the_folder_of_specifications_is_in_the_workspace(outside, folder, code)
         (b"a: \xed\xa0\x80\n", "ENCODING", ":1"),
         (b"\x89PNG\r\n\x1a\n\0\0", "ENCODING", ":1"),
         (b"\0" * 100, "SYNTAX", ":1:1"),
-        (b"#" * (yaml_files.MAX_BYTES + 1), "TOO_LARGE", ""),
+        (b"#" * (parsing.MAX_BYTES + 1), "TOO_LARGE", ""),
         (b"a: [" + b"x," * 490_000 + b"@]", "SYNTAX", ":1:980005"),
         (b"a: [" + b"x," * 600_000 + b"@]", "TOO_LARGE", ":1:999999"),
         (b"[" * 1_000_000, "TOO_LARGE", ":1:51"),

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from reconciler.adapters.specs.codes import Code
-from reconciler.adapters.specs.json_schema import spec_schema
+from reconciler.adapters.specs.validation.codes import Code
+from reconciler.adapters.specs.validation.json_schema import spec_schema
 from reconciler.model import contract
 from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import load, load_one

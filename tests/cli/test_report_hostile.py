@@ -23,10 +23,10 @@ from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.plan import Adopt, Import, Message, Replace, Update
 from reconciler.model.state import Entry, Known, Outputs, State
 from reconciler.report.diagnostics import diagnostic_github, diagnostic_text
-from reconciler.report.events import event_line
+from reconciler.report.event_lines import event_line
 from reconciler.report.safe_text import clean, columns, pad
-from reconciler.report.status import StatusRow, messages_text, output_text, state_list_text, status_text
 from reconciler.report.style import Style
+from reconciler.report.tables import StatusRow, messages_text, output_text, state_list_text, status_text
 from reconciler.report.text import apply_text, plan_text
 from tests.cli.report_samples import PLAN, change
 

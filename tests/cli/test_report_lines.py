@@ -7,9 +7,9 @@ from reconciler.model.events import Noted, Recovered, StatusChanged, StepEnded, 
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry, Intent, Known, Outputs, State
 from reconciler.report.diagnostics import diagnostic_text
-from reconciler.report.events import event_line
-from reconciler.report.status import StatusRow, messages_text, output_text, state_list_text, status_text
+from reconciler.report.event_lines import event_line
 from reconciler.report.style import Style
+from reconciler.report.tables import StatusRow, messages_text, output_text, state_list_text, status_text
 from tests.cli.report_samples import FAILED, REFUSED, STEPS
 
 PLAIN = Style(color=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.specs.workspace import find_workspace
+from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.model.errors import ConfigError
 from tests.cli.cli_support import APPLY, CONFIG, Space, make_space
 

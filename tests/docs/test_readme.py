@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.cli.main import COMMANDS
 from tests import project_files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.formatting import formatted
+from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.model.desired import CreateOrigin
 from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import load, load_one

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.adapters.specs.yaml_files import parse
+from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.live import LiveProject
 from reconciler.model.redact import Redactor
-from reconciler.operations.export import names, spec
+from reconciler.operations.read.export import names, spec
 from tests.language.language_support import account, make, reconciler
 
 

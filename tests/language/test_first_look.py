@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.adapters.specs import schema, shapes
-from reconciler.adapters.specs.judging import judged, keys_of
+from reconciler.adapters.specs.validation import first_look, models
+from reconciler.adapters.specs.validation.errors import judged, keys_of
 from reconciler.model import contract
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "on_remove": "protect",
         "on_failed": "recreate",
         "on_immutable_change": "ignore",
-        "ignore_changes": list(shapes.get_args(shapes.Ignorable)),
+        "ignore_changes": list(first_look.get_args(first_look.Ignorable)),
     },
     "Message": {"id": "softer", "message": "Softer.\n", "extract_content": False},
     "Defaults": {
@@ -175,26 +175,26 @@ NAMES = sorted(GOOD)
 
 def sound(name, tree):
     """Whether the first look does not accept what the model refuses."""
-    shape = getattr(shapes, name)
-    return not shapes.fits(shape, tree) or not judged(shape, tree, {})
+    shape = getattr(first_look, name)
+    return not first_look.fits(shape, tree) or not judged(shape, tree, {})
 
 
 def test_each_model_that_is_asked_has_a_shape_with_its_fields():
     """Intent: a field that comes to the models is not forgotten here, where it would cost a tenth of a second."""
     for name in NAMES:
-        known = keys_of(getattr(schema, name))
-        assert sorted(getattr(shapes, name).__struct_encode_fields__) == sorted(set(known) - {"for_each"}), name
+        known = keys_of(getattr(models, name))
+        assert sorted(getattr(first_look, name).__struct_encode_fields__) == sorted(set(known) - {"for_each"}), name
         assert sorted(GOOD[name]) == sorted(set(known) - {"for_each"}), name
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_plainly_right_is_accepted_whole_and_field_by_field(name):
     """Intent: pydantic is not imported for specs that use every field as the README shows it."""
-    shape, good = getattr(shapes, name), GOOD[name]
-    assert shapes.fits(shape, good)
+    shape, good = getattr(first_look, name), GOOD[name]
+    assert first_look.fits(shape, good)
     needed = {key: good[key] for key in NEEDED.get(name, ())}
     for key, value in good.items():
-        assert shapes.fits(shape, {**needed, key: value}), key
+        assert first_look.fits(shape, {**needed, key: value}), key
     assert sound(name, good)
 
 

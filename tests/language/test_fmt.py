@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.adapters.specs.files import FileProblem
-from reconciler.adapters.specs.formatting import formatted
-from reconciler.adapters.specs.yaml_files import parse
+from reconciler.adapters.specs.workspace_files import FileProblem
+from reconciler.adapters.specs.yaml.formatting import formatted
+from reconciler.adapters.specs.yaml.parsing import parse
 from tests.adapters.test_specs_good_inputs import EXAMPLE
 from tests.language.language_support import make, reconciler
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from reconciler.adapters.specs.bounds import PROJECTS_MAX
+from reconciler.adapters.specs.validation.size_limits import PROJECTS_MAX
 from reconciler.model.desired import ADDRESS, NAME
 from reconciler.model.errors import SpecError
 from reconciler.model.plan import idempotency_key

@@ -7,11 +7,11 @@ import os
 
 import pytest
 
-from reconciler.adapters.specs import local_media as module
-from reconciler.adapters.specs.formatting import formatted
+from reconciler.adapters.specs.language import local_files as module
+from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.model import contract
 from reconciler.model.errors import SpecError
-from reconciler.sandbox.media import image
+from reconciler.sandbox.sample_media import image
 from tests.adapters.specs_support import load
 from tests.language.language_support import account, make, reconciler
 
@@ -108,7 +108,7 @@ def test_a_file_is_read_once_however_often_it_is_named(tmp_path, monkeypatch):
         return local_media(root, name)
 
     local_media = module.local_media
-    monkeypatch.setattr("reconciler.adapters.specs.project.local_media", counting)
+    monkeypatch.setattr("reconciler.adapters.specs.language.project.local_media", counting)
     load(tmp_path, {"specs/a.yaml": specs("a.png", "a.png", more=", for_each: [x, y, z]"), "a.png": PNG})
     assert seen == ["a.png"]
 

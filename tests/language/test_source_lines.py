@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.adapters.specs.codes import Code, error, with_sources
+from reconciler.adapters.specs.validation.codes import Code, error, with_sources
 from reconciler.model.errors import Location
 from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.safe_text import columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.loader import load_specs, load_var_file
 from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import workspace

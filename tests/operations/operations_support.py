@@ -14,7 +14,7 @@ import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.media import MediaClient
+from reconciler.adapters.file_transfer import MediaClient
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.desired import Desired
@@ -23,7 +23,7 @@ from reconciler.model.events import ApplyResult, Event
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import Plan
 from reconciler.model.state import State
-from reconciler.operations.run import Options as RunOptions
+from reconciler.operations.apply.run import Options as RunOptions
 from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from reconciler.model.desired import Moved
 from reconciler.model.events import StepWaiting
 from reconciler.model.plan_json import decode_plan, encode_plan
-from reconciler.operations.maintenance import rename
+from reconciler.operations.state.edits import rename
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import START, in_world

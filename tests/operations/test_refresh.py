@@ -8,7 +8,7 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.errors import ApiError, ReconcilerError
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Outputs, State
-from reconciler.operations.refresh import filtered, merged, refresh
+from reconciler.operations.read.refresh import filtered, merged, refresh
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import Capped, in_world

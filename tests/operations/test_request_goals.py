@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.adapters.state import local
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredMessage, DesiredProject
-from reconciler.operations.refresh import refresh
+from reconciler.operations.read.refresh import refresh
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import in_world
 from tests.operations.test_waiting import is_idle, monitor_of, ticks, together

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from reconciler.adapters.media import MediaClient
+from reconciler.adapters.file_transfer import MediaClient
 from reconciler.model.errors import UploadError
 from reconciler.model.events import Noted, Uploading
 from reconciler.sandbox.faults import Fault
-from reconciler.sandbox.media import image
+from reconciler.sandbox.sample_media import image
 from tests.operations.operations_support import in_world
 from tests.planning.planning_support import created, desired
 

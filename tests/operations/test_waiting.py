@@ -12,9 +12,9 @@ from reconciler.model.journal import Draft
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import Create
 from reconciler.model.state import State
-from reconciler.operations.refresh import refresh
-from reconciler.operations.run import Deferred, Interrupted, Options, Run
-from reconciler.operations.wait import Monitor
+from reconciler.operations.apply.polling import Monitor
+from reconciler.operations.apply.run import Deferred, Interrupted, Options, Run
+from reconciler.operations.read.refresh import refresh
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import START, Capped, in_world
 

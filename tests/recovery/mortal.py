@@ -8,12 +8,12 @@ import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import StateError
-from reconciler.operations.maintenance import decide
-from reconciler.operations.run import Options
+from reconciler.operations.apply.run import Options
+from reconciler.operations.state.edits import decide
 from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app

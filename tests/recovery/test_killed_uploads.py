@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sandbox.media import image
+from reconciler.sandbox.sample_media import image
 from tests.recovery.runs import kill_at
 
 SPECS = "projects:\n  it: {brief: A brief., settings: {title: It}, references: [{file: logo.png}]}\n"

@@ -6,8 +6,10 @@ from msgspec.structs import replace
 
 from reconciler.adapters.state import lease, local, objects, remote, spill
 from reconciler.model.journal import Begin, Draft, End
-from reconciler.operations import calls, creating, execute, refresh, resolve, steps
-from reconciler.operations.conversation import Window
+from reconciler.operations.apply import creating, exactly_once, execute, steps
+from reconciler.operations.read import refresh
+from reconciler.operations.read.conversation import Window
+from reconciler.operations.recovery import open_calls
 
 
 def _records(kept):
@@ -42,7 +44,7 @@ def _no_settling():
     async def settle(run, intent):
         pass
 
-    resolve.settle = settle
+    open_calls.settle = settle
 
 
 def _no_look_before_sending():
@@ -56,17 +58,17 @@ def _no_look_before_sending():
 
 def _no_look_when_recovering():
     async def nothing(run, intent):
-        return resolve.Found()
+        return open_calls.Found()
 
-    resolve.find_message = nothing
+    open_calls.find_message = nothing
 
 
 def _no_recovery_of_lost_answers():
     async def not_done(run, monitor, intent):
         await run.record(End(op=intent.op, result="not_done"))
-        return resolve.Resolution("not_done", "")
+        return open_calls.Resolution("not_done", "")
 
-    calls.resolve = not_done
+    exactly_once.resolve = not_done
 
 
 def _no_staleness():
@@ -81,16 +83,16 @@ def _unread_is_absent():
 
 
 def _no_check_for_failed():
-    matches = resolve._matches
+    matches = open_calls._matches
 
     async def all_alive(run, intent, body):
         return [replace(project, status="idle") for project in await matches(run, intent, body)]
 
-    resolve._matches = all_alive
+    open_calls._matches = all_alive
 
 
 def _no_check_for_rivals():
-    resolve._has_rival = lambda *_: False
+    open_calls._has_rival = lambda *_: False
 
 
 def _no_progress():

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from reconciler.adapters.media import MediaClient
+from reconciler.adapters.file_transfer import MediaClient
 from reconciler.model.errors import DownloadError, NotFoundError
 from reconciler.model.state import Entry, Outputs
-from reconciler.operations.download import download
+from reconciler.operations.read.download import download
 from tests import command
 
 NOW = "2026-01-01T00:00:00Z"

@@ -10,7 +10,7 @@ from reconciler.model.errors import Diagnostic
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry, Known, SentMessage
-from reconciler.report.fleet import fleet_html
+from reconciler.report.fleet_page import fleet_html
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
 from tests import command

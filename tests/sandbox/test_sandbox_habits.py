@@ -5,8 +5,8 @@ import json
 import httpx
 import pytest
 
+from reconciler.sandbox.account_options import HELP, Options
 from reconciler.sandbox.habits import HABITS
-from reconciler.sandbox.options import HELP, Options
 from reconciler.sandbox.store import Store
 
 PAIR = "\U0001f3a5"

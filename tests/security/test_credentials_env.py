@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.model.errors import ConfigError
 from tests.cli.cli_support import make_space
 from tests.security.security_support import STOLEN, network

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.adapters.specs.config import load_config
+from reconciler.adapters.specs.config_file import load_config
 from reconciler.model.errors import ConfigError
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options

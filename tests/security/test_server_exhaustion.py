@@ -19,7 +19,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, ReconcilerError
-from reconciler.operations.refresh import refresh
+from reconciler.operations.read.refresh import refresh
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
 from tests.adapters.api_support import ENDPOINTS, KEY, socket_server

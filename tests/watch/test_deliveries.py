@@ -11,9 +11,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reconciler.adapters.hooks import connections, server
+from reconciler.adapters.hooks import connections, http_port
 from reconciler.adapters.hooks.deliveries import WINDOW, Deliveries
-from reconciler.adapters.hooks.server import BODY_MAX, WatchServer
+from reconciler.adapters.hooks.http_port import BODY_MAX, WatchServer
 from reconciler.model.errors import UsageError
 from reconciler.model.rounds import Round, Tally
 from reconciler.report.metrics import metrics_text
@@ -163,7 +163,7 @@ def test_a_body_is_read_no_further_than_it_may_be(port):
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(port, monkeypatch):
-    monkeypatch.setattr(server, "_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(http_port, "_BODY_SECONDS", 0.05)
     with socket.create_connection((port.client.base_url.host, port.client.base_url.port)) as slow:
         slow.sendall(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         answer = b"".join(iter(lambda: slow.recv(4096), b""))

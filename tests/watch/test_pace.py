@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.model.errors import LockError, RateLimitedError, SpecError
 from reconciler.model.events import ApplyResult, StepResult
 from reconciler.model.rounds import OUTCOMES, Round, Tally
-from reconciler.operations.watch import (
+from reconciler.operations.watch_loop import (
     BACKOFF_FIRST,
     BACKOFF_MAX,
     REMAKE_ONCE_IN,

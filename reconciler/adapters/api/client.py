@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler import proxies
-from reconciler.adapters.api import address, answers, failures
+from reconciler.adapters.api import answers, destination, failures
 from reconciler.adapters.api.answers import Bytes
 from reconciler.adapters.api.body import ERROR_MAX, LIST_MAX, MESSAGES_MAX, Answer, BodyRefusedError, read_body
 from reconciler.adapters.api.failures import Call
@@ -123,9 +123,9 @@ class ApiClient:
         on_retry: Callable[[str], None] = _silent,
         guard: Callable[[], None] = _open,
     ) -> None:
-        base = address.checked(url, embedded=transport is not None)
+        base = destination.checked(url, embedded=transport is not None)
         self._outside = transport is None and not is_loopback(base.host)
-        key = address.checked_key(key, needed=self._outside)
+        key = destination.checked_key(key, needed=self._outside)
         self._url = str(base).rstrip("/")
         self._encrypted = base.scheme == "https"
         self._headers = {

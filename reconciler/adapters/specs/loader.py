@@ -12,8 +12,16 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from reconciler.adapters.specs import shapes
-from reconciler.adapters.specs.bounds import (
+from reconciler.adapters.specs.config_file import FILE
+from reconciler.adapters.specs.language.dependency_checks import cycles, spread, unknown
+from reconciler.adapters.specs.language.layers import Layer, locate
+from reconciler.adapters.specs.language.project import ProjectReader
+from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
+from reconciler.adapters.specs.language.variables import Filler, Scope
+from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation.codes import Code, error, in_order, with_sources
+from reconciler.adapters.specs.validation.problems import problems_of
+from reconciler.adapters.specs.validation.size_limits import (
     DEPENDENCIES_MAX,
     NODES_MAX,
     SHOWN_MAX,
@@ -23,17 +31,9 @@ from reconciler.adapters.specs.bounds import (
     bounds_of,
     too_many_projects,
 )
-from reconciler.adapters.specs.codes import Code, error, in_order, with_sources
-from reconciler.adapters.specs.config import FILE
-from reconciler.adapters.specs.declarations import Declarations, Given
-from reconciler.adapters.specs.dependencies import cycles, spread, unknown
-from reconciler.adapters.specs.files import FileProblem, inside, read_text, stays_inside, walk
-from reconciler.adapters.specs.layers import Layer, locate
-from reconciler.adapters.specs.problems import problems_of
-from reconciler.adapters.specs.project import ProjectReader
-from reconciler.adapters.specs.suggest import did_you_mean, printable, quoted
-from reconciler.adapters.specs.variables import Filler, Scope
-from reconciler.adapters.specs.yaml_files import MAX_BYTES, parse
+from reconciler.adapters.specs.validation.suggestions import did_you_mean, printable, quoted
+from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, stays_inside, walk
+from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
 from reconciler.model.config import Config
 from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject, ImportOrigin, Moved, Removed
 from reconciler.model.errors import Diagnostic, Location, SpecError
@@ -235,14 +235,14 @@ class _Workspace:
                 self._document(file, root)
             elif root is not None:
                 summary = f"a specification must be a mapping, not {quoted(root)}"
-                detail = f"there are {', '.join(shapes.Document.__struct_fields__)}"
+                detail = f"there are {', '.join(first_look.Document.__struct_fields__)}"
                 self._error(Code.TYPE, summary, detail, Location(file.name, *mark))
         return file
 
     def _document(self, file: _File, root: dict[str, Any]) -> None:
         frame = Layer(file.name, root, ())
         wrong = set()
-        for problem in problems_of(shapes.Document, root):
+        for problem in problems_of(first_look.Document, root):
             wrong.add(problem.path[: 2 if problem.path[0] == "variables" else 1])
             at = locate((frame,), problem.path, on_key=problem.on_key)
             self._error(problem.code, problem.summary, problem.detail, at)

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from reconciler.adapters.plan_file import read_plan
-from reconciler.cli.applying import run_apply
+from reconciler.cli.apply_flow import run_apply
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import DIGEST, applying, selectors
 from reconciler.cli.selection import selection_of
-from reconciler.cli.wiring import wire
 from reconciler.model.errors import PlanFileError, UsageError
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest

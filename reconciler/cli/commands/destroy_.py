@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from reconciler.cli.applying import run_apply
+from reconciler.cli.apply_flow import run_apply
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import applying, selectors
 from reconciler.cli.selection import selection_of
-from reconciler.cli.wiring import wire
 
 
 @click.command(

@@ -9,11 +9,11 @@ import click
 
 from reconciler import files
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import variables
-from reconciler.cli.wiring import wire
 from reconciler.model.errors import UsageError
-from reconciler.operations.export import Export, export
+from reconciler.operations.read.export import Export, export
 from reconciler.report.safe_text import clean
 
 FILE = "exported.yaml"

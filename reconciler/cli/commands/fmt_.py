@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.adapters.specs.rewriting import Rewrite, rewrites, write
+from reconciler.adapters.specs.yaml.rewriting import Rewrite, rewrites, write
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load
 from reconciler.report.safe_text import clean

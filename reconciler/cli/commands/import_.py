@@ -7,9 +7,9 @@ import asyncio
 import click
 
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.options import DURATION
-from reconciler.cli.wiring import wire
-from reconciler.operations.maintenance import bind
+from reconciler.operations.state.edits import bind
 
 
 @click.command("import", epilog="\b\nExample:\n  reconciler import summer-teaser proj_abc123\n")

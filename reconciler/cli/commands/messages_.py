@@ -8,13 +8,13 @@ import click
 from msgspec.structs import asdict, replace
 
 from reconciler.cli.console import Console
+from reconciler.cli.context import Wired, poll_scale, wire
 from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import formats
-from reconciler.cli.wiring import Wired, poll_scale, wire
 from reconciler.model import contract
 from reconciler.model.live import LiveMessage
-from reconciler.operations.conversation import Window, read_window
-from reconciler.report.status import message_text, messages_text
+from reconciler.operations.read.conversation import Window, read_window
+from reconciler.report.tables import message_text, messages_text
 
 
 @click.command(

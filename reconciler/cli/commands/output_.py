@@ -9,16 +9,16 @@ from pathlib import Path
 import click
 from msgspec.structs import asdict
 
-from reconciler.adapters.media import MAX_BYTES
+from reconciler.adapters.file_transfer import MAX_BYTES
 from reconciler.cli.console import Console
+from reconciler.cli.context import Wired, wire
 from reconciler.cli.downloads import bars, downloads_text
 from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import formats
-from reconciler.cli.wiring import Wired, wire
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import Entry
-from reconciler.operations.download import Download, download
-from reconciler.report.status import output_text
+from reconciler.operations.read.download import Download, download
+from reconciler.report.tables import output_text
 
 
 @click.command(

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from reconciler.adapters.plan_file import write_plan
 from reconciler.cli.ci import summarize
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import formats, selectors
 from reconciler.cli.rendering import PLAN_FORMATS, markdown_of, show_plan
 from reconciler.cli.selection import selection_of
-from reconciler.cli.wiring import wire
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest

@@ -9,13 +9,13 @@ import click
 
 from reconciler import files
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.inputs import desired
 from reconciler.cli.options import variables
-from reconciler.cli.wiring import wire
 from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
-from reconciler.operations.fleet import fleet
-from reconciler.report.fleet import fleet_html
+from reconciler.operations.read.fleet_reader import fleet
+from reconciler.report.fleet_page import fleet_html
 from reconciler.report.words import plural
 
 

@@ -13,13 +13,13 @@ from msgspec.structs import asdict
 
 from reconciler import files
 from reconciler.cli.console import Console
+from reconciler.cli.context import sandbox_db
 from reconciler.cli.inputs import load
 from reconciler.cli.sandbox_options import CONTROLS, FAULTS, FaultType, account_options, given
-from reconciler.cli.wiring import sandbox_db
 from reconciler.model.errors import UsageError
+from reconciler.sandbox.access import CONTROL, new_token, token_file
 from reconciler.sandbox.app import PREFIX
-from reconciler.sandbox.guard import CONTROL, new_token, token_file
-from reconciler.sandbox.schema import ENDS
+from reconciler.sandbox.database import ENDS
 from reconciler.sandbox.server import serve as serve_forever
 from reconciler.sandbox.store import Fault, Options, Store
 

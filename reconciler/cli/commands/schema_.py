@@ -6,7 +6,7 @@ import json
 
 import click
 
-from reconciler.adapters.specs.json_schema import config_schema, spec_schema
+from reconciler.adapters.specs.validation.json_schema import config_schema, spec_schema
 from reconciler.cli.console import Console
 
 

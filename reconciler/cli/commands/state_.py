@@ -9,19 +9,19 @@ import click
 
 from reconciler.adapters.state.format import MAX_BYTES, decode_state, encode_entry, encode_state
 from reconciler.cli.console import Console
+from reconciler.cli.context import wire
 from reconciler.cli.inputs import desired
 from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import DURATION, formats, variables
-from reconciler.cli.wiring import wire
 from reconciler.model.errors import UsageError
 from reconciler.model.state import State
 from reconciler.model.version import VERSION
-from reconciler.operations.maintenance import accept_log, decide, rebuild, remove, rename
-from reconciler.operations.rebuild import Finding
-from reconciler.operations.replacement import Exchange, put
+from reconciler.operations.recovery.lost_state import Finding
+from reconciler.operations.state.edits import accept_log, decide, rebuild, remove, rename
+from reconciler.operations.state.replacement import Exchange, put
 from reconciler.planning.message_log import Accepted
 from reconciler.report.safe_text import clean
-from reconciler.report.status import state_list_text, table
+from reconciler.report.tables import state_list_text, table
 from reconciler.report.words import plural
 
 _lock_timeout = click.option(

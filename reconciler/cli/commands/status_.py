@@ -9,12 +9,12 @@ import click
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
+from reconciler.cli.context import Wired, poll_scale, wire
 from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import formats
-from reconciler.cli.wiring import Wired, poll_scale, wire
 from reconciler.model import contract
-from reconciler.operations.overview import overview
-from reconciler.report.status import StatusRow, status_document, status_text
+from reconciler.operations.read.overview import overview
+from reconciler.report.tables import StatusRow, status_document, status_text
 
 
 @click.command(

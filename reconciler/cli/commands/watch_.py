@@ -13,19 +13,19 @@ from typing import Any, Final
 import click
 from msgspec.structs import replace
 
-from reconciler.adapters.hooks.server import WatchServer
+from reconciler.adapters.hooks.http_port import WatchServer
 from reconciler.cli.console import Console
+from reconciler.cli.context import Wired, poll_scale, wire
 from reconciler.cli.event_file import event_file
 from reconciler.cli.interrupts import stopping
 from reconciler.cli.options import DURATION, running, targets, variables
-from reconciler.cli.watching import Rounds
-from reconciler.cli.wiring import Wired, poll_scale, wire
+from reconciler.cli.watch_rounds import Rounds
 from reconciler.model.errors import UsageError
 from reconciler.model.loopback import is_loopback
 from reconciler.model.rounds import Tally
 from reconciler.model.version import VERSION
-from reconciler.operations.run import utc_now
-from reconciler.operations.watch import Bell, Pace, watch
+from reconciler.operations.apply.run import utc_now
+from reconciler.operations.watch_loop import Bell, Pace, watch
 from reconciler.report.metrics import metrics_text
 
 SECRET_ENV: Final = "EVERSINCE_WEBHOOK_SECRET"  # noqa: S105  a variable's name

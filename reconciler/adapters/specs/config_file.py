@@ -1,0 +1,158 @@
+"""``reconciler.yaml``, the environment and the flags as one :class:`Config`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.adapters.specs.config_trust import outside_state, unallowable, untrusted_destination
+from reconciler.adapters.specs.language.layers import Layer, locate
+from reconciler.adapters.specs.language.variables import FLAGS
+from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation.codes import Code, error, in_order, with_sources
+from reconciler.adapters.specs.validation.problems import problems_of
+from reconciler.adapters.specs.validation.suggestions import quoted
+from reconciler.adapters.specs.validation.urls import AddressError, api_address
+from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
+from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
+from reconciler.model.config import KEY_ENV, Config, Limits, Policy
+from reconciler.model.errors import ConfigError, Diagnostic, Location
+
+FILE: Final = "reconciler.yaml"
+"""The configuration's name, at the root of a workspace."""
+MISTAKEN: Final = ("reconciler.yml", "reconciler.json", "reconciler.toml")
+_BY_VALUE: Final = frozenset({Code.CHOICE, Code.LIMIT, Code.URL, Code.BLANK, Code.IDENTIFIER})
+
+
+def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None, api_url: str | None = None) -> Config:
+    """The configuration of the workspace at ``root``; without a file every key has its default.
+
+    ``state`` and ``api_url`` are flags: they win over ``RECONCILER_STATE`` and ``EVERSINCE_API_URL``, which win over
+    the file. An empty environment variable counts as not set.
+
+    Raises:
+        ConfigError: with everything that is wrong in the file, or with what the environment or a flag says.
+
+    """
+    if not root.is_dir():
+        raise ConfigError(f"there is no folder {quoted(str(root))}", "name the workspace's folder with --chdir")
+    url = _first(("--api-url", api_url), ("EVERSINCE_API_URL", env.get("EVERSINCE_API_URL") or None))
+    place = _first(("--state", state), ("RECONCILER_STATE", env.get("RECONCILER_STATE") or None))
+    tree = _read(root, env, url_given=url is not None, state_given=place is not None)
+    api = tree.get("api", {})
+    policy = dict(tree.get("policy", {}))
+    if "allowed_env" in policy:
+        policy["allowed_env"] = tuple(policy["allowed_env"])
+    more: dict[str, Any] = {key: tree[key] for key in ("specs", "defaults", "variables") if key in tree}
+    if "key_env" in api:
+        more["key_env"] = api["key_env"]
+    if "speed" in tree.get("sandbox", {}):
+        more["sandbox_speed"] = float(tree["sandbox"]["speed"])
+    if url is not None or "url" in api:
+        more["api_url"] = (api["url"] if url is None else _url(*url)).rstrip("/")
+    return Config(
+        root=root,
+        workspace=tree.get("workspace") or _name(root),
+        named="workspace" in tree,
+        state=tree.get("state") if place is None else _state(*place),
+        limits=Limits(**tree.get("limits", {})),
+        policy=Policy(**policy),
+        file=FILE if (root / FILE).exists() else None,
+        **more,
+    )
+
+
+def _first(*choices: tuple[str, str | None]) -> tuple[str, str] | None:
+    return next(((name, value) for name, value in choices if value is not None), None)
+
+
+def _url(source: str, value: str) -> str:
+    try:
+        return api_address(value)
+    except AddressError as wrong:
+        detail = "give `sandbox` or a URL like https://eversince.ai/api/v1"
+        raise ConfigError((error(Code.URL, f"{source} {wrong}", detail),)) from None
+
+
+def _state(source: str, value: str) -> str:
+    if not value.strip() or "\0" in value:
+        raise ConfigError((error(Code.BLANK, f"{source}: {quoted(value)} is no place for the state"),))
+    return value
+
+
+def _name(root: Path) -> str:
+    """The directory's name as a workspace's name."""
+    name = re.sub("[^A-Za-z0-9._-]+", "-", root.resolve().name)
+    return re.sub("^[^A-Za-z0-9]+", "", name)[:64].rstrip("-") or "workspace"
+
+
+def _read(root: Path, env: Mapping[str, str], *, url_given: bool, state_given: bool) -> dict[str, Any]:
+    """The file's tree, checked (but not a URL or a state that something else wins over); empty if there is no file."""
+    if not (root / FILE).exists() and not (root / FILE).is_symlink():
+        for name in MISTAKEN:
+            if (root / name).exists():
+                at = Location(name)
+                raise ConfigError((error(Code.UNREADABLE, f"{name} is never read", f"call it {FILE}", location=at),))
+        return {}
+    try:
+        text = read_text(inside(root, FILE), FILE, MAX_BYTES)
+    except FileProblem as problem:
+        at = Location(FILE, problem.line)
+        raise ConfigError((error(problem.code, problem.summary, problem.detail, location=at),)) from None
+    parsed = parse(text, FILE)
+    found = list(parsed.problems)
+    documents = [(tree, mark) for tree, mark in parsed.documents if tree is not None]
+    for number, (tree, mark) in enumerate(documents):
+        if number or not isinstance(tree, dict):
+            found.append(error(Code.TYPE, f"{FILE} is one mapping", location=Location(FILE, *mark)))
+    tree = documents[0][0] if documents else {}
+    if isinstance(tree, dict):
+        found += _check(root, tree) or _check_trust(root, tree, env, url_given=url_given, state_given=state_given)
+    if found:
+        raise ConfigError(with_sources(in_order(found), {FILE: text}))
+    return dict(tree)
+
+
+def _check(root: Path, tree: dict[str, Any]) -> list[Diagnostic]:
+    layers = (Layer(FILE, tree, ()),)
+    found: list[Diagnostic] = []
+    for problem in problems_of(first_look.ConfigFile, tree):
+        said = _at(tree, problem.path)
+        judged_filled = problem.code in _BY_VALUE or problem.path[-1:] in [(flag,) for flag in FLAGS]
+        if judged_filled and problem.path[:1] == ("defaults",) and isinstance(said, str) and "$" in said:
+            continue  # judged once its variables are filled in
+        at = locate(layers, problem.path, on_key=problem.on_key)
+        found.append(error(problem.code, problem.summary, problem.detail, location=at))
+    if found:
+        return found
+    try:
+        inside(root, tree.get("specs", "specs"))
+    except FileProblem as problem:
+        at = locate(layers, ("specs",))
+        found.append(error(problem.code, f"specs: {problem.summary}", problem.detail, location=at))
+    return found
+
+
+def _check_trust(
+    root: Path, tree: dict[str, Any], env: Mapping[str, str], *, url_given: bool, state_given: bool
+) -> list[Diagnostic]:
+    """What a file of the right shape may not decide."""
+    api = tree.get("api", {})
+    problems = [*unallowable(tree.get("policy", {}).get("allowed_env", ()), api.get("key_env", KEY_ENV))]
+    if "url" in api and not url_given:
+        problems += filter(None, [untrusted_destination(api["url"], env)])
+    if "state" in tree and not state_given:
+        problems += filter(None, [outside_state(root, tree["state"])])
+    layers = (Layer(FILE, tree, ()),)
+    return [error(p.code, p.summary, p.detail, location=locate(layers, p.path)) for p in problems]
+
+
+def _at(tree: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        try:
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return tree

@@ -1,0 +1,61 @@
+"""The places that a project is written in: its own, its file's defaults, the workspace's."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.yaml.parsing import Path, find
+from reconciler.model.errors import Location
+
+_MERGED: Final = ("settings", "lifecycle")
+_OWN_BRIEF: Final = ("brief", "brief_file", *first_look.CREATION_ONLY)
+
+
+class Layer(Struct, frozen=True):
+    """Where a part of a project is written: a file, its tree, and the path of that part in it."""
+
+    file: str
+    root: Any
+    prefix: Path
+
+    @property
+    def tree(self) -> Any:
+        """The part itself; an empty mapping if it isn't there."""
+        tree = self.root
+        for part in self.prefix:
+            tree = tree.get(part, {})
+        return tree
+
+
+def locate(layers: tuple[Layer, ...], path: Path, *, on_key: bool = False) -> Location | None:
+    """The place of a path: in the layer that holds most of it, the first of these."""
+    best: tuple[int, Location] | None = None
+    for layer in layers:
+        depth, mark = find(layer.root, (*layer.prefix, *path), key=on_key)
+        if mark is not None and (best is None or depth - len(layer.prefix) > best[0]):
+            best = depth - len(layer.prefix), Location(layer.file, *mark)
+    return None if best is None else best[1]
+
+
+def merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
+    """One tree of all layers, the first one strongest; settings and lifecycle key by key.
+
+    An own origin (brief, brief_file, adopt, import) drops the origin that defaults give, and one that creates nothing
+    also their fields of creation.
+    """
+    result: dict[str, Any] = {}
+    for layer in reversed(layers):
+        tree = layer.tree
+        if not isinstance(tree, dict) or not tree:
+            continue
+        if any(origin in tree for origin in first_look.ORIGINS):
+            drop = _OWN_BRIEF if "adopt" in tree or "import" in tree else first_look.ORIGINS
+            result = {key: value for key, value in result.items() if key not in drop}
+        for key, value in tree.items():
+            old = result.get(key)
+            both = key in _MERGED and isinstance(old, dict) and isinstance(value, dict)
+            result[key] = {**old, **value} if both and old else value
+    return result

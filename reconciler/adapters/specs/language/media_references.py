@@ -1,0 +1,79 @@
+"""References to media in specifications: what may stand in one, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation.codes import Code
+from reconciler.adapters.specs.validation.problems import Problem, dotted
+from reconciler.adapters.specs.yaml.parsing import Path
+from reconciler.model import contract
+from reconciler.model.references import PROJECT_TYPE
+
+_ARTICLE: Final = {"upload_id": "an"}
+
+
+def holders(tree: dict[str, Any]) -> Iterator[tuple[Path, list[Any]]]:
+    """Where a project's tree has lists of references, and these."""
+    messages = tree.get("messages")
+    within = enumerate(messages if isinstance(messages, list) else ())
+    for path, holder in (((), tree), *((("messages", index), message) for index, message in within)):
+        references = holder.get("references") if isinstance(holder, dict) else None
+        if isinstance(references, list):
+            yield (*path, "references"), references
+
+
+def reference_problems(tree: dict[str, Any]) -> Iterator[Problem]:
+    """References of the project and of its messages: one source each, and few of them URLs."""
+    for path, references in holders(tree):
+        urls = 0
+        for index, reference in enumerate(references):
+            if isinstance(reference, dict):
+                urls += any(source in reference for source in first_look.SENT_AS_URL)
+                yield from _reference((*path, index), reference, urls)
+
+
+def _reference(at: Path, reference: dict[str, Any], urls: int) -> Iterator[Problem]:
+    where, limit = dotted(at), contract.URL_REFERENCES_MAX
+    there = [source for source in first_look.SOURCES if source in reference]
+    if len(there) > 1:
+        summary = f"{where} has {_a(there[0])} and {_a(there[1])}"
+        yield Problem(Code.CONFLICT, (*at, there[1]), summary, "make it two references", on_key=True)
+    elif reference.keys() <= {"type"}:
+        summary = f"{where} has no {', no '.join(first_look.SOURCES[:-1])} and no {first_look.SOURCES[-1]}"
+        yield Problem(Code.MISSING, at, summary, "give one of them")
+    elif "type" in reference and there and there[0] not in first_look.SENT_AS_URL:
+        summary = f"{where} has a type and {_a(there[0])}"
+        yield Problem(Code.CONFLICT, (*at, "type"), summary, "only a url or a project takes a type", on_key=True)
+    as_url = next((source for source in there if source in first_look.SENT_AS_URL), None)
+    if as_url is not None and urls == limit + 1:
+        summary = (
+            f"{where} is one url too many: at most {limit} references are sent as a url, videos of projects among them"
+        )
+        detail = "give the others as a file, or upload them and give their upload_id"
+        yield Problem(Code.LIMIT, (*at, as_url), summary, detail, on_key=True)
+
+
+def _a(source: str) -> str:
+    return f"{_ARTICLE.get(source, 'a')} {source}"
+
+
+def files(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """The files that references name, and where."""
+    for path, references in holders(tree):
+        for index, reference in enumerate(references):
+            name = reference.get("file") if isinstance(reference, dict) else None
+            if isinstance(name, str) and name.strip():
+                yield (*path, index, "file"), name
+
+
+def symbols(tree: dict[str, Any], digest: Callable[[str], str]) -> None:
+    """Write down what a checked tree leaves open: the type of a project's video, and what is in a file."""
+    for _, references in holders(tree):
+        for reference in references:
+            if "project" in reference:
+                reference.setdefault("type", PROJECT_TYPE)
+            elif "file" in reference:
+                reference["digest"] = digest(reference["file"])

@@ -1,0 +1,99 @@
+"""Formatting the specification files of a workspace: which, what of it, and writing them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from reconciler import files
+from reconciler.adapters.specs.config_file import FILE
+from reconciler.adapters.specs.loader import load_specs
+from reconciler.adapters.specs.validation.codes import Code, error, in_order
+from reconciler.adapters.specs.validation.suggestions import printable
+from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, walk
+from reconciler.adapters.specs.yaml.formatting import formatted
+from reconciler.adapters.specs.yaml.parsing import MAX_BYTES
+from reconciler.model.config import Config
+from reconciler.model.errors import Diagnostic, Location, SpecError, UsageError
+
+_NOT_GIVEN: Final = frozenset({Code.VARIABLE, Code.ENV_MISSING, Code.ENV_NOT_ALLOWED, Code.VARIABLE_VALUE})
+"""What is no error of the file itself: values from elsewhere, which formatting does not need."""
+
+
+class Rewrite(Struct, frozen=True):
+    """A file that is not in canonical form. ``name`` is relative to the workspace, ``path`` the file itself."""
+
+    name: str
+    path: Path
+    before: str
+    after: str
+
+
+def rewrites(
+    config: Config, only: list[Path], *, env: Mapping[str, str]
+) -> tuple[list[Rewrite], tuple[Diagnostic, ...]]:
+    """The files to rewrite, and what keeps others from it. ``only`` are files and folders; none means all.
+
+    Raises:
+        UsageError: one of ``only`` leads to no specification file of the workspace.
+
+    """
+    names = [name for name in walk(config.root, config.specs)[0] if name != FILE]
+    names = [name for name in names if not only or _wanted(config.root / name, only)]
+    for path in only:
+        if not any(_wanted(config.root / name, [path]) for name in names):
+            raise UsageError(
+                f"`{path}` is no spec file of this workspace", f"Specs are the YAML files below `{config.specs}`."
+            )
+    found = _errors(config, env)
+    bad = {finding.location.file for finding in found if finding.location}
+    done: list[Rewrite] = []
+    for name in names:
+        if printable(name) in bad:
+            continue
+        try:
+            path = inside(config.root, name)
+            before = read_text(path, name, MAX_BYTES)
+            after = formatted(before, printable(name))
+        except FileProblem as problem:
+            found.append(error(problem.code, problem.summary, problem.detail, location=Location(printable(name))))
+            continue
+        if after.encode() != path.read_bytes():
+            done.append(Rewrite(name, path, before, after))
+    shown = {printable(name) for name in names}
+    kept = [finding for finding in found if finding.location is None or finding.location.file in shown]
+    return done, in_order(kept)
+
+
+def write(rewrite: Rewrite) -> None:
+    """Put the file's new text in its place, whole or not at all; its permissions stay.
+
+    Raises:
+        UsageError: it can't be written, or it changed since it was read.
+
+    """
+    path = rewrite.path
+    try:
+        if read_text(path, rewrite.name, MAX_BYTES) != rewrite.before:
+            raise UsageError(f"`{rewrite.name}` changed meanwhile: it is left as it is", "Run the command again.")
+        files.replace(path, rewrite.after.encode(), mode=None)
+    except FileProblem as failure:
+        raise UsageError(f"can't write `{rewrite.name}`: {failure.summary}") from failure
+    except OSError as failure:
+        raise UsageError(f"can't write `{rewrite.name}`: {failure.strerror or failure}") from failure
+
+
+def _errors(config: Config, env: Mapping[str, str]) -> list[Diagnostic]:
+    try:
+        load_specs(config, env=env)
+    except SpecError as failure:
+        return [finding for finding in failure.diagnostics if finding.code not in _NOT_GIVEN]
+    return []
+
+
+def _wanted(file: Path, only: Iterable[Path]) -> bool:
+    real = file.resolve()
+    return any(real.is_relative_to(path.resolve()) for path in only)

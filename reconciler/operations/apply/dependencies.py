@@ -1,0 +1,113 @@
+"""Other projects that a step needs: waiting for them; and what takes the place of references when they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from reconciler.model.contract import Status
+from reconciler.model.errors import ReconcilerError
+from reconciler.model.live import LiveProject
+from reconciler.model.plan import Step, sent_body
+from reconciler.model.references import files_in, projects_in, resolved
+from reconciler.model.times import instant
+from reconciler.model.values import Json, Value
+from reconciler.operations.apply.polling import Monitor, finished
+from reconciler.operations.apply.run import Deferred, Run
+from reconciler.planning.ordering import waiting_for
+
+GOOD_FOR: Final = timedelta(minutes=10)
+"""How long a video's URL must still be good when it is sent: the agent has to get to it."""
+LOOKS: Final = 3
+"""How often an idle project without a video is looked at again: it may be idle for a moment before it renders."""
+
+
+async def others_finished(run: Run, monitor: Monitor, step: Step, *, told: bool) -> None:
+    """Wait for the agents of the projects that a step comes after. ``told``: that it waits was said already.
+
+    Raises:
+        Deferred: this run does not wait, or a video is not there though its agent has stopped.
+        Interrupted: the user asked to stop.
+        ReconcilerError: one of them is over, or can't be read.
+
+    """
+    videos = projects_in(sent_body(step))
+    for address in step.after:
+        video = address in videos
+        what = waiting_for(address, video=video)
+        project_id = _project_id(run, address)
+        live = await monitor.until(project_id, _rendered() if video else finished, what, None if told else step)
+        _check_alive(address, live)
+
+
+async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], address: str) -> dict[str, Json]:
+    """The body as the API takes it: secrets plain, ids of uploads, the URLs of videos as they are at this moment.
+
+    Raises:
+        Deferred: a video is not there (yet).
+        ReconcilerError: a video can't be had, or the environment lacks what a secret needs.
+
+    """
+    plain = run.reveal(body, address)
+    uploads = {digest: _upload_id(run, digest, name) for digest, name in files_in(plain).items()}
+    urls = {name: await _video(run, monitor, name) for name in dict.fromkeys(projects_in(plain))}
+    return resolved(plain, urls, uploads)
+
+
+def _upload_id(run: Run, digest: str, name: str) -> str:
+    upload = run.draft.uploads.get(digest)
+    if upload is None:
+        raise ReconcilerError(f"`{name}` is not uploaded", "The next apply uploads it.")
+    return upload.id
+
+
+async def _video(run: Run, monitor: Monitor, address: str) -> str:
+    """The URL of a project's video, read now: it expires, so one that was read before is not to be relied on."""
+    live = await monitor.look(_project_id(run, address))
+    _check_alive(address, live)
+    if live.status == Status.IDLE and live.output_type == "assets":
+        raise ReconcilerError(
+            f"`{address}` has no rendered video: it made assets",
+            "Set its `expected_output` to `assembled` and tell its agent to render, or take the reference out.",
+        )
+    if live.status != Status.IDLE or live.assembled_url is None:
+        raise Deferred(waiting_for(address, video=True))
+    expires, now = instant(live.assembled_url_expires_at), instant(run.now())
+    if expires is not None and now is not None and expires - now < GOOD_FOR:
+        raise ReconcilerError(
+            f"the URL of the video of `{address}` expires at {live.assembled_url_expires_at}",
+            f"Nothing was sent. Render it again in the studio, or send `{address}` a message that has it rendered; "
+            "then apply again.",
+        )
+    return live.assembled_url
+
+
+def _project_id(run: Run, address: str) -> str:
+    entry = run.draft.projects.get(address)
+    if entry is None:
+        raise ReconcilerError(f"`{address}`, which this waits for, is not managed", f"Plan again, with `{address}`.")
+    return entry.project_id
+
+
+def _check_alive(address: str, live: LiveProject) -> None:
+    if live.status in {Status.FAILED, Status.CANCELLED}:
+        why = f": {live.error_message}" if live.error_message else ""
+        raise ReconcilerError(
+            f"`{address}`, which this waits for, is {live.status}{why}",
+            f"Nothing was sent. Mend `{address}` first: `reconciler plan` shows the ways out.",
+        )
+
+
+def _rendered() -> Callable[[LiveProject], bool]:
+    """Whether there is a video, or no use in waiting for one any longer."""
+    left = LOOKS
+
+    def ready(live: LiveProject) -> bool:
+        nonlocal left
+        if not finished(live):
+            return False
+        left -= 1
+        return live.status != Status.IDLE or live.assembled_url is not None or left < 0
+
+    return ready

@@ -1,0 +1,65 @@
+"""Entries of the state for projects that were just created or found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from reconciler.model import contract
+from reconciler.model.live import Created, LiveProject
+from reconciler.model.state import Entry, Intent, Known, Outputs
+from reconciler.model.values import Secret, Value, has_secret, sealed
+from reconciler.operations.apply.run import Run
+from reconciler.planning.creation import creation_with_defaults
+
+
+def sent_settings(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
+    """Settings as sent with a create: one that could be null and was not sent is null."""
+    values = {name: sealed(body.get(name)) for name in contract.SETTINGS if name in body}
+    unset = {name: None for name in contract.NULLABLE_SETTINGS if name not in body}
+    at = run.now()
+    return {name: Known(value, "sent", at) for name, value in {**values, **unset}.items()}
+
+
+def retired_by(old: Entry | None) -> tuple[str, ...]:
+    return (*old.retired, old.project_id) if old else ()
+
+
+def created_entry(
+    run: Run, intent: Intent, body: Mapping[str, Value], created: Created | None, old: Entry | None
+) -> Entry:
+    """The entry of a project whose create was answered; ``old`` is the one it takes the place of."""
+    creation = {name: body[name] for name in contract.CREATION_FIELDS if name in body}
+    secrets = {n: v for n, v in run.filled(creation, intent.address).items() if isinstance(v, Secret)}
+    return Entry(
+        project_id=created.id if created else "",
+        origin="created",
+        generation=intent.generation,
+        creation=creation_with_defaults(creation),
+        settings=sent_settings(run, body),
+        reads={name: secret.reads for name, secret in secrets.items() if secret.reads is not None},
+        retired=retired_by(old),
+        outputs=Outputs(status=created.status, project_url=created.project_url) if created else Outputs(),
+    )
+
+
+def bound_entry(
+    run: Run,
+    live: LiveProject,
+    *,
+    origin: Literal["created", "imported"],
+    old: Entry | None = None,
+    settings: Mapping[str, Value] | None = None,
+) -> Entry:
+    """The entry of a project that was found: only what the account shows of it is known.
+
+    A setting whose desired value is a secret is kept sealed where the account shows that very value.
+    """
+    shown = {name: value for name, value in live.settings.items() if not has_secret((settings or {}).get(name))}
+    return Entry(
+        project_id=live.id,
+        origin=origin,
+        settings=run.known(shown, live.source),
+        retired=retired_by(old),
+        outputs=run.outputs(live),
+    )

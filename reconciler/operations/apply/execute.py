@@ -1,0 +1,302 @@
+"""Executing a plan: steps of one project in order, projects side by side, one's failure not stopping the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from shlex import quote
+from typing import assert_never
+
+from reconciler.model.errors import Diagnostic, HaltedError, ReconcilerError, StateError
+from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted, StepWaiting
+from reconciler.model.live import Snapshot
+from reconciler.model.plan import (
+    Adopt,
+    Cancel,
+    Create,
+    Forget,
+    Import,
+    Message,
+    Move,
+    Plan,
+    Release,
+    Replace,
+    Step,
+    Update,
+    sent_body,
+)
+from reconciler.model.references import projects_in
+from reconciler.operations.apply import steps as do
+from reconciler.operations.apply.creating import create
+from reconciler.operations.apply.dependencies import others_finished
+from reconciler.operations.apply.exactly_once import Already, Overtaken
+from reconciler.operations.apply.polling import Monitor, finished
+from reconciler.operations.apply.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
+from reconciler.operations.apply.uploads import doubted, upload_files
+from reconciler.operations.concurrency import run_all
+from reconciler.planning.knowledge import basis, subject
+from reconciler.planning.matching import Candidates
+from reconciler.planning.ordering import waiting_for
+from reconciler.planning.staleness import repeated_reason, stale_reason, strayed_reason
+
+
+class _Skipped(Exception):  # noqa: N818
+    """The step is not to be done, for what became of another; the text says why."""
+
+
+class Executor:
+    """Carries one plan out. ``live`` is what was just read; a saved plan is held against it first."""
+
+    def __init__(self, run: Run, plan: Plan, live: Snapshot, monitor: Monitor, *, saved: bool) -> None:
+        self._run = run
+        self._plan = plan
+        self._live = live
+        self._monitor = monitor
+        self._saved = saved
+        self._unmanaged = Candidates.of(live, run.draft.projects) if saved and run.draft.new else None
+        """Where the state is new or lost: what an earlier run of the saved plan may have made."""
+        self._results: dict[int, StepResult] = {}
+        self._number = {id(step): number for number, step in enumerate(plan.steps)}
+        self._steps = plan.by_address()
+        self._over = {address: asyncio.Event() for address in self._steps}
+        """Set once nothing more is done at an address."""
+
+    async def execute(self) -> tuple[StepResult, ...]:
+        """Every step's outcome, in the plan's order. Raises nothing that one project's failure causes.
+
+        Raises:
+            StateError: the journal can't be written: nothing more is done.
+
+        """
+        for address, entry in self._run.draft.projects.items():
+            self._monitor.names[entry.project_id] = address
+        await run_all(self._project(address, steps) for address, steps in self._steps.items())
+        return tuple(self._results[number] for number in range(len(self._plan.steps)))
+
+    # ── one project ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _project(self, address: str, steps: Sequence[Step]) -> None:
+        try:
+            done = await self._in_order(address, steps)
+        finally:
+            self._over[address].set()
+        if done and self._run.options.wait == "idle":
+            await self._to_the_end(address)
+
+    async def _in_order(self, address: str, steps: Sequence[Step]) -> bool:
+        """Do an address's steps one after the other; whether all are done."""
+        progress = self._run.draft.progress.get(address)
+        resumed = progress is not None and progress.plan == self._run.plan_id
+        done = progress.done if progress is not None and resumed else 0
+        for step in steps[:done]:
+            self._end(step, "done", note=Already("done by an earlier run of this plan"))
+        blocked = self._blocked(address, done, resumed=resumed)
+        if blocked is not None:
+            self._refuse(steps[done:], blocked)
+            return False
+        for number in range(done, len(steps)):
+            other = self._other_project(steps[number])
+            if other is not None:
+                self._refuse(steps[number:], other)
+                return False
+            if not await self._step(steps[number], number):
+                ended = self._results[self._number[id(steps[number])]]
+                if self._saved and ended.outcome == "done":  # overtaken: what was approved can't be done any more
+                    self._refuse(steps[number + 1 :], _stale(address, ended.note))
+                    return False
+                for later in steps[number + 1 :]:
+                    self._end(later, "deferred" if ended.outcome == "deferred" else "skipped")
+                return False
+        return True
+
+    def _blocked(self, address: str, done: int, *, resumed: bool) -> Diagnostic | None:
+        """Why nothing may be done at this address: a call of unknown fate, or a saved plan that no longer fits."""
+        for intent in self._run.draft.pending.values():
+            if intent.address == address:
+                return Diagnostic(
+                    severity="error",
+                    address=address,
+                    summary=f"whether the {intent.kind} of `{address}` was done is unknown; nothing else is done here",
+                    detail=f"Apply again later, or look for yourself and say `reconciler state resolve {quote(address)} "
+                    "--sent` or `--not-sent`.",
+                )
+        if not self._saved:
+            return None
+        entry = self._run.draft.projects.get(address)
+        planned = self._plan.basis.get(address)
+        steps = self._steps[address]
+        moved = next((step.from_address for step in steps if isinstance(step, Move)), None)
+        if entry is None and moved is not None:
+            entry = self._run.draft.projects.get(moved)
+        strayed = strayed_reason(entry, steps, done)
+        if resumed or strayed is not None:
+            return None if strayed is None else _stale(address, strayed)
+        live = self._live.projects.get(entry.project_id) if entry else subject(steps, self._live)
+        now = basis(
+            entry,
+            live,
+            missing=entry is not None and entry.project_id in self._live.missing,
+            fields=tuple(planned.observed) if planned else (),
+            hide=self._run.redact.value,
+        )
+        why = stale_reason(planned, now, steps)
+        if why is None and self._unmanaged is not None:
+            why = repeated_reason(self._plan, steps, self._unmanaged)
+        return None if why is None else _stale(address, why)
+
+    def _other_project(self, step: Step) -> Diagnostic | None:
+        """Why a step is not about the project that it was shown to be about."""
+        entry = self._run.draft.projects.get(step.address)
+        if entry is None or isinstance(step, Import) or step.project_id in (None, entry.project_id):
+            return None
+        return _stale(step.address, f"it stands for `{entry.project_id}` now, not for `{step.project_id}`")
+
+    async def _step(self, step: Step, number: int) -> bool:
+        if self._run.stop.is_set():
+            self._end(step, "deferred", note="interrupted before it began")
+            return False
+        self._run.emit(StepStarted(step=step))
+        try:
+            await self._others(step)
+            await upload_files(self._run, step)
+            note = await self._act(step, number)
+        except _Skipped as why:
+            self._end(step, "skipped", note=str(why))
+        except Deferred as why:
+            self._end(step, "deferred", note=f"waits for {why}" if str(why) else TIME_IS_UP)
+        except (Interrupted, HaltedError):
+            self._end(step, "deferred", note="interrupted" if self._run.stop.is_set() else TIME_IS_UP)
+        except Overtaken as why:
+            self._end(step, "done", note=Already(str(why)))
+            return False
+        except Undecided as why:
+            self._end(step, "unknown", error=_unknown(step, str(why)))
+        except StateError:
+            raise
+        except ReconcilerError as error:
+            await doubted(self._run, step, error)
+            self._end(step, "failed", error=diagnostic_of(error, step.address))
+        else:
+            self._end(step, "done", note=note)
+            return True
+        return False
+
+    async def _others(self, step: Step) -> None:
+        """Wait for the projects that a step comes after: for their steps, then for their agents."""
+        told = False
+        for address in step.after:
+            over = self._over.get(address)
+            if over is None:
+                continue
+            what = waiting_for(address, video=address in projects_in(sent_body(step)))
+            if not (over.is_set() or told or self._run.options.wait == "none"):
+                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._monitor.interval("running")))
+                told = True
+            await over.wait()
+            results = [self._results.get(self._number[id(other)]) for other in self._steps[address]]
+            outcomes = {result.outcome if result else "failed" for result in results}
+            if outcomes == {"done"}:
+                continue
+            if outcomes <= {"done", "deferred"}:
+                raise Deferred(what)
+            raise _Skipped(f"it waits for `{address}`, where not everything got done")
+        await others_finished(self._run, self._monitor, step, told=told)
+
+    async def _act(self, step: Step, number: int) -> str:  # noqa: C901, PLR0911  one line for each kind of step
+        """Do one step; the answer is a note for people, mostly empty."""
+        run, monitor = self._run, self._monitor
+        match step:
+            case Create():
+                return await create(run, monitor, step, number)
+            case Replace():
+                return await do.replace_project(run, monitor, step, number)
+            case Adopt():
+                return await do.adopt(run, monitor, step, number)
+            case Import():
+                return await do.take_over(run, monitor, step, number)
+            case Update():
+                return await do.update(run, monitor, step, number)
+            case Message():
+                return await do.message(run, monitor, step, number)
+            case Cancel():
+                return await do.cancel(run, monitor, step, number)
+            case Release():
+                return await do.release(run, monitor, step, number)
+            case Forget():
+                return await do.forget(run, monitor, step, number)
+            case Move():
+                return await do.move(run, step, number)
+            case _:
+                assert_never(step)
+
+    async def _to_the_end(self, address: str) -> None:
+        """``--wait idle``: until the agent has stopped, then one look at what came out."""
+        entry = self._run.draft.projects.get(address)
+        if entry is None:
+            return
+        try:
+            live = await self._monitor.until(entry.project_id, finished, "the agent to finish")
+            if live.agent_message is None:
+                await self._monitor.look(entry.project_id)
+        except (Deferred, Interrupted):
+            return
+        except StateError:
+            raise
+        except ReconcilerError:
+            return  # what could not be read is not learned; every step is done
+
+    # ── outcomes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _refuse(self, steps: Iterable[Step], why: Diagnostic) -> None:
+        first = True
+        for step in steps:
+            self._end(step, "failed" if first else "skipped", error=why if first else None)
+            first = False
+
+    def _end(self, step: Step, outcome: OutcomeKind, *, note: str = "", error: Diagnostic | None = None) -> None:
+        entry = self._run.draft.projects.get(step.address)
+        project_id = entry.project_id if entry else step.project_id
+        if outcome != "done" and isinstance(step, Replace) and entry is not None and entry.replacing:
+            begun = f"`{entry.project_id}` is cancelled, and the next apply makes its successor"
+            note = f"{note}; {begun}" if note else begun
+        self._results[self._number[id(step)]] = StepResult(
+            step=step,
+            outcome=outcome,
+            project_id=project_id,
+            note=str(note),
+            error=error,
+            already=isinstance(note, Already),
+        )
+        self._run.emit(StepEnded(step=step, outcome=outcome, project_id=project_id, note=note, error=error))
+
+
+def _stale(address: str, why: str) -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        address=address,
+        summary=f"stale: {why}",
+        detail="The plan was made before that. What is left of it here is not done; plan again.",
+    )
+
+
+def _unknown(step: Step, why: str) -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        address=step.address,
+        summary=f"whether the {step.action} was done is unknown: {why}",
+        detail="It is not repeated on a guess. The next apply looks again; or look for yourself and say "
+        f"`reconciler state resolve {quote(step.address)} --sent` or `--not-sent`.",
+        attention=True,
+    )
+
+
+def learned(run: Run, monitor: Monitor, *, drift: bool, since: str) -> None:
+    """What was seen of managed projects on the way goes into the state, for ``output`` and the next plan.
+
+    What was asked for stays the knowledge, so that drift can be told; with ``drift`` it is taken over as it is.
+    ``since``: when the plan's account was read; a form of its own in which that keeps what was asked for since is told.
+    """
+    for address, entry in list(run.draft.projects.items()):
+        live = monitor.projects.get(entry.project_id)
+        if live is not None:
+            do.learn(run, address, live, drift=drift, since=since)

@@ -1,0 +1,254 @@
+"""Waiting: for an agent to get somewhere, or for a free slot. One poller serves all who wait.
+
+A small account is read in one list call; in a large one up to three projects are asked one by one, more through one
+filtered list for each status that several of them have, at the intervals that the vendor advises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections import Counter
+from collections.abc import Callable
+from itertools import chain
+
+from msgspec.structs import replace
+
+from reconciler.adapters.api.limiter import LONGEST_WAIT
+from reconciler.model import contract
+from reconciler.model.errors import HaltedError, NotFoundError, ProjectLimitError
+from reconciler.model.events import StatusChanged, StepWaiting
+from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.plan import Step
+from reconciler.operations.apply.run import Deferred, Interrupted, Run
+from reconciler.operations.concurrency import run_all
+from reconciler.operations.read.refresh import filtered, merged
+
+LEAST_PAUSE = 1.0
+"""Seconds between two askings for a slot of an account that had none, where it does not say."""
+ONE_BY_ONE = 3
+"""Up to this many projects are asked one by one; more through the list."""
+
+
+def finished(live: LiveProject) -> bool:
+    """Whether the agent has stopped, one way or another."""
+    return not contract.is_active(live.status)
+
+
+class Monitor:
+    """The latest that is known of live projects, and the polling that keeps it fresh while somebody waits."""
+
+    def __init__(self, run: Run, live: Snapshot) -> None:
+        self._run = run
+        self.projects: dict[str, LiveProject] = dict(live.projects)
+        self.active: set[str] = {i for i, p in live.projects.items() if contract.is_active(p.status)}
+        self.names: dict[str, str] = {}
+        """Address by project id, for events."""
+        self._complete = live.complete
+        self._total = live.total or 0
+        self._page_size = contract.LIST_LIMIT_MAX
+        self._polled: dict[str, float] = {}
+        self._watched: Counter[str] = Counter()
+        self._tick: asyncio.Future[None] | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self._reserved = 0
+        self._allowed = run.options.active_limit
+        """Active projects that the account takes, as far as refusals tell."""
+        self._refused_until = -math.inf
+        self._probing = False
+        """Whether the last create or message was refused for want of a slot: then one asks for all."""
+        self._slot_lock = asyncio.Lock()
+
+    # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def note(self, live: LiveProject) -> None:
+        """Something was seen of a project; what a status call does not show is kept from the list."""
+        old = self.projects.get(live.id)
+        self.projects[live.id] = merged(old, live) if old is not None and live.source == "status" else live
+        if contract.is_active(live.status):
+            self.active.add(live.id)
+        else:
+            self.active.discard(live.id)
+        self._polled[live.id] = asyncio.get_running_loop().time()
+        if (old is None or old.status != live.status) and live.id in self.names:
+            self._run.emit(StatusChanged(address=self.names[live.id], project_id=live.id, status=live.status))
+
+    def set_status(self, project_id: str, status: str) -> None:
+        """An answer told a project's status."""
+        old = self.projects.get(project_id)
+        self.note(replace(old, status=status) if old else LiveProject(id=project_id, status=status, source="status"))
+
+    async def look(self, project_id: str) -> LiveProject:
+        """Ask for one project's status now."""
+        self.note(await self._run.api.project(project_id))
+        return self.projects[project_id]
+
+    # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def until(
+        self, project_id: str, ready: Callable[[LiveProject], bool], what: str, step: Step | None = None
+    ) -> LiveProject:
+        """Wait for a project.
+
+        Raises:
+            Deferred: this run does not wait, or not any longer.
+            Interrupted: the user asked to stop.
+            ReconcilerError: the project could not be read.
+
+        """
+        told = False
+        while True:
+            live = self.projects.get(project_id) or await self.look(project_id)
+            if ready(live):
+                return live
+            self.may_wait(what)
+            if step is not None and not told:
+                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self.interval(live.status)))
+                told = True
+            await self._next_tick({project_id}, what)
+
+    def may_wait(self, what: str) -> None:
+        """Raises as :meth:`until` where there is no waiting."""
+        if self._run.stop.is_set():
+            raise Interrupted
+        if self._run.options.wait == "none" or self._run.halted():
+            raise Deferred(what)
+
+    async def slot(self, step: Step) -> None:
+        """Wait for a free active slot and reserve it; :meth:`release` gives it back, :meth:`note` takes it over.
+
+        After a refusal one of those who wait asks for all, at the advised pace, until one is let in.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._slot_lock:
+            await self._count_others()
+            told = False
+            while True:
+                self._allowed = max(self._allowed, min(len(self.active), self._run.options.active_limit))
+                free = self._allowed - len(self.active) - self._reserved
+                pause = self._refused_until - loop.time()
+                if pause <= 0 and free > 0 and not (self._probing and self._reserved):
+                    break
+                what = f"a free slot ({self._allowed} projects may be active at once)"
+                self.may_wait(what)
+                if not told:
+                    seconds = max(pause, self.interval(contract.Status.QUEUED))
+                    self._run.emit(StepWaiting(step=step, waits_for=what, seconds=seconds))
+                    told = True
+                if pause > 0:
+                    async with self._run.api.halt.waiting():
+                        await asyncio.sleep(pause)
+                    continue
+                await self._next_tick(set(self.active), what)
+            self._reserved += 1
+
+    def release(self, refused: ProjectLimitError | None = None) -> None:
+        """Give a reserved slot back; ``refused``: the API said that there was none, and perhaps when to ask again."""
+        self._reserved -= 1
+        self._probing = refused is not None
+        if refused is None:
+            return
+        self._allowed = max(1, min(self._allowed, len(self.active) + self._reserved))
+        pause = refused.retry_after or self.interval(contract.Status.QUEUED)
+        pause = min(max(pause, LEAST_PAUSE), LONGEST_WAIT)
+        self._refused_until = max(self._refused_until, asyncio.get_running_loop().time() + pause)
+
+    async def _count_others(self) -> None:
+        """Projects of others take slots too: where the list was not read whole, ask for those at work."""
+        if self._complete:
+            return
+        pages = await run_all(filtered(self._run.api, status=status) for status in sorted(contract.ACTIVE))
+        for project in (p for page in pages for p in page):
+            self.note(project)
+        self._complete = True
+
+    # ── polling ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def interval(self, status: str) -> float:
+        """Seconds between two looks at a project of this status."""
+        options = self._run.options
+        if options.poll_interval is not None:
+            return options.poll_interval
+        advised = contract.POLL_SECONDS.get(status, contract.POLL_SECONDS[contract.Status.RUNNING])
+        return advised * options.poll_scale
+
+    def _due(self, project_id: str) -> float:
+        live = self.projects.get(project_id)
+        return self._polled.get(project_id, 0.0) + self.interval(live.status if live else contract.Status.QUEUED)
+
+    async def aclose(self) -> None:
+        """Stop polling."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+
+    async def _next_tick(self, ids: set[str], what: str) -> None:
+        self._watched.update(ids or {""})
+        if self._tick is None:
+            self._tick = asyncio.get_running_loop().create_future()
+            self._poller = asyncio.create_task(self._poll_once(self._tick))
+        try:
+            await asyncio.shield(self._tick)
+        except Deferred:
+            raise Deferred(what) from None
+        finally:
+            self._watched.subtract(ids or {""})
+            self._watched += Counter()
+
+    async def _poll_once(self, tick: asyncio.Future[None]) -> None:
+        """Sleep until somebody is due, look, and wake all who wait."""
+        try:
+            await asyncio.sleep(0)  # let everybody who is about to wait join this tick
+            await self._sleep()
+            await self._look_at_watched()
+        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+            self._tick = None
+            tick.set_exception(error)
+            with contextlib.suppress(BaseException):
+                tick.exception()  # somebody may have stopped waiting meanwhile
+        else:
+            self._tick = None
+            tick.set_result(None)
+
+    async def _sleep(self) -> None:
+        loop = asyncio.get_running_loop()
+        watched = [i for i in self._watched if i]
+        due = min((self._due(i) for i in watched), default=loop.time() + self.interval(contract.Status.QUEUED))
+        with contextlib.suppress(HaltedError):
+            async with self._run.api.halt.waiting():
+                await asyncio.sleep(max(0.0, due - loop.time()))
+        self._run.journal.check()  # whoever has lost the lock waits for nothing
+        if self._run.stop.is_set():
+            raise Interrupted
+        if self._run.halted():
+            raise Deferred
+
+    async def _look_at_watched(self) -> None:
+        api = self._run.api
+        watched = {i for i in self._watched if i}
+        if self._total + len(self.names) <= self._page_size and len(watched) != 1:
+            page = await api.list_projects()
+            self._total = page.total
+            if page.total > len(page.projects):
+                self._page_size = len(page.projects)
+            for project in page.projects:
+                self.note(project)
+            watched -= {project.id for project in page.projects}
+        now = asyncio.get_running_loop().time()
+        due = {i for i in watched if self._due(i) <= now}
+        if len(due) > ONE_BY_ONE:
+            statuses = Counter(self.projects[i].status for i in due if i in self.projects)
+            several = (filtered(api, status=status) for status, count in statuses.items() if count > 1)
+            for project in chain.from_iterable(await run_all(several)):
+                if project.id in watched:
+                    self.note(project)
+                    due.discard(project.id)
+        await run_all(self._look_or_lose(i) for i in sorted(due))
+
+    async def _look_or_lose(self, project_id: str) -> None:
+        """A project that is gone (404) counts as over, so that nobody waits for it for ever."""
+        try:
+            await self.look(project_id)
+        except NotFoundError:
+            self.set_status(project_id, contract.Status.CANCELLED)

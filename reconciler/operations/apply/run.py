@@ -1,0 +1,221 @@
+"""What one apply carries through all its parts, and how it makes a mutating call: write-ahead, always."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, NoReturn, Protocol, TypeVar
+
+from msgspec import Struct, field
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.file_transfer import MediaClient
+from reconciler.model import contract
+from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
+from reconciler.model.events import Emit
+from reconciler.model.journal import Begin, Draft, Effect, End, Record
+from reconciler.model.live import LiveProject
+from reconciler.model.redact import Redactor
+from reconciler.model.state import Intent, IntentKind, Known, Outputs
+from reconciler.model.values import Json, Value, filled, portable, reveal
+
+T = TypeVar("T")
+WaitMode = Literal["none", "steps", "idle"]
+
+
+TIME_IS_UP: Final = "the time was up"
+
+
+class Deferred(Exception):  # noqa: N818  no error: the step stays for the next apply
+    """The step can't be done now, and this run does not wait (any longer) for it."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The user asked to stop: no new calls."""
+
+
+class Undecided(Exception):  # noqa: N818
+    """A call of unknown fate that nothing could clear up; its intent stays pending."""
+
+
+class Journal(Protocol):
+    """Where records go; returns when they are on disk. ``check`` raises LockError once the lock is lost."""
+
+    async def append(self, record: Record) -> None: ...
+
+    def check(self) -> None: ...
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How an apply goes about it. Times in seconds; a ``poll_interval`` of ``None``: as advised."""
+
+    wait: WaitMode = "steps"
+    parallelism: int = 8
+    poll_interval: float | None = None
+    poll_scale: float = 1.0
+    settle: float = 10.0
+    active_limit: int = contract.ACTIVE_PROJECTS_MAX
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
+"""Makes what files are sent with."""
+
+
+def default_media() -> MediaClient:
+    """Sends files to https addresses alone."""
+    return MediaClient(local=False)
+
+
+class Run(Struct, kw_only=True):
+    """The working parts of one apply. ``stop`` is set by the first interrupt."""
+
+    api: ApiClient
+    journal: Journal
+    draft: Draft
+    emit: Emit
+    workspace: str
+    slots: asyncio.Semaphore
+    """As many addresses work at once."""
+    options: Options = field(default_factory=Options)
+    env: Mapping[str, str] = field(default_factory=dict)
+    redact: Redactor = field(default_factory=Redactor)
+    now: Callable[[], str] = utc_now
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    plan_id: str | None = None
+    broke: CreditsError | None = None
+    root: Path = Path()
+    """The workspace's folder, which files of references lie in."""
+    media: MediaFactory = default_media
+    uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """Held, by digest, while a file is uploaded, so that it is done once."""
+
+    def halted(self) -> bool:
+        """Whether nothing new may begin: the time is up, or the user asked to stop."""
+        return self.api.halt.over
+
+    async def record(self, record: Record) -> None:
+        """Journal first, then the working state."""
+        await self.journal.append(record)
+        self.draft.fold(record)
+
+    def intent(self, kind: IntentKind, address: str, *, step: int, body: Mapping[str, Value], **more: object) -> Intent:
+        return Intent(
+            op=uuid.uuid4().hex,
+            kind=kind,
+            address=address,
+            at=self.now(),
+            plan=self.plan_id,
+            step=step,
+            body=portable(body),
+            **more,  # type: ignore[arg-type]  # the caller names Intent's own fields
+        )
+
+    def filled(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:
+        """The body with the plain values of its secrets. Raises as :meth:`reveal`."""
+        try:
+            found: dict[str, Value] = filled(body, self.env, self.draft.lineage)
+        except KeyError as error:
+            raise ReconcilerError(
+                f"environment variable {error.args[0]} is not set, or not named in `policy.allowed_env`",
+                "The plan was made with it: set it and apply again.",
+                address=address,
+            ) from error
+        except ValueError as error:
+            raise ReconcilerError(
+                f"stale: the value of `{error.args[0]}` is not the one the plan was made with",
+                "Plan again with the environment as it is now.",
+                address=address,
+            ) from error
+        return found
+
+    def reveal(self, body: Mapping[str, Value], address: str) -> dict[str, Json]:
+        """The body for the wire.
+
+        Raises:
+            ReconcilerError: the environment has not what a saved plan's secret was planned with.
+
+        """
+        plain: dict[str, Json] = reveal(self.filled(body, address), self.env, self.draft.lineage)
+        return plain
+
+    async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:
+        """Make one mutating call, its intent on disk before it leaves. The caller records the outcome of success.
+
+        Raises:
+            Interrupted: the user asked to stop, before anything was sent.
+            Deferred: the time is up, before anything was sent.
+            HaltedError: one of both, while the call waited for its turn; recorded as not done.
+            ApiError: not done (recorded), or of unknown fate (the intent stays pending: resolve it).
+
+        """
+        async with self.slots:
+            if self.stop.is_set():
+                raise Interrupted
+            if self.halted():
+                raise Deferred
+            await self.record(Begin(intent=intent))
+            # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate
+            try:
+                return await call()
+            except ApiError as error:
+                if error.fate is Fate.NOT_DONE:
+                    await self.record(End(op=intent.op, result="not_done", note=note_of(error)))
+                raise
+
+    async def done(self, intent: Intent, *effects: Effect, note: str = "") -> None:
+        """Record that an intent was done, and with it its step if it was the step's last call."""
+        await self.record(
+            End(
+                op=intent.op,
+                effects=effects,
+                address=intent.address if intent.plan else None,
+                plan=intent.plan,
+                done=intent.step + intent.final,
+                note=note,
+            )
+        )
+
+    async def undecided(self, intent: Intent, why: str, *effects: Effect, near: tuple[str, ...]) -> NoReturn:
+        """Leave a call that was not made, since an earlier run may have made it, to the user: as one of unknown fate.
+
+        Raises:
+            Undecided: always.
+
+        """
+        await self.record(Begin(intent=intent))
+        await self.record(End(op=intent.op, result="unknown", effects=effects, near=near, note=why))
+        raise Undecided(why)
+
+    async def noted(self, address: str, step: int, *effects: Effect) -> None:
+        """Record a step that makes no call."""
+        await self.record(End(effects=effects, address=address, plan=self.plan_id, done=step + 1))
+
+    def known(
+        self, settings: Mapping[str, Json], source: Literal["list", "status", "patch", "sent"]
+    ) -> dict[str, Known]:
+        """Knowledge for the state: sealed values, secrets in foreign text redacted."""
+        at = self.now()
+        return {name: Known(self.redact.value(value), source, at) for name, value in settings.items()}
+
+    def outputs(self, live: LiveProject) -> Outputs:
+        """What ``output`` shows later; secrets that show up in the account's texts are redacted."""
+        clean = self.redact.value({name: getattr(live, name) for name in Outputs.__struct_fields__})
+        return Outputs(**clean)
+
+
+def note_of(error: ReconcilerError) -> str:
+    return error.diagnostics[0].summary
+
+
+def diagnostic_of(error: ReconcilerError, address: str) -> Diagnostic:
+    """The first finding of an error, tied to an address."""
+    first = error.diagnostics[0]
+    return Diagnostic(severity=first.severity, summary=first.summary, detail=first.detail, address=address)

@@ -1,0 +1,154 @@
+"""PATCHing settings: waiting while the agent blocks it, and what is known afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from reconciler.model import contract
+from reconciler.model.errors import (
+    Diagnostic,
+    WrongStatusError,
+)
+from reconciler.model.events import Noted
+from reconciler.model.journal import Effect, Learn
+from reconciler.model.likeness import renders
+from reconciler.model.live import LiveProject
+from reconciler.model.plan import (
+    Step,
+)
+from reconciler.model.state import Intent, Known
+from reconciler.model.values import Json, Secret, Value, has_secret, seal_with, sealed
+from reconciler.operations.apply.exactly_once import commit
+from reconciler.operations.apply.polling import Monitor
+from reconciler.operations.apply.run import Deferred, Run
+from reconciler.planning.knowledge import setting_changes
+
+
+async def patch(
+    run: Run,
+    monitor: Monitor,
+    step: Step,
+    body: Mapping[str, Value],
+    number: int,
+    *,
+    kind: Literal["update", "release"] = "update",
+    final: bool = True,
+) -> None:
+    """PATCH settings, waiting while the agent's work blocks it."""
+    project_id = run.draft.projects[step.address].project_id
+    wire = run.reveal(body, step.address)
+
+    async def effects(answer: Mapping[str, Json], intent: Intent) -> tuple[Effect, ...]:
+        return (Learn(address=intent.address, settings=_patched(run, step, body, live, wire=wire, answer=answer)),)
+
+    def intent() -> Intent:
+        return run.intent(kind, step.address, step=number, body=body, project_id=project_id, final=final)
+
+    for last in (False, False, True):
+        live = await monitor.until(project_id, _patchable, "the agent to pause", step)
+        try:
+            answer = await commit(run, monitor, intent, lambda: run.api.patch_settings(project_id, wire), effects)
+        except WrongStatusError:
+            if last:
+                raise
+            await monitor.look(project_id)
+        else:
+            monitor.note(_after(live, wire, answer or {}))
+            return
+
+
+def _after(live: LiveProject, wire: Mapping[str, Json], answer: Mapping[str, Json]) -> LiveProject:
+    """What the list shows after a PATCH, as far as its answer tells. In which form it shows a title is still to be seen."""
+    told = {name: answer[name] for name in wire if name in ("mode", "expected_output") and name in answer}
+    rest = {name: value for name, value in live.settings.items() if name not in wire}
+    return replace(live, source="list", settings={**rest, **told})
+
+
+def _patchable(live: LiveProject) -> bool:
+    return not contract.settings_blocked(live.status)
+
+
+def _patched(
+    run: Run,
+    step: Step,
+    body: Mapping[str, Value],
+    live: LiveProject,
+    *,
+    wire: Mapping[str, Json],
+    answer: Mapping[str, Json],
+) -> dict[str, Known]:
+    """What is known after a PATCH. What was asked for stays the knowledge, so that the next plan does not ask again; an
+    answer that says something else is kept beside it, and told once. One that shows what was there before counts for
+    nothing, unless it is just a form of what was asked for.
+    """
+    at = run.now()
+    recorded = run.draft.projects[step.address].settings
+    known: dict[str, Known] = {}
+    for name, asked in wire.items():
+        before = _seen(live, recorded, name)
+        new = Known(sealed(body[name]), "patch" if name in answer else "sent", at, before=run.redact.value(before))
+        got = answer.get(name, asked)
+        if got != asked:
+            form = renders(asked, got)
+            if form or got != before:
+                new = replace(new, kept=_kept(run, body[name], got))
+            else:
+                new = replace(new, source="sent")
+            old = recorded.get(name)
+            if old is None or (old.value, old.kept) != (new.value, new.kept) or new.kept is UNSET:
+                _tell(run, step, name, (asked, got) if not has_secret(body[name]) else None, form=form, kept=new.kept)
+        known[name] = new
+    return known
+
+
+def _seen(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json:
+    """What the account showed of a setting, as far as anybody knows."""
+    if name in live.settings:
+        return live.settings[name]
+    old = recorded.get(name)
+    return UNSET if old is None else old.value if old.kept is UNSET else old.kept
+
+
+def _kept(run: Run, asked: Value, got: Json) -> Json:
+    if has_secret(asked) and isinstance(got, str):
+        parts = asked.parts if isinstance(asked, Secret) else ()
+        return sealed(seal_with(Secret("", "", got, parts), run.draft.lineage))
+    return run.redact.value(got)
+
+
+def _tell(run: Run, step: Step, name: str, values: tuple[Json, Json] | None, *, form: bool, kept: Json) -> None:
+    asked, got = ("a secret", "another value") if values is None else map(repr, values)
+    detail = "The plan goes by what was asked. If the API is right, put its value into the spec."
+    if kept is not UNSET:
+        detail = "Both count as the same while neither changes; nothing is set for it again."
+    run.emit(
+        Noted(
+            diagnostic=Diagnostic(
+                severity="note" if form else "warning",
+                address=step.address,
+                summary=f"settings.{name} was set to {asked}, and the account keeps it as {got}"
+                if form
+                else f"settings.{name} was set to {asked}, but the API answered {got}",
+                detail=detail,
+            )
+        )
+    )
+
+
+async def converge(
+    run: Run, monitor: Monitor, step: Step, settings: Mapping[str, Value], live: LiveProject, number: int
+) -> None:
+    """Give a project that was there before the settings that the approved step asked for.
+
+    It is part of the step before ``number``, which is over already.
+    """
+    entry = run.draft.projects[step.address]
+    changes = setting_changes(settings, entry, live, lineage=run.draft.lineage, at=run.now())
+    if changes:
+        with contextlib.suppress(Deferred):  # the next plan shows what is left
+            await patch(run, monitor, step, {name: settings[name] for name in changes}, number, final=False)

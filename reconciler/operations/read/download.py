@@ -1,0 +1,120 @@
+"""The rendered files of managed projects, brought into a folder; a manifest there says what each one is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from reconciler import files
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.file_transfer import Fetched, MediaClient, file_digest
+from reconciler.model.desired import ADDRESS
+from reconciler.model.errors import Diagnostic, DownloadError, NotFoundError
+from reconciler.model.state import Entry
+from reconciler.model.times import instant
+from reconciler.model.values import Json
+from reconciler.operations.concurrency import run_all
+
+MANIFEST: Final = "manifest.json"
+_AT_ONCE: Final = 4
+_LONGEST_MANIFEST: Final = 64 * 1024**2
+
+
+class Download(Struct, frozen=True, kw_only=True):
+    """What became of one address' file. ``nothing``: nothing is rendered, or the project is gone."""
+
+    address: str
+    outcome: Literal["fetched", "kept", "nothing", "failed"]
+    fetched: Fetched | None = None
+    error: Diagnostic | None = None
+
+
+async def download(
+    api: ApiClient,
+    media: MediaClient,
+    entries: Mapping[str, Entry],
+    folder: Path,
+    *,
+    now: str,
+    tell: Callable[[str, int, int | None], None],
+) -> list[Download]:
+    """Fetch what is not there yet. A file that can't be fetched does not keep the others from coming.
+
+    Raises:
+        ApiError: the account can't be asked for an address.
+        DownloadError: the folder can't be used.
+
+    """
+    try:
+        manifest = _begin(folder)
+    except OSError as error:
+        raise DownloadError(f"can't use `{error.filename or folder}`: {error.strerror}") from error
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(address: str, entry: Entry) -> Download:
+        async with slots:
+            url = await _address(api, entry, now)
+            if url is None or not ADDRESS.fullmatch(address):
+                return Download(address=address, outcome="nothing")
+            known = _known(folder, manifest.get(address), entry)
+            try:
+                fetched = await media.fetch(
+                    url, folder, address, known=known, tell=lambda done, total: tell(address, done, total)
+                )
+            except DownloadError as error:
+                return Download(address=address, outcome="failed", error=error.diagnostics[0])
+            if fetched is None:
+                return Download(address=address, outcome="kept", fetched=known)
+            manifest[address] = {"project_id": entry.project_id, **asdict(fetched)}
+            _write(folder / MANIFEST, manifest)
+            return Download(address=address, outcome="fetched", fetched=fetched)
+
+    return await run_all(one(address, entry) for address, entry in entries.items())
+
+
+async def _address(api: ApiClient, entry: Entry, now: str) -> str | None:
+    """The state's address as long as it is good, else a fresh one."""
+    outputs = entry.outputs
+    if outputs.assembled_url and _later(outputs.assembled_url_expires_at, now):
+        return outputs.assembled_url
+    try:
+        return (await api.project(entry.project_id)).assembled_url
+    except NotFoundError:
+        return None
+
+
+def _later(text: str | None, now: str) -> bool:
+    time, then = instant(text), instant(now)
+    return time is not None and then is not None and time > then
+
+
+def _known(folder: Path, record: Json, entry: Entry) -> Fetched | None:
+    """What the manifest says, if the file is there, is that file still, and of the same project."""
+    try:
+        if record["project_id"] != entry.project_id:
+            return None
+        known = Fetched(record["file"], record["size"], record["sha256"], record["validator"])
+        path = folder / Path(known.file).name
+        return known if path.stat().st_size == known.size and file_digest(path) == known.sha256 else None
+    except (OSError, KeyError, TypeError):
+        return None
+
+
+def _begin(folder: Path) -> dict[str, Json]:
+    files.make_folder(folder)
+    path = folder / MANIFEST
+    try:
+        document = json.loads(files.read(path, _LONGEST_MANIFEST))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _write(path: Path, manifest: Mapping[str, Json]) -> None:
+    files.replace(path, json.dumps(dict(sorted(manifest.items())), indent=2).encode() + b"\n")

@@ -1,0 +1,133 @@
+"""Specs for live projects that nothing declares. All text of the account is foreign: none of it can become YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Final, get_args
+
+from msgspec import Struct
+
+from reconciler.adapters.specs.yaml.scalars import scalar
+from reconciler.model import contract
+from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, ImportOrigin, seal
+from reconciler.model.errors import UsageError
+from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.redact import Redactor
+from reconciler.model.state import State
+from reconciler.operations.read.refresh import Reader, refresh
+from reconciler.operations.workflows import Workspace
+from reconciler.planning.matching import Candidates
+from reconciler.report.safe_text import clean
+
+_NAME_MAX: Final = 50
+_HEAD: Final = """\
+# Written by `reconciler export`. `import` takes each project over as it is: nothing is created or changed.
+# A brief stands here for people alone, as far as the list of projects shows it.
+projects:
+"""
+
+
+class Export(Struct, frozen=True):
+    """The text of a spec file, what it declares (ids by address), and the ids of projects that are over, left out."""
+
+    text: str
+    projects: dict[str, str]
+    over: tuple[str, ...]
+
+
+async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple[str, ...]) -> Export:
+    """Specs for these projects, or for all that no spec and no state entry declares and that are not over. Only GETs.
+
+    Raises:
+        UsageError: the account has no such project, or it is declared already.
+        ReconcilerError: the state or the account can't be read.
+
+    """
+    state, _ = workspace.loaded()
+    snapshot = await refresh(api, frozenset(ids), everything=True, at=workspace.now())
+    live = snapshot.projects
+    declared = declared_ids(desired, state, snapshot)
+    for project_id in ids:
+        if project_id not in live:
+            raise UsageError(f"the account has no project `{project_id}`")
+        if project_id in declared:
+            raise UsageError(f"`{project_id}` is declared already, as `{declared[project_id]}`")
+    free = [project for project in live.values() if project.id not in declared]
+    over = [p for p in free if p.status in (contract.Status.FAILED, contract.Status.CANCELLED)]
+    chosen = [p for p in free if p.id in ids] if ids else [p for p in free if p not in over]
+    taken = {address.partition("[")[0] for address in (*desired.projects, *state.projects)}
+    named = names(sorted(chosen, key=lambda p: (p.created_at or "", p.id)), taken)
+    text = _HEAD + "".join(spec(address, project, workspace.redact) for address, project in named.items())
+    left_out = () if ids else tuple(project.id for project in over)
+    return Export(text, {address: project.id for address, project in named.items()}, left_out)
+
+
+def declared_ids(desired: Desired, state: State, live: Snapshot) -> dict[str, str]:
+    """The address of each project that the state or a spec holds, even if the state was lost."""
+    sealed = seal(desired, state.lineage)
+    projects = live.projects
+    declared = {entry.project_id: address for address, entry in state.projects.items()}
+    adopted = {p.source_project_id: p.id for p in projects.values() if p.source_project_id}
+    candidates = Candidates.of(live, state.projects)
+    for address, project in sealed.projects.items():
+        match project.origin:
+            case ImportOrigin(project_id=project_id):
+                declared.setdefault(project_id, address)
+            case AdoptOrigin(studio_id=studio_id):
+                declared.setdefault(adopted.get(studio_id, ""), address)
+            case CreateOrigin() if address not in state.projects:
+                found = candidates.match(project)
+                for candidate in (*found.alive, *found.failed, *found.cancelled):
+                    declared.setdefault(candidate.id, address)
+            case CreateOrigin():
+                pass
+    return declared
+
+
+def names(projects: Iterable[LiveProject], taken: Collection[str]) -> dict[str, LiveProject]:
+    """An address for each project: its title's letters and digits, and a number where that is taken."""
+    result: dict[str, LiveProject] = {}
+    for project in projects:
+        title = str(project.settings.get("title") or "")
+        slug = re.sub("[^a-z0-9]+", "-", title.lower())[:_NAME_MAX].strip("-") or "project"
+        name, number = slug, 1
+        while name in taken or name in result:
+            number += 1
+            name = f"{slug}-{number}"
+        result[name] = project
+    return result
+
+
+def spec(address: str, project: LiveProject, redact: Redactor) -> str:
+    """One project's lines: its brief as a comment, its id, and the settings that the list shows and a spec can hold."""
+    lines = [f"  {address}:"]
+    if project.brief:
+        cut = len(project.brief) >= contract.LIST_BRIEF_MAX
+        lines.append(f"    # brief{f' (cut at {contract.LIST_BRIEF_MAX} characters)' if cut else ''}:")
+        shown = [clean(line) for line in redact(project.brief).splitlines()]
+        lines += [f"    #   {line}".rstrip() for line in shown]
+    lines.append(f"    import: {_text(project.id)}")
+    settings = [
+        f"      {name}: {_text(value)}"
+        for name in contract.LIST_SETTINGS
+        if isinstance(value := project.settings.get(name), str) and _fits(name, value) and redact(value) == value
+    ]
+    if settings:
+        lines += ["    settings:", *settings]
+    if project.status == contract.Status.CANCELLED:
+        lines.append("    state: cancelled")
+    return "\n".join(lines) + "\n"
+
+
+def _fits(name: str, value: str) -> bool:
+    """Whether a spec can say it: what the contract does not know is left out."""
+    if name == "title":
+        return (
+            len(value) <= contract.TITLE_MAX and "\0" not in value and value.encode(errors="ignore").decode() == value
+        )
+    return value in get_args(contract.Mode if name == "mode" else contract.ExpectedOutput)
+
+
+def _text(value: str) -> str:
+    return scalar(value.replace("$", "$$"))

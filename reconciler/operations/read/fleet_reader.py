@@ -1,0 +1,55 @@
+"""The whole fleet as it is now, for those who look: statuses, outputs, settings, conversations, drift. GETs only."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.model.desired import Desired, seal
+from reconciler.model.errors import NotFoundError
+from reconciler.model.fleet import Fleet, Member
+from reconciler.model.state import Entry
+from reconciler.operations.concurrency import run_all
+from reconciler.operations.read.conversation import read_window
+from reconciler.operations.read.refresh import merged
+from reconciler.operations.workflows import Workspace, read_live, redacted
+from reconciler.planning.planner import Selection, make_plan
+
+
+async def fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, conversations: bool) -> Fleet:
+    """Read everything once; two calls for each project on top of the list, one without ``conversations``.
+
+    Raises:
+        ReconcilerError: the state or the account can't be read.
+
+    """
+    state, _ = workspace.loaded()
+    at = workspace.now()
+    selection = Selection(refresh_only=True)
+    sealed = seal(desired, state.lineage)
+    live = await read_live(api, sealed, state, selection, at=at)
+    limit = workspace.config.limits.active_projects
+    header = workspace.header()
+    plan = make_plan(sealed, state, live, selection=selection, header=header, active_limit=limit)
+    found = redacted(plan, workspace.redact).diagnostics
+
+    async def member(address: str, entry: Entry) -> Member:
+        seen = live.projects.get(entry.project_id)
+        try:
+            told = await api.project(entry.project_id)
+            seen = merged(seen, told) if seen is not None else told
+            window = (await read_window(api, entry.project_id, None)).messages if conversations else ()
+        except NotFoundError:
+            seen, window = None, ()
+        redact = workspace.redact
+        return Member(
+            address=address,
+            entry=entry,
+            live=redact.record(replace(seen, settings=redact.value(dict(seen.settings)))) if seen else None,
+            messages=tuple(redact.record(message) for message in window),
+            findings=tuple(d for d in found if d.address == address),
+        )
+
+    members = await run_all(member(a, e) for a, e in sorted(state.projects.items()))
+    rest = tuple(d for d in found if d.address not in state.projects)
+    return Fleet(workspace=state.workspace, at=at, members=tuple(members), findings=rest)

@@ -1,0 +1,29 @@
+"""What managed projects look like now, with the outputs that only the status shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from reconciler.model import contract
+from reconciler.model.live import Snapshot
+from reconciler.model.state import Entry
+from reconciler.operations.concurrency import run_all
+from reconciler.operations.read.refresh import Reader, merged, refresh
+
+
+async def overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
+    """The list first, then the status of each project that failed: the list does not say why. Raises as ``refresh``."""
+    ids = frozenset(entry.project_id for entry in entries.values())
+    if not ids:
+        return Snapshot(at=at)
+    live = await refresh(api, ids, at=at)
+    unexplained = [
+        p
+        for i, p in live.projects.items()
+        if i in ids and p.status == contract.Status.FAILED and p.error_message is None
+    ]
+    answers = await run_all(api.project(p.id) for p in unexplained)
+    told = {p.id: merged(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
+    return replace(live, projects={**live.projects, **told})

@@ -1,0 +1,161 @@
+"""``state recover``: the state made anew from the account. Only GETs, and binding only what the account shows.
+
+Adopted projects are known by the studio project they come from, imported ones by their id, created ones by brief and
+title; where several could be meant, none is taken. What the agents were told is read from the conversations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from shlex import quote
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
+from reconciler.model.live import LiveProject, Snapshot
+from reconciler.model.state import Entry, Known, SentMessage, State
+from reconciler.model.values import has_secret, reveal, sealed
+from reconciler.operations.read.conversation import claim, read_window
+from reconciler.operations.read.refresh import refresh
+from reconciler.operations.recovery.open_calls import logged_message
+from reconciler.operations.workflows import Workspace
+from reconciler.planning.creation import creation_with_defaults
+from reconciler.planning.knowledge import agrees
+from reconciler.planning.matching import Candidates
+
+NAMED: Final = 5
+"""Projects that a finding names at most."""
+
+
+class Finding(Struct, frozen=True):
+    """What was found for one address that the state does not have: an entry and why, or why there is none."""
+
+    address: str
+    why: str
+    entry: Entry | None = None
+    status: str | None = None
+
+
+async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, state: State) -> list[Finding]:
+    """Look for every declared project that the state does not have. Makes only GETs.
+
+    Raises:
+        ReconcilerError: the account can't be read.
+
+    """
+    lost = [
+        project for address, project in seal(desired, state.lineage).projects.items() if address not in state.projects
+    ]
+    if not lost:
+        return []
+    imports = {p.origin.project_id for p in lost if isinstance(p.origin, ImportOrigin)}
+    live = await refresh(api, frozenset(imports), everything=True, at=workspace.now())
+    candidates = Candidates.of(live, state.projects)
+    found = [_look(project, live, candidates) for project in lost]
+    claims = Counter(project.id for _, project in found if project is not None)
+    findings = []
+    for project, (why, match) in zip(lost, found, strict=True):
+        if match is None:
+            findings.append(Finding(project.address, why))
+        elif claims[match.id] > 1:
+            findings.append(
+                Finding(
+                    project.address, f"`{match.id}` could be several of the specs' projects; `reconciler import` one"
+                )
+            )
+        else:
+            findings.append(await _entry(workspace, api, project, match, why, state.lineage))
+    return findings
+
+
+def _look(project: DesiredProject, live: Snapshot, candidates: Candidates) -> tuple[str, LiveProject | None]:
+    match project.origin:
+        case AdoptOrigin(studio_id=studio_id):
+            adopted = next((p for p in live.projects.values() if p.source_project_id == studio_id), None)
+            return (f"adopted from `{studio_id}`" if adopted else "it is not adopted yet", adopted)
+        case ImportOrigin(project_id=project_id):
+            there = live.projects.get(project_id)
+            return ("the spec names it" if there else f"the account has no `{project_id}`", there)
+        case CreateOrigin():
+            return _created(project, candidates)
+
+
+def _created(project: DesiredProject, candidates: Candidates) -> tuple[str, LiveProject | None]:
+    """The living project with this brief and title; else the newest of those that are over, so that none is made anew."""
+    match = candidates.match(project)
+    if len(match.alive) == 1:
+        return "same brief and title", match.alive[0]
+    if match.alive:
+        ids = ", ".join(f"`{p.id}`" for p in match.alive)
+        return f"several projects have this brief and title: {ids}; `reconciler import` one", None
+    over = sorted((*match.failed, *match.cancelled), key=lambda p: p.created_at or "")
+    if over:
+        return f"same brief and title, {over[-1].status}", over[-1]
+    assert isinstance(project.origin, CreateOrigin)
+    renamed = candidates.like({"brief": project.origin.creation["brief"]})
+    others = (*renamed.alive, *renamed.failed, *renamed.cancelled)
+    if others:  # likeness binds nothing: the user says which
+        named = ", ".join(f"`{p.id}` ({p.settings.get('title') or 'no title'}, {p.status})" for p in others[:NAMED])
+        one = others[0].id if len(others) == 1 else "PROJECT_ID"
+        return (
+            f"no project has this title too, but this very brief: {named}; if it is that one, "
+            f"`reconciler import {quote(project.address)} {one}`"
+        ), None
+    return "the account has no project with this brief and title", None
+
+
+async def _entry(
+    workspace: Workspace, api: ApiClient, project: DesiredProject, live: LiveProject, why: str, lineage: str
+) -> Finding:
+    at = workspace.now()
+    settings = {
+        name: Known(workspace.redact.value(value), live.source, at)
+        for name, value in live.settings.items()
+        if not has_secret(project.settings.get(name))
+    }
+    for name, wanted in project.settings.items():
+        if has_secret(wanted) and name in live.settings and agrees(wanted, live.settings[name]):
+            settings[name] = Known(sealed(wanted), live.source, at)
+    entry = Entry(project_id=live.id, origin="imported", settings=settings, studio_id=live.source_project_id)
+    match project.origin:
+        case CreateOrigin(creation=creation):
+            entry = replace(entry, origin="created", generation=1, creation=creation_with_defaults(creation))
+        case AdoptOrigin(studio_id=studio_id):
+            entry = replace(entry, origin="adopted", studio_id=studio_id)
+        case ImportOrigin():
+            pass
+    if project.messages:
+        entry, doubtful = await _with_messages(workspace, api, project, entry, lineage)
+        why += f"; {len(entry.messages)} of {len(project.messages)} messages found"
+        why += "".join(f"; message `{ours}` may be `{theirs}`, which reads nearly like it" for ours, theirs in doubtful)
+    return Finding(project.address, why, entry, live.status)
+
+
+async def _with_messages(
+    workspace: Workspace, api: ApiClient, project: DesiredProject, entry: Entry, lineage: str
+) -> tuple[Entry, list[tuple[str, str]]]:
+    """The log as the conversation shows it: the spec's messages in order, as far as they are there. Beside it, which of
+    them are taken for which messages of the conversation that only read nearly like them.
+    """
+    window = await read_window(api, entry.project_id, None)
+    brief = None
+    if isinstance(project.origin, CreateOrigin):
+        brief = reveal({"brief": project.origin.creation["brief"]}, workspace.env, lineage)["brief"]
+    cursor = None
+    log: list[SentMessage] = []
+    doubtful: list[tuple[str, str]] = []
+    for message in project.messages:
+        text = reveal({"message": message.body["message"]}, workspace.env, lineage)["message"]
+        claims = claim(window, log, text=text, lineage=lineage, env=workspace.env, brief=brief)
+        match = claims.match or (claims.near[0] if claims.near else None)
+        if match is None:
+            break
+        if claims.match is None:
+            doubtful.append((message.id, match.id))
+        made = logged_message(message.id, message.body, lineage=lineage, at=match.created_at or workspace.now())
+        log.append(replace(made, message_id=match.id, how="found"))
+        cursor = match.id
+    return replace(entry, messages=tuple(log), cursor=cursor), doubtful

@@ -1,0 +1,248 @@
+"""Mending the state by hand: binding, renaming, forgetting, accepting a log, deciding what nothing could tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from shlex import quote
+
+from msgspec.structs import replace
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
+from reconciler.model.errors import NotFoundError, UsageError
+from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Log, Rename
+from reconciler.model.state import Entry, Intent, Known, SentMessage, State
+from reconciler.model.values import filled, from_portable
+from reconciler.operations.read.refresh import Reader, filtered, merged
+from reconciler.operations.recovery.lost_state import Finding, find_lost
+from reconciler.operations.recovery.open_calls import logged_message
+from reconciler.operations.workflows import Workspace
+from reconciler.planning.findings import meant
+from reconciler.planning.message_log import CODE, Accepted, accept, compare
+from reconciler.planning.resealing import Resealing
+
+
+def change(
+    workspace: Workspace, effects: Callable[[State], tuple[Effect, ...]], *, command: str, lock_timeout: float
+) -> State:
+    """Change the state under its lock; no call is made.
+
+    Raises:
+        StateError: it can't be locked, read or written.
+        UsageError: ``effects`` refuses.
+
+    """
+    with workspace.store.lock(command, lock_timeout):
+        state, _ = workspace.loaded()
+        wanted = effects(state)
+        if not wanted:
+            return state
+        workspace.store.begin(state)
+        draft = Draft(state)
+        draft.fold(End(effects=wanted))
+        after = draft.state(state.serial + 1)
+        workspace.store.save(after)
+        return after
+
+
+def checked_address(address: str) -> str:
+    """Raises UsageError for what is no address."""
+    if not ADDRESS.fullmatch(address):
+        raise UsageError(
+            f"`{address}` is not an address",
+            "Lower-case letters, digits, `-` and `_`, at most 63, no leading dash; then, from `for_each`, keys like `[us,16:9]`.",
+        )
+    return address
+
+
+async def bind(workspace: Workspace, api: Reader, address: str, project_id: str, *, lock_timeout: float) -> str:
+    """Bind an existing project to an address; the answer is its status.
+
+    Raises:
+        UsageError: the address or the project is taken, or there is no such project.
+        ApiError: the project can't be read.
+
+    """
+    checked_address(address)
+    try:
+        live = await api.project(project_id)
+    except NotFoundError as error:
+        raise UsageError(f"the account has no project `{project_id}`", error.diagnostics[0].detail) from error
+    listed = next((p for p in await filtered(api) if p.id == project_id), None)
+    live = merged(listed, live) if listed else live
+
+    def effects(state: State) -> tuple[Effect, ...]:
+        holder = next((a for a, e in state.projects.items() if e.project_id == project_id), None)
+        if holder is not None:
+            raise UsageError(f"`{project_id}` is managed as `{holder}` already")
+        if address in state.projects:
+            raise UsageError(
+                f"`{address}` stands for `{state.projects[address].project_id}` already",
+                f"Forget that first: `reconciler state rm {quote(address)}`.",
+            )
+        at = workspace.now()
+        clean = workspace.redact.value(dict(live.settings))
+        entry = Entry(
+            project_id=project_id,
+            origin="imported",
+            settings={name: Known(value, live.source, at) for name, value in clean.items()},
+            studio_id=live.source_project_id,
+        )
+        return (Bind(address=address, entry=entry),)
+
+    change(workspace, effects, command="reconciler import", lock_timeout=lock_timeout)
+    return live.status
+
+
+def rename(workspace: Workspace, old: str, new: str, *, lock_timeout: float) -> None:
+    """Rename an address. Raises UsageError where there is none, or the new one is taken."""
+    checked_address(new)
+
+    def effects(state: State) -> tuple[Effect, ...]:
+        require(state, old)
+        if new in state.projects:
+            raise UsageError(f"the state has a `{new}` already")
+        return (Rename(from_address=old, to_address=new),)
+
+    change(workspace, effects, command="reconciler state mv", lock_timeout=lock_timeout)
+
+
+def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: float) -> None:
+    """Forget addresses; their projects stay as they are. Raises UsageError where there is none."""
+
+    def effects(state: State) -> tuple[Effect, ...]:
+        for address in addresses:
+            require(state, address)
+        return tuple(Drop(address=address) for address in addresses)
+
+    change(workspace, effects, command="reconciler state rm", lock_timeout=lock_timeout)
+
+
+def require(state: State, address: str) -> Entry:
+    """The entry of an address. Raises UsageError where there is none."""
+    if address not in state.projects:
+        hint = meant(address, state.projects) or "`reconciler state list` shows what it has."
+        raise UsageError(f"the state has no `{address}`", hint)
+    return state.projects[address]
+
+
+def accept_log(
+    workspace: Workspace, desired: Desired, addresses: tuple[str, ...], *, lock_timeout: float
+) -> dict[str, Accepted]:
+    """Take the specs' message logs for what was sent; the answer has the addresses whose log was another.
+
+    Raises:
+        UsageError: the state or the specs have no such address, or a message of unknown fate is open there.
+        ReconcilerError: the state can't be read or written.
+
+    """
+    accepted: dict[str, Accepted] = {}
+
+    def effects(state: State) -> tuple[Effect, ...]:
+        sealed = seal(desired, state.lineage)
+        projects, again = sealed.projects, Resealing(sealed, state.lineage)
+        moved = {m.to_address: m.from_address for m in desired.moved if m.to_address not in state.projects}
+        binds = []
+        for address in addresses:
+            held_as = moved.get(address, address)
+            entry = again(require(state, held_as))
+            if address not in projects:
+                raise UsageError(f"the specs have no `{address}`", "Its log is that of the spec: there has to be one.")
+            if any(intent.kind == "message" and intent.address == held_as for intent in state.pending.values()):
+                raise UsageError(
+                    f"whether a message of `{address}` was sent is still open",
+                    "`reconciler apply` finds out first, or you say it with `reconciler state resolve`.",
+                )
+            project = projects[address]
+            if not any(d.code == CODE for d in compare(address, project.messages, entry.messages).diagnostics):
+                continue
+
+            def unsent(message: DesiredMessage) -> SentMessage:
+                made = logged_message(message.id, message.body, lineage=state.lineage, at=workspace.now())
+                return replace(made, how="declared")
+
+            accepted[address] = accept(project.messages, entry.messages, unsent=unsent)
+            binds.append(Bind(address=held_as, entry=replace(entry, messages=accepted[address].log)))
+        return tuple(binds)
+
+    change(workspace, effects, command="reconciler state accept", lock_timeout=lock_timeout)
+    return accepted
+
+
+def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float) -> list[str]:
+    """The user says whether calls of unknown fate were done; the answer names them.
+
+    Raises:
+        UsageError: nothing is open at this address, or it is a create that was done: that one is bound by import.
+        ReconcilerError: the environment lacks what the message's secret needs.
+
+    """
+    with workspace.store.lock("reconciler state resolve", lock_timeout):
+        state, _ = workspace.loaded()
+        open_ = [intent for intent in state.pending.values() if intent.address == address]
+        if not open_:
+            raise UsageError(f"nothing is open at `{address}`", "`reconciler plan` shows what is, if anything.")
+        workspace.store.begin(state)
+        draft = Draft(state)
+        for intent in open_:
+            draft.fold(_decided(workspace, intent, state.lineage, sent=sent))
+        workspace.store.save(draft.state(state.serial + 1))
+    return [f"{intent.kind} `{intent.message_id}`" if intent.message_id else intent.kind for intent in open_]
+
+
+def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) -> End:
+    effects: tuple[Effect, ...] = ()
+    if sent and intent.kind == "message":
+        assert intent.message_id is not None
+        body = filled(from_portable(dict(intent.body)), workspace.env, lineage)
+        message = logged_message(intent.message_id, body, lineage=lineage, at=workspace.now())
+        found = intent.near[0] if len(intent.near) == 1 else None
+        message = replace(message, how="declared", message_id=found)
+        effects = (Log(address=intent.address, message=message, cursor=found or intent.cursor),)
+    elif intent.near:
+        effects = (Learn(address=intent.address, not_ours=intent.near),)
+    elif sent and intent.kind == "create":
+        raise UsageError(
+            "a create that was done is bound, not just declared",
+            f"Say `--not-sent`, then `reconciler import {quote(intent.address)} PROJECT_ID`.",
+        )
+    done = sent and intent.plan is not None
+    return End(
+        op=intent.op,
+        result="done" if sent else "not_done",
+        effects=effects,
+        address=intent.address if done else None,
+        plan=intent.plan if done else None,
+        done=intent.step + intent.final,
+        note="decided by the user",
+    )
+
+
+async def rebuild(
+    workspace: Workspace,
+    api: ApiClient,
+    desired: Desired,
+    *,
+    confirm: Callable[[list[Finding]], bool],
+    lock_timeout: float,
+) -> list[Finding]:
+    """``state recover``: find what the state lost, show it, ask, bind. The answer is what was found.
+
+    Raises:
+        UsageError: the user said no.
+        ReconcilerError: the state or the account can't be read.
+
+    """
+    with workspace.store.lock("reconciler state recover", lock_timeout):
+        state, _ = workspace.loaded()
+        workspace.store.begin(state)
+        findings = await find_lost(workspace, api, desired, state)
+        bound = [finding for finding in findings if finding.entry is not None]
+        if not bound:
+            return findings
+        if not confirm(findings):
+            raise UsageError("not approved: nothing was bound")
+        draft = Draft(state)
+        draft.fold(End(effects=tuple(Bind(address=f.address, entry=f.entry) for f in bound if f.entry is not None)))
+        workspace.store.save(draft.state(state.serial + 1))
+        return findings

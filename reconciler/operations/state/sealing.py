@@ -1,0 +1,56 @@
+"""Secrets of saved plans and of earlier states: plain where the environment has them, sealed with the digests of now."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from reconciler.model.desired import Desired, seal
+from reconciler.model.journal import Bind, Draft, End
+from reconciler.model.plan import (
+    Adopt,
+    Cancel,
+    Create,
+    Forget,
+    Import,
+    Message,
+    Move,
+    Release,
+    Replace,
+    Step,
+    Update,
+)
+from reconciler.model.values import filled
+from reconciler.operations.apply.run import Run
+from reconciler.planning.resealing import Resealing
+
+
+def with_values(run: Run, step: Step) -> Step:
+    """A saved step with the plain values of its secrets, to know them in the account. What lacks them fails when its turn
+    comes.
+    """
+    try:
+        match step:
+            case Create() | Replace() | Adopt() | Update():
+                return replace(step, body=filled(step.body, run.env, run.draft.lineage))
+            case Message():
+                body = filled(step.message.body, run.env, run.draft.lineage)
+                return replace(step, message=replace(step.message, body=body))
+            case Import() | Cancel() | Release() | Forget() | Move():
+                return step
+            case _:
+                assert_never(step)
+    except (KeyError, ValueError):
+        return step
+
+
+def reseal(draft: Draft, desired: Desired | None) -> None:
+    """Where an earlier version made the digests of secrets, the state that is written has those of now."""
+    if desired is None:
+        return
+    again = Resealing(seal(desired, draft.lineage), draft.lineage)
+    for address, entry in [*draft.projects.items()]:
+        made = again(entry)
+        if made is not entry:
+            draft.fold(End(effects=(Bind(address=address, entry=made),)))

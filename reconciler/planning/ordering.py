@@ -1,0 +1,129 @@
+"""What waits for other projects: whatever spends credits on a project that depends on them.
+
+Another project is waited for until its own steps are done and its agent has finished; where a reference asks for its
+video, until that is there. What will never come of itself is no wait but a finding, and nothing is planned on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from graphlib import TopologicalSorter
+from shlex import quote
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model import contract
+from reconciler.model.desired import Desired, DesiredProject
+from reconciler.model.errors import Diagnostic
+from reconciler.model.live import LiveProject
+from reconciler.model.plan import COSTLY, Adopt, Import, Step, sent_body
+from reconciler.model.references import projects_in
+from reconciler.planning.address_view import ProjectPlan, View
+from reconciler.planning.findings import attention
+
+_NAMED: Final = 3
+"""How many addresses are named at one place."""
+
+
+def with_dependencies(targets: frozenset[str], desired: Desired) -> frozenset[str]:
+    """The targets and, as Terraform has it, all that they wait for."""
+    found: set[str] = set()
+    waiting = list(targets)
+    while waiting:
+        address = waiting.pop()
+        if address not in found:
+            found.add(address)
+            project = desired.projects.get(address)
+            waiting += project.dependencies if project else ()
+    return frozenset(found)
+
+
+def waiting_for(*addresses: str, video: bool) -> str:
+    """What is waited for, in words."""
+    names = [f"`{address}`" for address in addresses[:_NAMED]]
+    if len(addresses) > _NAMED:
+        names.append(f"{len(addresses) - _NAMED} more")
+    listed = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    return f"{listed} to have a rendered video" if video else f"{listed} to finish"
+
+
+class _Other(Struct, frozen=True):
+    """A project that others wait for, as far as it can be known. ``never``: why it will not get there."""
+
+    never: str | None = None
+    finished: bool = False
+    video: bool = False
+
+
+def order(
+    projects: Mapping[str, DesiredProject], planned: Mapping[str, ProjectPlan], views: Mapping[str, View]
+) -> None:
+    """Give the steps that wait for other projects what they wait for; take out those that would wait for ever."""
+    graph = {address: projects[address].dependencies for address in planned if address in projects}
+    if not any(graph.values()):
+        return
+    others: dict[str, _Other] = {}
+    for address in TopologicalSorter(graph).static_order():
+        project = projects.get(address)
+        if project is None or address not in planned:
+            others[address] = _Other(never="is not there")
+            continue
+        _order(project, planned[address], others)
+        others[address] = _other(project, planned[address].steps, views[address])
+
+
+def _order(project: DesiredProject, plan: ProjectPlan, others: Mapping[str, _Other]) -> None:
+    said: set[tuple[str, bool]] = set()
+    for number, step in enumerate(plan.steps):
+        if not isinstance(step, COSTLY):
+            continue
+        videos = projects_in(sent_body(step))
+        after = tuple(dict.fromkeys((*project.depends_on, *videos)))
+        never = {address: why for address in after if (why := others[address].never)}
+        if never:
+            plan.diagnostics += [_in_vain(project, step, address, why) for address, why in never.items()]
+            del plan.steps[number:]
+            return
+        kinds = [(address, address in videos) for address in after]
+        late = [(a, video) for a, video in kinds if not (others[a].video if video else others[a].finished)]
+        waits = [
+            waiting_for(*names, video=kind)
+            for kind in (True, False)
+            if (names := [address for address, video in late if video is kind and (address, video) not in said])
+        ]
+        said.update(late)
+        plan.steps[number] = replace(step, after=after, waits_for=_joined((step.waits_for, *waits)))
+
+
+def _other(project: DesiredProject, steps: Iterable[Step], view: View) -> _Other:
+    live = _live(steps, view)
+    if project.cancelled:
+        return _Other(never="the specs say `state: cancelled`")
+    if any(isinstance(step, (*COSTLY, Adopt)) for step in steps):
+        return _Other()
+    if live is None:
+        return _Other(never="it is not there, and nothing is planned that would make it")
+    if live.status in {contract.Status.FAILED, contract.Status.CANCELLED}:
+        return _Other(never=f"it is {live.status}")
+    idle = live.status == contract.Status.IDLE
+    return _Other(finished=idle, video=idle and live.assembled_url is not None)
+
+
+def _live(steps: Iterable[Step], view: View) -> LiveProject | None:
+    imported = next((step.project_id for step in steps if isinstance(step, Import)), None)
+    return view.project or view.live.projects.get(imported or "")
+
+
+def _in_vain(project: DesiredProject, step: Step, address: str, why: str) -> Diagnostic:
+    return attention(
+        project,
+        f"`{project.address}` waits for `{address}` in vain: {why}",
+        f"The {step.action} and what follows it here are left out. Mend `{address}` first (this plan or "
+        f"`reconciler status {quote(address)}` shows what is wrong), or take it out of `references` and `depends_on`.",
+    )
+
+
+def _joined(parts: Iterable[str | None]) -> str | None:
+    return " and ".join(part for part in parts if part) or None

@@ -1,0 +1,102 @@
+"""Settings and messages: what brings a project that is there to what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from reconciler.model import contract
+from reconciler.model.desired import DesiredProject
+from reconciler.model.live import LiveProject
+from reconciler.model.plan import Adopt, Change, Message, Update
+from reconciler.model.state import SentMessage
+from reconciler.model.values import Value
+from reconciler.planning.address_view import ProjectPlan, View
+from reconciler.planning.findings import (
+    attention,
+    drifted,
+    keeps,
+)
+from reconciler.planning.kept_values import newly_kept
+from reconciler.planning.knowledge import setting_changes
+from reconciler.planning.message_log import compare
+
+TO_IDLE = "the agent to become idle"
+
+
+def mend(
+    project: DesiredProject,
+    view: View,
+    result: ProjectPlan,
+    *,
+    live: LiveProject | None,
+    settings: Mapping[str, Value],
+    sent: tuple[SentMessage, ...],
+) -> None:
+    """One PATCH with the changed settings, and the new messages."""
+    wanted = {name: value for name, value in settings.items() if name not in project.lifecycle.ignore_changes}
+    changes = setting_changes(wanted, view.entry, live, lineage=view.lineage, at=view.live.at)
+    forms = newly_kept(wanted, view.entry, live)
+    result.diagnostics += [keeps(project.address, name, wanted[name], form) for name, form in forms.items()]
+    update = _update(project, live, {name: settings[name] for name in changes}, tuple(changes.values()))
+    result.drift += [drifted(project, change) for change in changes.values() if change.drift]
+    releases = wanted.get("mode") == contract.MODE_RELEASED
+    if update and not releases:
+        result.steps.append(update)
+    messages(project, result, live=live, sent=sent)
+    if update and releases:  # a released project takes no messages: hand it over last
+        sends = any(isinstance(step, Message) for step in result.steps)
+        result.steps.append(replace(update, waits_for=TO_IDLE) if sends else update)
+
+
+def _update(
+    project: DesiredProject, live: LiveProject | None, body: dict[str, Value], changes: tuple[Change, ...]
+) -> Update | None:
+    if not body:
+        return None
+    drift = [change.path.removeprefix("settings.") for change in changes if change.drift]
+    blocked = live is not None and contract.settings_blocked(live.status)
+    return Update(
+        address=project.address,
+        project_id=live.id if live else None,
+        reason=f"drift: {', '.join(drift)} changed outside" if drift else "settings differ",
+        waits_for=f"the agent to pause ({live.status})" if blocked and live else None,
+        changes=changes,
+        body=body,
+    )
+
+
+def messages(
+    project: DesiredProject,
+    result: ProjectPlan,
+    *,
+    live: LiveProject | None,
+    sent: tuple[SentMessage, ...],
+) -> None:
+    log = compare(project.address, project.messages, sent, project.location)
+    result.diagnostics += log.diagnostics
+    result.rewritten = result.rewritten or log.rewritten
+    taken_back = any(
+        isinstance(step, Adopt) or (isinstance(step, Update) and "mode" in step.body) for step in result.steps
+    )
+    if live is not None and log.to_send and live.settings.get("mode") == contract.MODE_RELEASED and not taken_back:
+        result.diagnostics.append(
+            attention(
+                project,
+                f"`{project.address}` was handed to the studio and takes no messages",
+                "Declare `mode: collaborative` (or `autonomous`) to take it back.",
+            )
+        )
+        return
+    idle = live is not None and live.status == contract.Status.IDLE
+    for number, message in enumerate(log.to_send):
+        result.steps.append(
+            Message(
+                address=project.address,
+                project_id=live.id if live else None,
+                reason="it is in the specs and was not sent",
+                waits_for=None if idle and number == 0 else TO_IDLE,
+                message=message,
+            )
+        )
