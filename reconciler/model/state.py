@@ -172,6 +172,21 @@ class State(Struct, frozen=True, kw_only=True):
         return self.serial == 0
 
 
+class Loaded(Struct, frozen=True):
+    """What a store holds: ``state`` with the journal folded in; ``folded``: the journal held something."""
+
+    state: State | None
+    folded: bool = False
+
+
+class Version(Struct, frozen=True):
+    """One serial of a state's history: when it was written (ISO 8601, the store's clock) and its size in bytes."""
+
+    serial: int
+    at: str
+    size: int
+
+
 def owned(state: State, *, workspace: str, api_url: str) -> State:
     """The state, if it is this workspace's at this API. Raises StateMismatchError."""
     for what, theirs, ours, same in (

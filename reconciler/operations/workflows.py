@@ -15,8 +15,6 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.halt import GRACE
-from reconciler.adapters.state.format import Loaded
-from reconciler.adapters.state.history import Version
 from reconciler.model.api_address import same_api
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired, seal
@@ -36,7 +34,7 @@ from reconciler.model.live import Snapshot
 from reconciler.model.plan import COSTLY, Create, Plan
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
-from reconciler.model.state import State, owned
+from reconciler.model.state import Loaded, State, Version, owned
 from reconciler.operations.apply.execute import Executor, learned
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import (

@@ -38,13 +38,6 @@ class Follows(Struct, frozen=True):
     objects: int
 
 
-class Loaded(Struct, frozen=True):
-    """``state`` with the journal folded in; ``folded`` says that the journal held anything."""
-
-    state: State | None
-    folded: bool = False
-
-
 class _Head(Struct):
     """What tells a snapshot's format, whatever that is; the rest of the file is skipped."""
 

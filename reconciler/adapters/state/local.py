@@ -11,7 +11,6 @@ from reconciler import files
 from reconciler.adapters.state.disk_errors import disk_failure
 from reconciler.adapters.state.format import (
     MAX_BYTES,
-    Loaded,
     decode_journal,
     decode_state,
     encode_header,
@@ -19,11 +18,10 @@ from reconciler.adapters.state.format import (
     encode_state,
 )
 from reconciler.adapters.state.group_commit import GroupCommit
-from reconciler.adapters.state.history import Version
 from reconciler.adapters.state.lock import clear_lock, hold_lock
 from reconciler.model.errors import StateError
 from reconciler.model.journal import Draft
-from reconciler.model.state import State
+from reconciler.model.state import Loaded, State, Version
 
 
 class LocalStateStore(GroupCommit):

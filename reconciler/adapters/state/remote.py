@@ -25,7 +25,6 @@ from msgspec import Struct
 from reconciler.adapters.state.format import (
     Follows,
     JournalHeader,
-    Loaded,
     decode_journal,
     decode_snapshot,
     decode_state,
@@ -34,13 +33,12 @@ from reconciler.adapters.state.format import (
     encode_state,
 )
 from reconciler.adapters.state.group_commit import Batch, GroupCommit
-from reconciler.adapters.state.history import Version
 from reconciler.adapters.state.lease import Lease
 from reconciler.adapters.state.objects import Objects
 from reconciler.adapters.state.spill import Spill
 from reconciler.model.errors import LockError, StateError
 from reconciler.model.journal import Draft, End, Record
-from reconciler.model.state import State
+from reconciler.model.state import Loaded, State, Version
 
 KEPT: Final = 50
 """Serials that stay to be looked at and restored; the newest is always among them."""
