@@ -54,6 +54,12 @@ class Options(Struct, frozen=True, kw_only=True):
     messages_default: Annotated[
         Literal["newest", "oldest"], Meta(description="Which page of a conversation comes without a cursor.")
     ] = "newest"
+    unknown_cursor: Annotated[
+        Literal["refuse", "empty"],
+        Meta(
+            description="What a message id that is not in the conversation meets as a cursor: an error, or no messages."
+        ),
+    ] = "refuse"
     brief_is_message: Annotated[bool, Meta(description="The brief opens the conversation as a user message.")] = True
     adopted_id_is_studio_id: Annotated[bool, Meta(description="An adopted project keeps its id of the studio.")] = False
     message_source: Annotated[str, Meta(description="The `source` of messages that come through the API.")] = "chat"

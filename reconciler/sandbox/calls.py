@@ -194,6 +194,8 @@ def list_messages(account: Account, call: Call, project_id: str) -> Answer:
     for name, sign in (("after", ">"), ("before", "<")):
         if name in query:
             cursor = account.one("SELECT seq FROM messages WHERE id = ? AND project = ?", query[name], seq)
+            if cursor is None and account.options.unknown_cursor == "empty":
+                return json_answer(200, {"messages": [], "has_more": False})
             if cursor is None and account.meta("cursors_forgotten"):
                 raise ApiError(ErrorCode.NOT_FOUND, f"{name}: no such message", 404)
             if cursor is None:

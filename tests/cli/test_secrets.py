@@ -39,7 +39,7 @@ CONFIG = "workspace: acme\npolicy: {allowed_env: [WEBHOOK_TOKEN]}\n"
 @pytest.fixture
 def watched(tmp_path):
     """A served account that wants the key, a workspace pointed at it, and a run that looks for canaries."""
-    options = Options(speed=200, requests_per_minute=0)
+    options = Options(speed=200, requests_per_minute=0, strict=True)
     with BackgroundServer(options=options, key=KEY) as server:
         space = make_space(
             tmp_path / "w",

@@ -36,6 +36,7 @@ SERVERS = st.fixed_dictionaries(
         "list_utf16": st.booleans(),
         "list_lag": st.sampled_from([0.0, 0.0, 20.0]),
         "page_max": st.sampled_from([100, 100, 2, 5]),
+        "unknown_cursor": st.sampled_from(["refuse", "empty"]),
     }
 )
 """What a server does to text, and how it shows it (see `reconciler sandbox faults --help`)."""

@@ -55,15 +55,20 @@ def test_the_messages_that_are_left_are_sent_once(world, status, change):
     assert world.sent("it") == [*SENT, "two"]
 
 
+@pytest.mark.parametrize("unknown", ["refuse", "empty"])
 @pytest.mark.parametrize("change", [forget_cursor, forget_all_ids])
-def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(world, change):
+def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(world, change, unknown):
+    """Intent: also where the server says of a cursor that it has forgotten that nothing follows it."""
     edited(world, change)
+    world.store.change({"unknown_cursor": unknown})
     world.store.add_fault(Fault(kind="reset", method="POST", path="messages", when="after"))
     assert world.apply().code == 0
     assert world.sent("it") == SENT
 
 
-def test_a_message_that_was_killed_on_its_way_is_decided_or_left_to_the_user(world):
+@pytest.mark.parametrize("unknown", ["refuse", "empty"])
+def test_a_message_that_was_killed_on_its_way_is_decided_or_left_to_the_user(world, unknown):
+    world.store.change({"unknown_cursor": unknown})
     assert world.apply(orders=[kill_at("call", 1)]).killed
     assert world.kinds().count("message") in (3, 4)
     cursor = {"cursor": "msg_forgotten"}

@@ -50,7 +50,7 @@ def _no_settling():
 def _no_look_before_sending():
     read_window = steps.read_window
 
-    async def empty(api, project_id, cursor):
+    async def empty(api, project_id, cursor, **_):
         return Window((), (await read_window(api, project_id, cursor)).newest)
 
     steps.read_window = empty

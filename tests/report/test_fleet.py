@@ -108,7 +108,7 @@ def test_a_real_fleet(tmp_path):
     """Intent: end to end over a socket: only GETs, drift found, page readable in a browser with its picture."""
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "a.yaml").write_text(SPEC)
-    with BackgroundServer(options=Options(speed=1000)) as server:
+    with BackgroundServer(options=Options(speed=1000, strict=True)) as server:
         (tmp_path / "reconciler.yaml").write_text(f"workspace: w\napi: {{url: '{server.url}'}}\n")
         applied = run(tmp_path, "apply", "--auto-approve", "--wait", "idle", "--poll-interval", "0.05")
         assert applied.returncode == 0, applied.stderr

@@ -127,6 +127,15 @@ def test_forgotten_cursors_are_not_found_and_those_of_now_are_good(account, refu
     assert later == now[1:] and old not in {m["id"] for m in now}
 
 
+def test_an_unknown_cursor_may_meet_an_empty_page(account):
+    api = account(unknown_cursor="empty")
+    made = api.idle()
+    for name in ("after", "before"):
+        answer = api("GET", f"/projects/{made}/messages?{name}=msg_unknown")
+        assert (answer.status_code, answer.json()) == (200, {"messages": [], "has_more": False})
+    assert api("GET", f"/projects/{made}/messages").json()["messages"]
+
+
 def test_projects_of_a_day_are_limited(account, refused):
     api = account(creates_per_day=2)
     api.create()

@@ -196,7 +196,9 @@ def test_a_key_of_another_team_may_be_named(tmp_path):
 def test_neither_a_saved_plan_nor_a_state_says_where_the_key_goes(tmp_path):
     # Intent: their `api_url` is compared and no more; whoever edits it gets a refusal, and no request.
     with (
-        BackgroundServer(tmp_path / "account.db", options=Options(speed=200, requests_per_minute=0), key=KEY) as server,
+        BackgroundServer(
+            tmp_path / "account.db", options=Options(speed=200, requests_per_minute=0, strict=True), key=KEY
+        ) as server,
         answering(200, '{"projects": [], "total": 0}') as thief,
     ):
         env = {"EVERSINCE_API_KEY": KEY, "EVERSINCE_API_URL": server.url}

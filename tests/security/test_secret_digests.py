@@ -54,7 +54,7 @@ OLD = Path(__file__).parent / "fixtures" / "before_scrypt"
 @pytest.fixture
 def world(tmp_path):
     """An account on a socket, and a workspace whose secret has four digits."""
-    options = Options(speed=200, requests_per_minute=0)
+    options = Options(speed=200, requests_per_minute=0, strict=True)
     with BackgroundServer(tmp_path / "account.db", options=options, key=KEY) as server:
         env = {"EVERSINCE_API_URL": server.url, "EVERSINCE_API_KEY": KEY, "WEBHOOK_TOKEN": PIN}
         space = make_space(tmp_path / "w", SPEC, CONFIG, **env)

@@ -93,7 +93,7 @@ TOTALS = {
 @pytest.fixture(scope="module")
 def honest():
     """The emulated API, quick, over a socket."""
-    with BackgroundServer(options=Options(speed=5000.0, requests_per_minute=0)) as server:
+    with BackgroundServer(options=Options(speed=5000.0, requests_per_minute=0, strict=True)) as server:
         yield server
 
 
@@ -270,7 +270,7 @@ def test_what_a_bomb_answers_is_of_unknown_fate_and_not_done_twice(what, name, t
     # Intent: the server acted and then answered with a bomb; the next look settles it, by key or by the conversation.
     misbehave, _ = BODIES[name]
     with (
-        BackgroundServer(options=Options(speed=5000.0, requests_per_minute=0)) as honest,
+        BackgroundServer(options=Options(speed=5000.0, requests_per_minute=0, strict=True)) as honest,
         Hostile(honest.url) as server,
     ):
         spec = SPEC + "    messages: [Make it softer.]\n"

@@ -97,11 +97,12 @@ class _Reader(Struct):
                 return
 
 
-async def read_window(api: ApiClient, project_id: str, cursor: str | None) -> Window:
+async def read_window(api: ApiClient, project_id: str, cursor: str | None, *, sure: bool = False) -> Window:
     """Every message newer than ``cursor`` (``None``: all). One call where one page holds them.
 
     All there are, too, where the server no longer knows the cursor: reading without it tells that from a project that is
-    gone.
+    gone. ``sure``: a server may answer to such a cursor with no messages, so where nothing came, one more call sees
+    whether it still has the cursor.
 
     Raises:
         ApiError: a call failed for good, or the conversation has no end.
@@ -116,6 +117,10 @@ async def read_window(api: ApiClient, project_id: str, cursor: str | None) -> Wi
             raise
         forgotten, cursor, reader.cursor = True, None, None
         first = await reader.page()
+    if sure and cursor is not None and not first.messages:
+        end = await reader.page()
+        if cursor not in {message.id for message in end.messages}:
+            forgotten, cursor, reader.cursor, first = True, None, None, end
     reader.add(first, cursor)
     if first.has_more:
         await reader.back()

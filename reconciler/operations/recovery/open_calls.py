@@ -302,7 +302,7 @@ async def find_message(run: Run, intent: Intent) -> Found:
     entry = run.draft.projects.get(intent.address)
     if entry is not None and entry.project_id != intent.project_id:
         entry = None  # the address stands for another project by now
-    window = await read_window(run.api, intent.project_id, entry.cursor if entry else intent.cursor)
+    window = await read_window(run.api, intent.project_id, entry.cursor if entry else intent.cursor, sure=True)
     claims = claim(
         window,
         entry.messages if entry else (),
