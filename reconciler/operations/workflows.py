@@ -19,7 +19,6 @@ from reconciler.model.api_address import same_api
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import (
-    ApiError,
     Diagnostic,
     GuardError,
     HaltedError,
@@ -28,14 +27,15 @@ from reconciler.model.errors import (
     StateMismatchError,
     UsageError,
 )
-from reconciler.model.events import ApplyResult, Emit, Recovered, StepResult
+from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.journal import Draft, End, Learn, Record
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import COSTLY, Create, Plan
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Loaded, State, Version, owned
-from reconciler.operations.apply.execute import Executor, learned
+from reconciler.operations.apply.execute import Executor
+from reconciler.operations.apply.observations import fold_observations
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import (
     TIME_IS_UP,
@@ -44,12 +44,11 @@ from reconciler.operations.apply.run import (
     Options,
     Run,
     default_media,
-    note_of,
     utc_now,
 )
 from reconciler.operations.read.missing_declarations import missing_declarations
 from reconciler.operations.read.refresh import refresh, remembered_titles
-from reconciler.operations.recovery.open_calls import resolve
+from reconciler.operations.recovery.open_calls import recover_open_calls
 from reconciler.operations.state.sealing import reseal, with_values
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.ordering import with_dependencies
@@ -276,7 +275,7 @@ async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
 
 async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: float) -> ApplyResult:
     before = run.api.requests
-    await recover(run)
+    await recover_open_calls(run)
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
@@ -295,7 +294,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
             results = await Executor(run, plan, live, monitor, saved=request.saved is not None).execute()
     finally:
         await monitor.aclose()
-        learned(run, monitor, drift=plan.refresh_only, since=live.at)
+        fold_observations(run, monitor, drift=plan.refresh_only, since=live.at)
         _keep_lifecycles(run.draft, plan)
         reseal(run.draft, request.desired)
     return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
@@ -348,43 +347,3 @@ def _keep_lifecycles(draft: Draft, plan: Plan) -> None:
         entry = draft.projects.get(address)
         if entry is not None and entry.lifecycle != lifecycle:
             draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
-
-
-async def recover(run: Run) -> None:
-    """Clear up every call that an earlier run left open, before anything new is planned.
-
-    Raises:
-        ApiError: the account can't be asked.
-        Interrupted: the user asked to stop.
-
-    """
-    if not run.draft.pending:
-        return
-    monitor = Monitor(run, Snapshot())
-    by_address: dict[str, list[str]] = {}
-    for intent in run.draft.pending.values():
-        by_address.setdefault(intent.address, []).append(intent.op)
-
-    async def one(ops: list[str]) -> None:
-        for op in ops:
-            intent = run.draft.pending[op]
-            if run.stop.is_set():
-                raise Interrupted
-            try:
-                resolution = await resolve(run, monitor, intent)
-            except ApiError:
-                raise
-            except ReconcilerError as error:
-                run.emit(Recovered(address=intent.address, kind=intent.kind, result="unknown", note=note_of(error)))
-                continue
-            run.emit(
-                Recovered(address=intent.address, kind=intent.kind, result=resolution.result, note=resolution.note)
-            )
-
-    try:
-        outcomes = await asyncio.gather(*(one(ops) for ops in by_address.values()), return_exceptions=True)
-    finally:
-        await monitor.aclose()
-    for outcome in outcomes:  # only once all have come to rest: nobody may write after the state is saved
-        if outcome is not None:
-            raise outcome

@@ -9,7 +9,8 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.live import LiveMessage
 from reconciler.model.state import SentMessage
-from reconciler.operations.read.conversation import Window, claim, read_window
+from reconciler.operations.calls.own_messages import claim
+from reconciler.operations.read.conversation import Window, read_window
 from reconciler.planning.message_log import content_digest
 from tests.operations.operations_support import Capped, in_world
 from tests.virtual_time import run

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from reconciler.adapters.state import lease, local, objects, remote, spill
 from reconciler.model.journal import Begin, Draft, End
-from reconciler.operations.apply import creating, exactly_once, execute, steps
+from reconciler.operations.apply import exactly_once, execute
+from reconciler.operations.calls import create, message
 from reconciler.operations.read import refresh
 from reconciler.operations.read.conversation import Window
-from reconciler.operations.recovery import open_calls
 
 
 def _records(kept):
@@ -44,29 +44,30 @@ def _no_settling():
     async def settle(run, intent):
         pass
 
-    open_calls.settle = settle
+    message.settle = settle
 
 
 def _no_look_before_sending():
-    read_window = steps.read_window
+    look = message.look_before_sending
 
-    async def empty(api, project_id, cursor, **_):
-        return Window((), (await read_window(api, project_id, cursor)).newest)
+    async def nothing(run, entry, text):
+        window, _ = await look(run, entry, text)
+        return Window((), window.newest), message.Claims((), None)
 
-    steps.read_window = empty
+    message.look_before_sending = nothing
 
 
 def _no_look_when_recovering():
     async def nothing(run, intent):
-        return open_calls.Found()
+        return message.Found()
 
-    open_calls.find_message = nothing
+    message.find_message = nothing
 
 
 def _no_recovery_of_lost_answers():
-    async def not_done(run, monitor, intent):
+    async def not_done(run, monitor, intent, recover):
         await run.record(End(op=intent.op, result="not_done"))
-        return open_calls.Resolution("not_done", "")
+        return exactly_once.Resolution("not_done", "")
 
     exactly_once.resolve = not_done
 
@@ -83,16 +84,16 @@ def _unread_is_absent():
 
 
 def _no_check_for_failed():
-    matches = open_calls._matches
+    matches = create._matches
 
     async def all_alive(run, intent, body):
         return [replace(project, status="idle") for project in await matches(run, intent, body)]
 
-    open_calls._matches = all_alive
+    create._matches = all_alive
 
 
 def _no_check_for_rivals():
-    open_calls._has_rival = lambda *_: False
+    create._has_rival = lambda *_: False
 
 
 def _no_progress():
@@ -113,11 +114,11 @@ def _no_lock():
 
 
 def _no_generations():
-    creating._is_spent = lambda *_: False
+    create._is_predecessor = lambda *_: False
 
 
 def _no_knowledge_of_the_brief():
-    steps.brief_of = lambda *_: None
+    message.brief_of = lambda *_: None
 
 
 TAKEN_AWAY = {

@@ -1,10 +1,12 @@
-"""Making a call that must happen once: the loop around ``Run.perform`` and ``resolve``."""
+"""Making a mutating call exactly once: intent on disk, request, effects on disk; and recovery where the answer is lost."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from reconciler.adapters.api.limiter import LONGEST_WAIT
 from reconciler.model.errors import (
@@ -13,39 +15,69 @@ from reconciler.model.errors import (
     Fate,
     ProjectLimitError,
     ReconcilerError,
+    WrongStatusError,
 )
-from reconciler.model.journal import Effect
-from reconciler.model.plan import (
-    Step,
-)
+from reconciler.model.journal import Effect, End
+from reconciler.model.plan import Step
 from reconciler.model.state import Intent
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run, Undecided, note_of
-from reconciler.operations.recovery.open_calls import resolve
 
 T = TypeVar("T")
-TRIES: Final = 4
-"""How often a call that turned out not done is made again."""
+ATTEMPTS: Final = 4
+"""How often a call that turned out not done is made."""
+STATUS_ATTEMPTS: Final = 3
+"""How often a call is made that the project's status forbade at that moment."""
 
 
-class Already(str):
-    """A step's note that says: it was done before; nothing was made now."""
+class Done(Struct, frozen=True):
+    """How a step was done: a note for people, mostly empty. ``already``: it was done before; nothing was made now."""
 
-    __slots__ = ()
+    note: str = ""
+    already: bool = False
 
 
 class Overtaken(Exception):  # noqa: N818
     """The step is done, but what it found makes the address's further steps moot; the text says what."""
 
 
-async def commit(
-    run: Run,
-    monitor: Monitor,
-    make: Callable[[], Intent],
-    call: Callable[[], Awaitable[T]],
-    effects: Callable[[T, Intent], Awaitable[tuple[Effect, ...]]],
-) -> T | None:
-    """Make one mutating call until it is done; ``None``: an answer was lost, but it is known to be done.
+class Resolution(Struct, frozen=True):
+    """What became of a call whose answer is not known. ``near``: ids of messages that may be the call's."""
+
+    result: Literal["done", "not_done", "unknown"]
+    note: str
+    effects: tuple[Effect, ...] = ()
+    near: tuple[str, ...] = ()
+
+
+class Call(Protocol[T]):
+    """One mutating call of the API. Its recovery needs nothing but the intent: a later run has nothing else."""
+
+    def intent(self) -> Intent:
+        """A new intent, written to disk before the call is sent."""
+
+    async def send(self) -> T:
+        """Make the request once. Raises ApiError, whose fate says whether it may have acted."""
+
+    async def effects(self, answer: T, intent: Intent) -> tuple[Effect, ...]:
+        """What the answer changes in the state."""
+
+    @staticmethod
+    async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
+        """Find out what became of an open intent. Nothing that costs is repeated on a guess.
+
+        Raises:
+            ApiError: the account can't be asked just now.
+            ReconcilerError: the environment lacks what the intent's secrets need.
+
+        """
+
+
+Recovery = Callable[[Run, Monitor, Intent], Awaitable[Resolution]]
+
+
+async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
+    """Make a call until it is done; ``None``: an answer was lost, but the call is known to be done.
 
     Raises:
         ApiError: the API refused, or can't be reached: not done.
@@ -53,19 +85,19 @@ async def commit(
         Interrupted: the user asked to stop.
 
     """
-    for _ in range(TRIES):
-        intent = make()
+    for _ in range(ATTEMPTS):
+        intent = call.intent()
         try:
-            answer = await run.perform(intent, call)
+            answer = await run.perform(intent, call.send)
         except ApiError as error:
             if error.fate is Fate.NOT_DONE:
                 raise
             lost = error
         else:
-            await run.done(intent, *await effects(answer, intent))
+            await run.done(intent, *await call.effects(answer, intent))
             return answer
         try:
-            resolution = await resolve(run, monitor, intent)
+            resolution = await resolve(run, monitor, intent, call.recover)
         except ApiError as error:
             raise Undecided(f"{note_of(lost)}; then: {note_of(error)}") from error
         match resolution.result:
@@ -74,22 +106,50 @@ async def commit(
             case "unknown":
                 raise Undecided(resolution.note)
             case "not_done":
-                async with (
-                    run.api.halt.waiting()
-                ):  # what a failing server asks for; else at once, for it waited already
+                async with run.api.halt.waiting():  # as long as a failing server asks for; else at once
                     await asyncio.sleep(min(lost.retry_after or 0.0, LONGEST_WAIT))
-    raise ReconcilerError(f"the call was lost {TRIES} times", lost.diagnostics[0].detail) from lost
+    raise ReconcilerError(f"the call was lost {ATTEMPTS} times", lost.diagnostics[0].detail) from lost
 
 
-async def spending(run: Run, monitor: Monitor, step: Step, call: Callable[[], Awaitable[T]]) -> T:
+async def resolve(run: Run, monitor: Monitor, intent: Intent, recover: Recovery) -> Resolution:
+    """Recover an open intent, and record what became of it. Raises as :meth:`Call.recover`; it stays pending then."""
+    resolution = await recover(run, monitor, intent)
+    done = resolution.result == "done"
+    begun = done or bool(resolution.effects)  # what it took from the knowledge must not make its own plan stale
+    await run.record(
+        End(
+            op=intent.op,
+            result=resolution.result,
+            effects=resolution.effects,
+            address=intent.address if begun and intent.plan else None,
+            plan=intent.plan if begun else None,
+            done=intent.step + (done and intent.final),
+            note=resolution.note,
+            near=resolution.near,
+        )
+    )
+    return resolution
+
+
+async def retry_status(monitor: Monitor, project_id: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Attempt a call again where the project's status changed at the very moment of the call."""
+    for _ in range(STATUS_ATTEMPTS - 1):
+        try:
+            return await attempt()
+        except WrongStatusError:
+            await monitor.look(project_id)
+    return await attempt()
+
+
+async def in_slot(run: Run, monitor: Monitor, step: Step, attempt: Callable[[], Awaitable[T]]) -> T:
     """Make a call that costs and sets an agent to work: in a free slot, and not once credits ran out."""
     while True:
-        _solvent(run)
+        _require_credits(run)
         await monitor.slot(step)
         refused: ProjectLimitError | None = None
         try:
-            _solvent(run)  # they may have run out while a slot was waited for
-            return await call()
+            _require_credits(run)  # they may have run out while a slot was waited for
+            return await attempt()
         except ProjectLimitError as error:
             refused = error
         except CreditsError as error:
@@ -99,6 +159,6 @@ async def spending(run: Run, monitor: Monitor, step: Step, call: Callable[[], Aw
             monitor.release(refused)
 
 
-def _solvent(run: Run) -> None:
+def _require_credits(run: Run) -> None:
     if run.broke is not None:
         raise ReconcilerError("not tried: the account has too few credits", run.broke.diagnostics[0].detail)

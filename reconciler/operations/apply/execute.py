@@ -27,12 +27,15 @@ from reconciler.model.plan import (
 )
 from reconciler.model.references import projects_in
 from reconciler.operations.apply import steps as do
-from reconciler.operations.apply.creating import create
 from reconciler.operations.apply.dependencies import others_finished
-from reconciler.operations.apply.exactly_once import Already, Overtaken
+from reconciler.operations.apply.exactly_once import Done, Overtaken
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
 from reconciler.operations.apply.uploads import doubted, upload_files
+from reconciler.operations.calls.adopt import adopt
+from reconciler.operations.calls.cancel import cancel
+from reconciler.operations.calls.create import create
+from reconciler.operations.calls.message import send_message
 from reconciler.operations.concurrency import run_all
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.matching import Candidates
@@ -89,7 +92,7 @@ class Executor:
         resumed = progress is not None and progress.plan == self._run.plan_id
         done = progress.done if progress is not None and resumed else 0
         for step in steps[:done]:
-            self._end(step, "done", note=Already("done by an earlier run of this plan"))
+            self._end(step, "done", note="done by an earlier run of this plan", already=True)
         blocked = self._blocked(address, done, resumed=resumed)
         if blocked is not None:
             self._refuse(steps[done:], blocked)
@@ -159,7 +162,7 @@ class Executor:
         try:
             await self._others(step)
             await upload_files(self._run, step)
-            note = await self._act(step, number)
+            done = await self._act(step, number)
         except _Skipped as why:
             self._end(step, "skipped", note=str(why))
         except Deferred as why:
@@ -167,7 +170,7 @@ class Executor:
         except (Interrupted, HaltedError):
             self._end(step, "deferred", note="interrupted" if self._run.stop.is_set() else TIME_IS_UP)
         except Overtaken as why:
-            self._end(step, "done", note=Already(str(why)))
+            self._end(step, "done", note=str(why), already=True)
             return False
         except Undecided as why:
             self._end(step, "unknown", error=_unknown(step, str(why)))
@@ -177,7 +180,7 @@ class Executor:
             await doubted(self._run, step, error)
             self._end(step, "failed", error=diagnostic_of(error, step.address))
         else:
-            self._end(step, "done", note=note)
+            self._end(step, "done", note=done.note, already=done.already)
             return True
         return False
 
@@ -202,8 +205,8 @@ class Executor:
             raise _Skipped(f"it waits for `{address}`, where not everything got done")
         await others_finished(self._run, self._monitor, step, told=told)
 
-    async def _act(self, step: Step, number: int) -> str:  # noqa: C901, PLR0911  one line for each kind of step
-        """Do one step; the answer is a note for people, mostly empty."""
+    async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911  one line for each kind of step
+        """Do one step."""
         run, monitor = self._run, self._monitor
         match step:
             case Create():
@@ -211,15 +214,15 @@ class Executor:
             case Replace():
                 return await do.replace_project(run, monitor, step, number)
             case Adopt():
-                return await do.adopt(run, monitor, step, number)
+                return await adopt(run, monitor, step, number)
             case Import():
-                return await do.take_over(run, monitor, step, number)
+                return await do.import_project(run, monitor, step, number)
             case Update():
                 return await do.update(run, monitor, step, number)
             case Message():
-                return await do.message(run, monitor, step, number)
+                return await send_message(run, monitor, step, number)
             case Cancel():
-                return await do.cancel(run, monitor, step, number)
+                return await cancel(run, monitor, step, number)
             case Release():
                 return await do.release(run, monitor, step, number)
             case Forget():
@@ -253,7 +256,15 @@ class Executor:
             self._end(step, "failed" if first else "skipped", error=why if first else None)
             first = False
 
-    def _end(self, step: Step, outcome: OutcomeKind, *, note: str = "", error: Diagnostic | None = None) -> None:
+    def _end(
+        self,
+        step: Step,
+        outcome: OutcomeKind,
+        *,
+        note: str = "",
+        already: bool = False,
+        error: Diagnostic | None = None,
+    ) -> None:
         entry = self._run.draft.projects.get(step.address)
         project_id = entry.project_id if entry else step.project_id
         if outcome != "done" and isinstance(step, Replace) and entry is not None and entry.replacing:
@@ -263,9 +274,9 @@ class Executor:
             step=step,
             outcome=outcome,
             project_id=project_id,
-            note=str(note),
+            note=note,
             error=error,
-            already=isinstance(note, Already),
+            already=already,
         )
         self._run.emit(StepEnded(step=step, outcome=outcome, project_id=project_id, note=note, error=error))
 
@@ -288,15 +299,3 @@ def _unknown(step: Step, why: str) -> Diagnostic:
         f"`reconciler state resolve {quote(step.address)} --sent` or `--not-sent`.",
         attention=True,
     )
-
-
-def learned(run: Run, monitor: Monitor, *, drift: bool, since: str) -> None:
-    """What was seen of managed projects on the way goes into the state, for ``output`` and the next plan.
-
-    What was asked for stays the knowledge, so that drift can be told; with ``drift`` it is taken over as it is.
-    ``since``: when the plan's account was read; a form of its own in which that keeps what was asked for since is told.
-    """
-    for address, entry in list(run.draft.projects.items()):
-        live = monitor.projects.get(entry.project_id)
-        if live is not None:
-            do.learn(run, address, live, drift=drift, since=since)

@@ -30,6 +30,9 @@ LEAST_PAUSE = 1.0
 ONE_BY_ONE = 3
 """Up to this many projects are asked one by one; more through the list."""
 
+OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
+"""Statuses that no project comes back from."""
+
 
 def finished(live: LiveProject) -> bool:
     """Whether the agent has stopped, one way or another."""

@@ -16,11 +16,10 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
 from reconciler.model.live import LiveProject, Snapshot
-from reconciler.model.state import Entry, Known, SentMessage, State
-from reconciler.model.values import has_secret, reveal, sealed
-from reconciler.operations.read.conversation import claim, read_window
+from reconciler.model.state import Entry, Known, State
+from reconciler.model.values import Value, has_secret, sealed
+from reconciler.operations.calls.message import rebuild_log
 from reconciler.operations.read.refresh import refresh
-from reconciler.operations.recovery.open_calls import logged_message
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.knowledge import agrees
@@ -120,42 +119,19 @@ async def _entry(
         if has_secret(wanted) and name in live.settings and agrees(wanted, live.settings[name]):
             settings[name] = Known(sealed(wanted), live.source, at)
     entry = Entry(project_id=live.id, origin="imported", settings=settings, studio_id=live.source_project_id)
+    brief: Value = None
     match project.origin:
         case CreateOrigin(creation=creation):
+            brief = creation["brief"]
             entry = replace(entry, origin="created", generation=1, creation=creation_with_defaults(creation))
         case AdoptOrigin(studio_id=studio_id):
             entry = replace(entry, origin="adopted", studio_id=studio_id)
         case ImportOrigin():
             pass
     if project.messages:
-        entry, doubtful = await _with_messages(workspace, api, project, entry, lineage)
+        entry, doubtful = await rebuild_log(
+            api, project.messages, entry, brief, env=workspace.env, lineage=lineage, now=workspace.now
+        )
         why += f"; {len(entry.messages)} of {len(project.messages)} messages found"
         why += "".join(f"; message `{ours}` may be `{theirs}`, which reads nearly like it" for ours, theirs in doubtful)
     return Finding(project.address, why, entry, live.status)
-
-
-async def _with_messages(
-    workspace: Workspace, api: ApiClient, project: DesiredProject, entry: Entry, lineage: str
-) -> tuple[Entry, list[tuple[str, str]]]:
-    """The log as the conversation shows it: the spec's messages in order, as far as they are there. Beside it, which of
-    them are taken for which messages of the conversation that only read nearly like them.
-    """
-    window = await read_window(api, entry.project_id, None)
-    brief = None
-    if isinstance(project.origin, CreateOrigin):
-        brief = reveal({"brief": project.origin.creation["brief"]}, workspace.env, lineage)["brief"]
-    cursor = None
-    log: list[SentMessage] = []
-    doubtful: list[tuple[str, str]] = []
-    for message in project.messages:
-        text = reveal({"message": message.body["message"]}, workspace.env, lineage)["message"]
-        claims = claim(window, log, text=text, lineage=lineage, env=workspace.env, brief=brief)
-        match = claims.match or (claims.near[0] if claims.near else None)
-        if match is None:
-            break
-        if claims.match is None:
-            doubtful.append((message.id, match.id))
-        made = logged_message(message.id, message.body, lineage=lineage, at=match.created_at or workspace.now())
-        log.append(replace(made, message_id=match.id, how="found"))
-        cursor = match.id
-    return replace(entry, messages=tuple(log), cursor=cursor), doubtful

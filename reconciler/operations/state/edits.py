@@ -10,12 +10,11 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
-from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Log, Rename
+from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Rename
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
-from reconciler.model.values import filled, from_portable
+from reconciler.operations.calls.message import declared_sent, logged_message
 from reconciler.operations.read.refresh import Reader, filtered, merged
 from reconciler.operations.recovery.lost_state import Finding, find_lost
-from reconciler.operations.recovery.open_calls import logged_message
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.findings import meant
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
@@ -158,8 +157,9 @@ def accept_log(
                 continue
 
             def unsent(message: DesiredMessage) -> SentMessage:
-                made = logged_message(message.id, message.body, lineage=state.lineage, at=workspace.now())
-                return replace(made, how="declared")
+                return logged_message(
+                    message.id, message.body, lineage=state.lineage, at=workspace.now(), how="declared"
+                )
 
             accepted[address] = accept(project.messages, entry.messages, unsent=unsent)
             binds.append(Bind(address=held_as, entry=replace(entry, messages=accepted[address].log)))
@@ -193,12 +193,7 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
 def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) -> End:
     effects: tuple[Effect, ...] = ()
     if sent and intent.kind == "message":
-        assert intent.message_id is not None
-        body = filled(from_portable(dict(intent.body)), workspace.env, lineage)
-        message = logged_message(intent.message_id, body, lineage=lineage, at=workspace.now())
-        found = intent.near[0] if len(intent.near) == 1 else None
-        message = replace(message, how="declared", message_id=found)
-        effects = (Log(address=intent.address, message=message, cursor=found or intent.cursor),)
+        effects = (declared_sent(intent, workspace.env, lineage=lineage, at=workspace.now()),)
     elif intent.near:
         effects = (Learn(address=intent.address, not_ours=intent.near),)
     elif sent and intent.kind == "create":

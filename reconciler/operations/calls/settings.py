@@ -1,4 +1,7 @@
-"""PATCHing settings: waiting while the agent blocks it, and what is known afterwards."""
+"""``PATCH /projects/:id/settings``: waiting while the agent blocks it, and what is known afterwards.
+
+A release is this call with ``mode: none``.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,59 @@ import contextlib
 from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from reconciler.model import contract
-from reconciler.model.errors import (
-    Diagnostic,
-    WrongStatusError,
-)
+from reconciler.model.errors import Diagnostic
 from reconciler.model.events import Noted
-from reconciler.model.journal import Effect, Learn
+from reconciler.model.journal import Learn
 from reconciler.model.likeness import renders
 from reconciler.model.live import LiveProject
-from reconciler.model.plan import (
-    Step,
-)
+from reconciler.model.plan import Step
 from reconciler.model.state import Intent, Known
 from reconciler.model.values import Json, Secret, Value, has_secret, seal_with, sealed
-from reconciler.operations.apply.exactly_once import commit
+from reconciler.operations.apply.exactly_once import Resolution, commit, retry_status
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Deferred, Run
 from reconciler.planning.knowledge import setting_changes
+
+
+class SettingsCall(Struct):
+    """``final``: the step is over with this call. ``live`` is the project as it was seen last before the call."""
+
+    run: Run
+    step: Step
+    number: int
+    project_id: str
+    body: Mapping[str, Value]
+    wire: dict[str, Json]
+    live: LiveProject
+    kind: Literal["update", "release"]
+    final: bool
+
+    def intent(self) -> Intent:
+        return self.run.intent(
+            self.kind,
+            self.step.address,
+            step=self.number,
+            body=self.body,
+            project_id=self.project_id,
+            final=self.final,
+        )
+
+    async def send(self) -> dict[str, Json]:
+        return await self.run.api.patch_settings(self.project_id, self.wire)
+
+    async def effects(self, answer: Mapping[str, Json], intent: Intent) -> tuple[Learn]:
+        known = _patched(self.run, self.step, self.body, self.live, wire=self.wire, answer=answer)
+        return (Learn(address=intent.address, settings=known),)
+
+    @staticmethod
+    async def recover(_run: Run, _monitor: Monitor, intent: Intent, /) -> Resolution:
+        """What it changed is known no more, so the planner sees to it again."""
+        learn = Learn(address=intent.address, settings=dict.fromkeys(intent.body))
+        return Resolution("not_done", "its settings are planned again", (learn,))
 
 
 async def patch(
@@ -43,23 +78,13 @@ async def patch(
     project_id = run.draft.projects[step.address].project_id
     wire = run.reveal(body, step.address)
 
-    async def effects(answer: Mapping[str, Json], intent: Intent) -> tuple[Effect, ...]:
-        return (Learn(address=intent.address, settings=_patched(run, step, body, live, wire=wire, answer=answer)),)
+    async def attempt() -> None:
+        live = await monitor.until(project_id, _is_patchable, "the agent to pause", step)
+        call = SettingsCall(run, step, number, project_id, body, wire, live, kind, final)
+        answer = await commit(run, monitor, call)
+        monitor.note(_after(live, wire, answer or {}))
 
-    def intent() -> Intent:
-        return run.intent(kind, step.address, step=number, body=body, project_id=project_id, final=final)
-
-    for last in (False, False, True):
-        live = await monitor.until(project_id, _patchable, "the agent to pause", step)
-        try:
-            answer = await commit(run, monitor, intent, lambda: run.api.patch_settings(project_id, wire), effects)
-        except WrongStatusError:
-            if last:
-                raise
-            await monitor.look(project_id)
-        else:
-            monitor.note(_after(live, wire, answer or {}))
-            return
+    await retry_status(monitor, project_id, attempt)
 
 
 def _after(live: LiveProject, wire: Mapping[str, Json], answer: Mapping[str, Json]) -> LiveProject:
@@ -69,7 +94,7 @@ def _after(live: LiveProject, wire: Mapping[str, Json], answer: Mapping[str, Jso
     return replace(live, source="list", settings={**rest, **told})
 
 
-def _patchable(live: LiveProject) -> bool:
+def _is_patchable(live: LiveProject) -> bool:
     return not contract.settings_blocked(live.status)
 
 

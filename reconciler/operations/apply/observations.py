@@ -1,0 +1,53 @@
+"""What was seen of managed projects on the way: it goes into the state, for ``output`` and the next plan."""
+
+from __future__ import annotations
+
+from msgspec.structs import asdict, replace
+
+from reconciler.model.events import Noted
+from reconciler.model.journal import End, Learn
+from reconciler.model.live import LiveProject
+from reconciler.model.state import Known
+from reconciler.model.values import is_sealed
+from reconciler.operations.apply.polling import Monitor
+from reconciler.operations.apply.run import Run
+from reconciler.planning.findings import keeps
+from reconciler.planning.kept_values import seen_first
+
+
+def fold_observations(run: Run, monitor: Monitor, *, drift: bool, since: str) -> None:
+    """Fold what was seen into the working state; it needs no journal: it can be read again.
+
+    What was asked for stays the knowledge, so that drift can be told; with ``drift`` what was seen replaces it.
+    ``since``: when the plan's account was read. A form of its own in which the account keeps what was asked for since
+    then is reported: the plan could not report it.
+    """
+    for address, entry in list(run.draft.projects.items()):
+        live = monitor.projects.get(entry.project_id)
+        if live is not None:
+            _fold(run, address, live, drift=drift, since=since)
+
+
+def _fold(run: Run, address: str, live: LiveProject, *, drift: bool, since: str) -> None:
+    entry = run.draft.projects[address]
+    first = run.redact.value(seen_first(entry, live))
+    fresh = {
+        name: known
+        for name, known in run.known(live.settings, live.source).items()
+        if name not in entry.settings or (drift and name not in first and _is_other(entry.settings[name], known))
+    }
+    for name, form in first.items():
+        asked = entry.settings[name]
+        fresh[name] = replace(asked, kept=form)
+        if asked.at >= since and asked.value != form:
+            run.emit(Noted(diagnostic=keeps(address, name, asked.value, form)))
+    seen = run.outputs(live)
+    kept = entry.outputs if live.status == entry.outputs.status else replace(entry.outputs, error_message=None)
+    outputs = replace(kept, **{k: v for k, v in asdict(seen).items() if v is not None})
+    if fresh or outputs != entry.outputs:
+        run.draft.fold(End(effects=(Learn(address=address, settings=fresh, outputs=outputs),)))
+
+
+def _is_other(asked: Known, known: Known) -> bool:
+    """Whether the account shows another value than is known, and not just the form that it keeps that in."""
+    return not is_sealed(asked.value) and known.value not in (asked.value, asked.kept)

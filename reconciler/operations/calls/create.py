@@ -1,0 +1,338 @@
+"""``POST /projects``: creating a project under a key, and binding what the key made before."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from shlex import quote
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model import contract
+from reconciler.model.errors import (
+    ApiError,
+    CreditsError,
+    NotFoundError,
+    ProjectLimitError,
+    RateLimitedError,
+    ReconcilerError,
+    RefusedError,
+    UnauthorizedError,
+)
+from reconciler.model.journal import Bind, Spend
+from reconciler.model.likeness import has_one_form
+from reconciler.model.live import Created, LiveProject
+from reconciler.model.plan import Create, Replace, idempotency_key
+from reconciler.model.references import projects_in
+from reconciler.model.state import Entry, Intent
+from reconciler.model.times import instant
+from reconciler.model.values import Json, Value, from_portable
+from reconciler.operations.apply.dependencies import wire_body
+from reconciler.operations.apply.entries import bound_entry, created_entry
+from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot
+from reconciler.operations.apply.polling import OVER, Monitor
+from reconciler.operations.apply.run import Deferred, Run, note_of
+from reconciler.operations.calls.settings import converge
+from reconciler.operations.read.refresh import filtered
+from reconciler.planning.knowledge import brief_matches, title_matches
+
+KEY_CONFLICT: Final = 409
+"""How servers refuse an idempotency key that came with another request before; the contract does not say."""
+GENERATIONS: Final = 50
+"""How many used-up generations of a key are passed over."""
+KEY_LIVES: Final = timedelta(hours=23)
+"""How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
+CLOCK_SKEW: Final = timedelta(hours=1)
+"""How far the account's clock may be off when it says when a project was created."""
+
+
+class CreateCall(Struct):
+    """A create under one generation of the address's key; ``old`` is the entry of the project that it replaces.
+
+    ``existing`` is the project that the key made before, if its answer says so; ``used_up``: that is a predecessor, and
+    the step wants the next generation.
+    """
+
+    run: Run
+    monitor: Monitor
+    step: Create | Replace
+    number: int
+    generation: int
+    old: Entry | None
+    body: Mapping[str, Value]
+    wire: dict[str, Json]
+    existing: LiveProject | None = None
+    used_up: bool = False
+
+    def intent(self) -> Intent:
+        return self.run.intent(
+            "create",
+            self.step.address,
+            step=self.number,
+            body=self.body,
+            generation=self.generation,
+            project_id=self.old.project_id if self.old else None,
+        )
+
+    async def send(self) -> Created:
+        return await self.run.api.create(self.wire)
+
+    async def effects(self, created: Created, intent: Intent) -> tuple[Bind | Spend]:
+        run, address, body = self.run, self.step.address, self.step.body
+        entry = created_entry(run, intent, body, created, self.old)
+        if created.existing:
+            found = self.existing = await _find(run, created, self.wire.get("title"))
+            self.used_up = _is_predecessor(run, self.monitor, self.step, found, self.old)
+            if self.used_up:
+                return (Spend(address=address, generation=self.generation),)
+            entry = _entry_of_existing(run, self.step, found, entry, self.old)
+        self.monitor.names[created.id] = address
+        if self.existing is not None:
+            self.monitor.note(self.existing)
+        else:
+            self.monitor.set_status(created.id, created.status)
+        return (Bind(address=address, entry=entry),)
+
+    @staticmethod
+    async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
+        """Look for the project in the account.
+
+        * Alive or cancelled: its key is sent again, which binds it (contract: 200).
+        * Failed, begun so long ago that the key may be forgotten, or with references to projects, whose URLs make another
+          body each time: it is bound by what the list shows, since the key could make a second one, or be refused; where
+          another project could be meant just as well (equal briefs), it stays unknown.
+        * Not there: not done. The create that is planned next uses the same key, so even a late arrival is bound and not
+          doubled.
+        """
+        body = run.filled(from_portable(dict(intent.body)), intent.address)
+        matches = await _matches(run, intent, run.reveal(body, intent.address))
+        alive = [p for p in matches if p.status != contract.Status.FAILED]
+        certain = len(matches) == 1 and not _has_rival(run, intent)
+        key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
+        if matches and key_may_double and not certain:
+            ids = ", ".join(f"`{p.id}`" for p in matches)
+            return Resolution("unknown", f"it could be any of {ids}, and its key sent again could make another")
+        if matches and certain and (key_may_double or projects_in(body)):  # videos' URLs make another body each time
+            return _bind_by_list(run, intent, body, matches[0])
+        if alive:
+            return await _bind_by_key(run, monitor, intent, body, alive)
+        return Resolution("not_done", "the account has no such project")
+
+
+async def create(
+    run: Run,
+    monitor: Monitor,
+    step: Create | Replace,
+    number: int,
+    *,
+    old: Entry | None = None,
+    make_room: Callable[[], Awaitable[object]] | None = None,
+) -> Done:
+    """Create under the first generation of the key that is not used up. ``make_room`` is done once a slot is free."""
+    for generation in range(step.generation, step.generation + GENERATIONS):
+        attempt = partial(_attempt, run, monitor, step, number, generation=generation, old=old, make_room=make_room)
+        done = await in_slot(run, monitor, step, attempt)
+        if done is not None:
+            return done
+    raise ReconcilerError(f"{GENERATIONS} generations of the key of `{step.address}` are used up")
+
+
+async def _attempt(
+    run: Run,
+    monitor: Monitor,
+    step: Create | Replace,
+    number: int,
+    *,
+    generation: int,
+    old: Entry | None,
+    make_room: Callable[[], Awaitable[object]] | None,
+) -> Done | None:
+    """Create under one generation of the key; ``None``: it is used up."""
+    if make_room is not None:
+        await make_room()
+    key = idempotency_key(run.workspace, step.address, generation)
+    body = {**step.body, "idempotency_key": key}
+    try:
+        wire = await wire_body(run, monitor, body, step.address)
+        call = CreateCall(run, monitor, step, number, generation, old, body, wire)
+        created = await commit(run, monitor, call)
+        return None if call.used_up else await _finish(call, created)
+    except RefusedError as error:
+        if error.status != KEY_CONFLICT or error.path != "/projects":
+            raise
+        raise _used_key(step, key, monitor, error) from error
+
+
+async def _finish(call: CreateCall, created: Created | None) -> Done:
+    """What is left to do once the address is bound: a project that was there before may be over, or need settings.
+
+    Raises:
+        Overtaken: the address's further steps have no project to act on, or not the one that was planned.
+
+    """
+    monitor, step, found = call.monitor, call.step, call.existing
+    if created is None:  # the answer was lost; the project was found
+        project_id = call.run.draft.projects[step.address].project_id
+        live = await monitor.look(project_id)
+        monitor.names[project_id] = step.address
+        if live.status in OVER:
+            raise _over(live)
+        return Done("its answer was lost; it was found")
+    if found is None:
+        return Done()
+    if found.status in OVER:
+        raise _over(found)
+    if found.brief is not None and not brief_matches(step.body["brief"], found):
+        raise Overtaken(f"bound to `{found.id}`, which its key had made from another brief; plan again")
+    settings = {name: value for name, value in step.body.items() if name in contract.SETTINGS}
+    await converge(call.run, monitor, step, settings, found, call.number + 1)
+    return Done(f"bound to `{found.id}`, which its key had made before", already=True)
+
+
+def _over(live: LiveProject) -> Overtaken:
+    return Overtaken(f"bound to `{live.id}`, which its key had made before and which is {live.status}")
+
+
+def _used_key(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
+    """What a refusal of the key means and what helps: the same create would be refused again and again."""
+    alike = [p for p in monitor.projects.values() if p.brief is not None and brief_matches(step.body["brief"], p)]
+    one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
+    ids = ", ".join(f"`{p.id}`" for p in alike)
+    return ReconcilerError(
+        f"the key `{key}` has been used for another request",
+        f"{error.diagnostics[0].summary}: {error.diagnostics[0].detail}\n"
+        "Either the state was lost and the spec has changed since, or another workspace has the same name. "
+        f"{f'This brief has {ids}. ' if alike else ''}If the project is yours, bind it with "
+        f"`reconciler state recover` or `reconciler import {quote(step.address)} {one}`, and apply again. "
+        "If not, give this workspace a name of its own.",
+        address=step.address,
+    )
+
+
+# ── what the key made before ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _find(run: Run, created: Created, title: Json) -> LiveProject:
+    """A project that the key made before, as list and status show it."""
+    for wanted in (title, None) if title else (None,):
+        for project in await filtered(run.api, title=wanted):
+            if project.id == created.id:
+                return project
+    return await run.api.project(created.id)
+
+
+def _is_predecessor(run: Run, monitor: Monitor, step: Create | Replace, found: LiveProject, old: Entry | None) -> bool:
+    """Whether the key's project is a predecessor, so that the step wants the next generation.
+
+    A project that is bound elsewhere, or is the one to be replaced, is; so is a cancelled one, unless it is just what the
+    spec describes and nothing newer is to be seen: then a person cancelled it, and no new one is made for that.
+    """
+    elsewhere = {entry.project_id for address, entry in run.draft.projects.items() if address != step.address}
+    if found.id in elsewhere or (old is not None and found.id in {old.project_id, *old.retired}):
+        return True
+    if found.status not in OVER:
+        return False
+    if old is not None or step.generation > 1 or not brief_matches(step.body["brief"], found):
+        return True
+    managed = {entry.project_id for entry in run.draft.projects.values()}
+    return any(
+        p.id not in managed and p.status not in OVER and brief_matches(step.body["brief"], p)
+        for p in monitor.projects.values()
+    )
+
+
+def _entry_of_existing(run: Run, step: Create | Replace, found: LiveProject, sent: Entry, old: Entry | None) -> Entry:
+    """The entry of a project that the key made before: perhaps from another brief, surely with settings of its own."""
+    agrees_so_far = found.brief is None or brief_matches(step.body["brief"], found)
+    return replace(
+        bound_entry(run, found, origin="created", old=old, settings=step.body),
+        generation=sent.generation,
+        creation=sent.creation if agrees_so_far else {"brief": run.redact.value(found.brief)},
+    )
+
+
+# ── recovery ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _bind_by_list(run: Run, intent: Intent, body: dict[str, Value], found: LiveProject) -> Resolution:
+    old = run.draft.projects.get(intent.address)
+    entry = replace(
+        bound_entry(run, found, origin="created", old=old, settings=body),
+        generation=intent.generation,
+        creation=created_entry(run, intent, body, None, old).creation,
+    )
+    note = f"it had been done, and the project is {found.status}: `{found.id}`"
+    return Resolution("done", note, (Bind(address=intent.address, entry=entry),))
+
+
+async def _bind_by_key(
+    run: Run, monitor: Monitor, intent: Intent, body: dict[str, Value], alive: list[LiveProject]
+) -> Resolution:
+    """Send the key again. The contract does not say what the same key gives with another body: a refusal decides nothing."""
+    try:
+        created = await run.api.create(await wire_body(run, monitor, body, intent.address))
+    except (CreditsError, ProjectLimitError, NotFoundError) as error:
+        return Resolution("not_done", note_of(error))  # the key, sent again by the plan, still binds it
+    except (UnauthorizedError, RateLimitedError):
+        raise
+    except RefusedError as error:
+        ids = ", ".join(f"`{p.id}`" for p in alive)
+        return Resolution("unknown", f"it could be {ids}, but its key sent again was refused: {note_of(error)}")
+    except ApiError:
+        raise
+    except Deferred as why:
+        return Resolution("not_done", f"its key can't be sent again yet: that waits for {why}")
+    except ReconcilerError as error:  # a project that it refers to is over
+        return Resolution("not_done", note_of(error))
+    entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
+    if created.existing and all(p.id != created.id for p in alive):  # another project than the one that looks like it
+        entry = replace(entry, creation={})
+    return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
+
+
+def _is_forgotten(run: Run, intent: Intent) -> bool:
+    """Whether the key may be so old that the API no longer knows it: the contract does not say how long it lives."""
+    now, begun = instant(run.now()), instant(intent.at)
+    return now is None or begun is None or now - begun > KEY_LIVES
+
+
+def _has_rival(run: Run, intent: Intent) -> bool:
+    """Whether another create of unknown fate would look the same in the list."""
+    look = [intent.body.get(name) for name in ("brief", "title")]
+    return any(
+        other.kind == "create" and other.op != intent.op and look == [other.body.get(n) for n in ("brief", "title")]
+        for other in run.draft.pending.values()
+    )
+
+
+async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[LiveProject]:
+    """Projects that the intent may have created: same brief and title, of that time, bound nowhere else."""
+    taken = {entry.project_id for entry in run.draft.projects.values()}
+    taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
+    taken.add(intent.project_id or "")
+    begun = instant(intent.at)
+    title = body.get("title")
+
+    async def among(wanted: Json) -> list[LiveProject]:
+        return [
+            project
+            for project in await filtered(run.api, title=wanted)
+            if project.id not in taken
+            and brief_matches(body["brief"], project)
+            and title_matches(title, project)
+            and not _is_older(project, begun)
+        ]
+
+    found = await among(title)
+    if found or title is None or has_one_form(title):
+        return found
+    return await among(None)  # the account may keep the title in a form of its own, which no search for it finds
+
+
+def _is_older(project: LiveProject, begun: datetime | None) -> bool:
+    """Whether the account says that a project was there before an intent; one that does not say so may be the intent's."""
+    made = instant(project.created_at)
+    return made is not None and begun is not None and made < begun - CLOCK_SKEW

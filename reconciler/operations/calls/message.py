@@ -1,0 +1,291 @@
+"""``POST /projects/:id/messages``: telling an agent something once. There is no idempotency key: the conversation tells.
+
+It is read before a message is sent, and again where the answer was lost. A message that reads nearly like ours leaves
+the decision to the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.model import contract
+from reconciler.model.desired import DesiredMessage
+from reconciler.model.errors import NotFoundError, ReconcilerError
+from reconciler.model.journal import Log
+from reconciler.model.live import LiveMessage
+from reconciler.model.plan import Message
+from reconciler.model.references import projects_in
+from reconciler.model.state import Entry, Intent, SentMessage
+from reconciler.model.times import instant
+from reconciler.model.values import Json, Value, filled, from_portable, masked, reveal
+from reconciler.operations.apply.dependencies import wire_body
+from reconciler.operations.apply.exactly_once import Done, Resolution, commit, in_slot, retry_status
+from reconciler.operations.apply.polling import Monitor, finished
+from reconciler.operations.apply.run import Deferred, Run
+from reconciler.operations.calls.own_messages import Claims, claim
+from reconciler.operations.read.conversation import Window, read_window
+from reconciler.planning.message_log import content_digest, message_digest, read_digest
+
+LONGEST_FLIGHT: Final = 900.0
+"""Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
+
+
+class MessageCall(Struct):
+    """``sent`` is the log's entry for the message; ``known`` are earlier ones that were found in the conversation, up to
+    ``cursor``.
+    """
+
+    run: Run
+    monitor: Monitor
+    step: Message
+    number: int
+    project_id: str
+    body: Mapping[str, Value]
+    sent: SentMessage
+    known: tuple[Log, ...]
+    cursor: str | None
+    wire: dict[str, Json] = field(default_factory=dict)
+
+    def intent(self) -> Intent:
+        return self.run.intent(
+            "message",
+            self.step.address,
+            step=self.number,
+            body=self.body,
+            project_id=self.project_id,
+            cursor=self.cursor,
+            message_id=self.step.message.id,
+        )
+
+    async def send(self) -> str:
+        return await self.run.api.send_message(self.project_id, self.wire)
+
+    async def effects(self, status: str, intent: Intent) -> tuple[Log, ...]:
+        self.monitor.set_status(self.project_id, status)
+        return (*self.known, Log(address=intent.address, message=self.sent, cursor=self.cursor))
+
+    @staticmethod
+    async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
+        """Look for it in the conversation: now, once it can't be under way any more, and once the agent is idle. Only
+        then it is known not to be there.
+        """
+        assert intent.project_id is not None
+        try:
+            for attempt in ("now", "settled", "idle"):
+                if attempt == "settled":
+                    await settle(run, intent)
+                elif attempt == "idle":
+                    live = await monitor.look(intent.project_id)
+                    if live.status == contract.Status.IDLE:
+                        break
+                    await monitor.until(
+                        intent.project_id, finished, "the agent to stop, to see whether the message came"
+                    )
+                found = await find_message(run, intent)
+                if found.effects and not found.near:
+                    return Resolution("done", f"message `{intent.message_id}` had been sent", found.effects)
+                if found.near and (attempt != "now" or intent.undecided):
+                    return Resolution("unknown", _nearly(found.near), found.effects, near=_ids(found.near))
+        except NotFoundError:
+            try:
+                await monitor.look(intent.project_id)
+            except NotFoundError:
+                return Resolution("not_done", "the project is gone")
+            return Resolution("unknown", "the project is there, but its conversation can't be read")
+        except Deferred:
+            return Resolution("unknown", "the agent is at work, and the message is not in the conversation yet")
+        return Resolution("not_done", f"message `{intent.message_id}` is not in the conversation")
+
+
+# ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def send_message(run: Run, monitor: Monitor, step: Message, number: int) -> Done:
+    """Send a message once: read the conversation from the cursor on, write the intent, send, write the outcome."""
+    project_id = run.draft.projects[step.address].project_id
+
+    async def attempt() -> Done:
+        live = await monitor.until(project_id, finished, "the agent to become idle", step)
+        if live.status != contract.Status.IDLE:
+            raise ReconcilerError(
+                f"the project is {live.status} and takes no messages",
+                live.error_message or "`reconciler plan` shows the ways out.",
+            )
+        return await _send_unless_there(run, monitor, step, number)
+
+    return await retry_status(monitor, project_id, attempt)
+
+
+async def _send_unless_there(run: Run, monitor: Monitor, step: Message, number: int) -> Done:
+    entry = run.draft.projects[step.address]
+    body = run.filled(step.message.body, step.address)
+    sent = logged_message(step.message.id, body, lineage=run.draft.lineage, at=run.now())
+    window, claims = await look_before_sending(run, entry, _text(run, body, step.address))
+    known = tuple(Log(address=step.address, message=message) for message in claims.known)
+    if claims.match is not None:
+        found = replace(sent, message_id=claims.match.id, how="found")
+        log = Log(address=step.address, message=found, cursor=claims.match.id)
+        await run.noted(step.address, number, *known, log)
+        return Done(f"it is in the conversation already (`{claims.match.id}`): not sent again", already=True)
+    call = MessageCall(run, monitor, step, number, entry.project_id, body, sent, known, window.newest)
+    if claims.near:  # an earlier run may have sent it, and its state be lost
+        call.cursor = entry.cursor
+        await run.undecided(call.intent(), _nearly(claims.near), *known, near=_ids(claims.near))
+    return await in_slot(run, monitor, step, partial(_send, call))
+
+
+async def _send(call: MessageCall) -> Done:
+    call.wire = await wire_body(call.run, call.monitor, call.body, call.step.address)
+    if await commit(call.run, call.monitor, call) is None:
+        await call.monitor.look(call.project_id)
+        return Done("its answer was lost; the conversation has it")
+    return Done()
+
+
+# ── looking into the conversation ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def look_before_sending(run: Run, entry: Entry, text: str) -> tuple[Window, Claims]:
+    """What came since the log's cursor, and which of it is the message already."""
+    window = await read_window(run.api, entry.project_id, entry.cursor)
+    return window, _claims(run, window, entry, text)
+
+
+class Found(Struct, frozen=True):
+    """What a look into the conversation means for the state; without ``near`` and effects: the message is not there."""
+
+    effects: tuple[Log, ...] = ()
+    near: tuple[LiveMessage, ...] = ()
+
+
+async def find_message(run: Run, intent: Intent) -> Found:
+    """Look for an intent's message in the conversation."""
+    assert intent.project_id is not None
+    assert intent.message_id is not None
+    body = run.filled(from_portable(dict(intent.body)), intent.address)
+    entry = run.draft.projects.get(intent.address)
+    if entry is not None and entry.project_id != intent.project_id:
+        entry = None  # the address stands for another project by now
+    text = _text(run, body, intent.address)
+    window = await read_window(run.api, intent.project_id, entry.cursor if entry else intent.cursor, sure=True)
+    claims = _claims(run, window, entry, text, after=intent.cursor)
+    known = tuple(Log(address=intent.address, message=message) for message in claims.known)
+    if claims.match is None:
+        return Found(known if claims.near else (), claims.near)
+    message = logged_message(intent.message_id, body, lineage=run.draft.lineage, at=run.now())
+    found = replace(message, message_id=claims.match.id)
+    return Found((*known, Log(address=intent.address, message=found, cursor=claims.match.id)))
+
+
+def _claims(run: Run, window: Window, entry: Entry | None, text: str, *, after: str | None = None) -> Claims:
+    return claim(
+        window,
+        entry.messages if entry else (),
+        text=text,
+        lineage=run.draft.lineage,
+        env=run.env,
+        brief=brief_of(entry) if window.whole else None,
+        after=after,
+        others=entry.not_ours if entry else (),
+    )
+
+
+async def settle(run: Run, intent: Intent) -> None:
+    """Wait until a message of unknown fate can't appear any more (settled reading 1). Raises HaltedError."""
+    now, begun = instant(run.now()), instant(intent.at)
+    age = (now - begun).total_seconds() if now and begun else 0.0
+    left = min(run.options.settle, LONGEST_FLIGHT - age)
+    if left > 0:
+        async with run.api.halt.waiting():
+            await asyncio.sleep(left)
+
+
+def _text(run: Run, body: Mapping[str, Value], address: str) -> str:
+    text: str = run.reveal({"message": body["message"]}, address)["message"]
+    return text
+
+
+def brief_of(entry: Entry | None) -> Json:
+    """The brief, perhaps sealed, to know it in the conversation."""
+    return entry.creation.get("brief") if entry else None
+
+
+def _ids(messages: Iterable[LiveMessage]) -> tuple[str, ...]:
+    return tuple(message.id for message in messages)
+
+
+def _nearly(messages: Iterable[LiveMessage]) -> str:
+    ids = ", ".join(f"`{message.id}`" for message in messages)
+    return f"the conversation has {ids}, which may be it in another form"
+
+
+# ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def logged_message(
+    message_id: str,
+    body: Mapping[str, Value],
+    *,
+    lineage: str,
+    at: str,
+    how: Literal["sent", "found", "declared"] = "sent",
+) -> SentMessage:
+    """The log's entry for a message that the agent has now; the body has its secrets' values."""
+    return SentMessage(
+        id=message_id,
+        digest=message_digest(body),
+        projects=projects_in(body),
+        text=str(masked(body["message"])),
+        content=content_digest(lineage, body["message"]),
+        at=at,
+        how=how,
+        reads=read_digest(body),
+    )
+
+
+def declared_sent(intent: Intent, env: Mapping[str, str], *, lineage: str, at: str) -> Log:
+    """The log of a message of unknown fate that the user declares sent. Raises as :func:`filled`."""
+    assert intent.message_id is not None
+    body = filled(from_portable(dict(intent.body)), env, lineage)
+    found = intent.near[0] if len(intent.near) == 1 else None
+    message = replace(logged_message(intent.message_id, body, lineage=lineage, at=at, how="declared"), message_id=found)
+    return Log(address=intent.address, message=message, cursor=found or intent.cursor)
+
+
+async def rebuild_log(
+    api: ApiClient,
+    messages: Iterable[DesiredMessage],
+    entry: Entry,
+    brief: Json,
+    *,
+    env: Mapping[str, str],
+    lineage: str,
+    now: Callable[[], str],
+) -> tuple[Entry, list[tuple[str, str]]]:
+    """The log as the conversation shows it: the spec's messages in order, as far as they are there. Beside it, which of
+    them are taken for which messages of the conversation that only read nearly like them. ``brief`` is the spec's.
+    """
+    window = await read_window(api, entry.project_id, None)
+    brief = reveal({"brief": brief}, env, lineage)["brief"]
+    cursor = None
+    log: list[SentMessage] = []
+    doubtful: list[tuple[str, str]] = []
+    for message in messages:
+        text = reveal({"message": message.body["message"]}, env, lineage)["message"]
+        claims = claim(window, log, text=text, lineage=lineage, env=env, brief=brief)
+        match = claims.match or (claims.near[0] if claims.near else None)
+        if match is None:
+            break
+        if claims.match is None:
+            doubtful.append((message.id, match.id))
+        found = logged_message(message.id, message.body, lineage=lineage, at=match.created_at or now(), how="found")
+        log.append(replace(found, message_id=match.id))
+        cursor = match.id
+    return replace(entry, messages=tuple(log), cursor=cursor), doubtful
