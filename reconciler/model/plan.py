@@ -1,11 +1,12 @@
-"""A plan is data: steps, findings and what they were computed from. Interpreters (executor, renderers) stand apart.
+"""Plans as data: steps, findings and what they were computed from. The executor and the reports read them.
 
-Every interpreter matches on :data:`Step` with ``assert_never``, so that a new kind of step breaks type checking and
-not production (after sqlmesh's plan stages).
+What depends on a step's kind is described once (``step_kinds``) or matched on :data:`Step` with ``assert_never``: a new
+kind of step breaks type checking, not production (after sqlmesh's plan stages).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal, assert_never
 
@@ -16,13 +17,10 @@ from reconciler.model.desired import DesiredMessage, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in
+from reconciler.model.step_kinds import KINDS, StepKind
 from reconciler.model.values import Json, Value
 
 FORMAT_VERSION: Final = "1.2"
-
-Action = Literal["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
-SUMMARY: Final = ("create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget")
-"""The actions that the summary counts, in its order (``unchanged`` and ``attention`` follow)."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -118,10 +116,23 @@ class Move(_Step, frozen=True, kw_only=True):
 
 Step = Create | Replace | Adopt | Import | Update | Message | Cancel | Release | Forget | Move
 
-COSTLY: Final = (Create, Replace, Message)
-"""Steps that spend credits."""
-SLOT_TAKING: Final = (Create, Replace, Message)
-"""Steps that set an agent to work and so take an active slot."""
+
+def describe(step: Step) -> StepKind:
+    """What holds for every step of its kind."""
+    return KINDS[step.action]
+
+
+def sent_body(step: Step) -> Mapping[str, Value]:
+    """The body of the request that a step sends, without what follows from its kind; empty where it needs none."""
+    match step:
+        case Create() | Replace() | Adopt() | Update():
+            return step.body
+        case Message():
+            return step.message.body
+        case Import() | Cancel() | Release() | Forget() | Move():
+            return {}
+        case _:
+            assert_never(step)
 
 
 class Basis(Struct, frozen=True, kw_only=True):
@@ -174,10 +185,9 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> dict[str, int]:
-        counts = dict.fromkeys(SUMMARY, 0)
-        for step in self.steps:
-            if step.action != "move":
-                counts[step.action] += 1
+        """How many steps each kind has, how many addresses are unchanged and how many need attention."""
+        steps = Counter(step.action for step in self.steps)
+        counts: dict[str, int] = {action: steps[action] for action, kind in KINDS.items() if kind.in_summary}
         attention = {d.address or d.summary for d in self.diagnostics if d.attention}
         return {**counts, "unchanged": self.unchanged, "attention": len(attention)}
 
@@ -189,7 +199,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         """
         if self.requests_told is not None:
             return self.requests_told
-        calls = sum(_CALLS[step.action] + len({*projects_in(sent_body(step))}) for step in self.steps)
+        calls = sum(describe(step).calls + len({*projects_in(sent_body(step))}) for step in self.steps)
         return calls + 2 * len(self.uploads)
 
     @property
@@ -201,33 +211,6 @@ class Plan(Struct, frozen=True, kw_only=True):
         for step in self.steps:
             result.setdefault(step.address, []).append(step)
         return result
-
-
-def sent_body(step: Step) -> Mapping[str, Value]:
-    """The body of a step that can have references; another step's is empty."""
-    match step:
-        case Create() | Replace():
-            return step.body
-        case Message():
-            return step.message.body
-        case Adopt() | Import() | Update() | Cancel() | Release() | Forget() | Move():
-            return {}
-        case _:
-            assert_never(step)
-
-
-_CALLS: Final[dict[Action, int]] = {
-    "create": 1,
-    "adopt": 1,
-    "import": 0,
-    "update": 1,
-    "message": 2,  # the cursor, then the message
-    "cancel": 1,
-    "replace": 2,
-    "release": 1,
-    "forget": 0,
-    "move": 0,
-}
 
 
 def idempotency_key(workspace: str, address: str, generation: int) -> str:

@@ -23,7 +23,6 @@ from reconciler.model.events import StepResult
 from reconciler.model.live import Source
 from reconciler.model.plan import (
     FORMAT_VERSION,
-    Action,
     Adopt,
     Basis,
     Cancel,
@@ -43,18 +42,12 @@ from reconciler.model.plan import (
 )
 from reconciler.model.plan_node import REMEDY, Node
 from reconciler.model.plan_shown import check_shown
+from reconciler.model.step_kinds import Action
 from reconciler.model.values import Json, Secret, Value, from_portable, has_sealed, masked, portable
 
 _KEY = "idempotency_key"
 _BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unread")
-_BODIES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "create": ("brief", (*contract.CREATION_FIELDS, *contract.SETTINGS)),
-    "replace": ("brief", (*contract.CREATION_FIELDS, *contract.SETTINGS)),
-    "adopt": ("project_id", ("project_id", "mode")),
-    "update": ("", contract.SETTINGS),
-    "message": ("message", contract.MESSAGE_FIELDS),
-}
-"""Per action: the field that its request can't do without, and the fields it may have (the contract)."""
+_CREATION: Final = (*contract.CREATION_FIELDS, *contract.SETTINGS)
 
 
 # Writing
@@ -132,8 +125,7 @@ def encode_step(step: Step) -> dict[str, Json]:
         "waits_for": step.waits_for,
         "after": list(step.after),
         "changes": [_encode_change(change) for change in step.changes],
-        "request": _request(step),
-        **_extra(step),
+        **_specific(step),
     }
 
 
@@ -149,46 +141,36 @@ def _encode_change(change: Change) -> dict[str, Json]:
     }
 
 
-def _request(step: Step) -> Json:
+def _specific(step: Step) -> dict[str, Json]:  # noqa: PLR0911  one for each kind
+    """The request, and what else a kind of step needs to be done."""
     project = f"/projects/{step.project_id or '{id}'}"
     match step:
         case Create() | Replace():
-            return _call("POST", "/projects", {**step.body, _KEY: step.key})
+            request = _call("POST", "/projects", {**step.body, _KEY: step.key})
+            return {"request": request, "generation": step.generation}
         case Adopt():
-            return _call("POST", "/projects/adopt", step.body)
+            return {"request": _call("POST", "/projects/adopt", step.body)}
         case Update():
-            return _call("PATCH", f"{project}/settings", step.body)
+            return {"request": _call("PATCH", f"{project}/settings", step.body)}
         case Message():
-            return _call("POST", f"{project}/messages", step.message.body)
+            request = _call("POST", f"{project}/messages", step.message.body)
+            return {"request": request, "message_id": step.message.id}
         case Cancel():
-            return _call("POST", f"{project}/cancel", None)
+            return {"request": _call("POST", f"{project}/cancel", None)}
         case Release():
-            return _call("PATCH", f"{project}/settings", {"mode": contract.MODE_RELEASED})
-        case Import() | Forget() | Move():
-            return None
+            return {"request": _call("PATCH", f"{project}/settings", {"mode": contract.MODE_RELEASED})}
+        case Import():
+            return {"request": None, "studio_id": step.studio_id}
+        case Forget():
+            return {"request": None}
+        case Move():
+            return {"request": None, "from_address": step.from_address}
         case _:
             assert_never(step)
 
 
 def _call(method: str, path: str, body: Mapping[str, Value] | None) -> Json:
     return {"method": method, "path": path, "body": portable(body)}
-
-
-def _extra(step: Step) -> dict[str, Json]:
-    """What the interface's keys don't hold but execution needs."""
-    match step:
-        case Create() | Replace():
-            return {"generation": step.generation}
-        case Message():
-            return {"message_id": step.message.id}
-        case Import():
-            return {"studio_id": step.studio_id}
-        case Move():
-            return {"from_address": step.from_address}
-        case Adopt() | Update() | Cancel() | Release() | Forget():
-            return {}
-        case _:
-            assert_never(step)
 
 
 def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
@@ -328,15 +310,16 @@ def _step(node: Node, workspace: str) -> Step:  # noqa: PLR0911  one for each ki
             kind = Create if action == "create" else Replace
             generation = node["generation"].count()
             key = _key(node, workspace, address, generation)
-            return kind(**common, body=_body(node, action), generation=generation, key=key)
+            return kind(**common, body=_body(node, _CREATION, required="brief"), generation=generation, key=key)
         case "adopt":
-            return Adopt(**common, body=_body(node, action))
+            return Adopt(**common, body=_body(node, ("project_id", "mode"), required="project_id"))
         case "import":
             return Import(**common, studio_id=node["studio_id"].opt(Node.name))
         case "update":
-            return Update(**common, body=_body(node, action))
+            return Update(**common, body=_body(node, contract.SETTINGS))
         case "message":
-            return Message(**common, message=DesiredMessage(node["message_id"].name(), _body(node, action)))
+            body = _body(node, contract.MESSAGE_FIELDS, required="message")
+            return Message(**common, message=DesiredMessage(node["message_id"].name(), body))
         case "cancel":
             return Cancel(**common)
         case "release":
@@ -357,12 +340,12 @@ def _key(node: Node, workspace: str, address: str, generation: int) -> str:
         raise node["address"].fail("makes too long an idempotency key") from None
 
 
-def _body(node: Node, action: str) -> dict[str, Value]:
+def _body(node: Node, allowed: tuple[str, ...], *, required: str | None = None) -> dict[str, Value]:
+    """The body of a step's request, of these fields; ``required`` is a text that it can't do without."""
     body = node["request"]["body"]
-    required, allowed = _BODIES[action]
     fields = {key: value for key, value in body.mapping().items() if key != _KEY}
     for key in fields.keys() - set(allowed):
-        raise body[key].fail(f"is no field of {action}")
+        raise body[key].fail("is not a field of this request")
     for reference in body["references"].each(lambda item: item) if "references" in fields else ():
         reference.mapping()
         if "project" in reference.mapping():
@@ -373,7 +356,7 @@ def _body(node: Node, action: str) -> dict[str, Value]:
     values: dict[str, Value] = from_portable(fields)
     if has_sealed(values):
         raise body.fail("has a `$secret` that is none")
-    if required and not isinstance(values.get(required, body[required].value), str | Secret):
+    if required is not None and not isinstance(values.get(required, body[required].value), str | Secret):
         raise body[required].fail("must be a string")
     return values
 

@@ -7,25 +7,9 @@ the very value that is sent (a secret as its template), and nothing else does. A
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import assert_never
 
 from reconciler.model import contract
-from reconciler.model.plan import (
-    Adopt,
-    Cancel,
-    Change,
-    Create,
-    Forget,
-    Import,
-    Message,
-    Move,
-    Plan,
-    Release,
-    Replace,
-    Step,
-    Update,
-    sent_body,
-)
+from reconciler.model.plan import Change, Create, Message, Plan, Replace, Step, describe, sent_body
 from reconciler.model.plan_node import Node
 from reconciler.model.redact import REPLACEMENT
 from reconciler.model.references import compared, files_in
@@ -49,16 +33,10 @@ def check_shown(root: Node, plan: Plan) -> None:
 
 
 def _fields(step: Step) -> Mapping[str, Value]:
-    """The fields of the request that stand among the changes. What a message sends and what is adopted is told beside."""
-    match step:
-        case Create() | Replace() | Update():
-            return step.body
-        case Adopt():
-            return {name: value for name, value in step.body.items() if name != "project_id"}
-        case Message() | Cancel() | Release() | Import() | Forget() | Move():
-            return {}
-        case _:
-            assert_never(step)
+    """The fields of the request that stand among the changes. A message, and what is adopted, are shown beside them."""
+    if isinstance(step, Message):
+        return {}
+    return {name: value for name, value in sent_body(step).items() if name != "project_id"}
 
 
 def change_path(name: str) -> str:
@@ -69,8 +47,8 @@ def change_path(name: str) -> str:
 def _check_changes(node: Node, step: Step) -> None:
     left = {change_path(name): value for name, value in _fields(step).items()}
     for item, change in zip(node.each(lambda item: item), step.changes, strict=True):
-        if isinstance(step, Create | Adopt):
-            item["before_source"].compare("none")  # there is no project yet
+        if describe(step).begins == "project":
+            item["before_source"].compare("none")
         if change.before_source == "none":
             item["before"].compare(None)
         if change.path in left:
@@ -106,7 +84,7 @@ def _check_projects(nodes: tuple[Node, ...], plan: Plan) -> None:
     new: set[str] = set()
     for node, step in zip(nodes, plan.steps, strict=True):
         if step.project_id is not None:
-            if step.address in new or isinstance(step, Create | Adopt):
+            if step.address in new or describe(step).begins == "project":
                 raise node["project_id"].fail("must be null: there is no project yet")
             if about.setdefault(step.address, step.project_id) != step.project_id:
                 raise node["project_id"].fail(f"is not that of the steps of `{step.address}` before it")

@@ -30,7 +30,7 @@ from reconciler.model.errors import (
 from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.journal import Draft, End, Learn, Record
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import COSTLY, Create, Plan
+from reconciler.model.plan import Create, Plan, describe
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Loaded, State, Version, owned
@@ -180,7 +180,7 @@ async def read_live(api: ApiClient, desired: Desired, state: State, selection: S
 async def guarded(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool) -> tuple[Diagnostic, ...]:
     """What forbids a plan. Raises ApiError where the credits can't be read."""
     policy = workspace.config.policy
-    ask = policy.min_credits is not None and any(isinstance(step, COSTLY) for step in plan.steps)
+    ask = policy.min_credits is not None and any(describe(step).spends_credits for step in plan.steps)
     balance = await api.credits() if ask else None
     return tuple(violations(plan, policy, credit_balance=balance, force=force))
 

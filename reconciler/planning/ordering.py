@@ -18,7 +18,7 @@ from reconciler.model import contract
 from reconciler.model.desired import Desired, DesiredProject
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveProject
-from reconciler.model.plan import COSTLY, Adopt, Import, Step, sent_body
+from reconciler.model.plan import Import, Step, describe, sent_body
 from reconciler.model.references import projects_in
 from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.findings import attention
@@ -77,7 +77,7 @@ def order(
 def _order(project: DesiredProject, plan: ProjectPlan, others: Mapping[str, _Other]) -> None:
     said: set[tuple[str, bool]] = set()
     for number, step in enumerate(plan.steps):
-        if not isinstance(step, COSTLY):
+        if not describe(step).spends_credits:
             continue
         videos = projects_in(sent_body(step))
         after = tuple(dict.fromkeys((*project.depends_on, *videos)))
@@ -101,7 +101,7 @@ def _other(project: DesiredProject, steps: Iterable[Step], view: View) -> _Other
     live = _live(steps, view)
     if project.cancelled:
         return _Other(never="the specs say `state: cancelled`")
-    if any(isinstance(step, (*COSTLY, Adopt)) for step in steps):
+    if any(kind.slot or kind.begins == "project" for kind in map(describe, steps)):
         return _Other()
     if live is None:
         return _Other(never="it is not there, and nothing is planned that would make it")

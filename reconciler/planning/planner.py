@@ -13,7 +13,6 @@ from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, Impo
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import (
-    SLOT_TAKING,
     Adopt,
     Basis,
     Create,
@@ -23,6 +22,7 @@ from reconciler.model.plan import (
     Plan,
     Replace,
     Step,
+    describe,
     sent_body,
 )
 from reconciler.model.redact import REPLACEMENT
@@ -195,7 +195,7 @@ def _families(declared: Iterable[str], steps: Iterable[Step]) -> tuple[str, ...]
 
 def _keeps(project: DesiredProject, entry: Entry | None, steps: Iterable[Step]) -> bool:
     """Whether the state has to learn a lifecycle: it has another one, or begins a new entry (with the default one)."""
-    begins = any(isinstance(step, Create | Replace | Adopt | Import) for step in steps)
+    begins = any(describe(step).begins != "nothing" for step in steps)
     kept = entry.lifecycle if entry is not None and not begins else Lifecycle()
     return project.lifecycle != kept and (entry is not None or begins)
 
@@ -304,7 +304,7 @@ def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterabl
     free = active_limit - active
     taken: set[str] = set()
     for step in steps:
-        if not isinstance(step, SLOT_TAKING) or not step.ready or step.address in taken:
+        if not describe(step).slot or not step.ready or step.address in taken:
             yield step
             continue
         taken.add(step.address)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 from reconciler.model.config import Policy
 from reconciler.model.errors import Diagnostic
-from reconciler.model.plan import COSTLY, Cancel, Create, Forget, Plan, Replace
+from reconciler.model.plan import Cancel, Create, Forget, Plan, Replace, describe
+from reconciler.model.step_kinds import KINDS, PolicyLimit
 
 SHARE_FROM = 10
 """From this many managed projects on, the share guard goes by ``policy.max_share``; below, by the larger share."""
@@ -23,24 +25,19 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
     """What forbids this plan. ``credit_balance`` is ``None`` where the API does not tell; ``force`` lifts the
     guards against losing projects, not the limits.
     """
-    counts = plan.summary
-    limits = (
-        ("max_creates", policy.max_creates, "create", "creates"),
-        ("max_cancels", policy.max_cancels, "cancel", "cancels"),
-        ("max_replacements", policy.max_replacements, "replace", "replacements"),
-        ("max_messages", policy.max_messages, "message", "messages"),
-    )
-    for name, limit, action, noun in limits:
-        if limit is not None and counts[action] > limit:
-            addresses = list(dict.fromkeys(step.address for step in plan.steps if step.action == action))
+    for action, kind in KINDS.items():
+        addresses = [step.address for step in plan.steps if step.action == action]
+        limit = None if kind.limit is None else _limit(policy, kind.limit)
+        if limit is not None and len(addresses) > limit:
             yield Diagnostic(
                 severity="error",
-                summary=f"{counts[action]} {noun if counts[action] != 1 else noun[:-1]}, but `policy.{name}` allows {limit}",
-                detail=f"{names(addresses)}\nNothing was sent. Plan fewer at a time (`--target`), or raise `{name}`.",
+                summary=f"{kind.words.steps(len(addresses))}, but `policy.{kind.limit}` allows {limit}",
+                detail=f"{names(list(dict.fromkeys(addresses)))}\n"
+                f"Nothing was sent. Plan fewer at a time (`--target`), or raise `{kind.limit}`.",
             )
     yield from _share(plan, policy, force=force)
     yield from _changed_keys(plan, policy, force=force)
-    costly = [step.address for step in plan.steps if isinstance(step, COSTLY)]
+    costly = [step.address for step in plan.steps if describe(step).spends_credits]
     if policy.min_credits is not None and credit_balance is not None and credit_balance < policy.min_credits and costly:
         yield Diagnostic(
             severity="error",
@@ -48,6 +45,20 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
             detail=f"{len(costly)} steps spend credits: {names(list(dict.fromkeys(costly)))}\n"
             "Nothing was sent. Top up, or lower `min_credits`.",
         )
+
+
+def _limit(policy: Policy, name: PolicyLimit) -> int | None:
+    match name:
+        case "max_creates":
+            return policy.max_creates
+        case "max_cancels":
+            return policy.max_cancels
+        case "max_replacements":
+            return policy.max_replacements
+        case "max_messages":
+            return policy.max_messages
+        case _:
+            assert_never(name)
 
 
 def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:

@@ -15,9 +15,10 @@ from reconciler.model.events import (
     StepWaiting,
     Uploading,
 )
+from reconciler.model.plan import describe
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Colour, Style
-from reconciler.report.words import why, words
+from reconciler.report.words import step_doing, step_done, step_name, why
 
 _RECOVERED: Final = {
     "done": "had been done",
@@ -33,9 +34,9 @@ def event_line(event: Event, *, style: Style) -> str | None:
     """
     match event:
         case StepStarted(step=step):
-            return f"{clean(step.address)}: {words(step).doing} …" if words(step).calls else None
+            return f"{clean(step.address)}: {step_doing(step)} …" if describe(step).calls else None
         case StepWaiting(step=step):
-            line = f"{clean(step.address)}: {words(step).name} waits for {clean(event.waits_for)}"
+            line = f"{clean(step.address)}: {step_name(step)} waits for {clean(event.waits_for)}"
             return style.paint(f"{line} (next look in {event.seconds:.0f} s)", "dim")
         case StatusChanged():
             return f"{clean(event.address)}: {clean(event.project_id)} is {clean(event.status)} now"
@@ -57,11 +58,13 @@ def event_line(event: Event, *, style: Style) -> str | None:
 
 
 def _ended(event: StepEnded, style: Style) -> str:
-    step, word, address = event.step, words(event.step), clean(event.step.address)
+    step, address = event.step, clean(event.step.address)
     if event.outcome == "done":
         project = f" ({clean(event.project_id)})" if event.project_id else ""
         note = f": {clean(event.note)}" if event.note else ""
-        return f"{address}: {style.paint(word.done, 'green')}{project}{note}"
+        return f"{address}: {style.paint(step_done(step), 'green')}{project}{note}"
     reason = why(StepResult(step=step, outcome=event.outcome, note=event.note, error=event.error))
-    line = f"{address}: {word.name} {style.paint(event.outcome, 'red' if event.outcome == 'failed' else 'yellow')}"
+    line = (
+        f"{address}: {step_name(step)} {style.paint(event.outcome, 'red' if event.outcome == 'failed' else 'yellow')}"
+    )
     return f"{line}: {reason}" if reason else line

@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Final, assert_never
+from typing import Final
 
 from reconciler.model.errors import Diagnostic
-from reconciler.model.plan import (
-    Adopt,
-    Cancel,
-    Change,
-    Create,
-    Forget,
-    Import,
-    Message,
-    Move,
-    Plan,
-    Release,
-    Replace,
-    Step,
-    Update,
-)
+from reconciler.model.plan import Change, Message, Plan, Step, describe
 from reconciler.model.values import Json, masked, shown
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.fields import before_note, literally
@@ -39,7 +25,7 @@ from reconciler.report.summary import (
     uploading,
 )
 from reconciler.report.worddiff import excerpt, word_diff
-from reconciler.report.words import fate, lifecycle_text, plural, title, waiting, words
+from reconciler.report.words import lifecycle_text, outcome, plural, title, waiting
 
 _LONG: Final = 280
 """Characters from which a text is folded."""
@@ -95,7 +81,7 @@ def _keeping(plan: Plan) -> Html:
 
 def _filter(plan: Plan) -> Html:
     """Hidden until the script shows it: without one, everything is there to read anyway."""
-    kinds = {step.action: words(step).symbol for step in plan.steps}
+    kinds = {step.action: describe(step).words.symbol for step in plan.steps}
     if not kinds:
         return Html("")
     boxes = [
@@ -144,7 +130,7 @@ def _project(address: str, steps: list[Step]) -> Html:
     name = clean(address)
     return el(
         "article",
-        el("h3", el("code", address), project, f" will be {fate(steps)}", id=f"project-{name}"),
+        el("h3", el("code", address), project, f" will be {outcome(steps)}", id=f"project-{name}"),
         *map(_step, steps),
         class_="box",
         aria_labelledby=f"project-{name}",
@@ -154,31 +140,28 @@ def _project(address: str, steps: list[Step]) -> Html:
 
 
 def _step(step: Step) -> Html:
-    word = words(step)
+    words = describe(step).words
     reason = f" {step.reason}" if step.reason else ""
-    told = waiting(step)
-    waits = el("span", f" {told}", class_="soft") if told else ""
-    badge = el("span", f"{word.symbol} {title(step)}", class_=f"badge {word.colour}")
+    wait = waiting(step)
+    waits = el("span", f" {wait}", class_="soft") if wait else ""
+    badge = el("span", f"{words.symbol} {title(step)}", class_=f"badge {words.color}")
     return el("div", el("p", badge, reason, waits), _details(step), class_="step")
 
 
 def _details(step: Step) -> Html:
-    match step:
-        case Create() | Adopt():
-            return _changes(step.changes, fresh=True)
-        case Message():
-            sent = dict(step.message.body)
-            body = dict(masked(sent))
-            text = long_text("Message", _shown(body.pop("message", "")) + literally(sent.pop("message", "")))
-            rest = [
-                el("li", el("span", key, class_="field"), " = ", el("code", _shown(v)), literally(sent[key]))
-                for key, v in body.items()
-            ]
-            return joined(text, el("ul", *rest, class_="plain") if rest else "", _changes(step.changes, fresh=False))
-        case Replace() | Update() | Import() | Cancel() | Release() | Forget() | Move():
-            return _changes(step.changes, fresh=False)
-        case _:
-            assert_never(step)
+    fresh = describe(step).begins == "project"
+    return joined(_message(step) if isinstance(step, Message) else "", _changes(step.changes, fresh=fresh))
+
+
+def _message(step: Message) -> Html:
+    sent = dict(step.message.body)
+    body = dict(masked(sent))
+    text = long_text("Message", _shown(body.pop("message", "")) + literally(sent.pop("message", "")))
+    rest = [
+        el("li", el("span", key, class_="field"), " = ", el("code", _shown(v)), literally(sent[key]))
+        for key, v in body.items()
+    ]
+    return joined(text, el("ul", *rest, class_="plain") if rest else "")
 
 
 def _changes(changes: tuple[Change, ...], *, fresh: bool) -> Html:

@@ -40,7 +40,7 @@ from reconciler.report.summary import (
     uploading,
 )
 from reconciler.report.text import step_details
-from reconciler.report.words import fate, lifecycle_text, title, waiting, why, words
+from reconciler.report.words import lifecycle_text, outcome, step_done, step_name, title, waiting, why
 
 LIMIT: Final = 60_000
 """Characters. GitHub takes 65,536 in a comment; what a workflow puts around this has room."""
@@ -206,7 +206,7 @@ def _start(text: str) -> str:
 def _project(address: str, steps: list[Step]) -> Item:
     known = next((step.project_id for step in steps if step.project_id), None)
     project = f" (<code>{_html(known)}</code>)" if known else ""
-    summary = f"<code>{_html(address)}</code>{project} will be {fate(steps)}"
+    summary = f"<code>{_html(address)}</code>{project} will be {outcome(steps)}"
 
     def render(full: bool) -> str:
         return _folded(summary, fenced((line for step in steps for line in _step(step, verbose=full)), "diff"))
@@ -238,7 +238,7 @@ def _outcome(result: ApplyResult, kind: tuple[OutcomeKind, str]) -> Section:
 def _result(result: StepResult) -> Item:
     """One line of a list; with an error, a block that has its place and details too."""
     step, reason = result.step, why(result)
-    line = f"{step.address}: {words(step).done if result.outcome == 'done' else words(step).name}"
+    line = f"{step.address}: {step_done(step) if result.outcome == 'done' else step_name(step)}"
     line = f"{line}: {reason}" if reason else line
 
     def render(full: bool) -> str:

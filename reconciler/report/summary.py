@@ -2,105 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal, assert_never
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult
-from reconciler.model.plan import (
-    COSTLY,
-    Action,
-    Adopt,
-    Cancel,
-    Create,
-    Forget,
-    Import,
-    Message,
-    Move,
-    Plan,
-    Release,
-    Replace,
-    Step,
-    Update,
-)
+from reconciler.model.plan import Plan, Step, describe
+from reconciler.model.step_kinds import KINDS, StepKind, Weight
 from reconciler.report.words import joined, plural
 
-Phrases = Mapping[Action, tuple[str, str]]
-TO_DO: Final[Phrases] = {
-    "create": ("to create", ""),
-    "adopt": ("to adopt", ""),
-    "import": ("to import", ""),
-    "update": ("to update", ""),
-    "message": ("message to send", "messages to send"),
-    "cancel": ("to cancel", ""),
-    "replace": ("to replace", ""),
-    "release": ("to release", ""),
-    "forget": ("to forget", ""),
-    "move": ("to move", ""),
-}
-DONE: Final[Phrases] = {
-    "create": ("created", ""),
-    "adopt": ("adopted", ""),
-    "import": ("imported", ""),
-    "update": ("updated", ""),
-    "message": ("message sent", "messages sent"),
-    "cancel": ("cancelled", ""),
-    "replace": ("replaced", ""),
-    "release": ("released", ""),
-    "forget": ("forgotten", ""),
-    "move": ("moved", ""),
-}
-
-Weight = Literal["costs", "parts", "changes", "binds"]
 WEIGHTS: Final[dict[Weight, str]] = {
     "costs": "Spends credits",
-    "parts": "Cancelled or let go",
+    "ends": "Cancelled or let go",
     "changes": "Settings changed",
     "binds": "Taken over or moved",
 }
-"""What reviewers look at first, and what they call it."""
+"""The groups of a plan's steps, in the order in which reviewers read them, with their headings."""
 
 KEEPING: Final = "Lifecycles that the state learns"
 """What counts once a project fails, changes or leaves the specs."""
 _FILES: Final = 5
 """How many files to upload are named."""
-_DEAREST: Final[tuple[type[Step], ...]] = (Replace, Create, Message)
-
-
-def weight(step: Step) -> Weight:
-    """How much a step matters to whoever approves it."""
-    match step:
-        case Create() | Replace() | Message():
-            return "costs"
-        case Cancel() | Release() | Forget():
-            return "parts"
-        case Update():
-            return "changes"
-        case Adopt() | Import() | Move():
-            return "binds"
-        case _:
-            assert_never(step)
 
 
 def by_importance(plan: Plan) -> dict[Weight, dict[str, list[Step]]]:
-    """Each address once, under its weightiest step; replacements before creates before messages, then as planned."""
+    """Each address once, in the group of its weightiest step; the dearest first, then in the plan's order."""
     order = list(WEIGHTS)
-    groups: dict[Weight, dict[str, list[Step]]] = {name: {} for name in order}
+    groups: dict[Weight, dict[str, list[Step]]] = {weight: {} for weight in order}
     for address, steps in plan.by_address().items():
-        groups[min((weight(step) for step in steps), key=order.index)][address] = steps
-    groups["costs"] = dict(sorted(groups["costs"].items(), key=lambda item: _price(item[1])))
+        groups[min((describe(step).weight for step in steps), key=order.index)][address] = steps
+    groups["costs"] = dict(sorted(groups["costs"].items(), key=lambda item: -max(describe(s).cost for s in item[1])))
     return groups
 
 
-def _price(steps: list[Step]) -> int:
-    return min(_DEAREST.index(type(step)) for step in steps if isinstance(step, COSTLY))
+def counted(steps: Iterable[Step]) -> list[str]:
+    """``1 to create``, ``2 messages to send``: the kinds that there are, in a fixed order."""
+    return [f"{kind.words.subjects(count)} to {kind.words.verb}" for kind, count in _kinds(steps)]
 
 
-def counted(steps: Iterable[Step], phrases: Phrases = TO_DO) -> list[str]:
-    """``1 to create``, ``2 messages to send``: in a fixed order, what is there."""
-    actions = [step.action for step in steps]
-    counts = [(actions.count(action), *phrase) for action, phrase in phrases.items()]
-    return [plural(count, one, many or one) for count, one, many in counts if count]
+def counted_done(steps: Iterable[Step]) -> list[str]:
+    """``1 created``, ``2 messages sent``: the same of steps that are done."""
+    return [f"{kind.words.subjects(count)} {kind.words.done}" for kind, count in _kinds(steps)]
+
+
+def _kinds(steps: Iterable[Step]) -> list[tuple[StepKind, int]]:
+    counts = Counter(step.action for step in steps)
+    return [(kind, counts[action]) for action, kind in KINDS.items() if counts[action]]
 
 
 def opening(plan: Plan) -> str:
@@ -112,13 +60,11 @@ def opening(plan: Plan) -> str:
 
 def spending(steps: Iterable[Step]) -> str:
     """What costs money; empty if nothing does."""
-    costly = [step for step in steps if isinstance(step, COSTLY)]
-    if not costly:
-        return ""
-    kinds = [(Create, "create"), (Replace, "replacement"), (Message, "message")]
-    counts = [(sum(isinstance(step, kind) for step in costly), name) for kind, name in kinds]
-    what = joined([plural(count, name) for count, name in counts if count])
-    return f"{what} {'spends' if len(costly) == 1 else 'spend'} credits and can't be undone."
+    costly = [(kind.words, count) for kind, count in _kinds(steps) if kind.spends_credits]
+    projects_first = sorted(costly, key=lambda item: item[0].repeats)
+    what = joined([words.steps(count) for words, count in projects_first])
+    one = sum(count for _, count in costly) == 1
+    return f"{what} {'spends' if one else 'spend'} credits and can't be undone." if costly else ""
 
 
 def uploading(plan: Plan, quote: Callable[[str], str]) -> str:
@@ -174,7 +120,7 @@ def is_whole(result: ApplyResult) -> bool:
 def apply_line(result: ApplyResult) -> str:
     """``Apply complete: 3 created. 0 deferred, 0 failed.``: the line that counts."""
     counts = result.counts
-    done = counted((r.step for r in result.results if r.outcome == "done" and not r.already), DONE)
+    done = counted_done(r.step for r in result.results if r.outcome == "done" and not r.already)
     already = sum(r.already for r in result.results)
     done += [f"{already} done before"] if already else []
     incomplete = "Apply interrupted" if result.interrupted else "Apply incomplete"

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
-from reconciler.model.plan import Adopt, Create, Message, Plan, Step
+from reconciler.model.plan import Message, Plan, Step, describe
 from reconciler.model.values import masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
@@ -25,7 +25,7 @@ from reconciler.report.summary import (
     spending,
     uploading,
 )
-from reconciler.report.words import fate, lifecycle_text, title, waiting, why, words
+from reconciler.report.words import lifecycle_text, outcome, step_name, title, waiting, why
 
 _OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
     "failed": "red",
@@ -56,8 +56,8 @@ def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | 
 
 
 def _legend(plan: Plan, style: Style) -> str:
-    used = {words(step).symbol: words(step) for step in plan.steps}
-    lines = [f"{style.paint(f'{symbol:>3}', word.colour)}  {word.legend}" for symbol, word in used.items()]
+    kinds = {step.action: describe(step) for step in plan.steps}
+    lines = [f"{style.paint(f'{k.words.symbol:>3}', k.words.color)}  {k.legend}" for k in kinds.values()]
     if any(diagnostic.attention for diagnostic in plan.diagnostics):
         lines.append(f"{style.paint('  !', 'yellow')}  needs your attention, no step can mend it")
     return "\n".join(["Symbols in this plan:", *lines])
@@ -65,20 +65,20 @@ def _legend(plan: Plan, style: Style) -> str:
 
 def _project(address: str, steps: list[Step], style: Style, verbose: bool) -> str:
     known = next((step.project_id for step in steps if step.project_id), None)
-    name = f"{address} ({clean(known)})" if known else address
-    lines = [style.paint(f"# {clean(name)} will be {fate(steps)}", "bold")]
+    project = f"{address} ({clean(known)})" if known else address
+    lines = [style.paint(f"# {clean(project)} will be {outcome(steps)}", "bold")]
     for step in steps:
-        word = words(step)
+        words = describe(step).words
         reason = f": {clean(step.reason)}" if step.reason else ""
         waits = f"  {clean(waiting(step))}".rstrip()
-        lines.append(f"{style.paint(f'{word.symbol:>3}', word.colour)} {title(step)}{reason}{waits}")
+        lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {title(step)}{reason}{waits}")
         lines += [f"      {line}".rstrip() for line in step_details(step, style, verbose)]
     return "\n".join(lines)
 
 
 def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False) -> list[str]:
     """The message that a step sends, and the fields that it changes; unindented."""
-    fresh = isinstance(step, Create | Adopt)
+    fresh = describe(step).begins == "project"
     lines = changes_lines(step.changes, style=style, verbose=verbose, fresh=fresh, flush=flush)
     return [*_message(step, style, verbose), *lines] if isinstance(step, Message) else lines
 
@@ -120,7 +120,7 @@ def _open_line(result: StepResult, style: Style) -> str:
     """What did not get done and why; of an error also the place and the details, which say what to do."""
     label = style.paint(f"{result.outcome}:", "bold", _OUTCOMES[result.outcome])
     reason = why(result)
-    line = f"{label} {clean(result.step.address)}: {words(result.step).name}" + (f": {reason}" if reason else "")
+    line = f"{label} {clean(result.step.address)}: {step_name(result.step)}" + (f": {reason}" if reason else "")
     if result.error is None:
         return line
     details = diagnostic_text(replace(result.error, address=None), style=style).split("\n")

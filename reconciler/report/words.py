@@ -1,10 +1,10 @@
-"""What every kind of step is called, in each of the places where people read it."""
+"""Steps, projects and results in words, in each of the places where people read them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import assert_never
 
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from reconciler.model.desired import Lifecycle
@@ -21,74 +21,49 @@ from reconciler.model.plan import (
     Replace,
     Step,
     Update,
+    describe,
 )
 from reconciler.model.values import masked
 from reconciler.report.fields import value_text
 from reconciler.report.safe_text import clean
-from reconciler.report.style import Colour
 
 
-class Words(Struct, frozen=True):
-    """``name``: the step itself. ``legend``: what its symbol means. ``done`` and ``doing``: what becomes of the project.
-
-    ``calls``: whether the step talks to the API.
-    """
-
-    symbol: str
-    colour: Colour
-    name: str
-    legend: str
-    done: str
-    doing: str
-    calls: bool = True
+def step_name(step: Step) -> str:
+    """What the step is: ``create``, ``message "softer"``."""
+    return _message(step) or describe(step).words.verb
 
 
-def words(step: Step) -> Words:  # noqa: C901, PLR0911  one for each kind
-    match step:
-        case Create():
-            return Words("+", "green", "create", "create (spends credits)", "created", "creating")
-        case Replace():
-            legend = "replace: cancel the old project, create a new one (spends credits)"
-            return Words("-/+", "red", "replace", legend, "replaced", "replacing")
-        case Adopt():
-            return Words("&", "green", "adopt", "adopt a studio project", "adopted", "adopting")
-        case Import():
-            return Words("=", "green", "import", "import a project, no call", "imported", "importing", calls=False)
-        case Update():
-            return Words("~", "yellow", "update", "update settings in place", "updated", "updating")
-        case Message():
-            name = f'message "{clean(step.message.id)}"'
-            return Words(">", "cyan", name, "send a message (spends credits)", f"sent {name}", f"sending {name}")
-        case Cancel():
-            return Words("x", "red", "cancel", "cancel", "cancelled", "cancelling")
-        case Release():
-            return Words("^", "yellow", "release", "release to the studio", "released", "releasing")
-        case Forget():
-            legend = "forget: the project stays, no call"
-            return Words("-", "yellow", "forget", legend, "forgotten", "forgetting", calls=False)
-        case Move():
-            return Words("->", "cyan", "move", "move to another address, no call", "moved", "moving", calls=False)
-        case _:
-            assert_never(step)
+def step_doing(step: Step) -> str:
+    """What happens to the project: ``creating``, ``sending message "softer"``."""
+    return f"{describe(step).words.doing} {_message(step)}".rstrip()
+
+
+def step_done(step: Step) -> str:
+    """What happened to the project: ``created``, ``sent message "softer"``."""
+    return f"{describe(step).words.done} {_message(step)}".rstrip()
+
+
+def _message(step: Step) -> str:
+    return f'message "{clean(step.message.id)}"' if isinstance(step, Message) else ""
 
 
 def title(step: Step) -> str:
-    """What a step is, with what it is about."""
-    name = words(step).name
+    """The step with what it applies to: ``import proj_2``, ``release to the studio``."""
+    what = step_name(step)
     match step:
         case Create() | Replace():
             usual = 1 if isinstance(step, Create) else 2
-            return name if step.generation == usual else f"{name} (generation {step.generation} of its key)"
+            return what if step.generation == usual else f"{what} (generation {step.generation} of its key)"
         case Adopt():
-            return f"{name} studio project {value_text(masked(step.body.get('project_id')))}"
+            return f"{what} studio project {value_text(masked(step.body.get('project_id')))}"
         case Import():
-            return f"{name} {clean(step.project_id or '')}".rstrip()
+            return f"{what} {clean(step.project_id or '')}".rstrip()
         case Move():
-            return f"{name} from {clean(step.from_address)}"
+            return f"{what} from {clean(step.from_address)}"
         case Release():
-            return f"{name} to the studio"
+            return f"{what} to the studio"
         case Update() | Message() | Cancel() | Forget():
-            return name
+            return what
         case _:
             assert_never(step)
 
@@ -113,11 +88,11 @@ def lifecycle_text(lifecycle: Lifecycle) -> str:
     return "; ".join(told) or "as by default"
 
 
-def fate(steps: list[Step]) -> str:
-    """What becomes of a project: ``created and sent 2 messages``."""
-    fates = [words(step).done for step in steps if not isinstance(step, Message)]
-    messages = sum(isinstance(step, Message) for step in steps)
-    return joined([*fates, f"sent {plural(messages, 'message')}"] if messages else fates)
+def outcome(steps: list[Step]) -> str:
+    """What the steps do to their project: ``created and sent 2 messages``."""
+    kinds = [describe(step).words for step in steps]
+    sent = [f"{words.done} {words.steps(count)}" for words, count in Counter(kinds).items() if words.repeats]
+    return joined([*(words.done for words in kinds if not words.repeats), *sent])
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
