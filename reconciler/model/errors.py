@@ -134,7 +134,9 @@ class Fate(StrEnum):
 
 
 class ApiError(ReconcilerError):
-    """A call that failed. ``status`` and ``request_id`` are those of the answer, if there was one."""
+    """A call that failed. ``status`` and ``request_id`` are those of the answer, if there was one; ``explanation`` is the
+    detail without the line that names the call.
+    """
 
     fate: Fate = Fate.NOT_DONE
 
@@ -156,6 +158,7 @@ class ApiError(ReconcilerError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
+        self.explanation = detail
         answer = "" if status is None else f" → {status}{f' {code}' if code else ''}"
         request = f", request {request_id}" if request_id else ""
         where = f"{method} {path}{answer}{request}"

@@ -143,7 +143,7 @@ def test_a_file_that_changed_since_the_plan_is_refused_before_anything_is_sent(f
         saved = await world.plan(desired(with_file("a")))
         (folder / "logo.png").write_bytes(OTHER)
         failed = error(await world.apply(saved=saved))
-        assert failed.summary == "stale: `logo.png` is not the file that was planned with"
+        assert failed.summary == "stale: `logo.png` has changed since the plan was made"
         assert not posts(world)
 
     in_world(test, folder)

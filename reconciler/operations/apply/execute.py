@@ -31,11 +31,11 @@ from reconciler.operations.apply.dependencies import others_finished
 from reconciler.operations.apply.exactly_once import Done, Overtaken
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
-from reconciler.operations.apply.uploads import doubted, upload_files
 from reconciler.operations.calls.adopt import adopt
 from reconciler.operations.calls.cancel import cancel
 from reconciler.operations.calls.create import create
 from reconciler.operations.calls.message import send_message
+from reconciler.operations.calls.upload import forget_refused_uploads, upload_files
 from reconciler.operations.concurrency import run_all
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.matching import Candidates
@@ -177,7 +177,7 @@ class Executor:
         except StateError:
             raise
         except ReconcilerError as error:
-            await doubted(self._run, step, error)
+            await forget_refused_uploads(self._run, step, error)
             self._end(step, "failed", error=diagnostic_of(error, step.address))
         else:
             self._end(step, "done", note=done.note, already=done.already)
