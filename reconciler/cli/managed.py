@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from reconciler.cli.context import Wired
 from reconciler.model.state import Entry, State
-from reconciler.operations.state.edits import require
+from reconciler.operations.state.edits import require_entry
 
 
 def state_of(wired: Wired) -> State:
     """The state, checked against workspace and API. Raises StateError."""
-    return wired.workspace.loaded()[0]
+    return wired.workspace.load()[0]
 
 
 def chosen(state: State, addresses: Collection[str]) -> dict[str, Entry]:
@@ -21,4 +21,4 @@ def chosen(state: State, addresses: Collection[str]) -> dict[str, Entry]:
         UsageError: an address that the state does not have.
 
     """
-    return {address: require(state, address) for address in addresses or sorted(state.projects)}
+    return {address: require_entry(state, address) for address in addresses or sorted(state.projects)}

@@ -21,7 +21,13 @@ from reconciler.model.plan import Plan
 from reconciler.model.rounds import Round
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted, utc_now
-from reconciler.operations.watch_loop import applied, broken, looked, remade, spared
+from reconciler.operations.watch_loop import (
+    replaced_addresses,
+    replaced_lately,
+    round_of_apply,
+    round_of_error,
+    round_of_plan,
+)
 from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply, plan
 from reconciler.planning.planner import Selection
 from reconciler.report.diagnostics import by_weight
@@ -80,7 +86,7 @@ class Rounds:
         self._stop = stop
         self._news = News(console)
         self._style = console.style(err=True)
-        self._remade: dict[str, float] = {}
+        self._replaced: dict[str, float] = {}
 
     async def round(self) -> Round:
         """One round. It raises nothing that a later one could do without."""
@@ -96,7 +102,7 @@ class Rounds:
             if isinstance(error, PlanRefusedError):
                 self._news.plan(error.plan)
             self._news.findings(error.diagnostics)
-            return replace(broken(error), requests=api.requests if api is not None else 0)
+            return replace(round_of_error(error), requests=api.requests if api is not None else 0)
 
     def _read(self) -> tuple[Wired, Desired]:
         wired = wire(self._console)
@@ -104,7 +110,7 @@ class Rounds:
 
     def _selection(self) -> Selection:
         targets = frozenset(self._given["target"]) or None
-        return Selection(targets=targets, spare=spared(self._remade, time.time()))
+        return Selection(targets=targets, spare=replaced_lately(self._replaced, time.time()))
 
     async def _apply(self, wired: Wired, api: ApiClient, wanted: Desired) -> Round:
         given = self._given
@@ -118,16 +124,16 @@ class Rounds:
         )
         result = await apply(wired.workspace, api, request, emit=self._show, stop=self._stop)
         self._write(end_document(result, at=utc_now()))
-        self._remade.update(dict.fromkeys(remade(result), time.time()))
+        self._replaced.update(dict.fromkeys(replaced_addresses(result), time.time()))
         self._news.findings(tuple(r.error for r in result.results if r.error))
         self._news.line(apply_line(result) if result.plan.steps else count_line(result.plan))
-        return applied(result)
+        return round_of_apply(result)
 
     async def _look(self, wired: Wired, api: ApiClient, wanted: Desired) -> Round:
         made, refused = await plan(wired.workspace, api, wanted, self._selection())
         self._news.plan(made)
         self._news.findings((*made.errors, *refused))
-        return looked(made, refused)
+        return round_of_plan(made, refused)
 
     def _announce(self, made: Plan) -> bool:
         self._news.findings(made.diagnostics)

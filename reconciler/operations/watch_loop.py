@@ -24,7 +24,7 @@ BACKOFF_FIRST: Final = 10.0
 BACKOFF_MAX: Final = 600.0
 """Seconds: the ceiling of the wait after a failed round, doubled each time up to the last (or the interval, if longer)."""
 
-REMAKE_ONCE_IN: Final = 86_400.0
+REPLACE_ONCE_IN: Final = 86_400.0
 """Seconds for which a project that was made anew, and failed, is not made anew once more: nobody may be there to see it
 spend credits."""
 
@@ -124,7 +124,7 @@ async def watch(
 # What a round came to
 
 
-def applied(result: ApplyResult) -> Round:
+def round_of_apply(result: ApplyResult) -> Round:
     """The round of an apply that came to its end."""
     counts = result.counts
     failed = bool(result.plan.errors) or bool({"failed", "unknown"} & set(counts))
@@ -139,7 +139,7 @@ def applied(result: ApplyResult) -> Round:
     )
 
 
-def looked(plan: Plan, refused: tuple[Diagnostic, ...]) -> Round:
+def round_of_plan(plan: Plan, refused: tuple[Diagnostic, ...]) -> Round:
     """The round of a plan that nobody executes."""
     return Round(
         outcome="failed" if refused or plan.errors else "differs" if plan.steps else "converged",
@@ -150,7 +150,7 @@ def looked(plan: Plan, refused: tuple[Diagnostic, ...]) -> Round:
     )
 
 
-def broken(error: ReconcilerError) -> Round:
+def round_of_error(error: ReconcilerError) -> Round:
     """The round that an error ended."""
     if isinstance(error, LockError):
         return Round(outcome="locked")
@@ -158,12 +158,12 @@ def broken(error: ReconcilerError) -> Round:
     return Round(outcome="failed", retry_after=wait or 0.0)
 
 
-def spared(remade: Mapping[str, float], now: float) -> frozenset[str]:
+def replaced_lately(replaced: Mapping[str, float], now: float) -> frozenset[str]:
     """The addresses that are not made anew yet, from when each was made anew last."""
-    return frozenset(address for address, at in remade.items() if now - at < REMAKE_ONCE_IN)
+    return frozenset(address for address, at in replaced.items() if now - at < REPLACE_ONCE_IN)
 
 
-def remade(result: ApplyResult) -> frozenset[str]:
+def replaced_addresses(result: ApplyResult) -> frozenset[str]:
     """The addresses whose project was made anew, whatever for."""
     done = (r.step for r in result.results if r.outcome == "done" and not r.already)
     return frozenset(step.address for step in done if isinstance(step, Replace))

@@ -49,7 +49,7 @@ from reconciler.operations.apply.run import (
 from reconciler.operations.read.missing_declarations import missing_declarations
 from reconciler.operations.read.refresh import refresh, remembered_titles
 from reconciler.operations.recovery.open_calls import recover_open_calls
-from reconciler.operations.state.sealing import reseal, with_values
+from reconciler.operations.state.sealing import fill_secrets, reseal
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.ordering import with_dependencies
 from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, wanted_ids
@@ -93,7 +93,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     now: Callable[[], str] = utc_now
     media: MediaFactory = default_media
 
-    def loaded(self) -> tuple[State, bool]:
+    def load(self) -> tuple[State, bool]:
         """The state, or a new one; and whether a journal was folded in.
 
         Raises:
@@ -120,14 +120,14 @@ async def plan(
         ReconcilerError: the state or the account can't be read.
 
     """
-    state, _ = workspace.loaded()
+    state, _ = workspace.load()
     before = api.requests
-    made, _ = await _planned(workspace, api, desired, state, selection)
-    refused = await guarded(workspace, api, made, force=force)
+    made, _ = await _read_and_plan(workspace, api, desired, state, selection)
+    refused = await check_limits(workspace, api, made, force=force)
     return replace(made, requests_used=api.requests - before), refused
 
 
-async def _planned(
+async def _read_and_plan(
     workspace: Workspace, api: ApiClient, desired: Desired, state: State, selection: Selection
 ) -> tuple[Plan, Snapshot]:
     sealed = seal(desired, state.lineage)
@@ -144,10 +144,10 @@ async def _planned(
         hide=workspace.redact.value,
     )
     plan = replace(plan, diagnostics=(*plan.diagnostics, *missing_declarations(workspace.config.root, desired, plan)))
-    return redacted(plan, workspace.redact), live
+    return redact_plan(plan, workspace.redact), live
 
 
-def redacted(plan: Plan, redact: Redactor) -> Plan:
+def redact_plan(plan: Plan, redact: Redactor) -> Plan:
     """Take secrets that the account's own texts show out of what people see of a plan, before it is wrapped or escaped."""
     steps = tuple(
         replace(step, changes=tuple(replace(c, before=redact.value(c.before)) for c in step.changes))
@@ -177,7 +177,7 @@ async def read_live(api: ApiClient, desired: Desired, state: State, selection: S
     return replace(live, projects={**live.projects, **remembered})
 
 
-async def guarded(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool) -> tuple[Diagnostic, ...]:
+async def check_limits(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool) -> tuple[Diagnostic, ...]:
     """What forbids a plan. Raises ApiError where the credits can't be read."""
     policy = workspace.config.policy
     ask = policy.min_credits is not None and any(describe(step).spends_credits for step in plan.steps)
@@ -220,9 +220,9 @@ async def apply(
         with request.waiting():
             held.enter_context(workspace.store.lock(request.command, lock_timeout))
         await held.enter_async_context(_halting(api, stop))
-        state, folded = workspace.loaded()
+        state, folded = workspace.load()
         if request.saved is not None:
-            state = _lineage_checked(request.saved, state, workspace.config)
+            state = _check_saved(request.saved, state, workspace.config)
         workspace.store.begin(state)
         run = Run(
             api=api,
@@ -279,7 +279,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
-    refused = await guarded(workspace, run.api, plan, force=request.force)
+    refused = await check_limits(workspace, run.api, plan, force=request.force)
     if refused:
         raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
     if not request.confirm(plan):
@@ -318,12 +318,12 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
         creates = any(isinstance(step, Create) for step in request.saved.steps)
         failed = state.new and creates  # see repeated_reason
         live = await refresh(run.api, frozenset(ids), failed=failed, at=workspace.now())
-        return replace(request.saved, steps=tuple(with_values(run, step) for step in request.saved.steps)), live
+        return replace(request.saved, steps=tuple(fill_secrets(run, step) for step in request.saved.steps)), live
     assert request.desired is not None
-    return await _planned(workspace, run.api, request.desired, state, request.selection)
+    return await _read_and_plan(workspace, run.api, request.desired, state, request.selection)
 
 
-def _lineage_checked(saved: Plan, state: State, config: Config) -> State:
+def _check_saved(saved: Plan, state: State, config: Config) -> State:
     """The state that a saved plan is for; a plan made before there was a state brings its lineage along."""
     for what, theirs, ours, same in (
         ("workspace", saved.workspace, config.workspace, saved.workspace == config.workspace),

@@ -44,8 +44,8 @@ BRANCHES = {
         'return Render(**common, quality=node["quality"].text())',
     ),
     ("reconciler/report/words.py", "title"): ("case Render():", 'return f"{what} in {clean(step.quality)} quality"'),
-    ("reconciler/operations/apply/execute.py", "Executor._act"): ("case Render():", 'return ""'),
-    ("reconciler/operations/state/sealing.py", "with_values"): ("case Render():", "return step"),
+    ("reconciler/operations/apply/execute.py", "Executor._act"): ("case Render():", "return Done()"),
+    ("reconciler/operations/state/sealing.py", "fill_secrets"): ("case Render():", "return step"),
 }
 """Every place that has to know a kind of step, and what it says of the new one: a branch of its `match`."""
 

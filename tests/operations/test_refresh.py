@@ -8,7 +8,7 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.errors import ApiError, ReconcilerError
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Outputs, State
-from reconciler.operations.read.refresh import filtered, merged, refresh
+from reconciler.operations.read.refresh import list_filtered, merge, refresh
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import Capped, in_world
@@ -144,7 +144,7 @@ def test_a_list_that_never_holds_still_is_an_error_and_no_absence():
         with pytest.raises(ReconcilerError, match="kept changing while it was read"):
             await refreshed(world, everybody)
         with pytest.raises(ReconcilerError, match="kept changing while it was read"):
-            await filtered(world.api, status="idle")
+            await list_filtered(world.api, status="idle")
 
     in_world(test, brief_is_message=False)
 
@@ -274,11 +274,11 @@ def test_filters_reach_every_page():
     async def test(world):
         idle = world.projects(120)
         world.projects(130, status="failed")
-        found = await filtered(world.api, status="idle")
+        found = await list_filtered(world.api, status="idle")
 
         assert {p.id for p in found} == set(idle)
         assert [row.query.get("status") for row in world.store.requests()] == ["idle", "idle"]
-        assert [p.id for p in await filtered(world.api, title="none such")] == []
+        assert [p.id for p in await list_filtered(world.api, title="none such")] == []
 
     in_world(test, brief_is_message=False)
 
@@ -289,7 +289,7 @@ def test_list_and_status_together_keep_the_best_of_both():
     )
     status = LiveProject(id="p", status="running", source="status", settings={"mode": "autonomous"}, agent_message="hi")
 
-    both = merged(listed, status)
+    both = merge(listed, status)
 
     assert (both.status, both.settings) == ("running", {"title": "T", "mode": "autonomous"})
     assert (both.brief, both.source_project_id, both.agent_message, both.source) == ("b", "s", "hi", "list")
@@ -331,7 +331,7 @@ def test_a_server_that_caps_its_pages_is_read_by_what_came(caps, calls, says):
         server = Capped(world, *caps, says=says)
         async with server.client() as api:
             seen = await refresh(api, frozenset(everybody), everything=True, at=AT)
-            idle = await filtered(api, status="idle")
+            idle = await list_filtered(api, status="idle")
 
         assert set(seen.projects) == set(everybody) and seen.complete and not seen.missing
         assert seen.requests <= calls
@@ -356,7 +356,7 @@ def test_a_list_in_too_many_pages_is_not_read():
         world.projects(1002)
         async with Capped(world, 1, says=True).client() as api:
             with pytest.raises(ReconcilerError, match="too long to be read whole"):
-                await filtered(api, status="idle")
+                await list_filtered(api, status="idle")
             assert api.requests == 1
 
     in_world(test, brief_is_message=False)

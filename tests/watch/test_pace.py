@@ -15,12 +15,12 @@ from reconciler.model.rounds import OUTCOMES, Round, Tally
 from reconciler.operations.watch_loop import (
     BACKOFF_FIRST,
     BACKOFF_MAX,
-    REMAKE_ONCE_IN,
+    REPLACE_ONCE_IN,
     Bell,
     Pace,
-    applied,
-    broken,
-    spared,
+    replaced_lately,
+    round_of_apply,
+    round_of_error,
     watch,
 )
 from tests.cli.report_samples import PLAN, STEPS
@@ -169,17 +169,17 @@ def test_the_tally_adds_up(outcome):
 )
 def test_an_apply_makes_a_round(outcomes, outcome, left):
     results = tuple(StepResult(step=s, outcome=o) for s, o in zip(STEPS, outcomes, strict=False))
-    round_ = applied(ApplyResult(plan=PLAN, results=results, requests=7))
+    round_ = round_of_apply(ApplyResult(plan=PLAN, results=results, requests=7))
     assert (round_.outcome, round_.left, round_.requests) == (outcome, left, 7)
     assert sum(round_.steps.values()) == len(outcomes)
 
 
 def test_an_error_makes_a_round_that_says_how_long_the_api_wants_to_be_left_alone():
     limited = RateLimitedError("too many", method="GET", path="/projects", status=429, retry_after=90.0)
-    assert broken(limited) == Round(outcome="failed", retry_after=90)
-    assert broken(SpecError("no brief")) == Round(outcome="failed")
-    assert broken(LockError("held")) == Round(outcome="locked")
+    assert round_of_error(limited) == Round(outcome="failed", retry_after=90)
+    assert round_of_error(SpecError("no brief")) == Round(outcome="failed")
+    assert round_of_error(LockError("held")) == Round(outcome="locked")
 
 
 def test_a_failing_project_is_made_anew_once_a_day():
-    assert spared({"a": 100.0, "b": 50_000.0}, 100 + REMAKE_ONCE_IN) == {"b"}
+    assert replaced_lately({"a": 100.0, "b": 50_000.0}, 100 + REPLACE_ONCE_IN) == {"b"}

@@ -14,7 +14,7 @@ from reconciler.cli.inputs import desired
 from reconciler.cli.options import variables
 from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
-from reconciler.operations.read.fleet_reader import fleet
+from reconciler.operations.read.fleet_reader import read_fleet
 from reconciler.report.fleet_page import fleet_html
 from reconciler.report.words import plural
 
@@ -43,7 +43,7 @@ def command(
 
     async def work() -> Fleet:
         async with wired.api() as api:
-            return await fleet(wired.workspace, api, wanted, conversations=conversations)
+            return await read_fleet(wired.workspace, api, wanted, conversations=conversations)
 
     seen = asyncio.run(work())
     path = out / "index.html"

@@ -17,8 +17,8 @@ from reconciler.model.errors import UsageError
 from reconciler.model.state import State
 from reconciler.model.version import VERSION
 from reconciler.operations.recovery.lost_state import Finding
-from reconciler.operations.state.edits import accept_log, decide, rebuild, remove, rename
-from reconciler.operations.state.replacement import Exchange, put
+from reconciler.operations.state.edits import accept_log, decide, recover_state, remove, rename
+from reconciler.operations.state.replacement import Exchange, replace_state
 from reconciler.planning.message_log import Accepted
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import state_list_text, table
@@ -148,7 +148,7 @@ def recover(
 
     async def work() -> list[Finding]:
         async with wired.api() as api:
-            return await rebuild(wired.workspace, api, wanted, confirm=confirm, lock_timeout=lock_timeout)
+            return await recover_state(wired.workspace, api, wanted, confirm=confirm, lock_timeout=lock_timeout)
 
     findings = asyncio.run(work())
     bound = sum(finding.entry is not None for finding in findings)
@@ -193,7 +193,7 @@ def push(console: Console, *, file: Path, force: bool, auto_approve: bool, lock_
     if len(data) > MAX_BYTES:
         raise UsageError(f"`{file}` is larger than {MAX_BYTES >> 20} MiB", "That is no state of this program.")
     given = decode_state(data, str(file))
-    done = put(
+    done = replace_state(
         wire(console).workspace,
         lambda: given,
         force=force,
@@ -223,7 +223,7 @@ def history(console: Console, *, restore: int | None, auto_approve: bool, lock_t
             rows = ((str(v.serial), v.at, f"{v.size:,}") for v in versions)
             console.out(table(("SERIAL", "WRITTEN", "BYTES"), rows, console.style(), {}))
         return
-    done = put(
+    done = replace_state(
         wired.workspace,
         lambda: wired.store.version(restore),
         force=True,

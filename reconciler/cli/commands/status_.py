@@ -13,7 +13,7 @@ from reconciler.cli.context import Wired, poll_scale, wire
 from reconciler.cli.managed import chosen, state_of
 from reconciler.cli.options import formats
 from reconciler.model import contract
-from reconciler.operations.read.overview import overview
+from reconciler.operations.read.overview import read_overview
 from reconciler.report.tables import StatusRow, status_document, status_text
 
 
@@ -53,7 +53,7 @@ async def _show(wired: Wired, addresses: tuple[str, ...], *, watch: bool, json: 
 
 async def _rows(wired: Wired, api: ApiClient, addresses: tuple[str, ...]) -> list[StatusRow]:
     entries = chosen(state_of(wired), addresses)
-    live = await overview(api, entries, at=wired.workspace.now())
+    live = await read_overview(api, entries, at=wired.workspace.now())
     return [
         StatusRow(
             address=address,

@@ -23,7 +23,7 @@ LOOKS: Final = 3
 """How often an idle project without a video is looked at again: it may be idle for a moment before it renders."""
 
 
-async def others_finished(run: Run, monitor: Monitor, step: Step, *, told: bool) -> None:
+async def await_others(run: Run, monitor: Monitor, step: Step, *, told: bool) -> None:
     """Wait for the agents of the projects that a step comes after. ``told``: that it waits was said already.
 
     Raises:

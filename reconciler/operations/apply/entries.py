@@ -13,7 +13,7 @@ from reconciler.operations.apply.run import Run
 from reconciler.planning.creation import creation_with_defaults
 
 
-def sent_settings(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
+def settings_as_sent(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
     """Settings as sent with a create: one that could be null and was not sent is null."""
     values = {name: sealed(body.get(name)) for name in contract.SETTINGS if name in body}
     unset = {name: None for name in contract.NULLABLE_SETTINGS if name not in body}
@@ -21,7 +21,7 @@ def sent_settings(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
     return {name: Known(value, "sent", at) for name, value in {**values, **unset}.items()}
 
 
-def retired_by(old: Entry | None) -> tuple[str, ...]:
+def retired_ids(old: Entry | None) -> tuple[str, ...]:
     return (*old.retired, old.project_id) if old else ()
 
 
@@ -30,15 +30,15 @@ def created_entry(
 ) -> Entry:
     """The entry of a project whose create was answered; ``old`` is the one it takes the place of."""
     creation = {name: body[name] for name in contract.CREATION_FIELDS if name in body}
-    secrets = {n: v for n, v in run.filled(creation, intent.address).items() if isinstance(v, Secret)}
+    secrets = {n: v for n, v in run.fill(creation, intent.address).items() if isinstance(v, Secret)}
     return Entry(
         project_id=created.id if created else "",
         origin="created",
         generation=intent.generation,
         creation=creation_with_defaults(creation),
-        settings=sent_settings(run, body),
+        settings=settings_as_sent(run, body),
         reads={name: secret.reads for name, secret in secrets.items() if secret.reads is not None},
-        retired=retired_by(old),
+        retired=retired_ids(old),
         outputs=Outputs(status=created.status, project_url=created.project_url) if created else Outputs(),
     )
 
@@ -59,7 +59,7 @@ def bound_entry(
     return Entry(
         project_id=live.id,
         origin=origin,
-        settings=run.known(shown, live.source),
-        retired=retired_by(old),
-        outputs=run.outputs(live),
+        settings=run.as_known(shown, live.source),
+        retired=retired_ids(old),
+        outputs=run.as_outputs(live),
     )

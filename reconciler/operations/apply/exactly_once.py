@@ -21,7 +21,7 @@ from reconciler.model.journal import Effect, End
 from reconciler.model.plan import Step
 from reconciler.model.state import Intent
 from reconciler.operations.apply.polling import Monitor
-from reconciler.operations.apply.run import Run, Undecided, note_of
+from reconciler.operations.apply.run import Run, Undecided, summary_of
 
 T = TypeVar("T")
 ATTEMPTS: Final = 4
@@ -94,12 +94,12 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
                 raise
             lost = error
         else:
-            await run.done(intent, *await call.effects(answer, intent))
+            await run.record_done(intent, *await call.effects(answer, intent))
             return answer
         try:
             resolution = await resolve(run, monitor, intent, call.recover)
         except ApiError as error:
-            raise Undecided(f"{note_of(lost)}; then: {note_of(error)}") from error
+            raise Undecided(f"{summary_of(lost)}; then: {summary_of(error)}") from error
         match resolution.result:
             case "done":
                 return None
@@ -153,12 +153,12 @@ async def in_slot(run: Run, monitor: Monitor, step: Step, attempt: Callable[[], 
         except ProjectLimitError as error:
             refused = error
         except CreditsError as error:
-            run.broke = error
+            run.credits_error = error
             raise
         finally:
             monitor.release(refused)
 
 
 def _require_credits(run: Run) -> None:
-    if run.broke is not None:
-        raise ReconcilerError("not tried: the account has too few credits", run.broke.diagnostics[0].detail)
+    if run.credits_error is not None:
+        raise ReconcilerError("not tried: the account has too few credits", run.credits_error.diagnostics[0].detail)

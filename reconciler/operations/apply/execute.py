@@ -27,7 +27,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.references import projects_in
 from reconciler.operations.apply import steps as do
-from reconciler.operations.apply.dependencies import others_finished
+from reconciler.operations.apply.dependencies import await_others
 from reconciler.operations.apply.exactly_once import Done, Overtaken
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
@@ -203,7 +203,7 @@ class Executor:
             if outcomes <= {"done", "deferred"}:
                 raise Deferred(what)
             raise _Skipped(f"it waits for `{address}`, where not everything got done")
-        await others_finished(self._run, self._monitor, step, told=told)
+        await await_others(self._run, self._monitor, step, told=told)
 
     async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911  one line for each kind of step
         """Do one step."""

@@ -33,7 +33,7 @@ def _fold(run: Run, address: str, live: LiveProject, *, drift: bool, since: str)
     first = run.redact.value(seen_first(entry, live))
     fresh = {
         name: known
-        for name, known in run.known(live.settings, live.source).items()
+        for name, known in run.as_known(live.settings, live.source).items()
         if name not in entry.settings or (drift and name not in first and _is_other(entry.settings[name], known))
     }
     for name, form in first.items():
@@ -41,7 +41,7 @@ def _fold(run: Run, address: str, live: LiveProject, *, drift: bool, since: str)
         fresh[name] = replace(asked, kept=form)
         if asked.at >= since and asked.value != form:
             run.emit(Noted(diagnostic=keeps(address, name, asked.value, form)))
-    seen = run.outputs(live)
+    seen = run.as_outputs(live)
     kept = entry.outputs if live.status == entry.outputs.status else replace(entry.outputs, error_message=None)
     outputs = replace(kept, **{k: v for k, v in asdict(seen).items() if v is not None})
     if fresh or outputs != entry.outputs:

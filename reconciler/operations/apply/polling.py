@@ -23,7 +23,7 @@ from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
 from reconciler.operations.apply.run import Deferred, Interrupted, Run
 from reconciler.operations.concurrency import run_all
-from reconciler.operations.read.refresh import filtered, merged
+from reconciler.operations.read.refresh import list_filtered, merge
 
 LEAST_PAUSE = 1.0
 """Seconds between two askings for a slot of an account that had none, where it does not say."""
@@ -68,7 +68,7 @@ class Monitor:
     def note(self, live: LiveProject) -> None:
         """Something was seen of a project; what a status call does not show is kept from the list."""
         old = self.projects.get(live.id)
-        self.projects[live.id] = merged(old, live) if old is not None and live.source == "status" else live
+        self.projects[live.id] = merge(old, live) if old is not None and live.source == "status" else live
         if contract.is_active(live.status):
             self.active.add(live.id)
         else:
@@ -115,7 +115,7 @@ class Monitor:
         """Raises as :meth:`until` where there is no waiting."""
         if self._run.stop.is_set():
             raise Interrupted
-        if self._run.options.wait == "none" or self._run.halted():
+        if self._run.options.wait == "none" or self._run.is_halted():
             raise Deferred(what)
 
     async def slot(self, step: Step) -> None:
@@ -161,7 +161,7 @@ class Monitor:
         """Projects of others take slots too: where the list was not read whole, ask for those at work."""
         if self._complete:
             return
-        pages = await run_all(filtered(self._run.api, status=status) for status in sorted(contract.ACTIVE))
+        pages = await run_all(list_filtered(self._run.api, status=status) for status in sorted(contract.ACTIVE))
         for project in (p for page in pages for p in page):
             self.note(project)
         self._complete = True
@@ -224,7 +224,7 @@ class Monitor:
         self._run.journal.check()  # whoever has lost the lock waits for nothing
         if self._run.stop.is_set():
             raise Interrupted
-        if self._run.halted():
+        if self._run.is_halted():
             raise Deferred
 
     async def _look_at_watched(self) -> None:
@@ -242,7 +242,7 @@ class Monitor:
         due = {i for i in watched if self._due(i) <= now}
         if len(due) > ONE_BY_ONE:
             statuses = Counter(self.projects[i].status for i in due if i in self.projects)
-            several = (filtered(api, status=status) for status, count in statuses.items() if count > 1)
+            several = (list_filtered(api, status=status) for status, count in statuses.items() if count > 1)
             for project in chain.from_iterable(await run_all(several)):
                 if project.id in watched:
                     self.note(project)

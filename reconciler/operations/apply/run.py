@@ -90,14 +90,14 @@ class Run(Struct, kw_only=True):
     now: Callable[[], str] = utc_now
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     plan_id: str | None = None
-    broke: CreditsError | None = None
+    credits_error: CreditsError | None = None
     root: Path = Path()
     """The workspace's folder, which files of references lie in."""
     media: MediaFactory = default_media
     uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     """Held, by digest, while a file is uploaded, so that it is done once."""
 
-    def halted(self) -> bool:
+    def is_halted(self) -> bool:
         """Whether nothing new may begin: the time is up, or the user asked to stop."""
         return self.api.halt.over
 
@@ -118,7 +118,7 @@ class Run(Struct, kw_only=True):
             **more,  # type: ignore[arg-type]  # the caller names Intent's own fields
         )
 
-    def filled(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:
+    def fill(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:
         """The body with the plain values of its secrets. Raises as :meth:`reveal`."""
         try:
             found: dict[str, Value] = filled(body, self.env, self.draft.lineage)
@@ -143,7 +143,7 @@ class Run(Struct, kw_only=True):
             ReconcilerError: the environment has not what a saved plan's secret was planned with.
 
         """
-        plain: dict[str, Json] = reveal(self.filled(body, address), self.env, self.draft.lineage)
+        plain: dict[str, Json] = reveal(self.fill(body, address), self.env, self.draft.lineage)
         return plain
 
     async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:
@@ -159,7 +159,7 @@ class Run(Struct, kw_only=True):
         async with self.slots:
             if self.stop.is_set():
                 raise Interrupted
-            if self.halted():
+            if self.is_halted():
                 raise Deferred
             await self.record(Begin(intent=intent))
             # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate
@@ -167,10 +167,10 @@ class Run(Struct, kw_only=True):
                 return await call()
             except ApiError as error:
                 if error.fate is Fate.NOT_DONE:
-                    await self.record(End(op=intent.op, result="not_done", note=note_of(error)))
+                    await self.record(End(op=intent.op, result="not_done", note=summary_of(error)))
                 raise
 
-    async def done(self, intent: Intent, *effects: Effect, note: str = "") -> None:
+    async def record_done(self, intent: Intent, *effects: Effect, note: str = "") -> None:
         """Record that an intent was done, and with it its step if it was the step's last call."""
         await self.record(
             End(
@@ -183,7 +183,7 @@ class Run(Struct, kw_only=True):
             )
         )
 
-    async def undecided(self, intent: Intent, why: str, *effects: Effect, near: tuple[str, ...]) -> NoReturn:
+    async def leave_undecided(self, intent: Intent, why: str, *effects: Effect, near: tuple[str, ...]) -> NoReturn:
         """Leave a call that was not made, since an earlier run may have made it, to the user: as one of unknown fate.
 
         Raises:
@@ -194,24 +194,24 @@ class Run(Struct, kw_only=True):
         await self.record(End(op=intent.op, result="unknown", effects=effects, near=near, note=why))
         raise Undecided(why)
 
-    async def noted(self, address: str, step: int, *effects: Effect) -> None:
+    async def record_step(self, address: str, step: int, *effects: Effect) -> None:
         """Record a step that makes no call."""
         await self.record(End(effects=effects, address=address, plan=self.plan_id, done=step + 1))
 
-    def known(
+    def as_known(
         self, settings: Mapping[str, Json], source: Literal["list", "status", "patch", "sent"]
     ) -> dict[str, Known]:
         """Knowledge for the state: sealed values, secrets in foreign text redacted."""
         at = self.now()
         return {name: Known(self.redact.value(value), source, at) for name, value in settings.items()}
 
-    def outputs(self, live: LiveProject) -> Outputs:
+    def as_outputs(self, live: LiveProject) -> Outputs:
         """What ``output`` shows later; secrets that show up in the account's texts are redacted."""
         clean = self.redact.value({name: getattr(live, name) for name in Outputs.__struct_fields__})
         return Outputs(**clean)
 
 
-def note_of(error: ReconcilerError) -> str:
+def summary_of(error: ReconcilerError) -> str:
     return error.diagnostics[0].summary
 
 

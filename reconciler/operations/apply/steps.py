@@ -50,17 +50,17 @@ async def import_project(run: Run, monitor: Monitor, step: Import, number: int) 
     live = monitor.projects.get(step.project_id) or await monitor.look(step.project_id)
     entry = replace(bound_entry(run, live, origin="imported"), studio_id=live.source_project_id)
     monitor.names[live.id] = step.address
-    await run.noted(step.address, number, Bind(address=step.address, entry=entry))
+    await run.record_step(step.address, number, Bind(address=step.address, entry=entry))
     return Done()
 
 
 async def move(run: Run, step: Move, number: int) -> Done:
-    await run.noted(step.address, number, Rename(from_address=step.from_address, to_address=step.address))
+    await run.record_step(step.address, number, Rename(from_address=step.from_address, to_address=step.address))
     return Done()
 
 
 async def forget(run: Run, monitor: Monitor, step: Forget, number: int) -> Done:
     if step.waits_for is not None and step.project_id is not None:
         await monitor.until(step.project_id, finished, step.waits_for, step)
-    await run.noted(step.address, number, Drop(address=step.address))
+    await run.record_step(step.address, number, Drop(address=step.address))
     return Done()

@@ -73,5 +73,5 @@ def _entry(run: Run, adopted: Created, studio_id: str) -> Entry:
         project_id=adopted.id,
         origin="adopted",
         studio_id=studio_id,
-        settings=run.known({"mode": adopted.mode} if adopted.mode else {}, "status"),
+        settings=run.as_known({"mode": adopted.mode} if adopted.mode else {}, "status"),
     )

@@ -64,7 +64,7 @@ async def cancel(run: Run, monitor: Monitor, step: Cancel, number: int) -> Done:
     project_id = run.draft.projects[step.address].project_id
     done = await cancel_project(run, monitor, step, project_id, number)
     if done.already:
-        await run.noted(step.address, number)
+        await run.record_step(step.address, number)
     return done
 
 

@@ -34,9 +34,9 @@ from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.entries import bound_entry, created_entry
 from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot
 from reconciler.operations.apply.polling import OVER, Monitor
-from reconciler.operations.apply.run import Deferred, Run, note_of
+from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
-from reconciler.operations.read.refresh import filtered
+from reconciler.operations.read.refresh import list_filtered
 from reconciler.planning.knowledge import brief_matches, title_matches
 
 KEY_CONFLICT: Final = 409
@@ -107,7 +107,7 @@ class CreateCall(Struct):
         * Not there: not done. The create that is planned next uses the same key, so even a late arrival is bound and not
           doubled.
         """
-        body = run.filled(from_portable(dict(intent.body)), intent.address)
+        body = run.fill(from_portable(dict(intent.body)), intent.address)
         matches = await _matches(run, intent, run.reveal(body, intent.address))
         alive = [p for p in matches if p.status != contract.Status.FAILED]
         certain = len(matches) == 1 and not _has_rival(run, intent)
@@ -218,7 +218,7 @@ def _used_key(step: Create | Replace, key: str, monitor: Monitor, error: Refused
 async def _find(run: Run, created: Created, title: Json) -> LiveProject:
     """A project that the key made before, as list and status show it."""
     for wanted in (title, None) if title else (None,):
-        for project in await filtered(run.api, title=wanted):
+        for project in await list_filtered(run.api, title=wanted):
             if project.id == created.id:
                 return project
     return await run.api.project(created.id)
@@ -275,18 +275,18 @@ async def _bind_by_key(
     try:
         created = await run.api.create(await wire_body(run, monitor, body, intent.address))
     except (CreditsError, ProjectLimitError, NotFoundError) as error:
-        return Resolution("not_done", note_of(error))  # the key, sent again by the plan, still binds it
+        return Resolution("not_done", summary_of(error))  # the key, sent again by the plan, still binds it
     except (UnauthorizedError, RateLimitedError):
         raise
     except RefusedError as error:
         ids = ", ".join(f"`{p.id}`" for p in alive)
-        return Resolution("unknown", f"it could be {ids}, but its key sent again was refused: {note_of(error)}")
+        return Resolution("unknown", f"it could be {ids}, but its key sent again was refused: {summary_of(error)}")
     except ApiError:
         raise
     except Deferred as why:
         return Resolution("not_done", f"its key can't be sent again yet: that waits for {why}")
     except ReconcilerError as error:  # a project that it refers to is over
-        return Resolution("not_done", note_of(error))
+        return Resolution("not_done", summary_of(error))
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     if created.existing and all(p.id != created.id for p in alive):  # another project than the one that looks like it
         entry = replace(entry, creation={})
@@ -319,7 +319,7 @@ async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[Live
     async def among(wanted: Json) -> list[LiveProject]:
         return [
             project
-            for project in await filtered(run.api, title=wanted)
+            for project in await list_filtered(run.api, title=wanted)
             if project.id not in taken
             and brief_matches(body["brief"], project)
             and title_matches(title, project)

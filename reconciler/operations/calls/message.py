@@ -125,19 +125,19 @@ async def send_message(run: Run, monitor: Monitor, step: Message, number: int) -
 
 async def _send_unless_there(run: Run, monitor: Monitor, step: Message, number: int) -> Done:
     entry = run.draft.projects[step.address]
-    body = run.filled(step.message.body, step.address)
+    body = run.fill(step.message.body, step.address)
     sent = logged_message(step.message.id, body, lineage=run.draft.lineage, at=run.now())
     window, claims = await look_before_sending(run, entry, _text(run, body, step.address))
     known = tuple(Log(address=step.address, message=message) for message in claims.known)
     if claims.match is not None:
         found = replace(sent, message_id=claims.match.id, how="found")
         log = Log(address=step.address, message=found, cursor=claims.match.id)
-        await run.noted(step.address, number, *known, log)
+        await run.record_step(step.address, number, *known, log)
         return Done(f"it is in the conversation already (`{claims.match.id}`): not sent again", already=True)
     call = MessageCall(run, monitor, step, number, entry.project_id, body, sent, known, window.newest)
     if claims.near:  # an earlier run may have sent it, and its state be lost
         call.cursor = entry.cursor
-        await run.undecided(call.intent(), _nearly(claims.near), *known, near=_ids(claims.near))
+        await run.leave_undecided(call.intent(), _nearly(claims.near), *known, near=_ids(claims.near))
     return await in_slot(run, monitor, step, partial(_send, call))
 
 
@@ -169,7 +169,7 @@ async def find_message(run: Run, intent: Intent) -> Found:
     """Look for an intent's message in the conversation."""
     assert intent.project_id is not None
     assert intent.message_id is not None
-    body = run.filled(from_portable(dict(intent.body)), intent.address)
+    body = run.fill(from_portable(dict(intent.body)), intent.address)
     entry = run.draft.projects.get(intent.address)
     if entry is not None and entry.project_id != intent.project_id:
         entry = None  # the address stands for another project by now

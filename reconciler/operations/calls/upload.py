@@ -59,7 +59,7 @@ async def _upload(run: Run, step: Step, name: str, media: LocalMedia) -> str:
     for left in reversed(range(ATTEMPTS)):
         if run.stop.is_set():
             raise Interrupted
-        if run.halted():
+        if run.is_halted():
             raise Deferred
         try:
             return await _upload_once(run, step, name, media)

@@ -44,7 +44,7 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
         ReconcilerError: the state or the account can't be read.
 
     """
-    state, _ = workspace.loaded()
+    state, _ = workspace.load()
     snapshot = await refresh(api, frozenset(ids), everything=True, at=workspace.now())
     live = snapshot.projects
     declared = declared_ids(desired, state, snapshot)

@@ -11,19 +11,19 @@ from reconciler.model.fleet import Fleet, Member
 from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.conversation import read_window
-from reconciler.operations.read.refresh import merged
-from reconciler.operations.workflows import Workspace, read_live, redacted
+from reconciler.operations.read.refresh import merge
+from reconciler.operations.workflows import Workspace, read_live, redact_plan
 from reconciler.planning.planner import Selection, make_plan
 
 
-async def fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, conversations: bool) -> Fleet:
+async def read_fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, conversations: bool) -> Fleet:
     """Read everything once; two calls for each project on top of the list, one without ``conversations``.
 
     Raises:
         ReconcilerError: the state or the account can't be read.
 
     """
-    state, _ = workspace.loaded()
+    state, _ = workspace.load()
     at = workspace.now()
     selection = Selection(refresh_only=True)
     sealed = seal(desired, state.lineage)
@@ -31,13 +31,13 @@ async def fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, conve
     limit = workspace.config.limits.active_projects
     header = workspace.header()
     plan = make_plan(sealed, state, live, selection=selection, header=header, active_limit=limit)
-    found = redacted(plan, workspace.redact).diagnostics
+    found = redact_plan(plan, workspace.redact).diagnostics
 
     async def member(address: str, entry: Entry) -> Member:
         seen = live.projects.get(entry.project_id)
         try:
             told = await api.project(entry.project_id)
-            seen = merged(seen, told) if seen is not None else told
+            seen = merge(seen, told) if seen is not None else told
             window = (await read_window(api, entry.project_id, None)).messages if conversations else ()
         except NotFoundError:
             seen, window = None, ()

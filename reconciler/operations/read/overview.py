@@ -10,10 +10,10 @@ from reconciler.model import contract
 from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
-from reconciler.operations.read.refresh import Reader, merged, refresh
+from reconciler.operations.read.refresh import Reader, merge, refresh
 
 
-async def overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
+async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
     """The list first, then the status of each project that failed: the list does not say why. Raises as ``refresh``."""
     ids = frozenset(entry.project_id for entry in entries.values())
     if not ids:
@@ -25,5 +25,5 @@ async def overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Sna
         if i in ids and p.status == contract.Status.FAILED and p.error_message is None
     ]
     answers = await run_all(api.project(p.id) for p in unexplained)
-    told = {p.id: merged(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
+    told = {p.id: merge(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
     return replace(live, projects={**live.projects, **told})

@@ -109,7 +109,7 @@ async def refresh(
     left = len(wanted) + 1 - (api.requests - before)  # never more than looking at each one by one
     seen.update(await _failures(api, seen, wanted, most=max(0, min(FAILURES_ASKED, left))))
     if failed and not complete:
-        seen.update({p.id: p for p in await filtered(api, status=contract.Status.FAILED) if p.id not in seen})
+        seen.update({p.id: p for p in await list_filtered(api, status=contract.Status.FAILED) if p.id not in seen})
     return Snapshot(
         projects=seen,
         missing=frozenset(missing_ids),
@@ -121,7 +121,7 @@ async def refresh(
     )
 
 
-async def filtered(api: Reader, *, status: str | None = None, title: str | None = None) -> list[LiveProject]:
+async def list_filtered(api: Reader, *, status: str | None = None, title: str | None = None) -> list[LiveProject]:
     """Every project that a filtered list shows. Raises as :func:`refresh`."""
     first = await api.list_projects(status=status, title=title)
     if not _pages_left(first):
@@ -226,11 +226,11 @@ async def _failures(
     result: dict[str, LiveProject] = {}
     for project in failed[:most]:
         status = await api.project(project.id)
-        result[project.id] = merged(project, status)
+        result[project.id] = merge(project, status)
     return result
 
 
-def merged(listed: LiveProject, status: LiveProject) -> LiveProject:
+def merge(listed: LiveProject, status: LiveProject) -> LiveProject:
     """One project as list and status show it together; what both show is the status', which is newer."""
     return replace(
         status,

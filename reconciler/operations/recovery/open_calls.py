@@ -15,7 +15,7 @@ from reconciler.model.live import Snapshot
 from reconciler.model.state import IntentKind
 from reconciler.operations.apply.exactly_once import Recovery, resolve
 from reconciler.operations.apply.polling import Monitor
-from reconciler.operations.apply.run import Interrupted, Run, note_of
+from reconciler.operations.apply.run import Interrupted, Run, summary_of
 from reconciler.operations.calls.adopt import AdoptCall
 from reconciler.operations.calls.cancel import CancelCall
 from reconciler.operations.calls.create import CreateCall
@@ -75,7 +75,7 @@ async def _recover_address(run: Run, monitor: Monitor, ops: list[str]) -> None:
         except ApiError:
             raise
         except ReconcilerError as error:
-            run.emit(Recovered(address=intent.address, kind=intent.kind, result="unknown", note=note_of(error)))
+            run.emit(Recovered(address=intent.address, kind=intent.kind, result="unknown", note=summary_of(error)))
         else:
             run.emit(
                 Recovered(address=intent.address, kind=intent.kind, result=resolution.result, note=resolution.note)

@@ -13,7 +13,7 @@ from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Rename
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
 from reconciler.operations.calls.message import declared_sent, logged_message
-from reconciler.operations.read.refresh import Reader, filtered, merged
+from reconciler.operations.read.refresh import Reader, list_filtered, merge
 from reconciler.operations.recovery.lost_state import Finding, find_lost
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.findings import meant
@@ -21,7 +21,7 @@ from reconciler.planning.message_log import CODE, Accepted, accept, compare
 from reconciler.planning.resealing import Resealing
 
 
-def change(
+def change_state(
     workspace: Workspace, effects: Callable[[State], tuple[Effect, ...]], *, command: str, lock_timeout: float
 ) -> State:
     """Change the state under its lock; no call is made.
@@ -32,7 +32,7 @@ def change(
 
     """
     with workspace.store.lock(command, lock_timeout):
-        state, _ = workspace.loaded()
+        state, _ = workspace.load()
         wanted = effects(state)
         if not wanted:
             return state
@@ -44,7 +44,7 @@ def change(
         return after
 
 
-def checked_address(address: str) -> str:
+def check_address(address: str) -> str:
     """Raises UsageError for what is no address."""
     if not ADDRESS.fullmatch(address):
         raise UsageError(
@@ -62,13 +62,13 @@ async def bind(workspace: Workspace, api: Reader, address: str, project_id: str,
         ApiError: the project can't be read.
 
     """
-    checked_address(address)
+    check_address(address)
     try:
         live = await api.project(project_id)
     except NotFoundError as error:
         raise UsageError(f"the account has no project `{project_id}`", error.diagnostics[0].detail) from error
-    listed = next((p for p in await filtered(api) if p.id == project_id), None)
-    live = merged(listed, live) if listed else live
+    listed = next((p for p in await list_filtered(api) if p.id == project_id), None)
+    live = merge(listed, live) if listed else live
 
     def effects(state: State) -> tuple[Effect, ...]:
         holder = next((a for a, e in state.projects.items() if e.project_id == project_id), None)
@@ -89,21 +89,21 @@ async def bind(workspace: Workspace, api: Reader, address: str, project_id: str,
         )
         return (Bind(address=address, entry=entry),)
 
-    change(workspace, effects, command="reconciler import", lock_timeout=lock_timeout)
+    change_state(workspace, effects, command="reconciler import", lock_timeout=lock_timeout)
     return live.status
 
 
 def rename(workspace: Workspace, old: str, new: str, *, lock_timeout: float) -> None:
     """Rename an address. Raises UsageError where there is none, or the new one is taken."""
-    checked_address(new)
+    check_address(new)
 
     def effects(state: State) -> tuple[Effect, ...]:
-        require(state, old)
+        require_entry(state, old)
         if new in state.projects:
             raise UsageError(f"the state has a `{new}` already")
         return (Rename(from_address=old, to_address=new),)
 
-    change(workspace, effects, command="reconciler state mv", lock_timeout=lock_timeout)
+    change_state(workspace, effects, command="reconciler state mv", lock_timeout=lock_timeout)
 
 
 def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: float) -> None:
@@ -111,13 +111,13 @@ def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: fl
 
     def effects(state: State) -> tuple[Effect, ...]:
         for address in addresses:
-            require(state, address)
+            require_entry(state, address)
         return tuple(Drop(address=address) for address in addresses)
 
-    change(workspace, effects, command="reconciler state rm", lock_timeout=lock_timeout)
+    change_state(workspace, effects, command="reconciler state rm", lock_timeout=lock_timeout)
 
 
-def require(state: State, address: str) -> Entry:
+def require_entry(state: State, address: str) -> Entry:
     """The entry of an address. Raises UsageError where there is none."""
     if address not in state.projects:
         hint = meant(address, state.projects) or "`reconciler state list` shows what it has."
@@ -144,7 +144,7 @@ def accept_log(
         binds = []
         for address in addresses:
             held_as = moved.get(address, address)
-            entry = again(require(state, held_as))
+            entry = again(require_entry(state, held_as))
             if address not in projects:
                 raise UsageError(f"the specs have no `{address}`", "Its log is that of the spec: there has to be one.")
             if any(intent.kind == "message" and intent.address == held_as for intent in state.pending.values()):
@@ -165,7 +165,7 @@ def accept_log(
             binds.append(Bind(address=held_as, entry=replace(entry, messages=accepted[address].log)))
         return tuple(binds)
 
-    change(workspace, effects, command="reconciler state accept", lock_timeout=lock_timeout)
+    change_state(workspace, effects, command="reconciler state accept", lock_timeout=lock_timeout)
     return accepted
 
 
@@ -178,7 +178,7 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
 
     """
     with workspace.store.lock("reconciler state resolve", lock_timeout):
-        state, _ = workspace.loaded()
+        state, _ = workspace.load()
         open_ = [intent for intent in state.pending.values() if intent.address == address]
         if not open_:
             raise UsageError(f"nothing is open at `{address}`", "`reconciler plan` shows what is, if anything.")
@@ -213,7 +213,7 @@ def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) 
     )
 
 
-async def rebuild(
+async def recover_state(
     workspace: Workspace,
     api: ApiClient,
     desired: Desired,
@@ -229,7 +229,7 @@ async def rebuild(
 
     """
     with workspace.store.lock("reconciler state recover", lock_timeout):
-        state, _ = workspace.loaded()
+        state, _ = workspace.load()
         workspace.store.begin(state)
         findings = await find_lost(workspace, api, desired, state)
         bound = [finding for finding in findings if finding.entry is not None]

@@ -24,7 +24,7 @@ class Exchange(Struct, frozen=True):
         return sorted(self.old.projects.keys() - self.new.projects.keys())
 
 
-def put(
+def replace_state(
     workspace: Workspace,
     given: Callable[[], State],
     *,
@@ -46,7 +46,7 @@ def put(
     """
     config = workspace.config
     with workspace.store.lock(command, lock_timeout):
-        old, _ = workspace.loaded()
+        old, _ = workspace.load()
         new = owned(given(), workspace=config.workspace, api_url=config.api_url)
         if not force:
             _check(old, new)

@@ -26,7 +26,7 @@ from reconciler.operations.apply.run import Run
 from reconciler.planning.resealing import Resealing
 
 
-def with_values(run: Run, step: Step) -> Step:
+def fill_secrets(run: Run, step: Step) -> Step:
     """A saved step with the plain values of its secrets, to know them in the account. What lacks them fails when its turn
     comes.
     """
