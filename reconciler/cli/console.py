@@ -1,4 +1,4 @@
-"""What commands print with: results to stdout, everything else to stderr, secrets to neither."""
+"""Output of commands: results go to stdout, everything else to stderr, secrets to neither."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from msgspec.structs import replace
 
-from reconciler.cli.ci import annotate, owner_of
+from reconciler.cli import ci
 from reconciler.model.errors import Diagnostic, UsageError
 from reconciler.model.redact import Redactor
+from reconciler.model.values import Json
+from reconciler.report.style import Style
 
 
 class Console:
     """The terminal as commands see it, and the global options.
 
-    ``format`` is the command's ``--format``; it is guessed from the arguments until the command is parsed, so that a
+    ``format`` is the command's ``--format``. Until the command is parsed it is guessed from the arguments, so that a
     usage error under ``--format json`` is a document too.
     """
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.root = Path()
-        """The workspace's folder; where to begin to look for it until the configuration is loaded."""
+        """The workspace's folder; until the configuration is loaded, the folder where the search for it starts."""
         self.state: str | None = None
         self.state_flag = False
-        """Whether ``state`` was typed, and is relative to where the command works; else to the workspace."""
+        """Whether ``state`` is a flag (relative to the current directory) or a variable (relative to the workspace)."""
         self.api_url: str | None = None
         self.verbose = 0
         self.workspace: str | None = None
         self.redact = Redactor()
         self.secret_values: tuple[str, ...] = ()
-        """What ``redact`` hides."""
+        """The values that ``redact`` hides."""
         self.secret_env: tuple[str, ...] = ()
-        """Variables whose values are hidden besides those that the configuration names."""
+        """Variables to hide besides those that the configuration names."""
         self.clock: Callable[[], str] | None = None
-        """Where notes are to carry their time, what tells it."""
-        self.format = _guessed_format(arguments)
+        """Gives the time that each note starts with, if notes are to carry their time."""
+        self.format = _guess_format(arguments)
         self._printed = False
         self._color = True
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
 
-    def no_color(self) -> None:
+    def disable_color(self) -> None:
         self._color = False
 
-    def style(self, *, err: bool = False) -> Any:
+    def style(self, *, err: bool = False) -> Style:
         """How to render text for stdout (or stderr)."""
-        from reconciler.report.style import Style  # noqa: PLC0415
-
         stream = sys.stderr if err else sys.stdout
         color = self._color and stream.isatty() and not os.environ.get("NO_COLOR")
         return Style(color=color)
@@ -63,7 +63,7 @@ class Console:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
     def out(self, text: str) -> None:
-        """Print a result. Secrets are taken out once more, in case one slipped through."""
+        """Print a result. Secrets are hidden once more, in case one slipped through."""
         self._printed = True
         try:
             sys.stdout.write(self.redact(text))
@@ -74,14 +74,14 @@ class Console:
             discard(sys.stdout)
             raise UsageError(f"can't write to stdout: {error.strerror}") from error
 
-    def json(self, document: Any) -> None:
+    def json(self, document: Json) -> None:
         """Print the one document of ``--format json``."""
         from reconciler.model.plan_json import json_text  # noqa: PLC0415
 
         self.out(json_text(self.redact.value(document)))
 
     def note(self, text: str) -> None:
-        """Print anything that is no result. Nothing is broken off because nobody reads it any more."""
+        """Print anything that is not a result. A reader that went away stops nothing."""
         if self.clock is not None:
             text = f"{self.clock()} {text}"
         try:
@@ -91,30 +91,64 @@ class Console:
             discard(sys.stderr)
 
     def diagnose(self, diagnostics: Sequence[Diagnostic]) -> None:
-        """Print findings to stderr; on GitHub, errors as annotations too."""
+        """Print findings to stderr; on GitHub, annotate errors too."""
         from reconciler.report.diagnostics import diagnostic_text  # noqa: PLC0415
 
         for diagnostic in diagnostics:
             source = diagnostic.source
-            if source is not None and self.redact(source) != source:  # no line that has a secret in it
+            if source is not None and self.redact(source) != source:  # never show a line that holds a secret
                 diagnostic = replace(diagnostic, source=None)  # noqa: PLW2901
             self.note(diagnostic_text(self.redact.record(diagnostic), style=self.style(err=True)))
-        annotate(self, diagnostics)
+        self.annotate(diagnostics)
+
+    def annotate(self, diagnostics: Sequence[Diagnostic]) -> None:
+        """On GitHub, mark errors at their files: on stderr, since the runner reads both streams.
+
+        Not with ``--format github``, whose result on stdout has the annotations.
+        """
+        if self.format != "github" and ci.on_github():
+            errors = [d for d in diagnostics if d.severity == "error"]
+            for annotation in ci.annotation_lines(self.root, errors[: ci.ANNOTATIONS_MAX]):
+                self.note(annotation)
+
+    def out_annotations(self, diagnostics: Sequence[Diagnostic]) -> None:
+        """Print the result of ``--format github``."""
+        self.out("".join(f"{annotation}\n" for annotation in ci.annotation_lines(self.root, diagnostics)))
+
+    def summarize(self, markdown: Callable[[], str]) -> None:
+        """Append to the CI job's summary, if there is one. Failing to do so is only a warning."""
+        path = ci.summary_file()
+        if path is None:
+            return
+        try:
+            ci.append_to_summary(path, self.redact(markdown()))
+        except OSError as error:
+            self.note(f"warning: the job's summary can't be written: {error.strerror}")
 
     def fail(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        """Print the findings that end a command; as a document too where one is asked for and none was printed."""
-        if self.format == "json" and not self._printed:
-            from reconciler.report.documents import error_document  # noqa: PLC0415
-
-            self.json(error_document(diagnostics))
-        if self.format == "markdown" and not self._printed:
-            from reconciler.report.markdown import failure_markdown  # noqa: PLC0415
-
-            self.out(failure_markdown(diagnostics, workspace=self.workspace, owner=owner_of(self.root)))
+        """Print the findings that end a command; also as the result that ``--format`` asks for, if none was printed."""
+        if not self._printed:
+            self._out_failure(diagnostics)
         self.diagnose(diagnostics)
 
-    def bug(self, error: Exception) -> None:
-        """Something this program did not expect of itself."""
+    def _out_failure(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        match self.format:
+            case "json":
+                from reconciler.report.documents import error_document  # noqa: PLC0415
+
+                self.json(error_document(diagnostics))
+            case "markdown":
+                from reconciler.report.markdown import failure_markdown  # noqa: PLC0415
+
+                owner = ci.comment_owner(self.root)
+                self.out(failure_markdown(diagnostics, workspace=self.workspace, owner=owner))
+            case "github":
+                self.out_annotations(diagnostics)
+            case _:
+                pass
+
+    def report_bug(self, error: Exception) -> None:
+        """Print an exception that this program did not expect."""
         if self.verbose > 1:
             self.note("".join(traceback.format_exception(error)))
         detail = f"{type(error).__name__}: {error}\nThis is a bug. Run again with `-vv` for more, and report it."
@@ -122,12 +156,12 @@ class Console:
 
 
 def discard(stream: TextIO) -> None:
-    """From here on the stream leads nowhere: what it still holds can't fail once more."""
+    """Redirect the stream to nowhere, so that flushing what it still holds can't fail again."""
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  a device
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def _guessed_format(arguments: Sequence[str]) -> str:
+def _guess_format(arguments: Sequence[str]) -> str:
     for this, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if this == "--format":
             return following

@@ -1,13 +1,14 @@
-"""Putting the parts together: configuration, specs, state, API or sandbox."""
+"""A workspace put together from its parts: configuration, specs, state, API or sandbox."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -17,21 +18,25 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.file_transfer import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import load, unnamed
-from reconciler.cli.state_backends import store_of
+from reconciler.cli.inputs import load_configuration, name_missing
+from reconciler.cli.state_backends import open_store
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
 from reconciler.model.loopback import is_loopback
+from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore, Workspace
+
+if TYPE_CHECKING:
+    from httpx import ASGITransport
 
 SANDBOX_URL = "http://sandbox/api/v1"
 SANDBOX_POLL_SCALE = 0.02
 SANDBOX_KEY = "sandbox"
-"""Stands in for a key where none is needed: the sandbox lets any in."""
+"""Used as the key where none is needed: the sandbox accepts any."""
 
 
-class Wired(Struct, frozen=True):
+class CommandContext(Struct, frozen=True):
     """A workspace as commands use it."""
 
     console: Console
@@ -39,80 +44,97 @@ class Wired(Struct, frozen=True):
     workspace: Workspace
     store: StateStore
 
-    @contextlib.asynccontextmanager
-    async def api(self, *, on_retry: Callable[[str], None] | None = None) -> AsyncIterator[ApiClient]:
-        """The client, talking to the API or to the embedded sandbox. ``on_retry`` is told of long waits; else people are.
+    def state(self) -> State:
+        """The state, checked against workspace and API. Raises StateError."""
+        return self.workspace.load()[0]
+
+    def entries(self, addresses: Collection[str]) -> dict[str, Entry]:
+        """The state's entries of these addresses; without any, of all.
 
         Raises:
-            ConfigError: there is no key, or the URL will not do.
+            UsageError: the state has no such address.
+            StateError: the state can't be read.
+
+        """
+        from reconciler.operations.state.edits import require_entry  # noqa: PLC0415  4 ms that a plan does not need
+
+        state = self.state()
+        return {address: require_entry(state, address) for address in addresses or sorted(state.projects)}
+
+    @contextlib.asynccontextmanager
+    async def api(self, *, on_retry: Callable[[str], None] | None = None) -> AsyncIterator[ApiClient]:
+        """The client of the API or of the embedded sandbox. ``on_retry`` hears of long waits; by default the user does.
+
+        Raises:
+            ConfigError: there is no key, or the URL can't be used.
 
         """
         config, console = self.config, self.console
-        limiter = RateLimiter(config.limits.requests_per_minute)
-        on_retry = on_retry or console.note
+        connect = partial(
+            ApiClient,
+            limiter=RateLimiter(config.limits.requests_per_minute),
+            redact=console.redact,
+            on_retry=on_retry or console.note,
+            guard=self.store.check,
+        )
         if console.verbose > 1:
-            _tell_requests(console)
+            _log_requests(console)
         if not config.sandboxed:
-            client = ApiClient(
-                config.api_url,
-                _key(config),
-                limiter=limiter,
-                redact=console.redact,
-                on_retry=on_retry,
-                guard=self.store.check,
-            )
-            async with client:
+            async with connect(config.api_url, _read_key(config)) as client:
                 yield client
             return
-        # 80 ms of server code that only the sandbox needs
-        from reconciler.cli.sandbox_transport import embedded_transport  # noqa: PLC0415
-
-        with embedded_transport(
-            sandbox_db(config), speed=config.sandbox_speed, secret_values=console.secret_values
-        ) as transport:
-            client = ApiClient(
-                SANDBOX_URL,
-                SANDBOX_KEY,
-                limiter=limiter,
-                transport=transport,
-                redact=console.redact,
-                on_retry=on_retry,
-                guard=self.store.check,
-            )
-            async with client:
+        with _sandbox_transport(config, console.secret_values) as transport:
+            async with connect(SANDBOX_URL, SANDBOX_KEY, transport=transport) as client:
                 yield client
 
     @contextlib.asynccontextmanager
     async def media(self, *, limit: int) -> AsyncIterator[MediaClient]:
-        """What fetches rendered files: plain http only from this machine, and only if the API is here, too."""
-        async with _media(self.config, limit) as media:
+        """The client that downloads rendered files: plain http only from this machine, and only if the API is on it."""
+        async with _open_media(self.config, limit) as media:
             yield media
 
 
 @contextlib.asynccontextmanager
-async def _media(config: Config, limit: int = MAX_BYTES) -> AsyncIterator[MediaClient]:
+async def _open_media(config: Config, limit: int = MAX_BYTES) -> AsyncIterator[MediaClient]:
     if not config.sandboxed:
         host = urlsplit(config.api_url).hostname or ""
         async with MediaClient(local=is_loopback(host), limit=limit, api_host=host) as media:
             yield media
         return
-    from reconciler.cli.sandbox_transport import embedded_transport  # noqa: PLC0415
-
-    with embedded_transport(sandbox_db(config), speed=config.sandbox_speed) as transport:
+    with _sandbox_transport(config) as transport:
         async with MediaClient(local=True, limit=limit, transport=transport) as media:
             yield media
 
 
-def wire(console: Console) -> Wired:
+@contextlib.contextmanager
+def _sandbox_transport(config: Config, secret_values: Iterable[str] = ()) -> Iterator[ASGITransport]:
+    """The sandbox in this process: the same server, reached without a socket. It stores none of ``secret_values``.
+
+    Raises:
+        ConfigError: the account's file can't be used.
+
+    """
+    from httpx import ASGITransport  # noqa: PLC0415
+
+    from reconciler.sandbox.app import create_app  # noqa: PLC0415  80 ms of server code that only the sandbox needs
+    from reconciler.sandbox.store import Store  # noqa: PLC0415
+
+    with contextlib.closing(
+        Store(sandbox_db(config), changes={"speed": config.sandbox_speed}, secret_values=secret_values)
+    ) as store:
+        yield ASGITransport(create_app(store))
+
+
+def load_context(console: Console) -> CommandContext:
     """Read the configuration and put the workspace together; opens nothing yet.
 
     Raises:
-        ConfigError: the configuration will not do, or nothing tells the workspace's name.
-        StateError: nothing but the state could tell it, and it can't be read.
+        ConfigError: the configuration is wrong, or nothing tells the workspace's name.
+        StateError: only the state could tell the name, and it can't be read.
 
     """
-    config = load(console)
-    store = store_of(console, config)
+    config = load_configuration(console)
+    store = open_store(console, config)
     if not config.named:
         config = _with_known_name(config, store)
         console.workspace = config.workspace
@@ -122,43 +144,43 @@ def wire(console: Console) -> Wired:
         version=VERSION,
         env={name: os.environ[name] for name in config.policy.allowed_env if name in os.environ},
         redact=console.redact,
-        media=partial(_media, config),
+        media=partial(_open_media, config),
     )
-    return Wired(console, config, workspace, store)
+    return CommandContext(console, config, workspace, store)
 
 
 def _with_known_name(config: Config, store: StateStore) -> Config:
-    """The workspace's name from its state, where the file has none.
+    """The workspace's name from its state, if the file has none.
 
-    Never from the folder, but in the sandbox: a checkout elsewhere would ask for the same projects under other
-    idempotency keys, and pay for all of them again.
+    Never from the folder, except in the sandbox: a checkout in another folder would ask for the same projects under
+    other idempotency keys, and pay for all of them again.
     """
     state = store.load().state
     if state is not None:
         return replace(config, workspace=state.workspace)
     if config.sandboxed:
         return config
-    raise ConfigError((unnamed(config, "error"),))
+    raise ConfigError((name_missing(config, "error"),))
 
 
 def sandbox_db(config: Config) -> Path:
-    """Where the embedded sandbox's account lies."""
+    """The file of the embedded sandbox's account."""
     return config.sandbox_dir / "account.db"
 
 
 def poll_scale(config: Config) -> float:
-    """By how much the advised poll intervals are stretched: the embedded agents are quick, and looking costs nothing."""
+    """The factor for the advised poll intervals: embedded agents are fast, and requests to them are free."""
     return SANDBOX_POLL_SCALE / config.sandbox_speed if config.sandboxed else 1.0
 
 
-def _tell_requests(console: Console) -> None:
+def _log_requests(console: Console) -> None:
     """``-vv``: a line for each answer, from what httpx logs (method, URL, protocol, status, reason)."""
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if isinstance(record.args, tuple) and len(record.args) == 5:
                 method, url, _, status, _ = record.args
-                shown = str(url).partition("?")[0] if method == "PUT" else url  # what follows lets anybody upload
+                shown = str(url).partition("?")[0] if method == "PUT" else url  # the query lets anybody upload
                 console.note(f"{method} {shown} → {status}")
 
     logger = logging.getLogger("httpx")
@@ -167,7 +189,7 @@ def _tell_requests(console: Console) -> None:
     logger.handlers = [Lines()]
 
 
-def _key(config: Config) -> str:
+def _read_key(config: Config) -> str:
     key = os.environ.get(config.key_env, "")
     if key:
         return key
@@ -175,5 +197,5 @@ def _key(config: Config) -> str:
         return SANDBOX_KEY
     raise ConfigError(
         f"no API key: environment variable {config.key_env} is not set",
-        "Set it to your key, or try everything for nothing with `--api-url sandbox`.",
+        "Set it to your key, or try everything for free with `--api-url sandbox`.",
     )

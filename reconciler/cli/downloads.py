@@ -1,4 +1,4 @@
-"""Downloads as people see them: bars on a terminal's stderr, a line for each file elsewhere, and what came of it."""
+"""Display of downloads: bars on a terminal, a line per file elsewhere, and the results."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from reconciler.operations.apply.run import utc_now
 from reconciler.operations.read.download import Download
 from reconciler.report.safe_text import clean
 
-_WORDS: Final = {"fetched": "fetched", "kept": "is there already", "nothing": "nothing is rendered", "failed": "failed"}
-TellAddress = Callable[[str, int, int | None], None]
+_WORDS: Final = {
+    "fetched": "downloaded",
+    "kept": "already downloaded",
+    "nothing": "nothing rendered yet",
+    "failed": "failed",
+}
+ShowDownload = Callable[[str, int, int | None], None]
+"""Called with the address, the bytes downloaded so far, and how many there will be."""
 
 
 @contextlib.contextmanager
-def bars(console: Console) -> Iterator[TellAddress]:
-    """Told the address, the bytes that are there, and how many it will be."""
+def show_downloads(console: Console) -> Iterator[ShowDownload]:
+    """Show downloads as they progress."""
     if not console.interactive:
-        yield lambda address, done, total: _plain(console, address, done, total)
+        yield lambda address, done, total: _note_finished(console, address, done, total)
         return
     from rich.console import Console as Terminal  # noqa: PLC0415  only a terminal needs it
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn  # noqa: PLC0415
@@ -28,25 +34,25 @@ def bars(console: Console) -> Iterator[TellAddress]:
     with Progress(*columns, console=Terminal(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def tell(address: str, done: int, total: int | None) -> None:
+        def show(address: str, done: int, total: int | None) -> None:
             if address not in tasks:
                 tasks[address] = progress.add_task(address, total=total)
             progress.update(tasks[address], completed=done, total=total)
 
-        yield tell
+        yield show
 
 
-def _plain(console: Console, address: str, done: int, total: int | None) -> None:
+def _note_finished(console: Console, address: str, done: int, total: int | None) -> None:
     if done == total:
         console.note(f"{utc_now()} {address}: {done} bytes")
 
 
 def downloads_text(results: Iterable[Download]) -> str:
-    """One line for each address."""
-    return "".join(f"{r.address}: {_said(r)}\n" for r in results) or "No projects are managed.\n"
+    """The results, a line per address."""
+    return "".join(f"{r.address}: {_describe(r)}\n" for r in results) or "No projects are managed.\n"
 
 
-def _said(result: Download) -> str:
+def _describe(result: Download) -> str:
     if result.error is not None:
         return clean(f"{_WORDS[result.outcome]}: {result.error.summary}. {result.error.detail}".strip())
     if result.fetched is None:

@@ -1,4 +1,4 @@
-"""``--events FILE``: what happens, as one JSON object a line, while it happens."""
+"""``--events FILE``: events as they happen, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reconciler.model.values import Json
 
 
 @contextlib.contextmanager
-def event_file(console: Console, path: Path | None) -> Iterator[Callable[[dict[str, Json]], None]]:
-    """A sink for events: appended, each line whole on disk before the next. Without a path they go nowhere.
+def open_event_file(console: Console, path: Path | None) -> Iterator[Callable[[dict[str, Json]], None]]:
+    """A function that appends events, each line whole before the next. Without a path they go nowhere.
 
-    An apply goes on where the file can't be written any more: that is said once.
+    If the file can't be written any more, the apply continues after one warning.
 
     Raises:
         UsageError: the file can't be opened; nothing was done yet.

@@ -1,9 +1,8 @@
-"""Configuration and specs as commands read them; needs no network and imports nothing of it."""
+"""Reading configuration and specs; needs no network and imports nothing of it."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
 from reconciler.adapters.specs.config_file import FILE, load_config
@@ -11,6 +10,7 @@ from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
 from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
+from reconciler.cli.options import Variables
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, UsageError
@@ -28,11 +28,11 @@ STORE_SECRETS: Final = (
     "AZURE_CLIENT_SECRET",
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 )
-"""Variables that open a remote state's store: their values are shown nowhere."""
+"""Credentials of remote states: their values are never shown."""
 
 
-def load(console: Console) -> Config:
-    """The configuration, from file, environment and flags; from here on the console hides secrets and knows the
+def load_configuration(console: Console) -> Config:
+    """The configuration, from file, environment and flags. From here on the console hides secrets and knows the
     workspace's folder. Raises ConfigError.
     """
     start = console.root
@@ -43,7 +43,7 @@ def load(console: Console) -> Config:
         if console.verbose:
             console.note(f"The workspace is `{root}`: its `{FILE}` is the nearest above.")
         if console.state_flag and console.state and "://" not in console.state:
-            console.state = os.path.relpath(start / console.state, root)  # as it was typed, from here
+            console.state = os.path.relpath(start / console.state, root)  # relative to the current directory, as typed
     config = load_config(root, env=os.environ, state=console.state, api_url=console.api_url)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
@@ -52,8 +52,8 @@ def load(console: Console) -> Config:
     return config
 
 
-def unnamed(config: Config, severity: Severity) -> Diagnostic:
-    """What to write where nothing names the workspace."""
+def name_missing(config: Config, severity: Severity) -> Diagnostic:
+    """The finding that nothing names the workspace."""
     return Diagnostic(
         severity=severity,
         summary="the workspace has no name"
@@ -66,19 +66,19 @@ def unnamed(config: Config, severity: Severity) -> Diagnostic:
     )
 
 
-def desired(config: Config, variables: tuple[str, ...], var_files: tuple[Path, ...]) -> Desired:
-    """The specs, with variables of ``--var-file`` and ``--var`` (which wins) and the environment's.
+def read_specs(config: Config, variables: Variables) -> Desired:
+    """The specs, with the variables of ``--var-file``, ``--var`` (which wins) and the environment.
 
     Raises:
         SpecError: with all errors of all files.
-        UsageError: a ``--var`` without ``=``.
+        UsageError: a ``--var`` has no ``=``.
 
     """
     values: dict[str, str | Given] = {}
-    for path in var_files:
+    for path in variables.var_file:
         values.update(load_var_file(path, config.root))
     flags: set[str] = set()
-    for text in variables:
+    for text in variables.var:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"`--var {text}` is not of the form name=value")

@@ -12,8 +12,8 @@ from reconciler.cli.console import Console
 
 
 @contextlib.contextmanager
-def stopping(console: Console) -> Iterator[asyncio.Event]:
-    """An event that the first signal sets: no new calls, those under way finish and are written down."""
+def stop_on_signal(console: Console) -> Iterator[asyncio.Event]:
+    """An event that the first signal sets: no new calls start; those under way finish and are recorded."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -22,8 +22,8 @@ def stopping(console: Console) -> Iterator[asyncio.Event]:
             os._exit(130)
         stop.set()
         console.note(
-            "Stopping: calls under way are finished and written down. "
-            "Run the same command again to go on. A second interrupt stops at once."
+            "Stopping: waiting for calls under way. "
+            "Run the same command again to continue. Interrupt again to stop at once."
         )
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -37,8 +37,8 @@ def stopping(console: Console) -> Iterator[asyncio.Event]:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """While the loop does not run, for it asks or waits for the lock, it hears no signal: each ends the command."""
+def default_signals() -> Iterator[None]:
+    """Let signals end the command while the event loop is blocked, by a question or the lock, and hears none."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

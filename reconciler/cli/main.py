@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -16,43 +16,54 @@ from reconciler.cli.console import Console, discard
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.version import VERSION
 
-COMMANDS: Final = {
-    "init": "Write `reconciler.yaml` and a first spec.",
-    "validate": "Check configuration, specs and sent messages; needs no network.",
-    "fmt": "Rewrite specs in canonical form; comments stay.",
-    "plan": "Show what apply would do; changes nothing.",
-    "apply": "Make the account as the specs say.",
-    "destroy": "Part with everything that is managed.",
-    "show": "Print a saved plan.",
-    "status": "Show managed projects as they are now.",
-    "messages": "Show the conversation of one project.",
-    "output": "Print ids, URLs and last agent messages; fetch files.",
-    "watch": "Apply again and again: every few minutes, and when called.",
-    "report": "Write a page that shows every managed project.",
-    "import": "Bind an existing project to an address.",
-    "export": "Write specs for projects that no spec declares.",
-    "state": "Look at the state, or mend it.",
-    "schema": "Print the JSON Schema of spec files.",
-    "sandbox": "The emulated API: serve it, let it misbehave, or start afresh.",
+COMMAND_GROUPS: Final = {
+    "Commands": {
+        "init": "Create `reconciler.yaml` and a first spec.",
+        "validate": "Check configuration and specs without using the network.",
+        "plan": "Show the changes that apply would make.",
+        "apply": "Make the account match the specs.",
+        "destroy": "Stop managing all projects; cancel those still at work.",
+        "watch": "Apply continuously: on a schedule and on webhooks.",
+    },
+    "Inspect": {
+        "show": "Show a saved plan.",
+        "status": "Show managed projects and their status.",
+        "messages": "Show the conversation of a project.",
+        "output": "Show IDs, URLs and agent messages; download rendered files.",
+        "report": "Write an HTML page about all managed projects.",
+    },
+    "Specs": {
+        "fmt": "Format specs; keeps comments.",
+        "export": "Write specs for projects that no spec declares.",
+        "schema": "Print the JSON Schema of spec files.",
+    },
+    "State": {
+        "import": "Bind an existing project to an address.",
+        "state": "Inspect, edit, move or recover the state.",
+    },
+    "Sandbox": {
+        "sandbox": "Run and control the emulated API.",
+    },
 }
+COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
 COLLECTOR: Final = (100_000, 20, 20)
-"""Thresholds: next to nothing here is in cycles, and looking for them took a seventh of a plan."""
+"""Garbage collection thresholds: there are almost no cycles, and looking for them took a seventh of a plan's time."""
 EXAMPLES: Final = """\b
 Examples:
-  reconciler init                            # a workspace to start from
-  reconciler --api-url sandbox plan          # try for nothing: embedded, no key
-  reconciler plan --out saved.plan           # what apply would do, saved
-  reconciler apply saved.plan                # exactly that, or refused
+  reconciler init                        # start a workspace
+  reconciler --api-url sandbox plan      # try it for free: no key, no network
+  reconciler plan --out saved.plan       # save the plan
+  reconciler apply saved.plan            # execute exactly that plan
 
 \b
 Environment:
-  EVERSINCE_API_KEY          the key (api.key_env may name another EVERSINCE_ variable)
-  EVERSINCE_API_URL          the API, instead of api.url in `reconciler.yaml`
-  RECONCILER_ALLOWED_HOSTS   hosts, by commas, that api.url may name besides the vendor's
-                             and this machine: api.example.com (any port) or host:port
-  RECONCILER_STATE           like --state: a place for the state, also outside the workspace
-  RECONCILER_MAX_PROJECTS    projects that specs may declare (20,000)
-  RECONCILER_MAX_TEXT_MIB    MiB of text that they may expand to (64)
+  EVERSINCE_API_KEY         API key (`api.key_env` can name another EVERSINCE_ variable)
+  EVERSINCE_API_URL         API URL or `sandbox`, instead of `api.url` in `reconciler.yaml`
+  RECONCILER_ALLOWED_HOSTS  Other hosts that `api.url` may name, separated by commas:
+                            api.example.com (any port) or host:port
+  RECONCILER_STATE          Where the state is stored, like --state
+  RECONCILER_MAX_PROJECTS   Limit of declared projects [default: 20,000]
+  RECONCILER_MAX_TEXT_MIB   Limit of MiB that specs expand to [default: 64]
 """
 
 
@@ -75,7 +86,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib  # noqa: PLC0415  only a slip of the finger needs it
+            import difflib  # noqa: PLC0415  only a typo needs it
 
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             if not near:
@@ -83,11 +94,13 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"{error.message} Did you mean `{near[0]}`?", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in COMMAND_GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in commands.items()])
 
 
-def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         click.echo(f"reconciler {VERSION}")
         ctx.exit()
@@ -103,21 +116,26 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--chdir",
     type=click.Path(path_type=Path),
     default=".",
-    help="Work in this directory; the workspace is it, or the nearest above.",
+    help="Run in this directory, or the nearest workspace above it.",
     metavar="DIR",
 )
-@click.option("--state", "state", metavar="PATH|URL", help="Where the state lies, instead of `reconciler.yaml`'s.")
-@click.option("--api-url", metavar="URL|sandbox", envvar=None, help="The API, or the embedded sandbox.")
-@click.option("--no-color", is_flag=True, help="No colours (also: NO_COLOR).")
-@click.option("-v", "--verbose", count=True, help="Say more: -v long texts in full, -vv every request.")
+@click.option("--state", "state", metavar="PATH|URL", help="Where the state is stored. Overrides `reconciler.yaml`.")
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+    "--api-url", metavar="URL|sandbox", envvar=None, help="API to use: a URL, or `sandbox` for the embedded one."
+)
+@click.option("--no-color", is_flag=True, help="Disable color output (also: NO_COLOR).")
+@click.option("-v", "--verbose", count=True, help="Show more: -v for full texts, -vv for every request as well.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
 @click.pass_context
 def cli(
     ctx: click.Context, *, chdir: Path, state: str | None, api_url: str | None, no_color: bool, verbose: int
 ) -> None:
-    """Plan and apply for Eversince creative-agent projects: specs in git, a plan you can trust, nothing paid twice."""
+    """Manage Eversince creative-agent projects from specs in git.
+
+    Plan first, then apply. Nothing is created or sent twice.
+    """
     console: Console = ctx.obj
     console.root = chdir
     console.state = state
@@ -125,14 +143,14 @@ def cli(
     console.api_url = api_url
     console.verbose = verbose
     if no_color or os.environ.get("NO_COLOR"):
-        console.no_color()
+        console.disable_color()
 
 
 def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 error (usage errors too), 2 as documented, 130 interrupted."""
     gc.set_threshold(*COLLECTOR)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # they would see the values of secrets
-    _open_streams()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # plugins would see the values of secrets
+    _open_missing_streams()
     console = Console(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -155,18 +173,14 @@ def main() -> NoReturn:
         discard(sys.stdout)
         code = 1
     except Exception as error:  # noqa: BLE001  the only catch-all: no traceback reaches a user
-        console.bug(error)
+        console.report_bug(error)
         code = 1
-    gc.freeze()  # nor are cycles looked for at the end, which took a seventh of a plan once more
-    sys.exit(_code(code))
+    gc.freeze()  # the last collection would look for cycles once more
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _open_streams() -> None:
-    """Where a standard stream is closed, put nothing in its place: else a file of ours would get its number."""
+def _open_missing_streams() -> None:
+    """Open a closed standard stream on nothing: otherwise a file that is opened later would get its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  open to the end
-
-
-def _code(result: Any) -> int:
-    return result if isinstance(result, int) else 0
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  stays open

@@ -1,18 +1,52 @@
-"""Options that several commands share."""
+"""Command-line options that several commands share, and how a group of them becomes one struct."""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from reconciler.cli.console import Console
 
-F = TypeVar("F", bound=Callable[..., Any])
+Callback = Callable[..., object]
+"""The function behind a command."""
+Option = Callable[[Callback], Callback]
+"""A decorator that gives a command options."""
+
+
+def collect(name: str, fields: Collection[str], make: Callback, *options: Option) -> Option:
+    """Give a command several options, whose values it gets as one argument.
+
+    Args:
+        name: The argument.
+        fields: The parameters of the options.
+        make: Makes the argument from these parameters.
+        options: In the order in which `--help` shows them.
+
+    """
+
+    def decorate(command: Callback) -> Callback:
+        @functools.wraps(command)
+        def call(*arguments: object, **parameters: object) -> object:
+            values = {field: parameters.pop(field) for field in fields}
+            return command(*arguments, **parameters, **{name: make(**values)})
+
+        collected: Callback = call
+        for option in reversed(options):
+            collected = option(collected)
+        return collected
+
+    return decorate
+
+
+def as_struct(name: str, struct: type[Struct], *options: Option) -> Option:
+    """Give a command several options, whose values it gets as one struct with a field for each."""
+    return collect(name, struct.__struct_fields__, struct, *options)
 
 
 class Duration(click.ParamType[float]):
@@ -20,12 +54,12 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", value.strip())
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", str(value).strip())
         if not match or not any(match.groups()):
-            self.fail(f"`{value}` is not a duration; write `90s`, `30m` or `1h30m`", param, ctx)
+            self.fail(f"`{value}` is not a valid duration; write `90s`, `30m` or `1h30m`", param, ctx)
         hours, minutes, seconds = match.groups()
         return float(hours or 0) * 3600 + float(minutes or 0) * 60 + float(seconds or 0)
 
@@ -34,12 +68,12 @@ DURATION = Duration()
 
 
 class Digest(click.ParamType[str]):
-    """A SHA-256 in hex, whole: a part of one could be met by another plan."""
+    """A whole SHA-256 in hex: another plan could have the same part of one."""
 
     name = "digest"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", str(value)):
             self.fail(f"`{value}` is not a digest; `reconciler show PLANFILE` prints its 64 hex digits", param, ctx)
         return str(value).lower()
 
@@ -48,16 +82,16 @@ DIGEST = Digest()
 
 
 class FormatOption(click.Option):
-    """``--format``, whose variable is named as it is, not as its parameter (``format_``)."""
+    """``--format``, whose variable is named after the option, not after its parameter (``format_``)."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         return os.environ.get(f"{ctx.auto_envvar_prefix}_FORMAT") or None
 
 
-def formats(*names: str) -> Callable[[F], F]:
-    """``--format``, which the console learns at once, so that failures obey it too."""
+def formats(*names: str) -> Option:
+    """``--format``. The console learns it at once, so that failures obey it too."""
 
-    def learn(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    def tell_console(ctx: click.Context, _: click.Parameter, value: str) -> str:
         console: Console = ctx.obj
         console.format = value
         return value
@@ -70,103 +104,36 @@ def formats(*names: str) -> Callable[[F], F]:
         default=names[0],
         show_default=True,
         is_eager=True,
-        callback=learn,
-        help="How to print the result.",
+        callback=tell_console,
+        help="Output format.",
     )
 
 
-def variables(command: F) -> F:
-    """``--var`` and ``--var-file``."""
-    command = click.option(
+class Variables(Struct, frozen=True, kw_only=True):
+    """Values of ``${var.…}``, as ``--var`` and ``--var-file`` give them."""
+
+    var: tuple[str, ...] = ()
+    var_file: tuple[Path, ...] = ()
+
+
+variables = as_struct(
+    "variables",
+    Variables,
+    click.option("--var", multiple=True, metavar="NAME=VALUE", help="Set `${var.NAME}`. Repeatable."),
+    click.option(
         "--var-file",
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Values of `${var.…}`, as YAML.",
-    )(command)
-    return click.option("--var", multiple=True, metavar="NAME=VALUE", help="The value of `${var.NAME}`.")(command)
-
-
-def targets(command: F) -> F:
-    """``--target``."""
-    help_ = "Only this project and, unless it is destroyed, what it depends on (may be repeated)."
-    option = click.option("--target", multiple=True, metavar="ADDRESS", help=help_)
-    return option(command)
-
-
-def selectors(command: F) -> F:
-    """What to plan for."""
-    for option in (
-        targets,
-        click.option("--replace", multiple=True, metavar="ADDRESS", help="Make this project anew (may be repeated)."),
-        click.option("--no-refresh", is_flag=True, help="Take what the state says of managed projects for true."),
-        click.option("--refresh-only", is_flag=True, help="Only take note of what changed outside."),
-    ):
-        command = option(command)
-    return variables(command)
-
-
-def running(*, wait: str, timeout: str | None = None) -> Callable[[F], F]:
-    """How to go about executing a plan, with the command's own defaults."""
-    options = (
-        click.option(
-            "--wait",
-            type=click.Choice(["none", "steps", "idle"]),
-            default=wait,
-            show_default=True,
-            help="none: do what can be done now. steps: wait as planned steps need. idle: until agents finish.",
-        ),
-        click.option(
-            "--timeout",
-            type=DURATION,
-            default=timeout,
-            show_default=timeout is not None,
-            metavar="DURATION",
-            help="Defer the rest after this long, like `30m`.",
-        ),
-        click.option(
-            "--parallelism", type=click.IntRange(1, 100), default=8, show_default=True, help="Calls under way at once."
-        ),
-        click.option(
-            "--poll-interval", type=click.FloatRange(0.01), metavar="SECONDS", help="Look this often while waiting."
-        ),
-        click.option(
-            "--settle",
-            type=click.FloatRange(0),
-            metavar="SECONDS",
-            help="How long a message of unknown fate may still show up.",
-        ),
-        click.option(
-            "--events",
-            type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE",
-            help="Append what happens to FILE, one JSON object a line.",
-        ),
-    )
-
-    def decorate(command: F) -> F:
-        for option in options:
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def applying(command: F) -> F:
-    """How to apply."""
-    for option in (
-        click.option("--auto-approve", is_flag=True, help="Do not ask."),
-        running(wait="steps"),
-        click.option(
-            "--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock."
-        ),
-        click.option(
-            "--force",
-            is_flag=True,
-            help="Lift the guards against losing projects: the share, emptied specs, changed keys (never `protect`).",
-        ),
-        click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where steps were deferred."),
-        formats("text", "json"),
-    ):
-        command = option(command)
-    return command
+        help="Read variables from a YAML file. Repeatable.",
+    ),
+)
+auto_approve = click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
+lock_timeout = click.option(
+    "--lock-timeout",
+    type=DURATION,
+    default=0.0,
+    show_default="don't wait",
+    metavar="DURATION",
+    help="Wait up to this long for the state lock.",
+)

@@ -1,4 +1,4 @@
-"""Live progress, all of it on stderr: a spinner and lines on a terminal, plain lines with their time elsewhere."""
+"""Live progress on stderr: a spinner and lines on a terminal, plain lines with their time elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.report.style import Style
 
 
 @contextlib.contextmanager
-def progress(console: Console) -> Iterator[Emit]:
+def show_progress(console: Console) -> Iterator[Emit]:
     """A listener for the engine's events."""
     style = console.style(err=True)
     with _spinner(console, style) if console.interactive and style.color else _plain(console, style) as emit:
@@ -23,7 +23,7 @@ def progress(console: Console) -> Iterator[Emit]:
 
 @contextlib.contextmanager
 def _plain(console: Console, style: Style) -> Iterator[Emit]:
-    """For logs. On GitHub the steps stand in a group that folds; what an earlier run left stands before it."""
+    """For logs. On GitHub the steps are a folded group; what an earlier run left comes before it."""
     grouped = False
 
     def show(event: Event) -> None:
@@ -50,27 +50,27 @@ def _spinner(console: Console, style: Style) -> Iterator[Emit]:
 
     terminal = Terminal(stderr=True, highlight=False, markup=False)
     status: Status | None = None
-    at_work: dict[str, str] = {}
+    active: dict[str, str] = {}
 
     def show(event: Event) -> None:
         nonlocal status
         if isinstance(event, StepStarted):
-            at_work[event.step.address] = event.step.action
+            active[event.step.address] = event.step.action
             if status is None:
                 status = terminal.status("")
                 status.start()
         elif isinstance(event, StepWaiting):
-            at_work[event.step.address] = f"waits for {event.waits_for}"
+            active[event.step.address] = f"waits for {event.waits_for}"
         elif isinstance(event, Uploading):
-            at_work[event.address] = f"uploading {event.file}, {event.done * 100 // event.total} %"
+            active[event.address] = f"uploading {event.file}, {event.done * 100 // event.total} %"
         elif isinstance(event, StepEnded):
-            at_work.pop(event.step.address, None)
+            active.pop(event.step.address, None)
         line = event_line(event, style=style)
         if line is not None:
             console.note(line)
         if status is not None:
-            first = next(iter(at_work.items()), None)
-            more = f" and {len(at_work) - 1} more" if len(at_work) > 1 else ""
+            first = next(iter(active.items()), None)
+            more = f" and {len(active) - 1} more" if len(active) > 1 else ""
             text = console.redact(f"{first[0]}: {first[1]}{more}" if first else "finishing")
             status.update(text.replace("[", "\\["))
 

@@ -1,4 +1,4 @@
-"""Where the state lies, by the address in ``state`` or ``--state``."""
+"""Choosing where the state is stored, from ``state`` or ``--state``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore
 
 
-def store_of(console: Console, config: Config) -> StateStore:
-    """The store; opens nothing yet.
+def open_store(console: Console, config: Config) -> StateStore:
+    """The store of the state; reads nothing yet.
 
     Raises:
-        ConfigError: the address' scheme is unknown, or what it takes is not installed.
-        StateError: the address can't be used.
+        ConfigError: the URL's scheme is unknown, or a package that it needs is not installed.
+        StateError: the URL can't be used.
 
     """
     place = config.state or ""
@@ -24,11 +24,11 @@ def store_of(console: Console, config: Config) -> StateStore:
         return LocalStateStore(config.state_path, version=VERSION)
     if scheme not in ("s3", "gs", "az", "file"):
         raise ConfigError(
-            f"a state can't lie in `{scheme}://`",
-            "Name a local file, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or `file:///folder`.",
+            f"a state can't be stored in `{scheme}://`",
+            "Use a local file, `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or `file:///folder`.",
         )
     try:
-        # a Rust library that only those need who share a state
+        # a Rust library that only shared states need
         from reconciler.adapters.state.remote import RemoteStateStore  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "obstore":

@@ -1,19 +1,20 @@
-"""One round of `watch` after the other: specs read anew, applied (or planned), and what is new of it said."""
+"""The rounds of `watch`: read the specs again, apply (or plan), report what is new."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.cli.apply_flow import options_of
 from reconciler.cli.console import Console
-from reconciler.cli.context import Wired, wire
-from reconciler.cli.inputs import desired
+from reconciler.cli.context import CommandContext, load_context, poll_scale
+from reconciler.cli.inputs import read_specs
+from reconciler.cli.options import Variables
+from reconciler.cli.plan_options import Execution
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.events import Event, StepEnded
@@ -38,35 +39,44 @@ from reconciler.report.text import plan_text
 
 
 class News:
-    """Says what the round before did not say already, so that what stays as it is is said once."""
+    """Reports only what the previous round did not report already."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._before: set[object] = set()
         self._now: set[object] = set()
 
-    def round(self) -> None:
+    def start_round(self) -> None:
         self._before, self._now = self._now, set()
 
-    def _is_new(self, what: object) -> bool:
-        new = what not in self._before and what not in self._now
-        self._now.add(what)
+    def _is_new(self, item: object) -> bool:
+        new = item not in self._before and item not in self._now
+        self._now.add(item)
         return new
 
-    def line(self, text: str) -> None:
+    def report_line(self, text: str) -> None:
         if self._is_new(text):
             self._console.note(text)
 
-    def plan(self, made: Plan) -> None:
-        """A plan is a result; new is one with other steps, whatever it took to make it."""
+    def report_plan(self, made: Plan) -> None:
+        """Print a plan as a result. It is new if its steps are, however many requests it took."""
         text = plan_text(replace(made, requests_used=0), style=self._console.style())
         if self._is_new(text):
             self._console.out(text)
 
-    def findings(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        """The same finding may come with other details, like a request's id: that does not make it new."""
+    def report_findings(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        """A known finding with other details, such as another request ID, is not new."""
         new = [d for d in by_weight(diagnostics) if self._is_new((d.severity, d.summary, d.address, d.location))]
         self._console.diagnose(new)
+
+
+class RoundOptions(Struct, frozen=True, kw_only=True):
+    """What each round does. ``plan_only``: make a plan and change nothing."""
+
+    plan_only: bool
+    targets: frozenset[str] | None
+    variables: Variables
+    execution: Execution
 
 
 class Rounds:
@@ -75,82 +85,81 @@ class Rounds:
     def __init__(
         self,
         console: Console,
-        given: Mapping[str, Any],
+        options: RoundOptions,
         *,
         write: Callable[[dict[str, Json]], None],
         stop: asyncio.Event,
     ) -> None:
         self._console = console
-        self._given = given
+        self._options = options
         self._write = write
         self._stop = stop
         self._news = News(console)
         self._style = console.style(err=True)
         self._replaced: dict[str, float] = {}
 
-    async def round(self) -> Round:
-        """One round. It raises nothing that a later one could do without."""
-        self._news.round()
+    async def run_round(self) -> Round:
+        """Make one round. Errors that a later round may not meet again are reported, not raised."""
+        self._news.start_round()
         api: ApiClient | None = None
         try:
-            wired, wanted = await asyncio.to_thread(self._read)  # the specs may be many: signals are heard meanwhile
-            async with wired.api(on_retry=self._retrying) as api:
-                return await (self._look if self._given["plan_only"] else self._apply)(wired, api, wanted)
+            context, specs = await asyncio.to_thread(self._read)  # signals are heard while many specs are read
+            async with context.api(on_retry=self._report_retry) as api:
+                return await (self._plan if self._options.plan_only else self._apply)(context, api, specs)
         except Interrupted:
             return Round(outcome="waiting")
         except ReconcilerError as error:
             if isinstance(error, PlanRefusedError):
-                self._news.plan(error.plan)
-            self._news.findings(error.diagnostics)
+                self._news.report_plan(error.plan)
+            self._news.report_findings(error.diagnostics)
             return replace(round_of_error(error), requests=api.requests if api is not None else 0)
 
-    def _read(self) -> tuple[Wired, Desired]:
-        wired = wire(self._console)
-        return wired, desired(wired.config, self._given["var"], self._given["var_file"])
+    def _read(self) -> tuple[CommandContext, Desired]:
+        context = load_context(self._console)
+        return context, read_specs(context.config, self._options.variables)
 
     def _selection(self) -> Selection:
-        targets = frozenset(self._given["target"]) or None
-        return Selection(targets=targets, spare=replaced_lately(self._replaced, time.time()))
+        return Selection(targets=self._options.targets, spare=replaced_lately(self._replaced, time.time()))
 
-    async def _apply(self, wired: Wired, api: ApiClient, wanted: Desired) -> Round:
-        given = self._given
+    async def _apply(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
+        execution = self._options.execution
         request = ApplyRequest(
-            desired=wanted,
+            desired=specs,
             selection=self._selection(),
-            timeout=given["timeout"],
+            timeout=execution.timeout,
             command="reconciler watch",
             confirm=self._announce,
-            options=options_of(wired, given),
+            options=execution.options(context.config, poll_scale=poll_scale(context.config)),
         )
-        result = await apply(wired.workspace, api, request, emit=self._show, stop=self._stop)
+        result = await apply(context.workspace, api, request, emit=self._report_event, stop=self._stop)
         self._write(end_document(result, at=utc_now()))
         self._replaced.update(dict.fromkeys(replaced_addresses(result), time.time()))
-        self._news.findings(tuple(r.error for r in result.results if r.error))
-        self._news.line(apply_line(result) if result.plan.steps else count_line(result.plan))
+        self._news.report_findings(tuple(r.error for r in result.results if r.error))
+        self._news.report_line(apply_line(result) if result.plan.steps else count_line(result.plan))
         return round_of_apply(result)
 
-    async def _look(self, wired: Wired, api: ApiClient, wanted: Desired) -> Round:
-        made, refused = await plan(wired.workspace, api, wanted, self._selection())
-        self._news.plan(made)
-        self._news.findings((*made.errors, *refused))
+    async def _plan(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
+        made, refused = await plan(context.workspace, api, specs, self._selection())
+        self._news.report_plan(made)
+        self._news.report_findings((*made.errors, *refused))
         return round_of_plan(made, refused)
 
     def _announce(self, made: Plan) -> bool:
-        self._news.findings(made.diagnostics)
+        self._news.report_findings(made.diagnostics)
         if made.steps:
-            self._news.line(count_line(made))
+            self._news.report_line(count_line(made))
         return True
 
-    def _show(self, event: Event) -> None:
+    def _report_event(self, event: Event) -> None:
         self._write(event_document(event, at=utc_now()))
         line = event_line(event, style=self._style)
         if line is None:
             return
         if isinstance(event, StepEnded) and event.outcome == "done":
-            self._console.note(line)  # what was done is news, however often
+            self._console.note(line)  # a step that was done is always news
         else:
-            self._news.line(line)
+            self._news.report_line(line)
 
-    def _retrying(self, text: str) -> None:
+    def _report_retry(self, text: str) -> None:
         if self._console.verbose:
             self._console.note(text)

@@ -186,7 +186,7 @@ def test_colours_and_the_question_are_for_terminals(fresh):
     assert code == 0
     assert "\x1b[3" not in plain and "Apply complete: 1 created." in plain
     shown, code = on_terminal(fresh, "--no-color", "destroy", answer=b"n\n")
-    assert "Part with 1 of 1 managed projects?" in shown and code == 1
+    assert "Stop managing 1 of 1 projects?" in shown and code == 1
     assert "\x1b[3" not in shown
     assert set(fresh.state["projects"]) == {"teaser"}
     assert "\x1b" not in fresh.run("status").out

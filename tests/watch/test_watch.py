@@ -260,7 +260,7 @@ def test_the_webhook_s_secret_is_hidden_wherever_it_shows_up(world, watching):
     [
         (("--listen", "0.0.0.0:0"), "needs a secret, and EVERSINCE_WEBHOOK_SECRET is not set"),
         (("--listen", "0.0.0.0:0", "--secret-env", "HOOKS"), "HOOKS is not set"),
-        (("--listen", "9090"), "no address"),
+        (("--listen", "9090"), "not a valid address"),
         (("--interval", "0"), "less than a second"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -4,68 +4,84 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import click
+from msgspec.structs import asdict
 
 from reconciler.adapters.plan_file import read_plan
-from reconciler.cli.apply_flow import run_apply
+from reconciler.cli.apply_flow import Application, run_apply
 from reconciler.cli.console import Console
-from reconciler.cli.context import wire
-from reconciler.cli.inputs import desired
-from reconciler.cli.options import DIGEST, applying, selectors
-from reconciler.cli.selection import selection_of
+from reconciler.cli.context import load_context
+from reconciler.cli.inputs import read_specs
+from reconciler.cli.options import DIGEST, Variables, variables
+from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
 from reconciler.model.errors import PlanFileError, UsageError
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest
-from reconciler.planning.planner import Selection
 
 
 @click.command(
     epilog="""\b
 Examples:
-  reconciler apply                            # plan, ask, execute
-  reconciler apply --auto-approve             # for CI
-  reconciler apply saved.plan                 # exactly this plan, or refused
-  reconciler apply --digest $DIGEST saved.plan  # only the plan that was reviewed
-  reconciler apply --wait idle --timeout 30m  # until the agents have finished
-  reconciler apply --events events.jsonl      # what happens, for other programs
+  reconciler apply                             # plan, ask, execute
+  reconciler apply --auto-approve              # plan and execute, for CI
+  reconciler apply saved.plan                  # execute exactly this plan
+  reconciler apply --digest $DIGEST saved.plan # only if it is the reviewed plan
+  reconciler apply --wait idle --timeout 30m   # wait until the agents finish
+  reconciler apply --events events.jsonl       # write events for other programs
 """
 )
 @click.argument("planfile", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--destroy", is_flag=True, help="Stop managing all projects, like `reconciler destroy`.")
 @click.option(
-    "--digest",
-    type=DIGEST,
-    metavar="HEX",
-    help="The digest that `plan --out` and `show` print: refuse any other PLANFILE before a call.",
+    "--digest", type=DIGEST, metavar="HEX", help="Refuse any PLANFILE but the one with this digest, before any call."
 )
-@click.option("--destroy", is_flag=True, help="Part with everything, like `reconciler destroy`.")
 @selectors
+@variables
 @applying
+@execution(wait="steps")
 @click.pass_obj
-def command(console: Console, /, *, planfile: Path | None, digest: str | None, **given: Any) -> int:
-    """Make the account as the specs say, or execute a saved plan exactly.
+def command(
+    console: Console,
+    /,
+    *,
+    planfile: Path | None,
+    digest: str | None,
+    destroy: bool,
+    selectors: Selectors,
+    variables: Variables,
+    execution: Execution,
+    applying: Applying,
+) -> int:
+    """Make the account match the specs, or execute a saved plan.
 
-    A saved plan needs no further approval: saving it and applying it is one.
+    Without PLANFILE, apply makes a plan and asks for approval. A saved plan is executed exactly, or refused if what it
+    was made from has changed; it needs no further approval.
 
-    What depends on other projects (`depends_on`, `references: [{project: …}]`) waits until these have finished. Files of
-    the workspace that references name are uploaded first, once for what is in them.
+    A project that depends on others (`depends_on`, `references: [{project: …}]`) waits until these have finished. Files
+    that references name are uploaded first, once for their content.
     """
     if planfile is None and digest is not None:
-        raise UsageError("`--digest` needs a PLANFILE", "It says which saved plan may be applied, and nothing else.")
-    wired = wire(console)
+        raise UsageError("`--digest` needs a PLANFILE", "It approves one saved plan.")
+    context = load_context(console)
     if planfile is None:
-        wanted = desired(wired.config, given["var"], given["var_file"])
-        return run_apply(wired, given, wanted=wanted, selection=selection_of(given))
-    for name in ("target", "replace", "refresh_only", "no_refresh", "destroy", "var", "var_file"):
-        if given[name]:
-            raise UsageError(
-                f"`--{name.replace('_', '-')}` does not go with a saved plan", "The plan says what is done; plan again."
-            )
+        specs = read_specs(context.config, variables)
+        selection = selectors.selection(destroy=destroy)
+        return run_apply(context, Application(applying=applying, execution=execution, specs=specs, selection=selection))
+    _refuse_planning_options({**asdict(selectors), "destroy": destroy, **asdict(variables)})
     saved = read_plan(planfile)
     if digest is not None:
         _check_digest(planfile, saved, digest)
-    return run_apply(wired, given, saved=saved, selection=Selection())
+    return run_apply(context, Application(applying=applying, execution=execution, saved=saved))
+
+
+def _refuse_planning_options(options: dict[str, object]) -> None:
+    for name, value in options.items():
+        if value:
+            raise UsageError(
+                f"`--{name.replace('_', '-')}` can't be combined with a saved plan",
+                "The saved plan decides what is done. Make a new plan.",
+            )
 
 
 def _check_digest(planfile: Path, saved: Plan, digest: str) -> None:

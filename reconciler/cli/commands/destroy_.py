@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from reconciler.cli.apply_flow import run_apply
+from reconciler.cli.apply_flow import Application, run_apply
 from reconciler.cli.console import Console
-from reconciler.cli.context import wire
-from reconciler.cli.inputs import desired
-from reconciler.cli.options import applying, selectors
-from reconciler.cli.selection import selection_of
+from reconciler.cli.context import load_context
+from reconciler.cli.inputs import read_specs
+from reconciler.cli.options import Variables, variables
+from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
 
 
 @click.command(
     epilog="""\b
 Examples:
-  reconciler destroy                          # says how many, and asks
+  reconciler destroy                          # says how many projects, and asks
   reconciler destroy --target old-one --auto-approve
 """
 )
 @selectors
+@variables
 @applying
+@execution(wait="steps")
 @click.pass_obj
-def command(console: Console, /, **given: Any) -> int:
-    """Part with everything that is managed, each project as its `lifecycle.on_remove` says.
+def command(
+    console: Console,
+    /,
+    *,
+    selectors: Selectors,
+    variables: Variables,
+    execution: Execution,
+    applying: Applying,
+) -> int:
+    """Stop managing all projects, as their `lifecycle.on_remove` says.
 
-    The API can't delete: projects are cancelled where they work, and forgotten. Protected ones stay.
+    The API can't delete projects: those still at work are cancelled, and all are removed from the state. Protected
+    projects stay.
     """
-    wired = wire(console)
-    wanted = desired(wired.config, given["var"], given["var_file"])
-    return run_apply(wired, given, wanted=wanted, selection=selection_of({**given, "destroy": True}), name="destroy")
+    context = load_context(console)
+    specs = read_specs(context.config, variables)
+    selection = selectors.selection(destroy=True)
+    return run_apply(
+        context,
+        Application(applying=applying, execution=execution, specs=specs, selection=selection, command="destroy"),
+    )

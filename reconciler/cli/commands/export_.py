@@ -9,9 +9,9 @@ import click
 
 from reconciler import files
 from reconciler.cli.console import Console
-from reconciler.cli.context import wire
-from reconciler.cli.inputs import desired
-from reconciler.cli.options import variables
+from reconciler.cli.context import load_context
+from reconciler.cli.inputs import read_specs
+from reconciler.cli.options import Variables, variables
 from reconciler.model.errors import UsageError
 from reconciler.operations.read.export import Export, export
 from reconciler.report.safe_text import clean
@@ -22,7 +22,7 @@ FILE = "exported.yaml"
 @click.command(
     epilog="""\b
 Examples:
-  reconciler export --out specs                    # all projects that no spec declares
+  reconciler export --out specs                    # all undeclared projects
   reconciler export proj_abc123 --out specs/studio
 """
 )
@@ -32,27 +32,25 @@ Examples:
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help=f"The folder for `{FILE}`; nothing in it is overwritten.",
+    help=f"Folder to write `{FILE}` to. Nothing is overwritten.",
 )
 @variables
 @click.pass_obj
-def command(
-    console: Console, *, ids: tuple[str, ...], out: Path, var: tuple[str, ...], var_file: tuple[Path, ...]
-) -> None:
-    """Write specs for live projects that no spec declares, to be imported. Makes no call but GET.
+def command(console: Console, /, *, ids: tuple[str, ...], out: Path, variables: Variables) -> None:
+    """Write specs for projects that no spec declares, so that they can be imported.
 
-    Failed and cancelled projects are left out unless they are named.
+    Export only reads the account. Failed and cancelled projects are skipped unless you name them by ID.
     """
-    wired = wire(console)
-    wanted = desired(wired.config, var, var_file)
+    context = load_context(console)
+    specs = read_specs(context.config, variables)
 
     async def work() -> Export:
-        async with wired.api() as api:
-            return await export(wired.workspace, api, wanted, ids)
+        async with context.api() as api:
+            return await export(context.workspace, api, specs, ids)
 
     made = asyncio.run(work())
     if made.over:
-        console.note(f"{len(made.over)} failed or cancelled left out; name them by id to export them.")
+        console.note(f"Skipped {len(made.over)} failed or cancelled; name them by ID to export them.")
     if not made.projects:
         console.out("Nothing to export.\n")
         return
@@ -61,7 +59,7 @@ def command(
         files.make_folder(out)
         files.create(path, made.text.encode())
     except FileExistsError as error:
-        raise UsageError(f"`{path}` is there already", "Rename it, or name another folder with `--out`.") from error
+        raise UsageError(f"`{path}` already exists", "Rename it, or choose another folder with `--out`.") from error
     except OSError as error:
         raise UsageError(f"can't write `{path}`: {error.strerror}") from error
     for address, project_id in made.projects.items():

@@ -10,7 +10,7 @@ import click
 
 from reconciler.adapters.specs.yaml.rewriting import Rewrite, rewrites, write
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import load
+from reconciler.cli.inputs import load_configuration
 from reconciler.report.safe_text import clean
 
 
@@ -18,20 +18,20 @@ from reconciler.report.safe_text import clean
     epilog="""\b
 Examples:
   reconciler fmt
-  reconciler fmt --check                 # for CI: 1 where something would change
+  reconciler fmt --check                 # for CI: exits with 1 if a file would change
   reconciler fmt --diff specs/promo.yaml
 """
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where something would change.")
-@click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; show the changes.")
 @click.pass_obj
 def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: bool) -> int:
-    """Rewrite specs (all, or these files and folders) in canonical form. Comments stay, and so does the meaning.
+    """Format specs, keeping comments and meaning.
 
-    A file with errors is left as it is.
+    Formats all specs, or the given files and folders. A file with errors is not changed.
     """
-    config = load(console)
+    config = load_configuration(console)
     done, problems = rewrites(config, list(paths), env=os.environ)
     for rewrite in done:
         if diff:

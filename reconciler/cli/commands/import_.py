@@ -7,23 +7,26 @@ import asyncio
 import click
 
 from reconciler.cli.console import Console
-from reconciler.cli.context import wire
-from reconciler.cli.options import DURATION
+from reconciler.cli.context import load_context
+from reconciler.cli.options import lock_timeout
 from reconciler.operations.state.edits import bind
 
 
 @click.command("import", epilog="\b\nExample:\n  reconciler import summer-teaser proj_abc123\n")
 @click.argument("address")
 @click.argument("project_id")
-@click.option("--lock-timeout", type=DURATION, default=0.0, metavar="DURATION", help="Wait this long for the lock.")
+@lock_timeout
 @click.pass_obj
 def command(console: Console, *, address: str, project_id: str, lock_timeout: float) -> None:
-    """Bind an existing project to an address. Changes nothing in the account."""
-    wired = wire(console)
+    """Bind an existing project to an address.
+
+    Import changes the state only, not the project. To do the same in a spec, use `import: PROJECT_ID`.
+    """
+    context = load_context(console)
 
     async def work() -> str:
-        async with wired.api() as api:
-            return await bind(wired.workspace, api, address, project_id, lock_timeout=lock_timeout)
+        async with context.api() as api:
+            return await bind(context.workspace, api, address, project_id, lock_timeout=lock_timeout)
 
     status = asyncio.run(work())
-    console.out(f"`{address}` now stands for `{project_id}` ({status}). `reconciler plan` shows what differs.\n")
+    console.out(f"Bound `{address}` to `{project_id}` ({status}). `reconciler plan` shows what differs.\n")

@@ -13,8 +13,8 @@ from reconciler.cli.console import Console
 from reconciler.model.errors import UsageError
 
 CONFIG = """\
-# What stands here can be overridden: environment, then flags (see `reconciler --help`).
-workspace: {name}            # stable: part of every idempotency key
+# Environment variables override this file, and flags override both (see `reconciler --help`).
+workspace: {name}            # keep it: part of every idempotency key
 api:
   url: https://eversince.ai/api/v1     # or: sandbox (embedded, no key, no network)
 specs: specs
@@ -23,7 +23,7 @@ policy:
   max_messages: 50
 """
 SPEC = """\
-# Everything under `settings` can change for ever; what stands beside it is fixed at creation.
+# Everything under `settings` can be changed later; the keys beside it are fixed at creation.
 projects:
   first-teaser:
     brief: |
@@ -31,7 +31,7 @@ projects:
     aspect_ratio: "16:9"
     settings:
       title: First teaser
-    # messages:              # append-only: what was sent can't be edited
+    # messages:              # append-only: sent messages can't be edited
     #   - Make the music softer.
 """
 _LONGEST = 1024**2
@@ -44,38 +44,43 @@ Example:
   mkdir acme-videos && cd acme-videos && reconciler init
 """
 )
-@click.option("--name", metavar="NAME", help="The workspace's name, instead of the directory's.")
+@click.option("--name", metavar="NAME", help="Name of the workspace [default: the directory's name].")
 @click.pass_obj
 def command(console: Console, *, name: str | None) -> None:
-    """Write `reconciler.yaml`, a first spec and `.gitignore` lines. Never overwrites."""
+    """Create `reconciler.yaml`, a first spec and `.gitignore` entries.
+
+    Existing files are never overwritten.
+    """
     root = console.root
     chosen = name or re.sub(r"[^A-Za-z0-9._-]+", "-", root.resolve().name).strip("-._") or "workspace"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", chosen):
-        raise UsageError(f"`{chosen}` can't name a workspace", "Letters, digits, `.`, `_` and `-`; at most 64.")
+        raise UsageError(
+            f"`{chosen}` is not a valid workspace name", "Letters, digits, `.`, `_` and `-`; at most 64 characters."
+        )
     try:
         files.make_folder(root)
-        _write(console, root / "reconciler.yaml", CONFIG.format(name=chosen))
+        _write_new(console, root / "reconciler.yaml", CONFIG.format(name=chosen))
         files.make_folder(root / "specs")
         if any((root / "specs").rglob("*.y*ml")):
-            console.note("kept     specs (has specs already)")
+            console.note("kept     specs (it already has specs)")
         else:
-            _write(console, root / "specs" / "first.yaml", SPEC)
-        _ignore(console, root / ".gitignore")
+            _write_new(console, root / "specs" / "first.yaml", SPEC)
+        _extend_gitignore(console, root / ".gitignore")
     except OSError as error:
         raise UsageError(f"can't write `{error.filename}`: {error.strerror}") from error
-    console.out("Next: `reconciler --api-url sandbox apply` tries it for nothing.\n")
+    console.out("Next: `reconciler --api-url sandbox apply` tries it for free.\n")
 
 
-def _write(console: Console, path: Path, text: str) -> None:
+def _write_new(console: Console, path: Path, text: str) -> None:
     try:
         files.create(path, text.encode())
     except FileExistsError:
-        console.note(f"kept     {path} (it is there already)")
+        console.note(f"kept     {path} (it already exists)")
     else:
         console.note(f"wrote    {path}")
 
 
-def _ignore(console: Console, path: Path) -> None:
+def _extend_gitignore(console: Console, path: Path) -> None:
     try:
         before = files.read(path, _LONGEST).decode(errors="replace")
     except FileNotFoundError:

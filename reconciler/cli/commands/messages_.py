@@ -8,8 +8,7 @@ import click
 from msgspec.structs import asdict, replace
 
 from reconciler.cli.console import Console
-from reconciler.cli.context import Wired, poll_scale, wire
-from reconciler.cli.managed import chosen, state_of
+from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.options import formats
 from reconciler.model import contract
 from reconciler.model.live import LiveMessage
@@ -25,39 +24,39 @@ Examples:
 """
 )
 @click.argument("address")
-@click.option("--follow", is_flag=True, help="Go on while the agent works.")
+@click.option("--follow", is_flag=True, help="Keep showing new messages while the agent works.")
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, address: str, follow: bool, format_: str) -> None:
-    """Show the conversation of one project."""
-    wired = wire(console)
-    entry = chosen(state_of(wired), (address,))[address]
-    asyncio.run(_show(wired, entry.project_id, follow=follow, json=format_ == "json"))
+    """Show the conversation of a project."""
+    context = load_context(console)
+    entry = context.entries((address,))[address]
+    asyncio.run(_show(context, entry.project_id, follow=follow, json=format_ == "json"))
 
 
-async def _show(wired: Wired, project_id: str, *, follow: bool, json: bool) -> None:
-    console = wired.console
+async def _show(context: CommandContext, project_id: str, *, follow: bool, json: bool) -> None:
+    console = context.console
     style = console.style()
-    async with wired.api() as api:
+    async with context.api() as api:
         window = await read_window(api, project_id, None)
         seen: set[str] = set()
         if json:
             console.json({"project_id": project_id, "messages": [asdict(m) for m in window.messages]})
             return
-        console.out(messages_text(_redacted(console, window), style=style))
+        console.out(messages_text(_redact_messages(console, window), style=style))
         while follow:
             live = await api.project(project_id)
-            scale = poll_scale(wired.config)
+            scale = poll_scale(context.config)
             if contract.is_active(live.status):
                 await asyncio.sleep(contract.POLL_SECONDS.get(live.status, 30.0) * scale)
             seen.update(message.id for message in window.messages)
             window = await read_window(api, project_id, window.newest)
-            for message in _redacted(console, window):
-                if message.id not in seen:  # a server that forgot where we were shows all there is
+            for message in _redact_messages(console, window):
+                if message.id not in seen:  # a server that forgot the cursor shows all messages
                     console.out(message_text(message, style=style))
             follow = contract.is_active(live.status)
 
 
-def _redacted(console: Console, window: Window) -> list[LiveMessage]:
-    """Secrets go before the text is wrapped, which could split one."""
+def _redact_messages(console: Console, window: Window) -> list[LiveMessage]:
+    """Hide secrets before the text is wrapped, which could split one."""
     return [replace(m, content=console.redact(m.content)) for m in window.messages]

@@ -11,9 +11,8 @@ from msgspec.structs import asdict
 
 from reconciler.adapters.file_transfer import MAX_BYTES
 from reconciler.cli.console import Console
-from reconciler.cli.context import Wired, wire
-from reconciler.cli.downloads import bars, downloads_text
-from reconciler.cli.managed import chosen, state_of
+from reconciler.cli.context import CommandContext, load_context
+from reconciler.cli.downloads import downloads_text, show_downloads
 from reconciler.cli.options import formats
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import Entry
@@ -26,7 +25,7 @@ from reconciler.report.tables import output_text
 Examples:
   reconciler output
   reconciler output summer-teaser --format json | jq -r '.["summer-teaser"].assembled_url'
-  reconciler output --download renders        # goes on where it stopped, skips what is there
+  reconciler output --download renders        # resumes, and skips finished files
 """
 )
 @click.argument("addresses", nargs=-1)
@@ -35,22 +34,29 @@ Examples:
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Fetch the rendered files into DIR.",
+    help="Download the rendered files to DIR.",
 )
-@click.option("--max-bytes", type=click.IntRange(1), default=MAX_BYTES, show_default=True, help="Of one file.")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    default=MAX_BYTES,
+    show_default=True,
+    metavar="N",
+    help="Refuse to download files larger than this.",
+)
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None, max_bytes: int, format_: str) -> int:
-    """Print ids, URLs and last agent messages, as the state knows them; makes no call.
+    """Show IDs, URLs and last agent messages from the state, without any call.
 
-    With --download, fetch the rendered files: named after their addresses, with their digests in DIR/manifest.json.
-    They come over https from public addresses, or from the network that the API itself is in. Behind a proxy, the proxy
-    decides which names may be reached.
+    With --download, download the rendered files. Each is named after its address, and DIR/manifest.json has their
+    digests. Files are only loaded over https from public addresses, or from the API's own network. Behind a proxy, the
+    proxy decides which hosts can be reached.
     """
-    wired = wire(console)
-    entries = chosen(state_of(wired), addresses)
+    context = load_context(console)
+    entries = context.entries(addresses)
     if folder is not None:
-        return _download(wired, entries, folder, max_bytes, json=format_ == "json")
+        return _download(context, entries, folder, max_bytes, json=format_ == "json")
     if format_ == "json":
         console.json({a: {"project_id": e.project_id, **asdict(e.outputs)} for a, e in entries.items()})
     else:
@@ -58,13 +64,13 @@ def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None
     return 0
 
 
-def _download(wired: Wired, entries: Mapping[str, Entry], folder: Path, limit: int, *, json: bool) -> int:
-    console = wired.console
+def _download(context: CommandContext, entries: Mapping[str, Entry], folder: Path, limit: int, *, json: bool) -> int:
+    console = context.console
 
     async def work() -> list[Download]:
-        async with wired.api() as api, wired.media(limit=limit) as media:
-            with bars(console) as tell:
-                return await download(api, media, entries, folder, now=wired.workspace.now(), tell=tell)
+        async with context.api() as api, context.media(limit=limit) as media:
+            with show_downloads(console) as show:
+                return await download(api, media, entries, folder, now=context.workspace.now(), tell=show)
 
     results = asyncio.run(work())
     if json:

@@ -9,9 +9,9 @@ import click
 
 from reconciler import files
 from reconciler.cli.console import Console
-from reconciler.cli.context import wire
-from reconciler.cli.inputs import desired
-from reconciler.cli.options import variables
+from reconciler.cli.context import load_context
+from reconciler.cli.inputs import read_specs
+from reconciler.cli.options import Variables, variables
 from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
 from reconciler.operations.read.fleet_reader import read_fleet
@@ -22,28 +22,37 @@ from reconciler.report.words import plural
 @click.command(
     epilog="""\b
 Examples:
-  reconciler report --out public              # public/index.html, to open or to publish
+  reconciler report --out public              # writes public/index.html
   reconciler report --out public --no-conversations
 """
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Where.")
-@click.option("--conversations/--no-conversations", default=True, help="Whether to read them: a call for each project.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="Folder to write `index.html` to.",
+)
+@click.option(
+    "--conversations/--no-conversations",
+    default=True,
+    help="Include conversations (default): one more call per project.",
+)
 @variables
 @click.pass_obj
-def command(
-    console: Console, *, out: Path, conversations: bool, var: tuple[str, ...], var_file: tuple[Path, ...]
-) -> None:
-    """Write a page that shows every managed project: status, picture, settings, conversation, drift.
+def command(console: Console, /, *, out: Path, conversations: bool, variables: Variables) -> None:
+    """Write an HTML page about all managed projects.
 
-    Makes no call but GET: one for each project on top of the list, and one more for its conversation. The page needs
-    nothing else, but pictures and videos are loaded from where they lie, as long as their addresses are good.
+    The page shows each project's status, preview, settings, conversation and drift. Report only reads: it lists the
+    account, then reads each project and its conversation. The page is one file; previews and videos are loaded from
+    their URLs, which may expire.
     """
-    wired = wire(console)
-    wanted = desired(wired.config, var, var_file)
+    context = load_context(console)
+    specs = read_specs(context.config, variables)
 
     async def work() -> Fleet:
-        async with wired.api() as api:
-            return await read_fleet(wired.workspace, api, wanted, conversations=conversations)
+        async with context.api() as api:
+            return await read_fleet(context.workspace, api, specs, conversations=conversations)
 
     seen = asyncio.run(work())
     path = out / "index.html"

@@ -6,7 +6,6 @@ import json
 import shlex
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
 from msgspec.structs import asdict
@@ -14,8 +13,9 @@ from msgspec.structs import asdict
 from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.context import sandbox_db
-from reconciler.cli.inputs import load
-from reconciler.cli.sandbox_options import CONTROLS, FAULTS, FaultType, account_options, given
+from reconciler.cli.inputs import load_configuration
+from reconciler.cli.options import formats
+from reconciler.cli.sandbox_options import CONTROLS, FAULTS, Changes, account_file, account_options, fault_option
 from reconciler.model.errors import UsageError
 from reconciler.sandbox.access import CONTROL, new_token, token_file
 from reconciler.sandbox.app import PREFIX
@@ -35,33 +35,42 @@ Examples:
 """,
 )
 def command() -> None:
-    """The emulated API, where everything can be tried for nothing."""
+    """Run and control the emulated API, where everything is free."""
 
 
 @command.command("serve", epilog=FAULTS + "\n" + CONTROLS)
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
-@click.option("--db", type=click.Path(path_type=Path, dir_okay=False), help="The account's file.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Loopback address to listen on."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    metavar="N",
+    help="Port to listen on; 0 for any free port.",
+)
+@account_file
 @account_options()
-@click.option("--fault", "faults", type=FaultType(), multiple=True, help="A fault, as described below; repeatable.")
+@fault_option
 @click.pass_obj
 def serve(
-    console: Console, /, *, host: str, port: int, db: Path | None, faults: tuple[Fault, ...], **options: object
+    console: Console, /, *, host: str, port: int, db: Path | None, faults: tuple[Fault, ...], changes: Changes
 ) -> None:
-    """Serve the emulated API over HTTP on loopback until interrupted.
+    """Serve the emulated API over HTTP on loopback.
 
-    What is chosen stays with the account's file, until it is chosen otherwise here or by `sandbox faults`, or the
-    sandbox is reset.
+    Options are stored in the account's file. They stay until you change them here or with `sandbox faults`, or reset
+    the sandbox.
     """
-    config = load(console)
+    config = load_configuration(console)
     account, token = db or sandbox_db(config), new_token()
-    changes = {"speed": config.sandbox_speed} | given(options)
-    _check(changes)
+    changes = {"speed": config.sandbox_speed, **changes}
+    _check_options(changes)
 
     def ready(url: str) -> None:
         console.out(f"{url}\n")
         root = url.removesuffix(PREFIX)
-        console.note("Any key will do. Stop with Ctrl-C.")
+        console.note("Any API key works. Press Ctrl-C to stop.")
         console.note(f'Controls: curl -H "Authorization: Bearer {token}" {root}{CONTROL}/ledger')
         console.note(f"The token is also in {token_file(account)}")
 
@@ -83,14 +92,14 @@ def serve(
 
 
 @command.command("faults", epilog=FAULTS)
-@click.option("--db", type=click.Path(path_type=Path, dir_okay=False), help="The account's file.")
-@account_options("speed", "log_requests")
-@click.option("--fault", "faults", type=FaultType(), multiple=True, help="A fault, as described below; repeatable.")
-@click.option("--clear", is_flag=True, help="No faults first, and every option as usual.")
-@click.option("--finish", is_flag=True, help="Every agent at work is done now.")
-@click.option("--forget-keys", is_flag=True, help="Idempotency keys given so far are unknown.")
-@click.option("--forget-cursors", is_flag=True, help="Message ids given so far are unknown: 404.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@account_file
+@account_options(but=("speed", "log_requests"))
+@fault_option
+@click.option("--clear", is_flag=True, help="First clear all faults and reset the options.")
+@click.option("--finish", is_flag=True, help="Finish the work of all agents.")
+@click.option("--forget-keys", is_flag=True, help="Forget all idempotency keys used so far.")
+@click.option("--forget-cursors", is_flag=True, help="Forget all message IDs given so far: they answer 404.")
+@formats("text", "json")
 @click.pass_obj
 def faults_(
     console: Console,
@@ -103,13 +112,16 @@ def faults_(
     forget_keys: bool,
     forget_cursors: bool,
     format_: str,
-    **options: object,
+    changes: Changes,
 ) -> None:
-    """Show or change how the sandbox misbehaves, the embedded one or one that is being served."""
-    config = load(console)
-    usual = {name: value for name, value in asdict(Options()).items() if name not in _NO_HABITS}
-    changes = (usual if clear else {}) | given(options)
-    _check(changes)
+    """Show or change how the sandbox misbehaves.
+
+    Works on the embedded sandbox and on one that is being served.
+    """
+    config = load_configuration(console)
+    defaults = {name: value for name, value in asdict(Options()).items() if name not in _KEPT}
+    changes = {**(defaults if clear else {}), **changes}
+    _check_options(changes)
     with closing(Store(db or sandbox_db(config), changes=changes)) as store:
         if "credits" in changes:
             store.set_credits(store.options.credits)
@@ -128,32 +140,33 @@ def faults_(
         console.json({"options": chosen, "faults": [asdict(fault) for fault in queued]})
         return
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in chosen.items()]
-    lines += [f"fault {_written(fault)}" for fault in queued]
+    lines += [f"fault {_describe_fault(fault)}" for fault in queued]
     console.out("\n".join(lines) + "\n")
 
 
-_NO_HABITS = ("speed", "credits", "log_requests")
+_KEPT = ("speed", "credits", "log_requests")
+"""Options that `--clear` does not reset."""
 
 
-def _written(fault: Fault) -> str:
+def _describe_fault(fault: Fault) -> str:
     usual = asdict(Fault(kind=fault.kind))
     more = [f"{name}={shlex.quote(str(value))}" for name, value in asdict(fault).items() if value != usual[name]]
     return " ".join([fault.kind, *more])
 
 
-def _check(changes: dict[str, Any]) -> None:
+def _check_options(changes: Changes) -> None:
     try:
         Options().changed(changes)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-@command.command("reset")
-@click.option("--db", type=click.Path(path_type=Path, dir_okay=False), help="The account's file.")
+@command.command("reset", epilog="\b\nExample:\n  reconciler sandbox reset\n")
+@account_file
 @click.pass_obj
 def reset(console: Console, *, db: Path | None) -> None:
-    """Start afresh: remove the sandbox's account, and the state that goes with it."""
-    config = load(console)
+    """Delete the sandbox's account and its state."""
+    config = load_configuration(console)
     path = db or sandbox_db(config)
     targets = [path.with_name(path.name + end) for end in ("", *ENDS)]
     if db is None:

@@ -14,12 +14,12 @@ from reconciler.cli.console import Console
     epilog="""\b
 Example:
   reconciler schema > .reconciler/spec.schema.json
-  # then, as a spec's first line:
+  # then make this the first line of each spec:
   # yaml-language-server: $schema=../.reconciler/spec.schema.json
 """
 )
-@click.option("--config", is_flag=True, help="The schema of `reconciler.yaml` instead.")
+@click.option("--config", is_flag=True, help="Print the schema of `reconciler.yaml` instead.")
 @click.pass_obj
 def command(console: Console, *, config: bool) -> None:
-    """Print the JSON Schema of spec files, for editors."""
+    """Print the JSON Schema of spec files, for completion and checks in editors."""
     console.out(json.dumps(config_schema() if config else spec_schema(), indent=2, ensure_ascii=False) + "\n")

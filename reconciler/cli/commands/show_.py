@@ -9,7 +9,7 @@ import click
 from reconciler.adapters.plan_file import read_plan
 from reconciler.cli.console import Console
 from reconciler.cli.options import formats
-from reconciler.cli.rendering import PLAN_FORMATS, show_plan
+from reconciler.cli.plan_output import PLAN_FORMATS, print_plan
 from reconciler.model.plan_json import plan_digest
 
 
@@ -20,9 +20,9 @@ from reconciler.model.plan_json import plan_digest
 @formats(*PLAN_FORMATS)
 @click.pass_obj
 def command(console: Console, *, planfile: Path, format_: str) -> None:
-    """Print a saved plan. Needs no workspace and no network.
+    """Show a saved plan, without a workspace or network.
 
-    Its digest stands for all of it: `apply --digest` takes that plan and no other.
+    Also prints the plan's digest: `reconciler apply --digest` accepts only the plan with that digest.
     """
     plan = read_plan(planfile)
-    show_plan(console, plan, format_, digest=plan_digest(plan))
+    print_plan(console, plan, format_, digest=plan_digest(plan))

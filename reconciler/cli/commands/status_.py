@@ -9,8 +9,7 @@ import click
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
-from reconciler.cli.context import Wired, poll_scale, wire
-from reconciler.cli.managed import chosen, state_of
+from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.options import formats
 from reconciler.model import contract
 from reconciler.operations.read.overview import read_overview
@@ -22,43 +21,46 @@ from reconciler.report.tables import StatusRow, status_document, status_text
 Examples:
   reconciler status
   reconciler status summer-teaser --format json
-  reconciler status --watch                   # until interrupted, or until no agent works
+  reconciler status --watch                   # until no agent is at work
 """
 )
 @click.argument("addresses", nargs=-1)
-@click.option("--watch", is_flag=True, help="Show it again while agents work.")
+@click.option("--watch", is_flag=True, help="Refresh the table while agents work.")
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, addresses: tuple[str, ...], watch: bool, format_: str) -> None:
-    """Show managed projects as they are now."""
-    wired = wire(console)
-    asyncio.run(_show(wired, addresses, watch=watch, json=format_ == "json"))
+    """Show managed projects and their status.
+
+    Shows all managed projects, or those at the given addresses.
+    """
+    context = load_context(console)
+    asyncio.run(_show(context, addresses, watch=watch, json=format_ == "json"))
 
 
-async def _show(wired: Wired, addresses: tuple[str, ...], *, watch: bool, json: bool) -> None:
-    async with wired.api() as api:
+async def _show(context: CommandContext, addresses: tuple[str, ...], *, watch: bool, json: bool) -> None:
+    async with context.api() as api:
         while True:
-            rows = await _rows(wired, api, addresses)
+            rows = await _read_rows(context, api, addresses)
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
             if json and not (watch and active):
-                wired.console.json(status_document(rows))
+                context.console.json(status_document(rows))
             elif not json:
                 clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
-                wired.console.out(clear + status_text(rows, style=wired.console.style()))
+                context.console.out(clear + status_text(rows, style=context.console.style()))
             if not (watch and active):
                 return
-            scale = poll_scale(wired.config)
+            scale = poll_scale(context.config)
             await asyncio.sleep(min(contract.POLL_SECONDS.get(s, 30.0) for s in active) * scale)
 
 
-async def _rows(wired: Wired, api: ApiClient, addresses: tuple[str, ...]) -> list[StatusRow]:
-    entries = chosen(state_of(wired), addresses)
-    live = await read_overview(api, entries, at=wired.workspace.now())
+async def _read_rows(context: CommandContext, api: ApiClient, addresses: tuple[str, ...]) -> list[StatusRow]:
+    entries = context.entries(addresses)
+    live = await read_overview(api, entries, at=context.workspace.now())
     return [
         StatusRow(
             address=address,
             entry=entry,
-            live=seen and wired.console.redact.record(seen),
+            live=seen and context.console.redact.record(seen),
             gone=entry.project_id in live.missing,
         )
         for address, entry in entries.items()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from reconciler.cli.ci import annotation
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import desired, load, unnamed
-from reconciler.cli.options import formats, variables
+from reconciler.cli.inputs import load_configuration, name_missing, read_specs
+from reconciler.cli.options import Variables, formats, variables
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError
@@ -29,17 +26,18 @@ Examples:
 @variables
 @formats("text", "json", "github")
 @click.pass_obj
-def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...], format_: str) -> int:
-    """Check everything that needs no network: configuration, specs, variables.
+def command(console: Console, /, *, variables: Variables, format_: str) -> int:
+    """Check configuration, specs and variables without using the network.
 
-    Where the state is a local file, also that the specs don't rewrite messages that were sent.
+    If the state is a local file, validate also checks that the specs don't change messages that were already sent.
     """
     found: tuple[Diagnostic, ...]
     projects = 0
     try:
-        config = load(console)
-        specs = desired(config, var, var_file)
-        found, projects = (*_names(config), *specs.diagnostics, *_logs(config, specs)), len(specs.projects)
+        config = load_configuration(console)
+        specs = read_specs(config, variables)
+        found = (*_check_name(config), *specs.diagnostics, *_check_sent_messages(config, specs))
+        projects = len(specs.projects)
     except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics
     errors = [d for d in found if d.severity == "error"]
@@ -48,7 +46,8 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
         console.json({"format_version": FORMAT_VERSION, **document})
         console.diagnose(errors)
     elif format_ == "github":
-        console.out("".join(annotation(console, d) + "\n" for d in found))
+        console.out_annotations(found)
+        console.diagnose(errors)
     else:
         console.diagnose(found)
         if not errors:
@@ -56,20 +55,20 @@ def command(console: Console, *, var: tuple[str, ...], var_file: tuple[Path, ...
     return 1 if errors else 0
 
 
-def _names(config: Config) -> tuple[Diagnostic, ...]:
-    """A warning where nothing that is at hand names the workspace: other commands stop without a state that does."""
+def _check_name(config: Config) -> tuple[Diagnostic, ...]:
+    """Warn if no local file names the workspace: without a state that does, other commands stop."""
     if config.named or config.sandboxed or config.state_path.exists():
         return ()
-    return (unnamed(config, "warning"),)
+    return (name_missing(config, "warning"),)
 
 
-def _logs(config: Config, specs: Desired) -> tuple[Diagnostic, ...]:
-    """Whether the specs rewrite messages that the state says were sent. Raises StateError for a damaged state."""
+def _check_sent_messages(config: Config, specs: Desired) -> tuple[Diagnostic, ...]:
+    """Find messages that the specs change although the state says they were sent. Raises StateError."""
     if not any(project.messages for project in specs.projects.values()):
         return ()
-    unchecked = "whether sent messages were rewritten was not checked"
+    unchecked = "whether sent messages were changed was not checked"
     if "://" in (config.state or ""):
-        detail = f"The state lies in `{config.state}`, and this command uses no network; `reconciler plan` checks it."
+        detail = f"The state is in `{config.state}`, and this command uses no network. `reconciler plan` checks it."
         return (Diagnostic(severity="note", summary=unchecked, detail=detail),)
     # a fifth of a second that only a workspace with messages needs
     from reconciler.adapters.state.local import LocalStateStore  # noqa: PLC0415

@@ -8,18 +8,19 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import click
-from msgspec.structs import replace
+from msgspec import Struct
 
 from reconciler.adapters.hooks.http_port import WatchServer
 from reconciler.cli.console import Console
-from reconciler.cli.context import Wired, poll_scale, wire
-from reconciler.cli.event_file import event_file
-from reconciler.cli.interrupts import stopping
-from reconciler.cli.options import DURATION, running, targets, variables
-from reconciler.cli.watch_rounds import Rounds
+from reconciler.cli.context import CommandContext, load_context, poll_scale
+from reconciler.cli.event_file import open_event_file
+from reconciler.cli.interrupts import stop_on_signal
+from reconciler.cli.options import DURATION, Variables, as_struct, variables
+from reconciler.cli.plan_options import Execution, execution, target
+from reconciler.cli.watch_rounds import RoundOptions, Rounds
 from reconciler.model.errors import UsageError
 from reconciler.model.loopback import is_loopback
 from reconciler.model.rounds import Tally
@@ -36,100 +37,134 @@ class Address(click.ParamType[tuple[str, int]]):
 
     name = "address"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         host, _, port = str(value).rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
-            self.fail(f"`{value}` is no address; write `127.0.0.1:9090` or `[::1]:9090`", param, ctx)
+            self.fail(f"`{value}` is not a valid address; write `127.0.0.1:9090` or `[::1]:9090`", param, ctx)
         return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class WatchOptions(Struct, frozen=True, kw_only=True):
+    """When to make rounds, of what, and where to listen. Times are in seconds."""
+
+    interval: float
+    plan_only: bool
+    listen: tuple[str, int] | None
+    secret_env: str
+    debounce: float
+    target: tuple[str, ...]
+
+
+watching = as_struct(
+    "watching",
+    WatchOptions,
+    click.option(
+        "--interval",
+        type=DURATION,
+        default="5m",
+        show_default=True,
+        metavar="DURATION",
+        help="Time between rounds.",
+    ),
+    click.option("--plan-only", is_flag=True, help="Only plan: print plans that are new, change nothing."),
+    click.option(
+        "--listen", type=Address(), metavar="HOST:PORT", help="Serve /healthz, /metrics and, with a secret, /webhook."
+    ),
+    click.option(
+        "--secret-env",
+        default=SECRET_ENV,
+        show_default=True,
+        metavar="NAME",
+        help="Variable with the secret that signs webhook deliveries.",
+    ),
+    click.option(
+        "--debounce",
+        type=DURATION,
+        default="5s",
+        show_default=True,
+        metavar="DURATION",
+        help="Wait this long after a delivery, so that others join its round.",
+    ),
+    target,
+)
 
 
 @click.command(
     epilog="""\b
 Examples:
   reconciler watch                                  # every 5 minutes, and on SIGHUP
-  reconciler watch --interval 1h --plan-only        # say what differs, change nothing
-  reconciler watch --listen 127.0.0.1:9090          # /healthz and /metrics, too
-  EVERSINCE_WEBHOOK_SECRET=… reconciler watch --listen 0.0.0.0:9090    # and POST /webhook
+  reconciler watch --interval 1h --plan-only        # report changes, make none
+  reconciler watch --listen 127.0.0.1:9090          # serve /healthz and /metrics
+  EVERSINCE_WEBHOOK_SECRET=… reconciler watch --listen 0.0.0.0:9090    # and /webhook
 """
 )
-@click.option(
-    "--interval", type=DURATION, default="5m", show_default=True, metavar="DURATION", help="From round to round."
-)
-@click.option("--plan-only", is_flag=True, help="Make plans, print those that are new, change nothing.")
-@click.option(
-    "--listen", type=Address(), metavar="HOST:PORT", help="Serve /healthz, /metrics and, with a secret, /webhook."
-)
-@click.option(
-    "--secret-env",
-    default=SECRET_ENV,
-    show_default=True,
-    metavar="NAME",
-    help="The variable with the secret that signs webhook deliveries.",
-)
-@click.option(
-    "--debounce",
-    type=DURATION,
-    default="5s",
-    show_default=True,
-    metavar="DURATION",
-    help="From a delivery to its round; others join it.",
-)
-@targets
+@watching
+@execution(wait="none", timeout="30m")
 @variables
-@running(wait="none", timeout="30m")
 @click.pass_obj
-def command(console: Console, /, **given: Any) -> int:
-    """Apply again and again, without asking: every --interval, on SIGHUP, and when a webhook delivery comes.
+def command(console: Console, /, *, watching: WatchOptions, variables: Variables, execution: Execution) -> int:
+    """Apply continuously: every --interval, on SIGHUP, and on webhook deliveries.
 
-    Each round reads configuration and specs anew and is an apply like any other: policy and guards hold, and the lock
-    is held only meanwhile. Steps that wait for an agent are looked at again after --poll-interval, and a project with
-    `on_failed: recreate` is made anew once a day at most. A round that fails ends nothing: the next one comes after 5 to
-    10 seconds, then later and later, up to 10 minutes or --interval. What stays as it is is said once.
+    Each round reads configuration and specs again and applies them without asking. Policies and guards hold, and the
+    state is locked only during a round. Steps that wait for an agent are checked again after --poll-interval. A project
+    with `on_failed: recreate` is recreated at most once a day. After a failed round the next one follows in 5 to 10
+    seconds, then at growing intervals, up to 10 minutes or --interval. Only what is new is reported.
 
-    --listen serves /healthz (503 after 3 failed rounds in a row, or when none was good for long), /metrics for
-    Prometheus, and /webhook, where a signed delivery of the last 5 minutes brings the next round forward; nothing else
-    is believed of it. A request has 15 seconds to come whole; of more than 128 connections the one that waits longest is
-    closed, so that the probe is always answered.
+    --listen serves /healthz (503 after 3 failed rounds in a row, or after too long without a good one), /metrics for
+    Prometheus, and /webhook. A signed delivery of the last 5 minutes only brings the next round forward; its content is
+    not used. A request must arrive whole within 15 seconds. Above 128 connections, the one that has waited longest is
+    closed, so that the probe always gets an answer.
 
-    SIGINT and SIGTERM end it with exit code 0 once calls under way are finished and written down; a second one at once,
-    with 130.
+    SIGINT and SIGTERM end watch with exit code 0, after calls under way are finished and recorded. A second signal ends
+    it at once, with 130.
     """
-    if given["interval"] < 1:
+    if watching.interval < 1:
         raise UsageError(
             "`--interval` is less than a second", "Each round reads the account, and requests are rationed."
         )
-    console.secret_env = (given["secret_env"],)
-    wired = wire(console)
-    secret = os.environ.get(given["secret_env"]) or None
-    if given["listen"] is not None and secret is None and not is_loopback(given["listen"][0]):
+    console.secret_env = (watching.secret_env,)
+    context = load_context(console)
+    secret = os.environ.get(watching.secret_env) or None
+    if watching.listen is not None and secret is None and not is_loopback(watching.listen[0]):
         raise UsageError(
-            f"`--listen` on an address that others reach needs a secret, and {given['secret_env']} is not set",
+            f"`--listen` on an address that others can reach needs a secret, and {watching.secret_env} is not set",
             "Set it to the secret that signs the deliveries, or listen on 127.0.0.1.",
         )
     console.clock = utc_now
-    asyncio.run(_watch(wired, given, secret))
+    rounds = RoundOptions(
+        plan_only=watching.plan_only,
+        targets=frozenset(watching.target) or None,
+        variables=variables,
+        execution=execution,
+    )
+    asyncio.run(_watch(context, watching, rounds, secret))
     console.note("Stopped.")
     return 0
 
 
-async def _watch(wired: Wired, given: dict[str, Any], secret: str | None) -> None:
-    console, loop = wired.console, asyncio.get_running_loop()
-    async with wired.api():
-        pass  # without a key, say, no round could ever be good
-    poll = given["poll_interval"]
-    pace = Pace(interval=given["interval"], debounce=given["debounce"])
-    pace = replace(pace, poll=pace.poll * poll_scale(wired.config) if poll is None else poll)
-    board = _Board(Tally(started=time.time()), silence=pace.silence(given["timeout"]), version=VERSION)
-    with stopping(console) as stop, event_file(console, given["events"]) as write:
+async def _watch(context: CommandContext, watching: WatchOptions, options: RoundOptions, secret: str | None) -> None:
+    console, loop = context.console, asyncio.get_running_loop()
+    async with context.api():
+        pass  # without a key, for example, no round could succeed
+    execution = options.execution
+    advised = Pace(interval=watching.interval).poll * poll_scale(context.config)
+    pace = Pace(
+        interval=watching.interval,
+        debounce=watching.debounce,
+        poll=advised if execution.poll_interval is None else execution.poll_interval,
+    )
+    silence = pace.silence(execution.timeout or 0.0)
+    board = _Board(Tally(started=time.time()), silence=silence, version=VERSION)
+    with stop_on_signal(console) as stop, open_event_file(console, execution.events) as write:
         bell = Bell(stop)
         loop.add_signal_handler(signal.SIGHUP, bell.ask)
-        with _served(console, given["listen"], secret, board, lambda: loop.call_soon_threadsafe(bell.hear)):
-            rounds = Rounds(console, given, write=write, stop=stop)
-            await watch(rounds.round, pace, bell, tell=board.update)
+        with _serve(console, watching.listen, secret, board, lambda: loop.call_soon_threadsafe(bell.hear)):
+            rounds = Rounds(console, options, write=write, stop=stop)
+            await watch(rounds.run_round, pace, bell, tell=board.update)
 
 
 class _Board:
-    """What the port's thread reads: a whole tally at a time."""
+    """The latest tally, for the thread that serves the port."""
 
     def __init__(self, tally: Tally, *, silence: float, version: str) -> None:
         self._tally = tally
@@ -147,7 +182,7 @@ class _Board:
 
 
 @contextlib.contextmanager
-def _served(
+def _serve(
     console: Console,
     listen: tuple[str, int] | None,
     secret: str | None,
@@ -163,7 +198,7 @@ def _served(
         health=board.ailing,
         metrics=board.metrics,
         on_delivery=on_delivery,
-        on_refusal=lambda why: console.note(f"a delivery is refused (said once, counted in /metrics): {why}"),
+        on_refusal=lambda why: console.note(f"a delivery is refused (reported once, counted in /metrics): {why}"),
     )
     with server.serving() as url:
         console.note(f"Listening on {url}.")

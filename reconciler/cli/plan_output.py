@@ -1,10 +1,10 @@
-"""Plans as commands print them."""
+"""Printing plans."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from reconciler.cli.ci import owner_of
+from reconciler.cli.ci import comment_owner
 from reconciler.cli.console import Console
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import encode_plan
@@ -13,19 +13,19 @@ from reconciler.report.text import plan_text
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
 
 
-def markdown_of(console: Console, plan: Plan, digest: str | None = None) -> str:
-    """The plan for a pull request or a job's summary; ``digest`` as in :func:`show_plan`."""
+def render_markdown(console: Console, plan: Plan, digest: str | None = None) -> str:
+    """The plan for a pull request or a job's summary; ``digest`` as in :func:`print_plan`."""
     from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
 
-    return plan_markdown(plan, owner=owner_of(console.root), digest=digest)
+    return plan_markdown(plan, owner=comment_owner(console.root), digest=digest)
 
 
-def show_plan(console: Console, plan: Plan, format_: str, *, digest: str | None = None) -> None:
-    """Print a plan as a result. ``digest`` is that of a saved one, by which it can be approved."""
+def print_plan(console: Console, plan: Plan, format_: str, *, digest: str | None = None) -> None:
+    """Print a plan as a result. ``digest`` identifies a saved plan, so that it can be approved."""
     if format_ == "json":
         console.json(encode_plan(plan))
     elif format_ == "markdown":
-        console.out(markdown_of(console, plan, digest))
+        console.out(render_markdown(console, plan, digest))
     elif format_ == "html":
         from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
 

@@ -1,0 +1,150 @@
+"""Options of the commands that plan and apply: what to plan for, and how to execute it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from reconciler.cli.options import DURATION, Option, as_struct, auto_approve, formats, lock_timeout
+from reconciler.model.config import Config
+from reconciler.model.errors import UsageError
+from reconciler.operations.apply.run import Options, WaitMode
+from reconciler.planning.planner import Selection
+
+force = click.option(
+    "--force",
+    is_flag=True,
+    help="Override the guards against losing projects: share, emptied specs, changed keys. Never `protect`.",
+)
+target = click.option(
+    "--target",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Limit to this project and, unless it is destroyed, what it depends on. Repeatable.",
+)
+
+
+class Selectors(Struct, frozen=True, kw_only=True):
+    """What to plan for."""
+
+    target: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    refresh_only: bool = False
+    no_refresh: bool = False
+
+    def selection(self, *, destroy: bool = False) -> Selection:
+        """For the planner. Raises UsageError for selectors that exclude each other."""
+        if destroy and (self.replace or self.refresh_only):
+            raise UsageError("`--destroy` can't be combined with `--replace` or `--refresh-only`")
+        if self.refresh_only and self.replace:
+            raise UsageError("`--refresh-only` can't be combined with `--replace`")
+        return Selection(
+            targets=frozenset(self.target) or None,
+            replace=frozenset(self.replace),
+            destroy=destroy,
+            refresh_only=self.refresh_only,
+            refresh=not self.no_refresh,
+        )
+
+
+selectors = as_struct(
+    "selectors",
+    Selectors,
+    target,
+    click.option("--replace", multiple=True, metavar="ADDRESS", help="Recreate this project. Repeatable."),
+    click.option("--refresh-only", is_flag=True, help="Only record changes made outside; change no project."),
+    click.option("--no-refresh", is_flag=True, help="Trust the state; don't read managed projects."),
+)
+
+
+class Execution(Struct, frozen=True, kw_only=True):
+    """How to execute a plan. Times are in seconds; ``None``: as configured, or as the API advises."""
+
+    wait: WaitMode
+    timeout: float | None
+    parallelism: int
+    poll_interval: float | None
+    settle: float | None
+    events: Path | None
+
+    def options(self, config: Config, *, poll_scale: float) -> Options:
+        """For the engine."""
+        limits = config.limits
+        return Options(
+            wait=self.wait,
+            parallelism=self.parallelism,
+            poll_interval=self.poll_interval,
+            poll_scale=poll_scale,
+            settle=limits.settle_seconds if self.settle is None else self.settle,
+            active_limit=limits.active_projects,
+        )
+
+
+def execution(*, wait: WaitMode, timeout: str | None = None) -> Option:
+    """How to execute a plan, with the command's own defaults."""
+    return as_struct(
+        "execution",
+        Execution,
+        click.option(
+            "--wait",
+            type=click.Choice(["none", "steps", "idle"]),
+            default=wait,
+            show_default=True,
+            help="none: defer what can't run now. steps: wait until planned steps can run. "
+            "idle: also wait until agents finish.",
+        ),
+        click.option(
+            "--timeout",
+            type=DURATION,
+            default=timeout,
+            show_default=timeout is not None,
+            metavar="DURATION",
+            help="Defer the remaining steps after this long, such as `30m`.",
+        ),
+        click.option(
+            "--parallelism",
+            type=click.IntRange(1, 100),
+            default=8,
+            show_default=True,
+            metavar="N",
+            help="Limit concurrent calls.",
+        ),
+        click.option(
+            "--poll-interval", type=click.FloatRange(0.01), metavar="SECONDS", help="Check waiting projects this often."
+        ),
+        click.option(
+            "--settle",
+            type=click.FloatRange(0),
+            metavar="SECONDS",
+            help="Wait this long for a message of unknown outcome to appear.",
+        ),
+        click.option(
+            "--events",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Append events to FILE, one JSON object per line.",
+        ),
+    )
+
+
+class Applying(Struct, frozen=True, kw_only=True):
+    """How `apply` and `destroy` ask, guard and report."""
+
+    auto_approve: bool
+    force: bool
+    lock_timeout: float
+    detailed_exitcode: bool
+    format_: str
+
+
+applying = as_struct(
+    "applying",
+    Applying,
+    auto_approve,
+    force,
+    lock_timeout,
+    click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if steps were deferred."),
+    formats("text", "json"),
+)
