@@ -6,17 +6,17 @@ from typing import Final
 
 from reconciler.model.errors import Diagnostic, Severity
 from reconciler.report.safe_text import clean, columns
-from reconciler.report.style import Colour, Style
+from reconciler.report.style import Color, Style
 
-_COLOURS: Final[dict[Severity, Colour]] = {"error": "red", "warning": "yellow", "note": "cyan"}
+_COLORS: Final[dict[Severity, Color]] = {"error": "red", "warning": "yellow", "note": "cyan"}
 _ORDER: Final[dict[Severity, int]] = {"error": 0, "warning": 1, "note": 2}
 
 
 def diagnostic_text(diagnostic: Diagnostic, *, style: Style) -> str:
-    """``error: …``, the place, the details; several lines without a final newline. ``!`` asks for attention."""
+    """``error: …``, the place and the details, without a final newline. ``!`` marks what needs attention."""
     code = f"[{clean(diagnostic.code)}]" if diagnostic.code else ""
     mark = "! " if diagnostic.attention else ""
-    label = style.paint(f"{mark}{diagnostic.severity}{code}:", "bold", _COLOURS[diagnostic.severity])
+    label = style.paint(f"{mark}{diagnostic.severity}{code}:", "bold", _COLORS[diagnostic.severity])
     lines = [f"{label} {style.paint(clean(diagnostic.summary), 'bold')}"]
     place = _place(diagnostic)
     if place:
@@ -28,7 +28,7 @@ def diagnostic_text(diagnostic: Diagnostic, *, style: Style) -> str:
 
 
 def _source(diagnostic: Diagnostic, style: Style) -> list[str]:
-    """The line it is about, cut to the style's width, and a caret under the column."""
+    """The source line, cut to the style's width, and a caret under the column."""
     at, line = diagnostic.location, diagnostic.source
     if at is None or at.line is None or at.column is None or line is None or not 0 < at.column <= len(line) + 1:
         return []
@@ -39,7 +39,7 @@ def _source(diagnostic: Diagnostic, style: Style) -> list[str]:
     before = clean(("…" if start else "") + line[start + bool(start) : caret])
     cut = len(line) > start + space
     after = clean(line[caret : start + space - cut] + ("…" if cut else ""))
-    mark = " " * columns(before) + style.paint("^", "bold", _COLOURS[diagnostic.severity])
+    mark = " " * columns(before) + style.paint("^", "bold", _COLORS[diagnostic.severity])
     return [
         style.paint(gutter, "cyan") + (before + after).rstrip(),
         style.paint(" " * (len(gutter) - 2) + "| ", "cyan") + mark,
@@ -47,7 +47,7 @@ def _source(diagnostic: Diagnostic, style: Style) -> list[str]:
 
 
 def _place(diagnostic: Diagnostic) -> str:
-    """Where: the file, and the address unless the summary names it."""
+    """The file and, unless the summary names it, the address."""
     address = clean(diagnostic.address or "")
     named = not address or address in diagnostic.summary
     if diagnostic.location is None:
@@ -56,12 +56,12 @@ def _place(diagnostic: Diagnostic) -> str:
 
 
 def by_weight(diagnostics: tuple[Diagnostic, ...]) -> list[Diagnostic]:
-    """Errors first, then what asks for attention, warnings and notes; otherwise as they came."""
+    """Errors first, then what needs attention, warnings and notes; otherwise in the given order."""
     return sorted(diagnostics, key=lambda d: (d.severity != "error", not d.attention, _ORDER[d.severity]))
 
 
 def diagnostic_github(diagnostic: Diagnostic) -> str:
-    """A workflow command that makes GitHub annotate the file; nothing in the diagnostic can end or start another one."""
+    """A workflow command that makes GitHub annotate the file; nothing in the diagnostic can end it or start another."""
     location = diagnostic.location
     properties = {
         "file": location.file if location else None,

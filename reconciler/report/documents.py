@@ -1,4 +1,4 @@
-"""What ``--format json`` prints besides a plan: the result of an apply, and a failure before there is a plan."""
+"""JSON documents of ``--format json`` other than plans: results of applies, and failures before there is a plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.model.values import Json
 
 
 def apply_document(result: ApplyResult) -> dict[str, Json]:
-    """The plan's document with every step's outcome. A step that no result tells of was not tried: ``deferred``.
+    """The plan's document with the outcome of every step; a step without a result was not tried: ``deferred``.
 
     ``state.serial`` is the state's after the apply, ``requests.used`` counts the apply's own calls.
     """
@@ -35,4 +35,5 @@ def apply_document(result: ApplyResult) -> dict[str, Json]:
 
 
 def error_document(diagnostics: Iterable[Diagnostic]) -> dict[str, Json]:
+    """The document of a command that failed before there was a plan."""
     return {"format_version": FORMAT_VERSION, "diagnostics": [encode_diagnostic(d) for d in diagnostics]}

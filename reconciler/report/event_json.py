@@ -3,7 +3,7 @@
 Every object has ``at`` (ISO 8601, UTC) and ``event``, which says what else it has:
 
 ``step_started``    address, action, project_id
-``step_waiting``    address, action, project_id, waits_for, seconds (until the next look)
+``step_waiting``    address, action, project_id, waits_for, seconds (until the next check)
 ``status_changed``  address, project_id, status
 ``uploading``       address, file, done, total (bytes)
 ``step_ended``      address, action, project_id, outcome, note, error (a diagnostic, or null)
@@ -11,8 +11,8 @@ Every object has ``at`` (ISO 8601, UTC) and ``event``, which says what else it h
 ``noted``           diagnostic
 ``apply_ended``     converged, interrupted, counts (by outcome), requests, serial (the state's)
 
-Actions, outcomes and diagnostics are those of ``--format json``. ``apply_ended`` is the last line of an apply that came
-to its end. Fields may be added; those here stay.
+Actions, outcomes and diagnostics are those of ``--format json``. ``apply_ended`` is the last line of an apply that was
+not killed. Fields may be added; these stay.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from reconciler.model.values import Json
 
 
 def event_document(event: Event, *, at: str) -> dict[str, Json]:
-    """One line."""
+    """The object of an event; ``at`` is its time."""
     match event:
         case StepStarted():
             return {"at": at, "event": "step_started", **_step(event.step)}
@@ -64,7 +64,7 @@ def event_document(event: Event, *, at: str) -> dict[str, Json]:
 
 
 def end_document(result: ApplyResult, *, at: str) -> dict[str, Json]:
-    """The last line."""
+    """The object that ends the file."""
     return {
         "at": at,
         "event": "apply_ended",

@@ -17,27 +17,25 @@ from reconciler.model.events import (
 )
 from reconciler.model.plan import describe
 from reconciler.report.safe_text import clean
-from reconciler.report.style import Colour, Style
-from reconciler.report.words import step_doing, step_done, step_name, why
+from reconciler.report.style import Color, Style
+from reconciler.report.words import reason_text, step_doing, step_done, step_name
 
 _RECOVERED: Final = {
     "done": "had been done",
     "not_done": "had not been done",
-    "unknown": "is of unknown fate still",
+    "unknown": "still has an unknown outcome",
 }
-_SEVERITIES: Final[dict[str, Colour]] = {"error": "red", "warning": "yellow", "note": "cyan"}
+_SEVERITIES: Final[dict[str, Color]] = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def event_line(event: Event, *, style: Style) -> str | None:
-    """One line, or nothing for an event that the next one repeats (the start of a step that makes no call, a part of an
-    upload).
-    """
+    """One line; ``None`` for an event that the next one repeats, such as the start of a step without a call."""
     match event:
         case StepStarted(step=step):
             return f"{clean(step.address)}: {step_doing(step)} …" if describe(step).calls else None
         case StepWaiting(step=step):
             line = f"{clean(step.address)}: {step_name(step)} waits for {clean(event.waits_for)}"
-            return style.paint(f"{line} (next look in {event.seconds:.0f} s)", "dim")
+            return style.paint(f"{line} (next check in {event.seconds:.0f} s)", "dim")
         case StatusChanged():
             return f"{clean(event.address)}: {clean(event.project_id)} is {clean(event.status)} now"
         case Uploading(done=0):
@@ -48,8 +46,8 @@ def event_line(event: Event, *, style: Style) -> str | None:
             return _ended(event, style)
         case Recovered():
             note = f": {clean(event.note)}" if event.note else ""
-            fate = _RECOVERED[event.result]
-            return f"{clean(event.address)}: an earlier run's {clean(event.kind)} {fate}{note}"
+            result = _RECOVERED[event.result]
+            return f"{clean(event.address)}: an earlier run's {clean(event.kind)} {result}{note}"
         case Noted(diagnostic=diagnostic):
             label = style.paint(f"{diagnostic.severity}:", "bold", _SEVERITIES[diagnostic.severity])
             return f"{label} {clean(diagnostic.summary)}"
@@ -63,7 +61,7 @@ def _ended(event: StepEnded, style: Style) -> str:
         project = f" ({clean(event.project_id)})" if event.project_id else ""
         note = f": {clean(event.note)}" if event.note else ""
         return f"{address}: {style.paint(step_done(step), 'green')}{project}{note}"
-    reason = why(StepResult(step=step, outcome=event.outcome, note=event.note, error=event.error))
+    reason = reason_text(StepResult(step=step, outcome=event.outcome, note=event.note, error=event.error))
     line = (
         f"{address}: {step_name(step)} {style.paint(event.outcome, 'red' if event.outcome == 'failed' else 'yellow')}"
     )

@@ -1,4 +1,4 @@
-"""Values and their changes, for people: one line where it is short, a diff by lines and sentences where it is long."""
+"""Values and their changes for people: short ones on a line, long ones as a diff of lines and sentences."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from reconciler.model.plan import Change
 from reconciler.model.redact import REPLACEMENT
 from reconciler.model.values import Json, Value, has_secret, shown
 from reconciler.report.safe_text import clean, columns, pad
-from reconciler.report.style import Colour, Style
+from reconciler.report.style import Color, Style
 
 SHORT_LINES: Final = 6
-"""How many lines of a long text are shown unless everything is asked for."""
+"""How many lines of a long text are shown without ``-v``."""
 
 _SENTENCE: Final = re.compile(r"(?<=[.!?…]\s)(?=\S)")
-_SOURCES: Final[dict[Source, str]] = {"sent": "as last sent", "patch": "as the API last answered"}
-"""Where a before-value comes from, unless it was read just now or is not known at all."""
+_SOURCES: Final[dict[Source, str]] = {"sent": "as last sent", "patch": "as in the API's last answer"}
+"""Where the value before comes from, unless it was just read or is unknown."""
 _NOT_KNOWN: Final = "not known"
-_SIGNS: Final[dict[str, Colour]] = {"+": "green", "-": "red"}
+_SIGNS: Final[dict[str, Color]] = {"+": "green", "-": "red"}
 
 
 def changes_lines(
     changes: tuple[Change, ...], *, style: Style, verbose: bool, fresh: bool, flush: bool = False
 ) -> list[str]:
-    """Lines for the fields of one step, unindented. ``fresh``: the project is new, there is no before.
+    """Lines for the fields of one step, not indented.
 
-    ``flush``: the signs of a long text's diff stand at the margin too, where a diff's highlighting looks for them.
+    ``fresh``: the project is new, so there is nothing before. ``flush``: the signs of a long text's diff are at the margin
+    too, where diff highlighting expects them.
     """
     names = {change.path: clean(change.path.removeprefix("settings.")) for change in changes}
     short = [change for change in changes if not _is_long(change, fresh, style.width)]
@@ -59,7 +60,7 @@ def value_text(value: Json) -> str:
 
 
 def prose(text: str, width: int) -> list[str]:
-    """A text as clean, wrapped lines."""
+    """Clean, wrapped lines of a text."""
     lines: list[str] = []
     for line in clean(text, multiline=True).rstrip("\n").split("\n"):
         lines += [clean(part) for part in _wrapped(line, width)] or [""]
@@ -67,7 +68,7 @@ def prose(text: str, width: int) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> Iterable[str]:
-    """As textwrap does it, many times faster: parts that end before a space; a word that is longer is cut."""
+    """Parts that end before a space, with longer words cut: like textwrap, many times faster."""
     parts = re.findall(rf"^.{{1,{width}}}(?= |$)|[^ ].{{0,{width - 1}}}(?= |$)|[^ ]{{{width}}}", line)
     return filter(None, map(str.rstrip, parts))
 
@@ -103,13 +104,13 @@ def _one_line(change: Change, fresh: bool) -> str:
 
 
 def before_note(change: Change) -> str:
-    """Where the value before comes from, unless it was read just now."""
+    """Where the value before comes from; empty if it was just read."""
     return _SOURCES.get(change.before_source, "")
 
 
 def literally(value: Value) -> str:
-    """A note on a value that looks like a variable's and is sent as it stands."""
-    return "" if has_secret(value) or "${env." not in json.dumps(value) else "  (sent as it stands)"
+    """A note on a value that looks like a variable and is sent literally."""
+    return "" if has_secret(value) or "${env." not in json.dumps(value) else "  (sent literally)"
 
 
 def _notes(change: Change, fresh: bool, style: Style) -> str:
@@ -125,7 +126,7 @@ def _notes(change: Change, fresh: bool, style: Style) -> str:
 
 
 def _block(before: Json, after: Json, style: Style, *, whole: bool) -> list[str]:
-    """A long value: as it is where there was none before, as a diff otherwise (``whole``: with all that stayed)."""
+    """A long value: in full if there was none before, else as a diff (``whole``: with all that is unchanged)."""
     if before is not None:
         return _diff(_units(before), _units(after), style, whole=whole)
     if isinstance(after, str):
@@ -134,7 +135,7 @@ def _block(before: Json, after: Json, style: Style, *, whole: bool) -> list[str]
 
 
 def _units(value: Json) -> list[str]:
-    """The parts that a long value is compared by: sentences of a text, elements of a list."""
+    """The parts by which a long value is compared: sentences of a text, items of a list."""
     value = shown(value)
     if value is None:
         return []
@@ -146,7 +147,7 @@ def _units(value: Json) -> list[str]:
 
 
 def _diff(before: list[str], after: list[str], style: Style, *, whole: bool) -> list[str]:
-    """What went and what came, with one unit of what stayed around it; ``…`` stands for more that stayed."""
+    """Removed and added units with one unchanged unit around them; ``…`` stands for more unchanged ones."""
     if before == after:
         return ["(only white space at the end differs)", *_signed(" ", after, style)]
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The fleet as one page: what every project is, shows and said, for those who would rather look than read."""
+"""A page with the status, output, settings and conversation of every managed project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.model.values import Json, shown
 from reconciler.report.html import findings, long_text
 from reconciler.report.page import Html, el, folded, joined, link, page, web_url
 from reconciler.report.safe_text import clean
-from reconciler.report.tables import status_colour
+from reconciler.report.tables import status_color
 from reconciler.report.words import plural
 
 _POLICY: Final = (
@@ -26,7 +26,7 @@ _POLICY: Final = (
 _VIDEOS: Final = frozenset({".mp4", ".webm", ".mov", ".m4v"})
 _IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 _LATEST: Final = 40
-"""Lines of the timeline."""
+"""How many lines the timeline has at most."""
 _MESSAGES: Final = 50
 _TEXT: Final = 4_000
 """How many messages of a conversation, and characters of one, are shown at most."""
@@ -34,7 +34,7 @@ _SOURCES: Final = {"list": "read now", "status": "read now", "patch": "answered 
 
 
 def fleet_html(fleet: Fleet) -> str:
-    """The page."""
+    """The page of ``reconciler report``."""
     name = f"Projects of {fleet.workspace}"
     cards = el("section", el("h2", "Projects"), el("div", *map(_card, fleet.members), class_="cards"))
     main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="main")
@@ -48,10 +48,10 @@ def _status(member: Member) -> str:
 
 def _header(name: str, fleet: Fleet) -> Html:
     counts = Counter(map(_status, fleet.members))
-    said = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    by_status = ", ".join(f"{count} {status}" for status, count in counts.most_common())
     sent = sum(len(member.entry.messages) for member in fleet.members)
     drifted = sum(bool(member.drift) for member in fleet.members)
-    totals = f"{plural(len(fleet.members), 'project')}{f': {said}' if said else ''}. {plural(sent, 'message')} sent."
+    totals = f"{plural(len(fleet.members), 'project')}{f': {by_status}' if by_status else ''}. {plural(sent, 'message')} sent."
     drift = el("p", f"{plural(drifted, 'project')} changed outside the specs.", class_="box warning") if drifted else ""
     warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
     credit = el("p", warned, class_="box money") if warned else ""
@@ -86,7 +86,7 @@ def _card(member: Member) -> Html:
     live, name = member.live, clean(member.address)
     status = _status(member)
     title = _setting(member, "title")
-    badge = el("span", status, class_=f"badge {status_colour(status)}")
+    badge = el("span", status, class_=f"badge {status_color(status)}")
     return el(
         "article",
         el("h3", el("code", member.address), " ", badge, id=f"project-{name}"),
@@ -109,20 +109,20 @@ def _live(live: LiveProject) -> Iterator[Html]:
     if live.error_message:
         yield el("p", live.error_message, class_="box error")
     if live.agent_message:
-        yield joined(el("h4", "Last words of the agent"), long_text("Agent", live.agent_message[:_TEXT]))
+        yield joined(el("h4", "Last message of the agent"), long_text("Agent", live.agent_message[:_TEXT]))
 
 
 def _output(live: LiveProject) -> Html:
-    """The picture or video with its link, as long as the address is good; loaded from where it lies."""
+    """The image or video with its link, loaded from the API's URL while that is valid."""
     if live.assembled_url is None:
         return Html("")
     url = web_url(live.assembled_url)
     until = live.assembled_url_expires_at
-    expires = joined(" (the address expires ", when(until), ")") if until else ""
+    expires = joined(" (the link expires ", when(until), ")") if until else ""
     if url is None:
         return el("p", "Rendered; `reconciler output --download` fetches it", expires, ".", class_="soft")
     ending = PurePosixPath(urlsplit(url).path).suffix.lower()
-    name = f"What project {live.id} shows"
+    name = f"Output of project {live.id}"
     media = Html("")
     if ending in _VIDEOS:
         media = el("video", src=url, controls=True, preload="none", aria_label=name)
@@ -144,13 +144,13 @@ def _facts(member: Member) -> Html:
 
 
 def when(text: str) -> Html:
-    """A time of the API for people, to the minute; any other text as it is."""
+    """A time of the API, to the minute; any other text unchanged."""
     found = re.match(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?(\.\d+)?Z$", text)
     return el("time", f"{found[1]} {found[2]} UTC", datetime=text) if found else joined(text)
 
 
 def _known(member: Member) -> dict[str, tuple[Json, str]]:
-    """Each setting with where its value comes from: what was read now wins."""
+    """Each setting with its value and source; what was just read takes precedence."""
     known = {
         name: (shown(k.value), joined(_SOURCES.get(k.source, k.source), " ", when(k.at)))
         for name, k in member.entry.settings.items()
@@ -190,7 +190,7 @@ def _conversation(member: Member) -> Html:
     last = member.messages[-_MESSAGES:]
     left = len(member.messages) - len(last)
     items = [el("li", *_message(message)) for message in last]
-    before = el("p", f"{left} earlier ones are not shown.", class_="soft") if left else ""
+    before = el("p", f"{left} earlier messages are not shown.", class_="soft") if left else ""
     return folded(f"Conversation ({len(member.messages)})", before, el("ul", *items, class_="plain"))
 
 
@@ -204,7 +204,7 @@ def _message(message: LiveMessage) -> tuple[Html, Html]:
 
 
 def _timeline(fleet: Fleet) -> Html:
-    """What happened last, over all projects; newest first, also where times are equal."""
+    """The latest events of all projects, newest first, also where times are equal."""
     events = sorted((e for member in fleet.members for e in _events(member)), key=lambda e: e[0])[::-1]
     if not events:
         return Html("")

@@ -1,4 +1,4 @@
-"""A plan as one self-contained page: for a phone, for a screen reader, in light and dark."""
+"""Plans as self-contained pages that work on phones and with screen readers, in light and dark."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from reconciler.report.fields import before_note, literally
 from reconciler.report.page import Html, el, folded, joined, page
 from reconciler.report.safe_text import clean
 from reconciler.report.summary import (
-    KEEPING,
+    LIFECYCLES,
     WEIGHTS,
     by_importance,
+    cost_line,
     count_line,
     counted,
-    forbidding,
-    identity,
-    opening,
-    spending,
-    uploading,
+    error_line,
+    mode_line,
+    origin_line,
+    upload_line,
 )
 from reconciler.report.worddiff import excerpt, word_diff
-from reconciler.report.words import lifecycle_text, outcome, plural, title, waiting
+from reconciler.report.words import lifecycle_text, plural, step_title, steps_outcome, wait_text
 
 _LONG: Final = 280
-"""Characters from which a text is folded."""
+"""Longer texts (in characters) are folded."""
 _LONG_LINES: Final = 5
 _FIRST: Final = 90
 URGENT: Final = "urgent"
-"""The id of the section with what must be looked at."""
+"""The id of the section with errors and what needs attention."""
 
 
 def plan_html(plan: Plan, *, digest: str | None = None) -> str:
-    """The page. ``digest`` is that of a saved plan."""
+    """The page of a plan. ``digest`` is that of a saved plan."""
     groups = by_importance(plan)
     sections = [_group(WEIGHTS[name], projects) for name, projects in groups.items() if projects]
     urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
     rest = [d for d in by_weight(plan.diagnostics) if d not in urgent]
     sections.insert(1 if groups["costs"] else 0, findings("Errors and attention", urgent, id_=URGENT))
-    main = el("main", *sections, _keeping(plan), findings("Warnings and notes", rest), id="main")
+    main = el("main", *sections, _lifecycles(plan), findings("Warnings and notes", rest), id="main")
     name = f"Plan for {plan.workspace}"
     return page(
         name,
@@ -52,9 +52,9 @@ def plan_html(plan: Plan, *, digest: str | None = None) -> str:
 
 
 def _header(name: str, plan: Plan, digest: str | None) -> Html:
-    forbidden = joined(forbidding(plan), " ", el("a", "See which.", href=f"#{URGENT}")) if plan.errors else ""
-    boxes = [(spending(plan.steps), "box money"), (forbidden, "box error")]
-    extra = [line for line in (opening(plan), uploading(plan, clean)) if line]
+    errors = joined(error_line(plan), " ", el("a", "Show the errors.", href=f"#{URGENT}")) if plan.errors else ""
+    boxes = [(cost_line(plan.steps), "box money"), (errors, "box error")]
+    extra = [line for line in (mode_line(plan), upload_line(plan, clean)) if line]
     return el(
         "header",
         el("h1", name),
@@ -67,20 +67,20 @@ def _header(name: str, plan: Plan, digest: str | None) -> Html:
 
 def _footer(plan: Plan) -> Html:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
-    made = identity(plan, str)
-    return el("footer", el("p", f"{made} Requests: {plan.requests_used} used{needs}.", class_="soft"))
+    origin = origin_line(plan, str)
+    return el("footer", el("p", f"{origin} Requests: {plan.requests_used} used{needs}.", class_="soft"))
 
 
-def _keeping(plan: Plan) -> Html:
-    """The lifecycles that go into the state."""
+def _lifecycles(plan: Plan) -> Html:
+    """The lifecycles that apply writes to the state."""
     if not plan.lifecycles:
         return Html("")
     items = [el("li", el("code", address), f": {lifecycle_text(kept)}") for address, kept in plan.lifecycles.items()]
-    return el("section", el("h2", f"{KEEPING} ({len(items)})"), el("ul", *items, class_="plain"))
+    return el("section", el("h2", f"{LIFECYCLES} ({len(items)})"), el("ul", *items, class_="plain"))
 
 
 def _filter(plan: Plan) -> Html:
-    """Hidden until the script shows it: without one, everything is there to read anyway."""
+    """The filter; hidden until the script shows it, since without scripts everything is visible."""
     kinds = {step.action: describe(step).words.symbol for step in plan.steps}
     if not kinds:
         return Html("")
@@ -103,7 +103,7 @@ def _count(plan: Plan, kind: str) -> int:
 
 
 def findings(heading: str, diagnostics: list[Diagnostic], *, id_: str | None = None) -> Html:
-    """A section of diagnostics; nothing where there are none. ``id_`` is for links to it."""
+    """A section of diagnostics; empty where there are none. ``id_`` is for links to it."""
     if not diagnostics:
         return Html("")
     items = []
@@ -130,7 +130,7 @@ def _project(address: str, steps: list[Step]) -> Html:
     name = clean(address)
     return el(
         "article",
-        el("h3", el("code", address), project, f" will be {outcome(steps)}", id=f"project-{name}"),
+        el("h3", el("code", address), project, f" will be {steps_outcome(steps)}", id=f"project-{name}"),
         *map(_step, steps),
         class_="box",
         aria_labelledby=f"project-{name}",
@@ -142,9 +142,9 @@ def _project(address: str, steps: list[Step]) -> Html:
 def _step(step: Step) -> Html:
     words = describe(step).words
     reason = f" {step.reason}" if step.reason else ""
-    wait = waiting(step)
+    wait = wait_text(step)
     waits = el("span", f" {wait}", class_="soft") if wait else ""
-    badge = el("span", f"{words.symbol} {title(step)}", class_=f"badge {words.color}")
+    badge = el("span", f"{words.symbol} {step_title(step)}", class_=f"badge {words.color}")
     return el("div", el("p", badge, reason, waits), _details(step), class_="step")
 
 
@@ -174,8 +174,8 @@ def _change(change: Change, *, fresh: bool) -> Html:
     notes += ["drift: changed outside the reconciler"] if change.drift else []
     notes += [f"forces replacement: {change.forces}"] if change.forces else []
     notes += [] if change.sensitive else [literally(change.after).strip(" ()")]
-    said = el("span", f" ({'; '.join(note for note in notes if note)})", class_="soft") if any(notes) else ""
-    return el("li", name, said, ": ", _values(change, fresh=fresh))
+    remarks = el("span", f" ({'; '.join(note for note in notes if note)})", class_="soft") if any(notes) else ""
+    return el("li", name, remarks, ": ", _values(change, fresh=fresh))
 
 
 def _values(change: Change, *, fresh: bool) -> Html:
@@ -206,7 +206,7 @@ def is_long(value: str) -> bool:
 
 
 def long_text(label: str, value: str) -> Html:
-    """A text as written; folded where it is long, under its first words."""
+    """A text as written; a long one is folded under its first words."""
     block = el("div", value, class_="text")
     if not is_long(value):
         return block

@@ -1,8 +1,8 @@
-"""A plan and the result of an apply as markdown: for a pull request's comment and for a job's summary.
+"""Plans and the results of applies as Markdown, for pull request comments and job summaries.
 
-Whatever the size of the plan, the text fits a comment. What costs money comes first; what does not fit in full is
-named, and what can't even be named is counted. Foreign text stands in code spans, fenced blocks and ``<code>`` alone,
-where no service follows links, mentions or markup, and each is fenced with more backticks than the text holds.
+Whatever the size of the plan, the text fits in a comment. What spends credits comes first; what does not fit in full is
+listed by name, and what does not fit by name is counted. Untrusted text appears only in code spans, fenced blocks and
+``<code>``, where no service follows links, mentions or markup; each has more backticks than the text holds.
 """
 
 from __future__ import annotations
@@ -25,45 +25,54 @@ from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Style
 from reconciler.report.summary import (
-    KEEPING,
+    CONTINUE,
+    LIFECYCLES,
     WEIGHTS,
     apply_line,
     by_importance,
+    cost_line,
     count_line,
     counted,
-    forbidding,
-    identity,
+    error_line,
     is_whole,
-    opening,
-    said,
-    spending,
-    uploading,
+    mode_line,
+    origin_line,
+    other_findings,
+    upload_line,
 )
 from reconciler.report.text import step_details
-from reconciler.report.words import lifecycle_text, outcome, step_done, step_name, title, waiting, why
+from reconciler.report.words import (
+    lifecycle_text,
+    reason_text,
+    step_done,
+    step_name,
+    step_title,
+    steps_outcome,
+    wait_text,
+)
 
 LIMIT: Final = 60_000
-"""Characters. GitHub takes 65,536 in a comment; what a workflow puts around this has room."""
+"""Characters. GitHub allows 65,536 in a comment; the rest is for what a workflow puts around this."""
 
 _RESERVE: Final = 2_500
-"""What every section may count on, however much the ones before it would like to say."""
+"""Characters that each section gets, however long the sections before it are."""
 _NAMES: Final = 0.5
-"""The share of a section that does not fit which goes to the names of what is not shown."""
+"""Of a section that does not fit: the share that lists the names of what is not shown."""
 _SMALLEST: Final = 150
-"""Characters of room below which nothing is tried any more."""
+"""With fewer characters left, items are only named."""
 _FRAME: Final = 120
-"""Characters at most of what stands around the names of what is not shown."""
+"""The most characters that the markup around the names of what is not shown takes."""
 _START: Final = 500
-"""Characters of a finding where not all is told."""
+"""Characters of a shortened finding."""
 _WORD: Final = 200
-"""Characters of a text that stands within a line."""
+"""Characters of a text inside a line."""
 _CUT: Final = (
-    "_This is shortened to fit a comment. `reconciler show` tells all of a plan, and its digest covers all of it._"
+    "_This is shortened to fit in a comment. `reconciler show` prints the whole plan, and its digest covers all of it._"
 )
 _PLAIN: Final = Style(color=False)
 _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
     ("failed", "Failed"),
-    ("unknown", "Of unknown fate"),
+    ("unknown", "Outcome unknown"),
     ("skipped", "Skipped"),
     ("deferred", "Deferred"),
     ("done", "Done"),
@@ -71,7 +80,7 @@ _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
 
 
 class Item(Struct, frozen=True):
-    """One thing to tell: in full, shortened, or just named. Rendered only as far as there is room."""
+    """Something to show in full, shortened or only by name. It is rendered only if there is room."""
 
     render: Callable[[bool], str]
     name: str
@@ -80,13 +89,15 @@ class Item(Struct, frozen=True):
 class Section(Struct, frozen=True):
     heading: str
     items: tuple[Item, ...]
+    urgent: bool = False
+    """Whether it comes right after what spends credits."""
 
 
 def marker(*owner: str) -> str:
-    """An invisible first line by which a comment is found again, to be updated in place.
+    """An invisible first line by which a workflow finds its comment again to update it.
 
     ``owner`` is the path of the workspace's folder in its repository, and what else tells two comments apart. Two
-    owners never have one marker: whatever is not a small letter, a digit, ``.``, ``_`` or ``-`` is percent-encoded.
+    owners never share a marker: all but lower-case letters, digits, ``.``, ``_`` and ``-`` is percent-encoded.
     """
     return f"<!-- reconciler: {' '.join(map(_encoded, owner))} -->"
 
@@ -99,42 +110,42 @@ def _encoded(name: str) -> str:
 
 
 def plan_markdown(plan: Plan, *, owner: str | None = None, digest: str | None = None) -> str:
-    """The whole plan for a reviewer, in at most ``LIMIT`` characters.
+    """The plan for a reviewer, in at most ``LIMIT`` characters.
 
-    With an ``owner``, under its marker. ``digest`` is that of a saved plan.
+    ``owner`` adds the marker; ``digest`` is that of a saved plan.
     """
-    cost, refused = spending(plan.steps), forbidding(plan)
+    cost, errors = cost_line(plan.steps), error_line(plan)
     head = [
         marker(owner) if owner else "",
         f"### Plan for {code(plan.workspace)}",
-        opening(plan),
+        mode_line(plan),
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",
-        f"**{refused}**" if refused else "",
-        uploading(plan, code),
+        f"**{errors}**" if errors else "",
+        upload_line(plan, code),
         f"Digest: `{digest}`" if digest is not None else "",
     ]
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
-    foot = f"{identity(plan, code)} Requests: {plan.requests_used} used{needs}."
+    foot = f"{origin_line(plan, code)} Requests: {plan.requests_used} used{needs}."
     return _document(head, list(_plan_sections(plan)), foot)
 
 
 def apply_markdown(result: ApplyResult) -> str:
-    """What was done, and why the rest was not, in at most ``LIMIT`` characters."""
+    """What was done and why the rest was not, in at most ``LIMIT`` characters."""
     head = [f"### Apply in {code(result.plan.workspace)}", f"**{apply_line(result)}**"]
     if not is_whole(result):
-        head.append("To go on, run the same command again: what is done is not done twice.")
+        head.append(CONTINUE)
     bad, rest = ([_outcome(result, kind) for kind in kinds] for kinds in (_OUTCOMES[:2], _OUTCOMES[2:]))
-    return _document(head, [*bad, *_diagnostics(said(result)), *rest], f"Requests: {result.requests} used.")
+    return _document(head, [*bad, *_diagnostics(other_findings(result)), *rest], f"Requests: {result.requests} used.")
 
 
 def failure_markdown(diagnostics: tuple[Diagnostic, ...], *, workspace: str | None, owner: str | None = None) -> str:
-    """Why there is no plan; of which workspace, if that is known. With an ``owner``, under its marker."""
+    """Why there is no plan, with the workspace if that is known. ``owner`` adds the marker."""
     name = f" for {code(workspace)}" if workspace is not None else ""
     return _document([marker(owner) if owner else "", f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
 
 
-# Foreign text, made inert
+# Untrusted text, made inert
 
 
 def code(text: str) -> str:
@@ -146,7 +157,7 @@ def code(text: str) -> str:
 
 
 def fenced(lines: Iterable[str], language: str) -> str:
-    """A block of lines, cleaned already, that none of them can end."""
+    """A block of clean lines that none of them can end."""
     text = "\n".join(lines)
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}{language}\n{text}\n{fence}"
@@ -160,30 +171,29 @@ def _folded(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
-# What there is to tell
+# Sections
 
 
 def _plan_sections(plan: Plan) -> Iterator[Section]:
     groups = by_importance(plan)
     found = list(_diagnostics(plan.diagnostics))
-    urgent = [section for section in found if not section.heading.startswith("Warnings")]
     for name, projects in groups.items():
         steps = [step for steps in projects.values() for step in steps]
         heading = f"{WEIGHTS[name]}: {', '.join(counted(steps))}"
         yield Section(heading, tuple(_project(address, steps) for address, steps in projects.items()))
         if name == "costs":
-            yield from urgent
+            yield from (section for section in found if section.urgent)
     kept = tuple(_kept(address, lifecycle) for address, lifecycle in plan.lifecycles.items())
-    yield Section(f"{KEEPING}: {len(kept)}", kept)
-    yield from (section for section in found if section not in urgent)
+    yield Section(f"{LIFECYCLES}: {len(kept)}", kept)
+    yield from (section for section in found if not section.urgent)
 
 
 def _diagnostics(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Section]:
     errors = [d for d in diagnostics if d.severity == "error"]
     attention = [d for d in diagnostics if d.attention and d.severity != "error"]
     rest = [d for d in diagnostics if not d.attention and d.severity != "error"]
-    yield Section(f"Errors: {len(errors)}", tuple(map(_finding, errors)))
-    yield Section(f"Needs attention: {len(attention)}", tuple(map(_finding, attention)))
+    yield Section(f"Errors: {len(errors)}", tuple(map(_finding, errors)), urgent=True)
+    yield Section(f"Needs attention: {len(attention)}", tuple(map(_finding, attention)), urgent=True)
     yield Section(f"Warnings and notes: {len(rest)}", tuple(map(_finding, rest)))
 
 
@@ -206,7 +216,7 @@ def _start(text: str) -> str:
 def _project(address: str, steps: list[Step]) -> Item:
     known = next((step.project_id for step in steps if step.project_id), None)
     project = f" (<code>{_html(known)}</code>)" if known else ""
-    summary = f"<code>{_html(address)}</code>{project} will be {outcome(steps)}"
+    summary = f"<code>{_html(address)}</code>{project} will be {steps_outcome(steps)}"
 
     def render(full: bool) -> str:
         return _folded(summary, fenced((line for step in steps for line in _step(step, verbose=full)), "diff"))
@@ -215,10 +225,10 @@ def _project(address: str, steps: list[Step]) -> Item:
 
 
 def _step(step: Step, *, verbose: bool) -> Iterator[str]:
-    """Lines that the highlighting of diffs colours: ``@@`` for the step, ``+``, ``-`` and ``!`` for what changes."""
+    """Lines that diff highlighting colors: ``@@`` for the step, ``+``, ``-`` and ``!`` for what changes."""
     reason = f": {clean(step.reason)}" if step.reason else ""
-    waits = f" {clean(waiting(step))}".rstrip()
-    yield f"@@ {title(step)}{reason}{waits} @@"
+    waits = f" {clean(wait_text(step))}".rstrip()
+    yield f"@@ {step_title(step)}{reason}{waits} @@"
     margin = "  " if isinstance(step, Message) else ""
     changes = tuple(replace(c, before=_clipped(c.before), after=_clipped(c.after)) for c in step.changes)
     for line in step_details(replace(step, changes=changes), _PLAIN, verbose, flush=True):
@@ -226,7 +236,7 @@ def _step(step: Step, *, verbose: bool) -> Iterator[str]:
 
 
 def _clipped(value: Json) -> Json:
-    """A longer text would not fit anyway."""
+    """The value; a longer text would not fit anyway."""
     return value[:LIMIT] if isinstance(value, str) else value
 
 
@@ -236,8 +246,8 @@ def _outcome(result: ApplyResult, kind: tuple[OutcomeKind, str]) -> Section:
 
 
 def _result(result: StepResult) -> Item:
-    """One line of a list; with an error, a block that has its place and details too."""
-    step, reason = result.step, why(result)
+    """A list item; with an error, a block that has its place and details too."""
+    step, reason = result.step, reason_text(result)
     line = f"{step.address}: {step_done(step) if result.outcome == 'done' else step_name(step)}"
     line = f"{line}: {reason}" if reason else line
 
@@ -254,7 +264,7 @@ def _html(text: str) -> str:
     return html.escape(clean(text))
 
 
-# Making it fit
+# Fitting into the limit
 
 
 def _document(head: Iterable[str], sections: list[Section], foot: str) -> str:
@@ -270,7 +280,7 @@ def _document(head: Iterable[str], sections: list[Section], foot: str) -> str:
 
 
 def _whole(sections: list[Section], room: int, *, full: bool) -> str | None:
-    """All of it; ``None`` as soon as that does not fit."""
+    """All sections; ``None`` as soon as they do not fit."""
     parts: list[str] = []
     for section in sections:
         for part in chain([f"#### {section.heading}"], (item.render(full) for item in section.items)):
@@ -282,7 +292,7 @@ def _whole(sections: list[Section], room: int, *, full: bool) -> str | None:
 
 
 def _fitted(sections: list[Section], room: int) -> str:
-    """Every section, shortened, each within what the sections after it leave of the room."""
+    """Every section, shortened to the room that the sections after it leave."""
     parts: list[str] = []
     for index, section in enumerate(sections):
         later = sum(_reserve(other) for other in sections[index + 1 :])
@@ -300,7 +310,7 @@ def _reserve(section: Section) -> int:
 
 
 def _cut(section: Section, room: int) -> str:
-    """As many items as fit into the half, the names of others, and the number of the rest."""
+    """As many items as fit beside the names, the names of others, and the number of the rest."""
     wanted = sum(len(item.name) + 2 for item in section.items)
     left = room - len(section.heading) - _FRAME - min(int(room * _NAMES), wanted)
     in_full = False

@@ -1,6 +1,6 @@
-"""What a loop has come to, for Prometheus: its text exposition format, version 0.0.4.
+"""Metrics of ``watch`` in Prometheus' text exposition format, version 0.0.4.
 
-By hand, because it is numbers under fixed names: nothing in it needs the registry that the client library brings.
+Written by hand: these are numbers under fixed names, which need nothing of the client library's registry.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ Sample = tuple[Mapping[str, str], float]
 
 
 def metrics_text(tally: Tally, *, deliveries: Mapping[str, int], healthy: bool, version: str) -> str:
-    """The page. Labels are names of this program's, never foreign text."""
+    """The page of ``/metrics``. Labels are names that this program defines, never untrusted text."""
     last = tally.last
     families = [
         _family("build_info", "gauge", "1; the label says which version runs.", [({"version": version}, 1)]),
-        _family("healthy", "gauge", "Whether /healthz says 200.", [({}, healthy)]),
+        _family("healthy", "gauge", "Whether /healthz answers 200.", [({}, healthy)]),
         _family(
             "rounds_total",
             "counter",
-            "Rounds by what they came to.",
+            "Rounds by outcome.",
             [({"outcome": outcome}, tally.rounds.get(outcome, 0)) for outcome in OUTCOMES],
         ),
         _family("round_seconds_total", "counter", "Time spent in rounds.", [({}, tally.seconds)]),
@@ -30,16 +30,16 @@ def metrics_text(tally: Tally, *, deliveries: Mapping[str, int], healthy: bool, 
         _family(
             "last_round_timestamp_seconds",
             "gauge",
-            "When the last round ended (0: none did).",
+            "When the last round ended (0: none yet).",
             [({}, tally.ended_at or 0)],
         ),
         _family(
             "last_good_round_timestamp_seconds",
             "gauge",
-            "When the last round ended that was neither failed nor locked (0: none did).",
+            "When the last round ended that neither failed nor was locked out (0: none yet).",
             [({}, tally.good_at or 0)],
         ),
-        _family("requests_total", "counter", "API calls, repeated ones included.", [({}, tally.requests)]),
+        _family("requests_total", "counter", "API calls, including retries.", [({}, tally.requests)]),
         _family(
             "steps_total",
             "counter",
@@ -55,9 +55,9 @@ def metrics_text(tally: Tally, *, deliveries: Mapping[str, int], healthy: bool, 
     ]
     if last is not None:
         families += [
-            _family("managed_projects", "gauge", "Projects under management.", [({}, last.managed)]),
-            _family("steps_left", "gauge", "Steps that the last good round left to do.", [({}, last.left)]),
-            _family("attention", "gauge", "Findings that no step can mend.", [({}, last.attention)]),
+            _family("managed_projects", "gauge", "Managed projects.", [({}, last.managed)]),
+            _family("steps_left", "gauge", "Steps that the last good round left undone.", [({}, last.left)]),
+            _family("attention", "gauge", "Findings that no step can fix.", [({}, last.attention)]),
         ]
     return "".join(families)
 

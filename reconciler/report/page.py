@@ -1,4 +1,4 @@
-"""Self-contained HTML pages. Elements are made by :func:`el`, which escapes whatever is not an element itself."""
+"""Self-contained HTML pages. :func:`el` makes elements and escapes everything that is not an element."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Attribute = str | bool | None
 def el(tag: str, /, *children: str, **attributes: Attribute) -> Html:
     """An element. Text among ``children`` and attributes is cleaned and escaped; ``class_`` is ``class``, ``a_b`` ``a-b``.
 
-    An attribute that is ``True`` stands alone, one that is ``None`` or ``False`` is left out.
+    An attribute that is ``True`` has no value; one that is ``None`` or ``False`` is left out.
     """
     given = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(str(value))}"')
@@ -44,7 +44,7 @@ def el(tag: str, /, *children: str, **attributes: Attribute) -> Html:
 
 
 def text(value: str) -> Html:
-    """Foreign text: nothing in it is markup, and nothing in it hides or reorders what stands around it."""
+    """Untrusted text, escaped: nothing in it is markup or hides or reorders what is around it."""
     return Html(html.escape(clean(value, multiline=True)))
 
 
@@ -53,7 +53,7 @@ def joined(*parts: str) -> Html:
 
 
 def web_url(url: str | None) -> str | None:
-    """An address that a browser may be sent to: https, or http on this machine; ``None`` for anything else."""
+    """The URL if a browser may follow it (https, or http on this machine); ``None`` otherwise."""
     try:
         parts = urlsplit(url or "")
         port = parts.port
@@ -66,7 +66,7 @@ def web_url(url: str | None) -> str | None:
 
 
 def link(url: str | None, label: str) -> Html:
-    """A link, or the bare address as text where no browser should follow it."""
+    """A link, or the URL as text where no browser should follow it."""
     safe = web_url(url)
     if safe is None:
         return el("span", f"{label}: ", el("code", url)) if url else Html("")
@@ -78,9 +78,9 @@ def folded(summary: str, *body: str, **attributes: Attribute) -> Html:
 
 
 def page(title: str, body: Html, *, script: str | None = None, policy: str = "") -> str:
-    """A whole document. The browser runs and styles it with nothing but what is in it, checked by digest.
+    """A whole document. The browser uses only the scripts and styles that are in it, checked by digest.
 
-    ``policy`` adds directives, for pages that show pictures from elsewhere.
+    ``policy`` adds directives, for pages that show images from elsewhere.
     """
     style = asset("page.css")
     code = asset(script) if script else ""

@@ -1,4 +1,4 @@
-"""Make foreign text inert: specs, the API and plan files may hold anything; a terminal and a CI log obey some of it."""
+"""Make untrusted text inert: specs, the API and plan files may hold text that terminals and CI logs act on."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import unicodedata
 from typing import Final
 
 _CI_COMMAND: Final = re.compile(r"(?<!\S)::|##(?=\w*\[)")
-"""What CI services take for a command: ``::error …`` at a line's start, ``##[…]`` and ``##vso[…]`` anywhere in it."""
-
+"""What CI services treat as commands: ``::error …`` at the start of a line, ``##[…]`` and ``##vso[…]`` anywhere."""
 
 _HIDDEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
     "|(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff#*0-9])[\ufe00-\ufe0f]|[\ufe00-\ufe0d]"
 )
-"""What counts as printable and shows nothing: fillers, and selectors of variants but the one that makes a picture of a sign
-before it. Agents read what they spell."""
+"""Printable characters that show nothing: fillers, and variation selectors except the one that makes an emoji of the
+character before it. Agents read what they spell."""
 
 
 def clean(text: str, *, multiline: bool = False) -> str:
     r"""The text with nothing in it that moves the cursor, hides or reorders characters, or commands a CI service.
 
     Control characters become their pictures (``␛`` for escape, ``␊`` for a newline unless ``multiline``), everything
-    else that does not print becomes its code (``\u202e``), and a CI command's first mark gets a backslash.
-    Cleaning twice is cleaning once.
+    else that is not printable becomes its code (``\u202e``), and a CI command gets a backslash. Cleaning a clean text
+    does not change it.
     """
     if not text.isprintable():
         text = "".join(c if c.isprintable() or (multiline and c == "\n") else _visible(c) for c in text)
@@ -46,7 +45,7 @@ def _visible(char: str) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a cleaned text takes."""
+    """How many terminal columns a clean text takes."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

@@ -1,4 +1,4 @@
-"""Colour, where it is wanted. Nothing that colour says is left unsaid without it."""
+"""Colors for terminals. Color never carries information that the text does not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-Colour = Literal["red", "green", "yellow", "cyan", "bold", "dim"]
+Color = Literal["red", "green", "yellow", "cyan", "bold", "dim"]
 
-_CODES: Final[dict[Colour, int]] = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_CODES: Final[dict[Color, int]] = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
 class Style(Struct, frozen=True):
@@ -17,8 +17,8 @@ class Style(Struct, frozen=True):
     color: bool
     width: int = 100
 
-    def paint(self, text: str, *colours: Colour) -> str:
-        """Wrap a text that is clean already in the escapes of its colours."""
+    def paint(self, text: str, *colors: Color) -> str:
+        """A clean text wrapped in the escape codes of its colors."""
         if not self.color or not text:
             return text
-        return f"\x1b[{';'.join(str(_CODES[colour]) for colour in colours)}m{text}\x1b[0m"
+        return f"\x1b[{';'.join(str(_CODES[color]) for color in colors)}m{text}\x1b[0m"

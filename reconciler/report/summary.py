@@ -1,4 +1,4 @@
-"""What a plan and an apply come to: the lines that count, and the order in which reviewers want to read."""
+"""Summaries of plans and applies: the lines that count steps, and the order in which reviewers read."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ WEIGHTS: Final[dict[Weight, str]] = {
 }
 """The groups of a plan's steps, in the order in which reviewers read them, with their headings."""
 
-KEEPING: Final = "Lifecycles that the state learns"
-"""What counts once a project fails, changes or leaves the specs."""
+LIFECYCLES: Final = "Lifecycle changes to save"
+"""The heading of the lifecycles that apply writes to the state."""
+CONTINUE: Final = "To continue, run the same command again: completed steps are not repeated."
 _FILES: Final = 5
-"""How many files to upload are named."""
+"""How many of the files to upload are listed by name."""
 
 
 def by_importance(plan: Plan) -> dict[Weight, dict[str, list[Step]]]:
-    """Each address once, in the group of its weightiest step; the dearest first, then in the plan's order."""
+    """Each address once, in the first group that one of its steps belongs to; the most expensive come first, then the
+    plan's order.
+    """
     order = list(WEIGHTS)
     groups: dict[Weight, dict[str, list[Step]]] = {weight: {} for weight in order}
     for address, steps in plan.by_address().items():
@@ -51,15 +54,15 @@ def _kinds(steps: Iterable[Step]) -> list[tuple[StepKind, int]]:
     return [(kind, counts[action]) for action, kind in KINDS.items() if counts[action]]
 
 
-def opening(plan: Plan) -> str:
-    """What kind of plan it is, where it is not the usual one."""
-    destroy = "Destroy: every managed project is taken as removed from the specs."
+def mode_line(plan: Plan) -> str:
+    """The special mode of the plan; empty for a normal one."""
+    destroy = "Destroy: every managed project is treated as removed from the specs."
     refresh = "Refresh only: apply updates the state and nothing else."
-    return " ".join(line for line, told in ((destroy, plan.destroy), (refresh, plan.refresh_only)) if told)
+    return " ".join(line for line, applies in ((destroy, plan.destroy), (refresh, plan.refresh_only)) if applies)
 
 
-def spending(steps: Iterable[Step]) -> str:
-    """What costs money; empty if nothing does."""
+def cost_line(steps: Iterable[Step]) -> str:
+    """What spends credits; empty if nothing does."""
     costly = [(kind.words, count) for kind, count in _kinds(steps) if kind.spends_credits]
     projects_first = sorted(costly, key=lambda item: item[0].repeats)
     what = joined([words.steps(count) for words, count in projects_first])
@@ -67,37 +70,37 @@ def spending(steps: Iterable[Step]) -> str:
     return f"{what} {'spends' if one else 'spend'} credits and can't be undone." if costly else ""
 
 
-def uploading(plan: Plan, quote: Callable[[str], str]) -> str:
-    """The files that are uploaded before they are referred to; empty if there are none."""
+def upload_line(plan: Plan, quote: Callable[[str], str]) -> str:
+    """The files that apply uploads before the steps that use them; empty if there are none."""
     names = [quote(upload.file) for upload in plan.uploads[:_FILES]]
     more = [f"{len(plan.uploads) - _FILES} more"] if len(plan.uploads) > _FILES else []
     return f"Uploads {joined([*names, *more])} first." if names else ""
 
 
-def identity(plan: Plan, quote: Callable[[str], str]) -> str:
-    """What a saved plan was made of, so that a reviewer sees where it belongs."""
+def origin_line(plan: Plan, quote: Callable[[str], str]) -> str:
+    """When, by which version and from what the plan was made: what tells a reviewer where a saved plan belongs."""
     return (
-        f"Made {quote(plan.created_at)} by reconciler {quote(plan.reconciler_version)} for {quote(plan.workspace)}: from "
+        f"Created {quote(plan.created_at)} by reconciler {quote(plan.reconciler_version)} for {quote(plan.workspace)} from "
         f"state {plan.serial} of {quote(plan.api_url)}, which has {plural(plan.managed, 'managed project')}."
     )
 
 
-def forbidding(plan: Plan) -> str:
-    """That the plan can't be applied; empty if it can."""
+def error_line(plan: Plan) -> str:
+    """That errors keep the plan from being applied; empty if there are none."""
     return f"This plan has {plural(len(plan.errors), 'error')} and can't be applied." if plan.errors else ""
 
 
 def count_line(plan: Plan) -> str:
-    """``Plan: 3 to create, 5 unchanged.``: the line that counts."""
+    """The line that ends a plan: ``Plan: 3 to create, 5 unchanged.``."""
     attention = plan.summary["attention"]
     needs = f"{attention} {'needs' if attention == 1 else 'need'} attention" if attention else ""
     if plan.steps:
         rest = [f"{plan.unchanged} unchanged", *([needs] if needs else [])]
         return f"Plan: {', '.join([*counted(plan.steps), *rest])}."
     if plan.errors:
-        return "No plan: mend the errors first."  # not "No changes": nobody knows
+        return "No plan: fix the errors first."  # not "No changes": that is not known
     if plan.refresh_only:
-        return f"No steps: only the state would take note of what changed{f'; {needs}' if needs else ''}."
+        return f"No steps: apply only records in the state what changed{f'; {needs}' if needs else ''}."
     if plan.destroy:
         return f"No changes. Nothing to destroy{f'; {needs}' if needs else ''}."
     match plan.unchanged:
@@ -113,16 +116,16 @@ def count_line(plan: Plan) -> str:
 
 
 def is_whole(result: ApplyResult) -> bool:
-    """Whether nothing is left to do."""
+    """Whether every step is done."""
     return not result.interrupted and set(result.counts) <= {"done"}
 
 
 def apply_line(result: ApplyResult) -> str:
-    """``Apply complete: 3 created. 0 deferred, 0 failed.``: the line that counts."""
+    """The line that ends an apply: ``Apply complete: 3 created. 0 deferred, 0 failed.``."""
     counts = result.counts
     done = counted_done(r.step for r in result.results if r.outcome == "done" and not r.already)
     already = sum(r.already for r in result.results)
-    done += [f"{already} done before"] if already else []
+    done += [f"{already} already done"] if already else []
     incomplete = "Apply interrupted" if result.interrupted else "Apply incomplete"
     rest = [f"{counts.get('deferred', 0)} deferred", f"{counts.get('failed', 0)} failed"]
     rest += [f"{counts[kind]} {kind}" for kind in ("skipped", "unknown") if counts.get(kind)]
@@ -130,8 +133,8 @@ def apply_line(result: ApplyResult) -> str:
     return f"{'Apply complete' if is_whole(result) else incomplete}: {what}. {', '.join(rest)}."
 
 
-def said(result: ApplyResult) -> tuple[Diagnostic, ...]:
-    """The findings of the plan and of the apply, each once, without the errors that stand below their steps."""
+def other_findings(result: ApplyResult) -> tuple[Diagnostic, ...]:
+    """The findings of the plan and of the apply, each once, except the errors that are shown with their steps."""
     found = dict.fromkeys([*result.plan.diagnostics, *result.diagnostics])
     errors = [r.error for r in result.results]
     return tuple(diagnostic for diagnostic in found if diagnostic not in errors)

@@ -1,4 +1,4 @@
-"""Tables and lists of what is managed: ``status``, ``output``, ``state list`` and the conversation."""
+"""Tables and lists for ``status``, ``output``, ``state list`` and ``messages``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from reconciler.model.state import Entry, State
 from reconciler.model.values import Json, shown
 from reconciler.report.fields import prose
 from reconciler.report.safe_text import clean, columns, pad
-from reconciler.report.style import Colour, Style
+from reconciler.report.style import Color, Style
 from reconciler.report.words import plural
 
 _STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "MODE", "TITLE", "UPDATED", "URL")
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):
-    """One managed project. ``live`` is ``None`` where it was not read; ``gone``: the API knows no such project."""
+    """A managed project. ``live`` is ``None`` if it was not read; ``gone``: the API has no such project."""
 
     address: str
     entry: Entry
@@ -30,13 +30,13 @@ class StatusRow(Struct, frozen=True, kw_only=True):
 
 
 def status_text(rows: Iterable[StatusRow], *, style: Style) -> str:
-    """The table, with what failed projects say below it."""
+    """The table, followed by the error messages of failed projects."""
     rows = list(rows)
     if not rows:
         return "No projects are managed.\n"
-    text = table(_STATUS_HEAD, [_status_cells(row) for row in rows], style, {2: status_colour})
-    told = ((row.address, row.live.error_message) for row in rows if row.live is not None)
-    failures = [f"{clean(address)}: {clean(message)}" for address, message in told if message]
+    text = table(_STATUS_HEAD, [_status_cells(row) for row in rows], style, {2: status_color})
+    errors = ((row.address, row.live.error_message) for row in rows if row.live is not None)
+    failures = [f"{clean(address)}: {clean(message)}" for address, message in errors if message]
     return text + ("\n" + "\n".join(failures) + "\n" if failures else "")
 
 
@@ -55,7 +55,7 @@ def _status_cells(row: StatusRow) -> tuple[str | None, ...]:
 
 
 def _setting(row: StatusRow, name: str) -> str | None:
-    """As it was read just now; what the state knows, where this read does not show it."""
+    """The value just read, or the state's if the API did not show it."""
     if row.live and name in row.live.settings:
         value = row.live.settings[name]
     else:
@@ -64,8 +64,8 @@ def _setting(row: StatusRow, name: str) -> str | None:
     return None if value is None else str(shown(value))
 
 
-def status_colour(status: str) -> Colour:
-    """``gone`` counts as a status, too."""
+def status_color(status: str) -> Color:
+    """The color of a status, or of ``gone``."""
     if status in (Status.FAILED, "gone"):
         return "red"
     if status == Status.IDLE:
@@ -86,7 +86,7 @@ def status_document(rows: Iterable[StatusRow]) -> dict[str, Json]:
 
 
 def output_text(entries: Mapping[str, Entry], *, style: Style) -> str:
-    """Ids, URLs and the last words of the agent, as the state last saw them."""
+    """Ids, URLs and the agent's last message, as last saved in the state."""
     if not entries:
         return "No projects are managed.\n"
     return "\n".join(_output(address, entry, style) for address, entry in entries.items())
@@ -108,28 +108,28 @@ def _output(address: str, entry: Entry, style: Style) -> str:
 
 
 def state_list_text(state: State, *, style: Style) -> str:
-    """One line for each address, and how many calls are of unknown fate."""
+    """One line for each address, and how many calls have an unknown outcome."""
     if not state.projects:
         text = "No projects are managed.\n"
     else:
         rows = [(a, e.project_id, e.origin, str(e.generation)) for a, e in sorted(state.projects.items())]
         text = table(("ADDRESS", "PROJECT", "ORIGIN", "GENERATION"), rows, style, {})
     if state.pending:
-        text += f"\n{plural(len(state.pending), 'call')} of unknown fate: the next `apply` clears this up.\n"
+        text += f"\n{plural(len(state.pending), 'call')} with an unknown outcome: the next `apply` resolves this.\n"
     return text
 
 
 def messages_text(messages: Iterable[LiveMessage], *, style: Style) -> str:
-    """A conversation, oldest first as given."""
+    """A conversation, in the given order (oldest first)."""
     return "\n".join(message_text(message, style=style) for message in messages) or "No messages.\n"
 
 
 def message_text(message: LiveMessage, *, style: Style) -> str:
-    """One message; an agent's may be empty."""
-    colour: Colour = "cyan" if message.role == "user" else "green"
+    """One message. A message of the agent may be empty."""
+    color: Color = "cyan" if message.role == "user" else "green"
     rest = "  ".join(clean(part) for part in (message.created_at, message.source, message.id) if part)
     body = prose(message.content, style.width) if message.content else ["(no text)"]
-    head = f"{style.paint(clean(message.role), 'bold', colour)}  {style.paint(rest, 'dim')}"
+    head = f"{style.paint(clean(message.role), 'bold', color)}  {style.paint(rest, 'dim')}"
     return "\n".join([head, *(f"  {line}".rstrip() for line in body)]) + "\n"
 
 
@@ -137,9 +137,9 @@ def table(
     head: tuple[str, ...],
     rows: Iterable[tuple[str | None, ...]],
     style: Style,
-    colours: Mapping[int, Callable[[str], Colour]],
+    colors: Mapping[int, Callable[[str], Color]],
 ) -> str:
-    """Aligned columns; ``-`` where nothing is known. ``colours``: for a column's number, the colour of its cell."""
+    """Aligned columns, ``-`` for unknown values. ``colors``: functions that choose a cell's color, by column number."""
     cells = [head, *(tuple(clean(cell) if cell else "-" for cell in row) for row in rows)]
     widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
     lines = []
@@ -149,8 +149,8 @@ def table(
             padded = pad(cell, width)
             if number == 0:
                 padded = style.paint(padded, "bold")
-            elif i in colours:
-                padded = style.paint(cell, colours[i](cell)) + padded[len(cell) :]
+            elif i in colors:
+                padded = style.paint(cell, colors[i](cell)) + padded[len(cell) :]
             parts.append(padded)
         lines.append("  ".join(parts).rstrip())
     return "\n".join(lines) + "\n"

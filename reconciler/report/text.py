@@ -1,4 +1,4 @@
-"""A plan and the result of an apply, as text."""
+"""Plans and the results of applies as text."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from reconciler.model.values import masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
 from reconciler.report.safe_text import clean
-from reconciler.report.style import Colour, Style
+from reconciler.report.style import Color, Style
 from reconciler.report.summary import (
-    KEEPING,
+    CONTINUE,
+    LIFECYCLES,
     apply_line,
+    cost_line,
     count_line,
-    forbidding,
-    identity,
+    error_line,
     is_whole,
-    opening,
-    said,
-    spending,
-    uploading,
+    mode_line,
+    origin_line,
+    other_findings,
+    upload_line,
 )
-from reconciler.report.words import lifecycle_text, outcome, step_name, title, waiting, why
+from reconciler.report.words import lifecycle_text, reason_text, step_name, step_title, steps_outcome, wait_text
 
-_OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
+_OUTCOMES: Final[dict[OutcomeKind, Color]] = {
     "failed": "red",
     "unknown": "red",
     "skipped": "yellow",
@@ -40,16 +41,16 @@ _OUTCOMES: Final[dict[OutcomeKind, Colour]] = {
 
 
 def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | None = None) -> str:
-    """The whole plan for a person, ending in the line that counts. ``verbose`` shows long texts in full.
+    """The whole plan, ending in the line that counts its steps.
 
-    ``digest`` is that of a saved plan.
+    ``verbose`` shows long texts in full; ``digest`` is that of a saved plan.
     """
-    parts = [opening(plan)]
+    parts = [mode_line(plan)]
     if plan.steps:
         parts.append(_legend(plan, style))
     parts += [_project(address, steps, style, verbose) for address, steps in plan.by_address().items()]
     kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
-    parts.append("\n".join([f"{KEEPING}:", *kept]) if kept else "")
+    parts.append("\n".join([f"{LIFECYCLES}:", *kept]) if kept else "")
     parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(plan.diagnostics)]
     parts.append("\n".join(_closing(plan, style, digest)))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -59,32 +60,32 @@ def _legend(plan: Plan, style: Style) -> str:
     kinds = {step.action: describe(step) for step in plan.steps}
     lines = [f"{style.paint(f'{k.words.symbol:>3}', k.words.color)}  {k.legend}" for k in kinds.values()]
     if any(diagnostic.attention for diagnostic in plan.diagnostics):
-        lines.append(f"{style.paint('  !', 'yellow')}  needs your attention, no step can mend it")
+        lines.append(f"{style.paint('  !', 'yellow')}  needs your attention; no step can fix it")
     return "\n".join(["Symbols in this plan:", *lines])
 
 
 def _project(address: str, steps: list[Step], style: Style, verbose: bool) -> str:
     known = next((step.project_id for step in steps if step.project_id), None)
     project = f"{address} ({clean(known)})" if known else address
-    lines = [style.paint(f"# {clean(project)} will be {outcome(steps)}", "bold")]
+    lines = [style.paint(f"# {clean(project)} will be {steps_outcome(steps)}", "bold")]
     for step in steps:
         words = describe(step).words
         reason = f": {clean(step.reason)}" if step.reason else ""
-        waits = f"  {clean(waiting(step))}".rstrip()
-        lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {title(step)}{reason}{waits}")
+        waits = f"  {clean(wait_text(step))}".rstrip()
+        lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(step)}{reason}{waits}")
         lines += [f"      {line}".rstrip() for line in step_details(step, style, verbose)]
     return "\n".join(lines)
 
 
 def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False) -> list[str]:
-    """The message that a step sends, and the fields that it changes; unindented."""
+    """The message that a step sends and the fields that it changes, not indented."""
     fresh = describe(step).begins == "project"
     lines = changes_lines(step.changes, style=style, verbose=verbose, fresh=fresh, flush=flush)
     return [*_message(step, style, verbose), *lines] if isinstance(step, Message) else lines
 
 
 def _message(step: Message, style: Style, verbose: bool) -> list[str]:
-    """The text in quotes, and what goes with it."""
+    """The text in quotes, then the other fields."""
     sent = dict(step.message.body)
     body = dict(masked(sent))
     lines = shortened(
@@ -96,11 +97,11 @@ def _message(step: Message, style: Style, verbose: bool) -> list[str]:
 def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
-    lines += [line for line in (uploading(plan, clean),) if line]
-    lines += [style.paint(line, "yellow") for line in (spending(plan.steps),) if line]
-    lines += [style.paint(line, "red") for line in (forbidding(plan),) if line]
+    lines += [line for line in (upload_line(plan, clean),) if line]
+    lines += [style.paint(line, "yellow") for line in (cost_line(plan.steps),) if line]
+    lines += [style.paint(line, "red") for line in (error_line(plan),) if line]
     if digest is not None:
-        lines += [identity(plan, clean), f"Digest: {digest}"]
+        lines += [origin_line(plan, clean), f"Digest: {digest}"]
     return [*lines, style.paint(count_line(plan), "bold")]
 
 
@@ -108,18 +109,18 @@ def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
 
 
 def apply_text(result: ApplyResult, *, style: Style) -> str:
-    """What was done, why the rest was not, and how to go on."""
+    """What was not done and why, other findings, and how to continue."""
     open_steps = [r for r in result.results if r.outcome != "done"]
     parts = ["\n".join(_open_line(r, style) for r in open_steps)]
-    parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(said(result))]
+    parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(other_findings(result))]
     parts.append("\n".join(_apply_closing(result, style)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _open_line(result: StepResult, style: Style) -> str:
-    """What did not get done and why; of an error also the place and the details, which say what to do."""
+    """A step that was not done and why; with an error, also its place and details, which say what to do."""
     label = style.paint(f"{result.outcome}:", "bold", _OUTCOMES[result.outcome])
-    reason = why(result)
+    reason = reason_text(result)
     line = f"{label} {clean(result.step.address)}: {step_name(result.step)}" + (f": {reason}" if reason else "")
     if result.error is None:
         return line
@@ -131,5 +132,5 @@ def _apply_closing(result: ApplyResult, style: Style) -> list[str]:
     whole = is_whole(result)
     lines = [f"Requests: {result.requests} used."]
     if not whole:
-        lines.append("To go on, run the same command again: what is done is not done twice.")
+        lines.append(CONTINUE)
     return [*lines, style.paint(apply_line(result), "bold", "green" if whole else "yellow")]

@@ -1,4 +1,4 @@
-"""What changed in a text, word by word."""
+"""Word-by-word differences between two texts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CHANGED: Final[tuple[Kind, ...]] = ("gone", "new")
 
 _UNIT: Final = re.compile(r"[^\n.!?…]*(?:[.!?…]+|\n|$)\s*")
 _CAREFUL: Final = 1_000_000
-"""Pairs of words up to which even frequent words are compared."""
+"""Up to this many pairs of words, frequent words are compared too."""
 _WORD: Final = re.compile(r"\w+|\s+|[^\w\s]")
 _ROUND: Final = 60
-"""Characters of unchanged text that stay before and after a change."""
+"""Characters of unchanged text kept before and after a change."""
 
 
 def word_diff(before: str, after: str) -> list[tuple[Kind, str]]:
-    """The runs of words that stayed, went and came. Together ``same`` and ``gone`` give ``before``."""
+    """Runs of unchanged, removed and added words. Together, ``same`` and ``gone`` give ``before``."""
     runs: list[tuple[Kind, str]] = []
     for gone, new in _matched(_UNIT.findall(before), _UNIT.findall(after)):
         runs += [("same", gone)] if gone == new else _words(gone, new)
@@ -29,7 +29,7 @@ def word_diff(before: str, after: str) -> list[tuple[Kind, str]]:
 
 
 def _matched(a: list[str], b: list[str]) -> Iterator[tuple[str, str]]:
-    """The parts that two lists have in common, and those that stand for one another, in order."""
+    """The equal parts of two lists and those that replace one another, in order."""
     matcher = SequenceMatcher(None, a, b, autojunk=len(a) * len(b) > _CAREFUL)
     for _, a1, a2, b1, b2 in matcher.get_opcodes():
         yield "".join(a[a1:a2]), "".join(b[b1:b2])
@@ -50,7 +50,7 @@ def _words(before: str, after: str) -> list[tuple[Kind, str]]:
 
 
 def _merged(runs: list[tuple[Kind, str]]) -> Iterator[tuple[Kind, str]]:
-    """Neighbouring changes as one: what went, then what came."""
+    """Adjacent changes combined: first what was removed, then what was added."""
     for changed, group in groupby(runs, key=lambda run: run[0] != "same"):
         parts = list(group)
         for kind in _CHANGED if changed else _SAME:
@@ -60,7 +60,7 @@ def _merged(runs: list[tuple[Kind, str]]) -> Iterator[tuple[Kind, str]]:
 
 
 def excerpt(runs: list[tuple[Kind, str]]) -> list[tuple[Kind, str]]:
-    """The same with the middle of what stayed left out."""
+    """The same runs without the middle of long unchanged ones."""
     last = len(runs) - 1
     return [
         (kind, _cut(text, first=index == 0, last=index == last) if kind == "same" else text)

@@ -47,13 +47,13 @@ def _message(step: Step) -> str:
     return f'message "{clean(step.message.id)}"' if isinstance(step, Message) else ""
 
 
-def title(step: Step) -> str:
+def step_title(step: Step) -> str:
     """The step with what it applies to: ``import proj_2``, ``release to the studio``."""
     what = step_name(step)
     match step:
         case Create() | Replace():
             usual = 1 if isinstance(step, Create) else 2
-            return what if step.generation == usual else f"{what} (generation {step.generation} of its key)"
+            return what if step.generation == usual else f"{what} (generation {step.generation})"
         case Adopt():
             return f"{what} studio project {value_text(masked(step.body.get('project_id')))}"
         case Import():
@@ -68,27 +68,27 @@ def title(step: Step) -> str:
             assert_never(step)
 
 
-def waiting(step: Step) -> str:
-    """What a step waits for, and what it comes after: each address that the first does not name."""
-    told = step.waits_for or ""
-    after = [address for address in step.after if f"`{address}`" not in told]
-    parts = [f"waits for: {told}"] if told else []
+def wait_text(step: Step) -> str:
+    """What a step waits for, and the addresses that it follows, unless the former names them."""
+    waits_for = step.waits_for or ""
+    after = [address for address in step.after if f"`{address}`" not in waits_for]
+    parts = [f"waits for: {waits_for}"] if waits_for else []
     parts += [f"after: {', '.join(after)}"] if after else []
     return f"({'; '.join(parts)})" if parts else ""
 
 
 def lifecycle_text(lifecycle: Lifecycle) -> str:
-    """What is not as it is by default: ``on_remove: protect``."""
-    plain = Lifecycle()
-    told = [
+    """The values that differ from the defaults: ``on_remove: protect``."""
+    default = Lifecycle()
+    differing = [
         f"{name}: {', '.join(value) or 'none' if isinstance(value, tuple) else value}"
         for name, value in asdict(lifecycle).items()
-        if value != getattr(plain, name)
+        if value != getattr(default, name)
     ]
-    return "; ".join(told) or "as by default"
+    return "; ".join(differing) or "defaults"
 
 
-def outcome(steps: list[Step]) -> str:
+def steps_outcome(steps: list[Step]) -> str:
     """What the steps do to their project: ``created and sent 2 messages``."""
     kinds = [describe(step).words for step in steps]
     sent = [f"{words.done} {words.steps(count)}" for words, count in Counter(kinds).items() if words.repeats]
@@ -104,19 +104,19 @@ def joined(parts: list[str]) -> str:
     return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
-def why(result: StepResult) -> str:
-    """One line: why a step did not get done, as far as anything was said about it."""
+def reason_text(result: StepResult) -> str:
+    """One line that says why a step was not done; empty where nothing is known."""
     if result.note:
         return clean(result.note)
     if result.error is not None:
         return clean(result.error.summary)
     match result.outcome:
         case "deferred":
-            return f"waits for {clean(result.step.waits_for)}" if result.step.waits_for else "its turn did not come"
+            return f"waits for {clean(result.step.waits_for)}" if result.step.waits_for else "it was not started"
         case "skipped":
-            return "an earlier step of the same project did not get done"
+            return "an earlier step of the same project was not done"
         case "unknown":
-            return "it may have acted; the next apply finds out before anything is sent again"
+            return "it may have been done; the next apply checks before it sends anything again"
         case "failed" | "done":
             return ""
         case _:

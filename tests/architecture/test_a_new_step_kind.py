@@ -43,7 +43,10 @@ BRANCHES = {
         'case "render":',
         'return Render(**common, quality=node["quality"].text())',
     ),
-    ("reconciler/report/words.py", "title"): ("case Render():", 'return f"{what} in {clean(step.quality)} quality"'),
+    ("reconciler/report/words.py", "step_title"): (
+        "case Render():",
+        'return f"{what} in {clean(step.quality)} quality"',
+    ),
     ("reconciler/operations/apply/execute.py", "Executor._act"): ("case Render():", "return Done()"),
     ("reconciler/operations/state/sealing.py", "fill_secrets"): ("case Render():", "return step"),
 }
@@ -66,7 +69,7 @@ from reconciler.report.event_lines import event_line
 from reconciler.report.html import plan_html
 from reconciler.report.markdown import apply_markdown, plan_markdown
 from reconciler.report.style import Style
-from reconciler.report.summary import apply_line, by_importance, count_line, spending
+from reconciler.report.summary import apply_line, by_importance, cost_line, count_line
 from reconciler.report.text import apply_text, plan_text
 from tests.cli.report_samples import PLAN
 
@@ -84,7 +87,7 @@ print(json.dumps({
     "back": decode_plan(document) == replace(plan, diagnostics=tuple(replace(d, source=None) for d in plan.diagnostics)),
     "calls": plan.requests_needed,
     "counted": count_line(plan),
-    "spending": spending(plan.steps),
+    "spending": cost_line(plan.steps),
     "first": [*by_importance(both)["costs"]][0],
     "limited": [found.summary for found in violations(plan, Policy(max_creates=0), credit_balance=None, force=False)],
     "poor": [found.summary for found in violations(plan, Policy(min_credits=5), credit_balance=1, force=False)],

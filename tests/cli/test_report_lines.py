@@ -29,7 +29,7 @@ ENTRY = Entry(
         (StepStarted(step=STEPS[5]), None),
         (
             StepWaiting(step=STEPS[1], waits_for="a free slot", seconds=30.0),
-            'summer-teaser: message "softer" waits for a free slot (next look in 30 s)',
+            'summer-teaser: message "softer" waits for a free slot (next check in 30 s)',
         ),
         (StatusChanged(address="a", project_id="p", status="idle"), "a: p is idle now"),
         (StepEnded(step=STEPS[0], outcome="done", project_id="proj_9"), "summer-teaser: created (proj_9)"),
@@ -125,7 +125,7 @@ def test_the_state_list_tells_of_open_calls():
         "ADDRESS  PROJECT  ORIGIN   GENERATION\n"
         "a        proj_1   created  0\n"
         "\n"
-        "1 call of unknown fate: the next `apply` clears this up.\n"
+        "1 call with an unknown outcome: the next `apply` resolves this.\n"
     )
 
 

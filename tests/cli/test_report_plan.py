@@ -25,10 +25,10 @@ Symbols in this plan:
   x  cancel
   ^  release to the studio
   -  forget: the project stays, no call
-  !  needs your attention, no step can mend it
+  !  needs your attention; no step can fix it
 
 # summer-teaser will be created and sent 2 messages
-  + create (generation 0 of its key): new in the specs
+  + create (generation 0): new in the specs
       + brief:
           Fifteen seconds, upbeat, product in the last shot.
           No voiceover.
@@ -61,7 +61,7 @@ Symbols in this plan:
       - title       = "Clip" -> null (cleared)
       ~ craft       = "general" -> "cinema"  (as last sent)
       ~ mode        = "autonomous" -> "collaborative"  (drift: changed outside the reconciler)
-      ~ webhook_url = (secret) -> "https://hooks.example.com/${env.TOKEN}"  (as the API last answered)
+      ~ webhook_url = (secret) -> "https://hooks.example.com/${env.TOKEN}"  (as in the API's last answer)
       ~ video_model = (not known) -> "kling-3.0"
 
 # stopped (proj_4) will be cancelled
@@ -71,7 +71,7 @@ Symbols in this plan:
   ^ release to the studio: it left the specs
   - forget: it left the specs
 
-Lifecycles that the state learns:
+Lifecycle changes to save:
   clip: on_remove: protect; ignore_changes: title
 
 ! warning[W201]: the project failed and `on_failed` is `keep`
@@ -93,8 +93,8 @@ deferred: summer-teaser: message "2": waits for the message before it
 failed: intro: replace: the API refused the create
       POST /projects → 402 insufficient_credits, request r-1
       Top up the account, then apply again.
-unknown: clip: update: it may have acted; the next apply finds out before anything is sent again
-skipped: handed: forget: an earlier step of the same project did not get done
+unknown: clip: update: it may have been done; the next apply checks before it sends anything again
+skipped: handed: forget: an earlier step of the same project was not done
 
 ! warning[W201]: the project failed and `on_failed` is `keep`
   --> specs/a.yaml:3:5 (broken)
@@ -105,7 +105,7 @@ note: a sent message left the spec
   --> clip
 
 Requests: 12 used.
-To go on, run the same command again: what is done is not done twice.
+To continue, run the same command again: completed steps are not repeated.
 Apply incomplete: 1 created, 1 adopted, 1 imported, 1 message sent, 1 cancelled, 1 released, 1 moved. \
 1 deferred, 1 failed, 1 skipped, 1 unknown.
 """
@@ -266,7 +266,7 @@ def test_an_interrupted_apply_says_so():
         plan=bare(STEPS[0]), results=(StepResult(step=STEPS[0], outcome="deferred"),), interrupted=True
     )
     text = apply_text(result, style=PLAIN)
-    assert "deferred: summer-teaser: create: its turn did not come\n" in text
+    assert "deferred: summer-teaser: create: it was not started\n" in text
     assert "run the same command again" in text
     assert last(text) == "Apply interrupted: no step done. 1 deferred, 0 failed."
 

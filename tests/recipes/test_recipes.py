@@ -311,7 +311,7 @@ def test_the_gitlab_jobs_plan_apply_and_find_drift(checkout):
     assert applied.returncode == 0, applied.stderr
     assert gitlab_job("drift", checkout, "campaigns").returncode == 0
     again = gitlab_job("apply", checkout, "campaigns", DIGEST=digest)
-    assert "1 done before" in again.stdout
+    assert "1 already done" in again.stdout
 
 
 def test_pre_commit_hooks_do_what_they_say(checkout):

@@ -102,7 +102,7 @@ def test_a_phone_needs_no_scrolling_sideways(look):
 
 def test_who_reads_that_it_can_not_be_applied_is_led_to_why(look):
     page = look(plan_html(hostile()))
-    page.get_by_role("link", name="See which.").click()
+    page.get_by_role("link", name="Show the errors.").click()
     section = page.locator("section:target")
     assert section.get_by_role("heading").inner_text() == "Errors and attention (2)"
 

@@ -135,7 +135,7 @@ def test_a_time_out_leaves_a_state_from_which_the_next_run_goes_on(workspace):
     assert json.loads((workspace / "e.jsonl").read_text().splitlines()[-1])["counts"] == {"done": 1, "deferred": 1}
     rest = run(workspace, "apply", "p.plan", "--detailed-exitcode")
     assert rest.returncode == 0, rest.stdout
-    assert "1 message sent, 1 done before" in rest.stdout
+    assert "1 message sent, 1 already done" in rest.stdout
     assert run(workspace, "plan", "--target", "teaser", "--detailed-exitcode").returncode == 0
 
 

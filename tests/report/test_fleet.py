@@ -93,7 +93,7 @@ def test_what_is_known_and_from_where():
     assert re.search(r"title</span>: <code>T</code><span [^>]*> \(read now\)", page)
     assert re.search(r"craft</span>: <code>T</code><span [^>]*> \(last sent ", page)
     assert "(secret)" in page
-    assert "10 earlier ones are not shown." in page
+    assert "10 earlier messages are not shown." in page
     gone = fleet_html(fleet_of(replace(member(), live=None), member()))
     assert "2 projects: 1 gone, 1 idle. 2 messages sent." in gone
     assert "2 projects changed outside the specs." in gone

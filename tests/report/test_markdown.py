@@ -147,7 +147,15 @@ def test_the_marker_stays_a_comment():
 def test_a_result_says_what_failed_first():
     """Intent: in a job's summary, what needs a look stands on top and what is done at the end."""
     text = apply_markdown(applied())
-    assert re.findall(r"(?m)^#### (\w+)", text) == ["Failed", "Of", "Needs", "Warnings", "Skipped", "Deferred", "Done"]
+    assert re.findall(r"(?m)^#### (\w+)", text) == [
+        "Failed",
+        "Outcome",
+        "Needs",
+        "Warnings",
+        "Skipped",
+        "Deferred",
+        "Done",
+    ]
     assert "402 insufficient_credits" in text
 
 

@@ -106,7 +106,7 @@ def test_saving_and_showing_print_the_digest(space, command, format_):
     assert digest in HEX.findall(ran.out)
     if format_ == "text":
         assert ran.out.splitlines()[-2] == f"Digest: {digest}"
-        assert "for acme: from state 0 of sandbox" in ran.out
+        assert "for acme from state 0 of sandbox" in ran.out
     if format_ == "json":
         assert ran.document["digest"] == digest
 

@@ -274,9 +274,9 @@ def test_a_text_that_looks_like_a_variable_is_told_from_one(literal):
     plain = Update(address="a", reason="r", body={"title": literal}, changes=(row,))
     message = Message(address="a", reason="r", message=DesiredMessage("1", {"message": literal}))
     for text in views(replace(PLAN, steps=(plain, message))).values():
-        assert text.count("sent as it stands") == 2
+        assert text.count("sent literally") == 2
     for text in VIEWS.values():
-        assert "sent as it stands" not in text
+        assert "sent literally" not in text
 
 
 # The real command
