@@ -58,7 +58,7 @@ def read_plan(path: Path) -> Plan:
 
 def _parse(path: Path, data: bytes) -> Json:
     try:
-        return json.loads(
+        document: Json = json.loads(
             data.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_repetition
         )
     except json.JSONDecodeError as error:
@@ -68,6 +68,7 @@ def _parse(path: Path, data: bytes) -> Json:
     # not UTF-8, NaN, a key twice, a number of thousands of digits, a thousand levels
     except (ValueError, RecursionError) as error:
         raise PlanFileError(f"`{path}` is not a plan file: its content is not usable JSON", _REMEDY) from error
+    return document
 
 
 def _refuse_constant(name: str) -> Json:

@@ -89,7 +89,11 @@ MODE_RELEASED: Final = "none"
 CREATION_FIELDS: Final = ("brief", "aspect_ratio", "references", "extract_content")
 """Fixed when a project is created; no call changes them."""
 
-CREATION_DEFAULTS: Final[dict[str, object]] = {"aspect_ratio": "16:9", "references": [], "extract_content": True}
+CREATION_DEFAULTS: Final[dict[str, str | bool | list[str]]] = {
+    "aspect_ratio": "16:9",
+    "references": [],
+    "extract_content": True,
+}
 """What the API takes for a create-only field that is not sent."""
 
 SETTINGS: Final = (

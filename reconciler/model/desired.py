@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.references import projects_in
-from reconciler.model.values import Value, has_secret, seal_with
+from reconciler.model.values import Value, has_secret, seal_fields
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """A project's name in the specs (``re.fullmatch``): its address, unless ``for_each`` makes several of it."""
@@ -133,8 +133,8 @@ def seal(desired: Desired, lineage: str) -> Desired:
             continue
         projects[address] = replace(
             project,
-            origin=CreateOrigin(seal_with(creation, lineage)) if creation else project.origin,
-            settings=seal_with(project.settings, lineage),
-            messages=tuple(replace(m, body=seal_with(m.body, lineage)) for m in project.messages),
+            origin=CreateOrigin(seal_fields(creation, lineage)) if creation else project.origin,
+            settings=seal_fields(project.settings, lineage),
+            messages=tuple(replace(m, body=seal_fields(m.body, lineage)) for m in project.messages),
         )
     return replace(desired, projects=projects)

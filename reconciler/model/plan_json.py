@@ -43,7 +43,7 @@ from reconciler.model.plan import (
 from reconciler.model.plan_node import REMEDY, Node
 from reconciler.model.plan_shown import check_shown
 from reconciler.model.step_kinds import Action
-from reconciler.model.values import Json, Secret, Value, from_portable, has_sealed, masked, portable
+from reconciler.model.values import Json, Portable, Secret, Value, from_portable, has_sealed, masked, portable
 
 _KEY = "idempotency_key"
 _BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unread")
@@ -170,7 +170,7 @@ def _specific(step: Step) -> dict[str, Json]:  # noqa: PLR0911  one for each kin
 
 
 def _call(method: str, path: str, body: Mapping[str, Value] | None) -> Json:
-    return {"method": method, "path": path, "body": portable(body)}
+    return {"method": method, "path": path, "body": None if body is None else portable(body)}
 
 
 def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
@@ -353,7 +353,7 @@ def _body(node: Node, allowed: tuple[str, ...], *, required: str | None = None) 
         if "file" in reference.mapping():
             reference["file"].name()
             reference["digest"].name()
-    values: dict[str, Value] = from_portable(fields)
+    values = from_portable(Portable(fields))
     if has_sealed(values):
         raise body.fail("has a `$secret` that is none")
     if required is not None and not isinstance(values.get(required, body[required].value), str | Secret):

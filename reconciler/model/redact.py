@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -108,10 +108,17 @@ class Redactor:
         """The same for every string in a JSON value (keys stay)."""
         if not self._secrets:
             return value
+        return self._value(value)
+
+    def fields(self, fields: Mapping[str, Json]) -> dict[str, Json]:
+        """The same for every string in the values of some fields."""
+        return {name: self.value(value) for name, value in fields.items()}
+
+    def _value(self, value: Json) -> Json:
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):
-            return {key: self.value(item) for key, item in value.items()}
+            return {key: self._value(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.value(item) for item in value]
+            return [self._value(item) for item in value]
         return value

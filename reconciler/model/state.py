@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from msgspec import UNSET, Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
 from reconciler.model.api_address import same_api
@@ -16,7 +16,7 @@ from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in, renamed
-from reconciler.model.values import Json
+from reconciler.model.values import Json, Portable, Sealed
 
 FORMAT_VERSION = 1
 
@@ -31,8 +31,8 @@ class Known(Struct, frozen=True):
     value: Json
     source: Source
     at: str
-    kept: Json = UNSET
-    before: Json = UNSET
+    kept: Json | UnsetType = UNSET
+    before: Json | UnsetType = UNSET
 
 
 class SentMessage(Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     project_id: str
     origin: Literal["created", "adopted", "imported"]
     generation: int = 0
-    creation: Mapping[str, Json] = field(default_factory=dict)
+    creation: Sealed = Sealed({})
     settings: Mapping[str, Known] = field(default_factory=dict)
     lifecycle: Lifecycle = Lifecycle()
     messages: tuple[SentMessage, ...] = ()
@@ -129,7 +129,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     address: str
     at: str
     project_id: str | None = None
-    body: Mapping[str, Json] = field(default_factory=dict)
+    body: Portable = Portable({})
     generation: int = 0
     cursor: str | None = None
     message_id: str | None = None

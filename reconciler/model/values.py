@@ -1,13 +1,20 @@
-"""JSON values, and secrets among them.
+"""JSON values, and secrets among them: one type for each form that a secret takes.
 
-A *desired* value may hold :class:`Secret` strings (those made with ``${env.…}``). Each place sees its own form:
+The specs declare a :data:`Value`, which may hold :class:`Secret` strings (those with ``${env.…}`` in them). Everything
+else sees one of its forms:
 
-========================  =============================================================
-:func:`reveal`            plain, for the wire only
-:func:`masked`            the template, for people (plans, logs, reports)
-:func:`sealed`            ``{"$secret": digest}``, for the state and for comparing
-:func:`portable`          template and digest, for a saved plan; :func:`from_portable` reads it
-========================  =============================================================
+=========================  ==================  ====================================================================
+made by                    type                for
+=========================  ==================  ====================================================================
+:func:`reveal`             :class:`WireBody`   the API, and nothing else
+:attr:`Secret.value`       :class:`Revealed`   comparing with what the account shows
+:func:`masked`             :data:`Json`        people (plans, reports, logs): the template
+:func:`sealed`             :data:`Sealed`      the state: ``{"$secret": digest}``
+:func:`portable`           :data:`Portable`    saved plans and the journal: template and digest
+=========================  ==================  ====================================================================
+
+:class:`Secret`, :class:`Revealed` and :class:`WireBody` are not :data:`Json`, so the type checker refuses them in a state,
+a plan, a report or a diagnostic, and they can't be encoded. ``expose()`` is the only way to the plain text.
 """
 
 from __future__ import annotations
@@ -16,20 +23,29 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NewType, TypeAlias, TypeGuard, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.likeness import reader_form
 
-Json = Any
-"""A JSON value: dicts, lists, strings, numbers, booleans and null."""
-Value = Any
-"""A JSON value whose strings may be :class:`Secret`."""
+if TYPE_CHECKING:
+    Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+    """A JSON value."""
+    Value: TypeAlias = bool | int | float | str | "Secret" | Sequence["Value"] | Mapping[str, "Value"] | None
+    """A JSON value whose strings may be :class:`Secret`."""
+else:  # msgspec resolves annotations at run time and has no recursive types
+    Json = Value = Any
 
+Sealed = NewType("Sealed", Mapping[str, Json])
+"""Fields for the state: each secret is its digest. Made by :func:`sealed`."""
+Portable = NewType("Portable", Mapping[str, Json])
+"""A body for the journal: each secret is its template and its digest. Made by :func:`portable`."""
+
+V = TypeVar("V", Json, Value)
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _SECRET = "$secret"  # noqa: S105  a key's name
 _ENV = re.compile(r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -41,17 +57,55 @@ _STRONG: Final = "s1:"
 """What a digest begins with that was made at that cost."""
 
 
-class Secret(Struct, frozen=True):
-    """A string made with ``${env.…}``. Equal to another by digest alone; its plain value never gets into a repr.
+class Revealed:
+    """The plain text of a secret. No ``repr``, format or encoder shows it."""
 
-    ``parts`` are the plain values of its variables, known where ``value`` is. ``reads`` is the digest of what a reader
-    sees of it, where that is not all.
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def expose(self) -> str:
+        """The text itself, to compare it with what the account shows."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Revealed) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Revealed(…)"
+
+
+class WireBody:
+    """A request's body as the API gets it, its secrets in plain text. No ``repr``, format or encoder shows it."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, Json]) -> None:
+        self._fields = fields
+
+    def expose(self) -> Mapping[str, Json]:
+        """The fields themselves, to send them or to compare an answer with them."""
+        return self._fields
+
+    def __repr__(self) -> str:
+        return "WireBody(…)"
+
+
+class Secret(Struct, frozen=True):
+    """A string made with ``${env.…}``. Two are equal if their digests are.
+
+    ``value`` is its plain text and ``parts`` are those of its variables, where they are known. ``reads`` is the digest of
+    what a reader sees of it, where that is not all.
     """
 
     template: str
     digest: str
-    value: str | None = None
-    parts: tuple[str, ...] = ()
+    value: Revealed | None = None
+    parts: tuple[Revealed, ...] = ()
     reads: str | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -64,18 +118,18 @@ class Secret(Struct, frozen=True):
         return f"Secret({self.template!r}, {self.digest!r})"
 
 
-def secret_digest(lineage: str, value: str, parts: tuple[str, ...] = ()) -> str:
-    """Tells a change of a string that is made of ``parts`` (else of itself), and of its value nothing to speak of.
+def secret_digest(lineage: str, value: Revealed, parts: tuple[Revealed, ...] = ()) -> str:
+    """A digest that changes with a string made of ``parts`` (else of itself), and is too costly to find its value with.
 
-    The lineage, which salts it, stands in the same file, so that only the cost of :data:`SCRYPT` keeps a short value from
-    being found by trying. It is paid once for each part in a process, however many strings are made of it.
+    Its salt, the lineage, is in the same file, so only the cost of :data:`SCRYPT` keeps a short value from being found by
+    trying. A process pays it once for each part, however many strings are made of it.
     """
-    key = b"".join(_derived(lineage, part) for part in dict.fromkeys(parts or (value,)))
-    return _STRONG + hmac.new(key, _bytes(value), hashlib.sha256).hexdigest()[:32]
+    key = b"".join(_derived(lineage, part.expose()) for part in dict.fromkeys(parts or (value,)))
+    return _STRONG + hmac.new(key, _bytes(value.expose()), hashlib.sha256).hexdigest()[:32]
 
 
 def quick_digest(lineage: str, value: str) -> str:
-    """A digest for what is no secret; those of secrets, too, were once made so, and are still known again."""
+    """A digest for what is not a secret. Earlier versions made those of secrets so, too, and they are still recognized."""
     return hmac.new(lineage.encode(), _bytes(value), hashlib.sha256).hexdigest()[:32]
 
 
@@ -89,84 +143,128 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def expand_env(template: str, env: Mapping[str, str]) -> str:
+def expand_env(template: str, env: Mapping[str, str]) -> Revealed:
     """Fill ``${env.X}`` of a template whose other variables are filled already.
 
     Raises:
         KeyError: the environment has no such name.
 
     """
-    return _ENV.sub(lambda m: "$" if m[1] is None else env[m[1]], template)
+    return Revealed(_ENV.sub(lambda m: "$" if m[1] is None else env[m[1]], template))
 
 
-def env_parts(template: str, env: Mapping[str, str]) -> tuple[str, ...] | None:
+def env_parts(template: str, env: Mapping[str, str]) -> tuple[Revealed, ...] | None:
     """The values of a template's variables; ``None`` where the environment lacks one."""
     names = [m[1] for m in _ENV.finditer(template) if m[1] is not None]
-    return tuple(env[name] for name in names) if all(name in env for name in names) else None
+    return tuple(Revealed(env[name]) for name in names) if all(name in env for name in names) else None
 
 
-def _map(value: Value, leaf: Callable[[Secret], Value]) -> Value:
+def _map(value: Value, leaf: Callable[[Secret], V]) -> V:
     if type(value) in _PLAIN:  # nearly all of them: asking for the abstract Mapping takes longer than all else here
-        return value
+        return value  # type: ignore[return-value]
     if isinstance(value, Secret):
         return leaf(value)
     if isinstance(value, Mapping):
-        return {key: _map(item, leaf) for key, item in value.items()}
+        return _map_fields(value, leaf)
     if isinstance(value, list | tuple):
         return [_map(item, leaf) for item in value]
-    return value
+    return value  # type: ignore[return-value]  # no secret is left in it
+
+
+def _map_fields(fields: Mapping[str, Value], leaf: Callable[[Secret], V]) -> dict[str, V]:
+    return {name: _map(value, leaf) for name, value in fields.items()}
 
 
 def seal_with(value: Value, lineage: str) -> Value:
     """The same value, its secrets digested under the lineage (which the loader does not know)."""
-    return _map(value, lambda s: _sealed_secret(s.template, s.value or "", s.parts, lineage))
+    return _map(value, lambda secret: _seal(secret, lineage))
 
 
-def _sealed_secret(template: str, value: str, parts: tuple[str, ...], lineage: str) -> Secret:
-    form = reader_form(value)
+def seal_fields(fields: Mapping[str, Value], lineage: str) -> dict[str, Value]:
+    """The same fields, their secrets digested under the lineage."""
+    return _map_fields(fields, lambda secret: _seal(secret, lineage))
+
+
+def _seal(secret: Secret, lineage: str) -> Secret:
+    return _sealed_secret(secret.template, secret.value or Revealed(""), secret.parts, lineage)
+
+
+def _sealed_secret(template: str, value: Revealed, parts: tuple[Revealed, ...], lineage: str) -> Secret:
+    form = Revealed(reader_form(value.expose()))
     reads = secret_digest(lineage, form, parts or (value,)) if form != value else None
     return Secret(template, secret_digest(lineage, value, parts), value, parts, reads)
 
 
-def seal_as_before(value: Value, lineage: str) -> Value:
-    """The same with the digests that secrets had in states of earlier versions."""
-    return _map(value, lambda s: replace(s, digest=quick_digest(lineage, s.value or "")))
+def seal_as_before(fields: Mapping[str, Value], lineage: str) -> dict[str, Value]:
+    """The same fields, their secrets with the digests that they had in states of earlier versions."""
+    return _map_fields(fields, lambda s: replace(s, digest=quick_digest(lineage, s.value.expose() if s.value else "")))
 
 
 def secrets_in(value: Value) -> list[Secret]:
     found: list[Secret] = []
-    _map(value, found.append)
+
+    def keep(secret: Secret) -> Value:
+        found.append(secret)
+        return None
+
+    _map(value, keep)
     return found
 
 
 def sealed(value: Value) -> Json:
-    return _map(value, lambda s: {_SECRET: s.digest})
+    """A value for the state, or to compare with what the state has."""
+    return _map(value, _digest_alone)
+
+
+def sealed_fields(fields: Mapping[str, Value]) -> Sealed:
+    """Fields for the state, or to compare with what the state has."""
+    return Sealed(_map_fields(fields, _digest_alone))
+
+
+def _digest_alone(secret: Secret) -> Json:
+    return {_SECRET: secret.digest}
 
 
 def masked(value: Value) -> Json:
-    return _map(value, lambda s: s.template)
+    """A value for people."""
+    return _map(value, _template)
 
 
-def portable(value: Value) -> Json:
-    return _map(value, lambda s: {_SECRET: s.digest, "template": s.template})
+def masked_fields(fields: Mapping[str, Value]) -> dict[str, Json]:
+    """Fields for people."""
+    return _map_fields(fields, _template)
 
 
-def from_portable(value: Json) -> Value:
-    if isinstance(value, dict):
-        if set(value) == {_SECRET, "template"} and all(isinstance(part, str) for part in value.values()):
-            return Secret(value["template"], value[_SECRET])
-        return {key: from_portable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [from_portable(item) for item in value]
+def _template(secret: Secret) -> Json:
+    return secret.template
+
+
+def portable(body: Mapping[str, Value]) -> Portable:
+    """A body for the journal and saved plans. :func:`from_portable` reads it, without the plain text."""
+    return Portable(_map_fields(body, lambda s: {_SECRET: s.digest, "template": s.template}))
+
+
+def from_portable(body: Portable) -> dict[str, Value]:
+    return {key: _from_portable(item) for key, item in body.items()}
+
+
+def _from_portable(value: Json) -> Value:
+    if isinstance(value, Mapping):
+        template, digest = value.get("template"), value.get(_SECRET)
+        if len(value) == 2 and isinstance(template, str) and isinstance(digest, str):
+            return Secret(template, digest)
+        return {key: _from_portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_from_portable(item) for item in value]
     return value
 
 
-def filled(value: Value, env: Mapping[str, str], lineage: str) -> Value:
-    """The same value, its secrets with their plain values, where a saved plan or a journal kept only their digests.
+def filled(body: Mapping[str, Value], env: Mapping[str, str], lineage: str) -> dict[str, Value]:
+    """The same body, its secrets with their plain text, where a saved plan or a journal kept only their digests.
 
     Raises:
         KeyError: the environment lacks a name that such a secret needs.
-        ValueError: the environment's value is another than the one that was planned with.
+        ValueError: the environment's value is not the one that was planned with.
 
     """
 
@@ -176,32 +274,43 @@ def filled(value: Value, env: Mapping[str, str], lineage: str) -> Value:
         value = expand_env(secret.template, env)
         parts = env_parts(secret.template, env) or ()
         made = _sealed_secret(secret.template, value, parts, lineage)
-        if secret.digest not in (made.digest, quick_digest(lineage, value)):
+        if secret.digest not in (made.digest, quick_digest(lineage, value.expose())):
             raise ValueError(secret.template)
         return made
 
-    return _map(value, leaf)
+    return _map_fields(body, leaf)
 
 
-def reveal(value: Value, env: Mapping[str, str], lineage: str) -> Json:
-    """The plain value for the wire. Raises as :func:`filled`."""
-    return _map(filled(value, env, lineage), lambda s: s.value)
+def reveal(body: Mapping[str, Value], env: Mapping[str, str], lineage: str) -> WireBody:
+    """The body for the API. Raises as :func:`filled`."""
+    return WireBody(_map_fields(filled(body, env, lineage), exposed))
+
+
+def exposed(value: Value) -> Json:
+    """The plain text of a secret, ``None`` where it is not known; any other value as it is. For comparing only."""
+    return _map(value, lambda s: s.value.expose() if s.value else None)
 
 
 def has_secret(value: Value) -> bool:
     return bool(secrets_in(value))
 
 
-def is_sealed(value: Json) -> bool:
-    """Whether a stored value stands for a secret."""
+def is_sealed(value: object) -> TypeGuard[Mapping[str, str]]:
+    """Whether a stored value is a secret's digest, which :func:`sealed_digest` reads."""
     return isinstance(value, dict) and set(value) == {_SECRET}
 
 
-def seals(stored: Json, text: str, env: Mapping[str, str], lineage: str) -> bool:
-    """Whether a stored secret is this text, or reads like it, made of the environment's values that stand in it."""
+def sealed_digest(value: Mapping[str, str]) -> str:
+    """The digest in a stored secret."""
+    return value[_SECRET]
+
+
+def seals(stored: Mapping[str, str], text: str, env: Mapping[str, str], lineage: str) -> bool:
+    """Whether a stored secret is this text, or reads like it, made of the environment's values that are in it."""
     found = sorted((text.index(part), part) for part in set(env.values()) if part and part in text)
-    parts = tuple(part for _, part in found)
-    return any(secret_digest(lineage, form, parts) == stored[_SECRET] for form in (text, reader_form(text)) if parts)
+    parts = tuple(Revealed(part) for _, part in found)
+    forms = (Revealed(form) for form in (text, reader_form(text)) if parts)
+    return any(secret_digest(lineage, form, parts) == sealed_digest(stored) for form in forms)
 
 
 def has_sealed(value: Value) -> bool:

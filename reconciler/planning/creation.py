@@ -11,7 +11,20 @@ from reconciler.model.plan import Change
 from reconciler.model.plan_shown import change_path
 from reconciler.model.references import compared
 from reconciler.model.state import Entry
-from reconciler.model.values import Json, Secret, Value, digest, has_secret, is_sealed, masked, sealed, shown
+from reconciler.model.values import (
+    Json,
+    Sealed,
+    Secret,
+    Value,
+    digest,
+    has_secret,
+    is_sealed,
+    masked,
+    sealed,
+    sealed_digest,
+    sealed_fields,
+    shown,
+)
 from reconciler.planning.diff import differences
 
 
@@ -36,9 +49,9 @@ def listing(body: Mapping[str, Value]) -> tuple[Change, ...]:
     )
 
 
-def creation_with_defaults(creation: Mapping[str, Value]) -> dict[str, Json]:
+def creation_with_defaults(creation: Mapping[str, Value]) -> Sealed:
     """The create-only inputs as the state keeps them (sealed): what was not sent has the API's default."""
-    return {**contract.CREATION_DEFAULTS, **sealed(creation)}
+    return Sealed({**contract.CREATION_DEFAULTS, **sealed_fields(creation)})
 
 
 def content_digest(creation: Mapping[str, Json]) -> str:
@@ -59,7 +72,7 @@ def _reads_alike(name: str, value: Value, entry: Entry) -> bool:
     """Whether an input is the one that the project was made with, to a reader."""
     made = entry.creation[name]
     if isinstance(value, Secret) and is_sealed(made):
-        return not {value.digest, value.reads or value.digest}.isdisjoint((made["$secret"], entry.reads.get(name)))
+        return not {value.digest, value.reads or value.digest}.isdisjoint((sealed_digest(made), entry.reads.get(name)))
     return reads_alike(sealed(value), made)
 
 

@@ -22,7 +22,7 @@ def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterat
     yield from sorted(rows, key=lambda row: row[0])
 
 
-def _plain(value: object) -> Json:
+def _plain(value: Json) -> Json:
     return None if type(value).__name__ == "NotPresent" else value
 
 

@@ -16,7 +16,17 @@ from reconciler.model.likeness import has_one_form, renders
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Known
 from reconciler.model.times import instant
-from reconciler.model.values import Json, Secret, Value, has_secret, is_sealed, secret_digest
+from reconciler.model.values import (
+    Json,
+    Revealed,
+    Secret,
+    Value,
+    exposed,
+    has_secret,
+    is_sealed,
+    sealed_digest,
+    secret_digest,
+)
 
 LAGS: Final = 60.0
 """Seconds: how long a list may show what was before a PATCH, if nothing says that the project has changed since."""
@@ -41,14 +51,13 @@ def is_kept(asked: Known, shown: Json, wanted: Value, lineage: str) -> bool:
     """Whether a value is what the account keeps for one that was asked for."""
     if is_sealed(asked.kept) and isinstance(shown, str):
         parts = wanted.parts if isinstance(wanted, Secret) else ()
-        return bool(secret_digest(lineage, shown, parts) == asked.kept["$secret"])
-    return asked.kept is not UNSET and bool(asked.kept == shown)
+        return secret_digest(lineage, Revealed(shown), parts) == sealed_digest(asked.kept)
+    return asked.kept is not UNSET and asked.kept == shown
 
 
 def is_form(name: str, asked: Value, shown: Json) -> bool:
     """Whether a value that the account shows is a form of the one that was asked for."""
-    plain = asked.value if isinstance(asked, Secret) else asked
-    return name in _LIMITS and renders(plain, shown, _LIMITS[name])
+    return name in _LIMITS and renders(exposed(asked), shown, _LIMITS[name])
 
 
 def may_have_a_form(asked: Known) -> bool:
@@ -66,7 +75,7 @@ def newly_kept(settings: Mapping[str, Value], entry: Entry | None, live: LivePro
         for name, wanted in settings.items()
         if name in _LIMITS and name in live.settings and (asked := entry.settings.get(name)) is not None
         if asked.source in ("sent", "patch") and asked.kept is UNSET
-        if live.settings[name] != (wanted.value if isinstance(wanted, Secret) else wanted)
+        if live.settings[name] != exposed(wanted)
         if is_form(name, wanted, live.settings[name])
     }
 

@@ -16,6 +16,7 @@ from reconciler.model.values import (
     Secret,
     Value,
     digest,
+    exposed,
     has_secret,
     is_sealed,
     masked,
@@ -34,7 +35,7 @@ _STATUS_CLASS: Mapping[str, str] = {
 def agrees(desired: Value, known: Json) -> bool:
     """Whether a known value (sealed, or read from the account) is the desired one to a reader."""
     if isinstance(desired, Secret) and isinstance(known, str):
-        return reads_alike(desired.value, known)
+        return reads_alike(exposed(desired), known)
     return reads_alike(sealed(desired), known)
 
 
@@ -95,7 +96,7 @@ def title_matches(title: Value, live: LiveProject) -> bool:
 
 def plain_text(value: Value) -> str:
     """A text, a secret in it or not; nothing is no text."""
-    return str((value.value if isinstance(value, Secret) else value) or "")
+    return str(exposed(value) or "")
 
 
 def entry_digest(entry: Entry) -> str:

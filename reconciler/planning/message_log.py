@@ -15,7 +15,17 @@ from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.likeness import reads_alike
 from reconciler.model.references import compared, projects_in, renamed
 from reconciler.model.state import SentMessage
-from reconciler.model.values import Json, Secret, Value, digest, masked, quick_digest, sealed, secret_digest
+from reconciler.model.values import (
+    Json,
+    Revealed,
+    Secret,
+    Value,
+    digest,
+    masked,
+    quick_digest,
+    sealed_fields,
+    secret_digest,
+)
 
 CODE: Final = "E201"
 """The stable code of everything that rewrites what was sent (``E1…`` are those of the specs alone)."""
@@ -28,15 +38,15 @@ def message_digest(body: Mapping[str, Value]) -> str:
 
     Which projects it refers to is kept beside it (:attr:`SentMessage.projects`): an address may be renamed.
     """
-    return digest({**_DEFAULTS, **sealed(compared(renamed(body, lambda _: "")))})
+    return digest({**_DEFAULTS, **sealed_fields(compared(renamed(body, lambda _: "")))})
 
 
 def content_digest(lineage: str, text: Value) -> str:
     """Knows a message's text again, whatever the server does to its white space."""
     if isinstance(text, Secret):
         assert text.value is not None
-        return secret_digest(lineage, _bare(text.value), text.parts or (text.value,))
-    return quick_digest(lineage, _bare(text))
+        return secret_digest(lineage, Revealed(_bare(text.value.expose())), text.parts or (text.value,))
+    return quick_digest(lineage, _bare(str(text)))
 
 
 def _bare(text: str) -> str:

@@ -10,6 +10,7 @@ from reconciler.model.desired import Desired, DesiredProject
 from reconciler.model.state import Entry, SentMessage
 from reconciler.model.values import (
     Json,
+    Sealed,
     Secret,
     Value,
     has_secret,
@@ -41,9 +42,9 @@ class Resealing:
                 self._messages[message_digest(before)] = message_digest(message.body)
                 text = message.body["message"]
                 if isinstance(text, Secret) and text.value is not None:
-                    self._contents[content_digest(lineage, text.value)] = content_digest(lineage, text)
+                    self._contents[content_digest(lineage, text.value.expose())] = content_digest(lineage, text)
 
-    def _learn(self, value: Value, lineage: str) -> None:
+    def _learn(self, value: Mapping[str, Value], lineage: str) -> None:
         for before, now in zip(secrets_in(seal_as_before(value, lineage)), secrets_in(value), strict=True):
             self._secrets[before.digest] = now.digest
 
@@ -53,7 +54,7 @@ class Resealing:
             return entry
         made = replace(
             entry,
-            creation=self._value(entry.creation),
+            creation=Sealed({name: self._value(value) for name, value in entry.creation.items()}),
             settings={name: replace(known, value=self._value(known.value)) for name, known in entry.settings.items()},
             messages=tuple(map(self._message, entry.messages)),
         )
@@ -73,7 +74,7 @@ class Resealing:
         return replace(message, digest=digest, content=content) if changed else message
 
 
-def _values(projects: Mapping[str, DesiredProject]) -> Iterator[Value]:
+def _values(projects: Mapping[str, DesiredProject]) -> Iterator[Mapping[str, Value]]:
     for project in projects.values():
         yield project.creation
         yield project.settings

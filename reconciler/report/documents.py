@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, StepResult
 from reconciler.model.plan import FORMAT_VERSION
-from reconciler.model.plan_json import encode_diagnostic, encode_outcome, encode_plan
+from reconciler.model.plan_json import encode_diagnostic, encode_outcome, encode_plan, encode_step
 from reconciler.model.values import Json
 
 
@@ -17,21 +17,25 @@ def apply_document(result: ApplyResult) -> dict[str, Json]:
 
     ``state.serial`` is the state's after the apply, ``requests.used`` counts the apply's own calls.
     """
-    document = encode_plan(result.plan)
+    plan = result.plan
     left: dict[str, deque[StepResult]] = {}
     for item in result.results:
         left.setdefault(item.step.address, deque()).append(item)
-    for step, encoded in zip(result.plan.steps, document["steps"], strict=True):
+    steps: list[dict[str, Json]] = []
+    for step in plan.steps:
         queue = left.get(step.address)
         ended = queue.popleft() if queue else StepResult(step=step, outcome="deferred")
-        encoded.update(encode_outcome(ended))
-        encoded["project_id"] = ended.project_id or step.project_id
-    document["state"]["serial"] = result.serial
-    document["requests"]["used"] = result.requests
-    document["converged"] = result.converged
-    document["interrupted"] = result.interrupted
-    document["diagnostics"] += [encode_diagnostic(d) for d in result.diagnostics if d not in result.plan.diagnostics]
-    return document
+        steps.append({**encode_step(step), **encode_outcome(ended), "project_id": ended.project_id or step.project_id})
+    more = [d for d in result.diagnostics if d not in plan.diagnostics]
+    return {
+        **encode_plan(plan),
+        "state": {"lineage": plan.lineage, "serial": result.serial},
+        "requests": {"used": result.requests, "apply_at_least": plan.requests_needed},
+        "steps": steps,
+        "diagnostics": [encode_diagnostic(d) for d in (*plan.diagnostics, *more)],
+        "converged": result.converged,
+        "interrupted": result.interrupted,
+    }
 
 
 def error_document(diagnostics: Iterable[Diagnostic]) -> dict[str, Json]:

@@ -41,13 +41,13 @@ def event_document(event: Event, *, at: str) -> dict[str, Json]:
         case StepStarted():
             return {"at": at, "event": "step_started", **_step(event.step)}
         case StepWaiting():
-            wait = {"waits_for": event.waits_for, "seconds": event.seconds}
+            wait: dict[str, Json] = {"waits_for": event.waits_for, "seconds": event.seconds}
             return {"at": at, "event": "step_waiting", **_step(event.step), **wait}
         case StatusChanged():
             project = {"address": event.address, "project_id": event.project_id, "status": event.status}
             return {"at": at, "event": "status_changed", **project}
         case Uploading():
-            part = {"file": event.file, "done": event.done, "total": event.total}
+            part: dict[str, Json] = {"file": event.file, "done": event.done, "total": event.total}
             return {"at": at, "event": "uploading", "address": event.address, **part}
         case StepEnded():
             error = None if event.error is None else encode_diagnostic(event.error)
@@ -70,7 +70,7 @@ def end_document(result: ApplyResult, *, at: str) -> dict[str, Json]:
         "event": "apply_ended",
         "converged": result.converged,
         "interrupted": result.interrupted,
-        "counts": dict(result.counts),
+        "counts": dict[str, Json](result.counts.items()),
         "requests": result.requests,
         "serial": result.serial,
     }

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Change, Message, Plan, Step, describe
-from reconciler.model.values import Json, masked, shown
+from reconciler.model.values import Json, masked_fields, shown
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.fields import before_note, literally
 from reconciler.report.page import Html, el, folded, joined, page
@@ -155,7 +155,7 @@ def _details(step: Step) -> Html:
 
 def _message(step: Message) -> Html:
     sent = dict(step.message.body)
-    body = dict(masked(sent))
+    body = masked_fields(sent)
     text = long_text("Message", _shown(body.pop("message", "")) + literally(sent.pop("message", "")))
     rest = [
         el("li", el("span", key, class_="field"), " = ", el("code", _shown(v)), literally(sent[key]))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Message, Plan, Step, describe
-from reconciler.model.values import masked
+from reconciler.model.values import masked_fields
 from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
 from reconciler.report.safe_text import clean
@@ -87,7 +87,7 @@ def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False
 def _message(step: Message, style: Style, verbose: bool) -> list[str]:
     """The text in quotes, then the other fields."""
     sent = dict(step.message.body)
-    body = dict(masked(sent))
+    body = masked_fields(sent)
     lines = shortened(
         prose(f'"{body.pop("message", "")}"{literally(sent.pop("message", ""))}', style.width), verbose=verbose
     )

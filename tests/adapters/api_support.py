@@ -13,10 +13,11 @@ import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.model.values import WireBody
 from tests.virtual_time import run
 
 KEY = "es_live_0123456789abcdef"
-BRIEF = {"brief": "Fifteen seconds, upbeat."}
+BRIEF = WireBody({"brief": "Fifteen seconds, upbeat."})
 PROJECT = {"id": "proj_1", "status": "idle", "mode": "autonomous"}
 
 
@@ -46,7 +47,7 @@ class Endpoint:
 
 ENDPOINTS = [
     Endpoint("create", "POST", "/projects", 202, {"id": "proj_1", "status": "queued"}, lambda c: c.create(BRIEF)),
-    Endpoint("adopt", "POST", "/projects/adopt", 201, PROJECT, lambda c: c.adopt({"project_id": "studio"})),
+    Endpoint("adopt", "POST", "/projects/adopt", 201, PROJECT, lambda c: c.adopt(WireBody({"project_id": "studio"}))),
     Endpoint("list", "GET", "/projects", 200, {"projects": [PROJECT], "total": 1}, lambda c: c.list_projects()),
     Endpoint("project", "GET", "/projects/proj_1", 200, PROJECT, lambda c: c.project("proj_1")),
     Endpoint(
@@ -55,11 +56,16 @@ ENDPOINTS = [
         "/projects/proj_1/settings",
         200,
         {"title": "x"},
-        lambda c: c.patch_settings("proj_1", {"title": "x"}),
+        lambda c: c.patch_settings("proj_1", WireBody({"title": "x"})),
     ),
     Endpoint("cancel", "POST", "/projects/proj_1/cancel", 200, PROJECT, lambda c: c.cancel("proj_1")),
     Endpoint(
-        "send", "POST", "/projects/proj_1/messages", 202, PROJECT, lambda c: c.send_message("proj_1", {"message": "x"})
+        "send",
+        "POST",
+        "/projects/proj_1/messages",
+        202,
+        PROJECT,
+        lambda c: c.send_message("proj_1", WireBody({"message": "x"})),
     ),
     Endpoint(
         "messages",

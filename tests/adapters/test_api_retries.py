@@ -9,6 +9,7 @@ from reconciler.adapters.api import client as client_module
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.errors import ApiError, ProjectLimitError, RateLimitedError, UnknownFateError, UnreachableError
+from reconciler.model.values import WireBody
 from tests.adapters.api_support import BRIEF, BY_NAME, ENDPOINTS, Script, ask, good, refusal, reply, script
 from tests.virtual_time import run
 
@@ -214,7 +215,7 @@ def test_a_call_that_never_ends_is_cut_off():
         transport = httpx.MockTransport(never)
         async with ApiClient("http://sandbox", "k", limiter=RateLimiter(9), transport=transport, timeout=3) as client:
             with pytest.raises(UnknownFateError):
-                await client.send_message("proj_1", {"message": "x"})
+                await client.send_message("proj_1", WireBody({"message": "x"}))
             assert asyncio.get_running_loop().time() == 12
 
     run(main())

@@ -14,6 +14,7 @@ import pytest
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.errors import ApiError, ConfigError, LockError, RefusedError, UnreachableError
+from reconciler.model.values import WireBody
 from tests.adapters.api_support import BRIEF, BY_NAME, ENDPOINTS, KEY, ask, good, reply, script, socket_server
 from tests.virtual_time import run
 
@@ -46,7 +47,7 @@ def test_a_body_is_sent_as_it_is():
         "craft_auto": False,
     }
     server = script(good(BY_NAME["create"]))
-    ask(server, lambda client: client.create(body))
+    ask(server, lambda client: client.create(WireBody(body)))
     assert json.loads(server.requests[0].content) == body
 
 

@@ -23,7 +23,7 @@ from reconciler.model.desired import (
     Removed,
 )
 from reconciler.model.errors import Location, SpecError
-from reconciler.model.values import Secret, expand_env, masked, reveal, seal_with
+from reconciler.model.values import Revealed, Secret, expand_env, masked, reveal, seal_fields
 from tests.adapters.specs_support import CONFIG, ENV, load, load_one, workspace
 
 EXAMPLE = """\
@@ -69,7 +69,7 @@ removed: [{address: old-one, action: forget}]
 
 def test_the_documented_example_means_what_it_says(tmp_path):
     """The example of the interfaces gives exactly these values."""
-    hook = Secret("https://hooks.example.com/${env.TOKEN}", "", "https://hooks.example.com/canary-7f3a")
+    hook = Secret("https://hooks.example.com/${env.TOKEN}", "", Revealed("https://hooks.example.com/canary-7f3a"))
     assert load_one(tmp_path, EXAMPLE) == Desired(
         "w",
         {
@@ -300,10 +300,11 @@ def test_a_secret_keeps_a_template_that_gives_its_value_back(tmp_path):
     project = desired.projects["a"]
     brief = project.origin.creation["brief"]
     assert brief.template == "pay $$5, $$6, $${x} $${env.TOKEN}$$$$ ${env.OTHER}$$"
-    assert brief.value == "pay $5, $6, ${x} ${env.TOKEN}$$ canary$$9e1b${env.TOKEN}$"
+    assert brief.value.expose() == "pay $5, $6, ${x} ${env.TOKEN}$$ canary$$9e1b${env.TOKEN}$"
     assert expand_env(brief.template, ENV) == brief.value
     assert masked(project.settings) == {"title": "${env.TOKEN}", "video_model": "${env.TOKEN}"}
-    assert reveal(seal_with(project.messages[1].body, "k"), ENV, "k")["references"] == [{"upload_id": "ucanary-7f3a"}]
+    sent = reveal(seal_fields(project.messages[1].body, "k"), ENV, "k").expose()
+    assert sent["references"] == [{"upload_id": "ucanary-7f3a"}]
     assert isinstance(project.messages[0].body["message"], Secret)
     assert "canary" not in repr(desired)
 

@@ -18,9 +18,9 @@ from reconciler.model.plan import (
     Replace,
     Update,
 )
-from reconciler.model.values import Secret
+from reconciler.model.values import Revealed, Secret
 
-HOOK = Secret("https://hooks.example.com/${env.TOKEN}", "d" * 32, "https://hooks.example.com/hunter22")
+HOOK = Secret("https://hooks.example.com/${env.TOKEN}", "d" * 32, Revealed("https://hooks.example.com/hunter22"))
 TEASER = "Fifteen seconds, upbeat, product in the last shot.\nNo voiceover."
 OLD = "A calm opening. Slow music. The logo at the end."
 NEW = "A calm opening. Fast music. The logo at the end."

@@ -16,7 +16,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.events import Noted
 from reconciler.model.redact import Redactor
-from reconciler.model.values import Secret
+from reconciler.model.values import Revealed, Secret
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app
 from reconciler.sandbox.faults import Fault
@@ -258,7 +258,7 @@ def test_a_secret_that_is_kept_in_another_form_is_stored_and_told_nowhere(tmp_pa
     async def test(world):
         world.workspace = replace(world.workspace, redact=Redactor(("Canary-Value",)), env={"TITLE": "Canary-Value"})
         await use(world, keep={"title": str.lower})
-        secret = Secret("${env.TITLE}", "", "Canary-Value")
+        secret = Secret("${env.TITLE}", "", Revealed("Canary-Value"))
         if patched:
             await world.apply(with_title("First"))
         await world.apply(with_title(secret))

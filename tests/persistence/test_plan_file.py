@@ -39,7 +39,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.plan_json import decode_plan, encode_plan, json_text
 from reconciler.model.references import files_in
-from reconciler.model.values import Secret, has_secret, masked
+from reconciler.model.values import Revealed, Secret, has_secret, masked
 from reconciler.report.documents import apply_document, error_document
 from tests.cli.report_samples import FAILED, PLAN, STEPS, applied
 
@@ -368,7 +368,7 @@ def test_a_plan_comes_back_equal(plan):
 
 def test_a_secret_in_a_change_is_masked_not_written():
     """Intent: even a planner's slip does not put a plain secret on disk."""
-    secret = Secret("${env.TOKEN}", "d" * 32, "hunter22")
+    secret = Secret("${env.TOKEN}", "d" * 32, Revealed("hunter22"))
     change = Change(path="settings.webhook_url", before=secret, after=[secret], before_source="sent")
     plan = replace(PLAN, steps=(Update(address="a", reason="", body={}, changes=(change,)),))
     assert "hunter22" not in json_text(encode_plan(plan))

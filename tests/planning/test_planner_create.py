@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.model.errors import Location
-from reconciler.model.values import Secret
+from reconciler.model.values import Revealed, Secret
 from tests.planning.planning_support import (
     BRIEF,
     ID,
@@ -344,7 +344,7 @@ def test_a_long_brief_is_compared_as_far_as_the_list_shows_it():
 
 
 def test_a_secret_brief_and_title_are_compared_by_their_plain_text():
-    brief = Secret("Call ${env.X}", "digest", "Call me")
+    brief = Secret("Call ${env.X}", "digest", Revealed("Call me"))
 
     made = plan(created(brief=brief), None, account(foreign(brief="Call me"), BROKEN))
     unknown = plan(created(brief=Secret("Call ${env.X}", "digest")), None, account(foreign(brief="Call me"), BROKEN))

@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import Location
-from reconciler.model.values import Secret
+from reconciler.model.values import Revealed, Secret
 from reconciler.planning.message_log import accept, compare, message_digest
 from reconciler.planning.offline import log_findings
 from tests.planning.planning_support import (
@@ -130,7 +130,7 @@ def test_a_default_that_is_spelled_out_is_the_same_message():
 
 def test_a_secret_in_a_message_is_known_by_its_digest():
     def texts(digest):
-        return (("a", {"message": Secret("Say ${env.X}", digest, "Say boo")}),)
+        return (("a", {"message": Secret("Say ${env.X}", digest, Revealed("Say boo"))}),)
 
     have = entry(messages=sent(*texts("d1")))
 

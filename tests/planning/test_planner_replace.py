@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.model.values import Secret
+from reconciler.model.values import Revealed, Secret
 from tests.planning.planning_support import (
     BRIEF,
     account,
@@ -129,7 +129,7 @@ def test_protect_blocks_every_replacement():
 
 def test_a_secret_brief_is_compared_by_digest_and_shown_as_its_template():
     def brief(digest):
-        return Secret("Call ${env.X}", digest, "Call me")
+        return Secret("Call ${env.X}", digest, Revealed("Call me"))
 
     assert quiet(plan(created(brief=brief("d1")), entry(brief=brief("d1")), live(brief="Call me")))
     made = plan(created(brief=brief("d2")), entry(brief=brief("d1")), live(brief="Call me"))
@@ -144,7 +144,9 @@ def test_a_secret_brief_is_compared_by_digest_and_shown_as_its_template():
 
 def test_a_secret_inside_references_is_masked_at_its_place():
     def references(digest):
-        return {"references": [{"url": Secret("https://${env.X}/", digest, "https://h/")}, {"upload_id": "u"}]}
+        return {
+            "references": [{"url": Secret("https://${env.X}/", digest, Revealed("https://h/"))}, {"upload_id": "u"}]
+        }
 
     step = only(plan(created(creation=references("d2")), entry(creation=references("d1")), live()))
 

@@ -5,7 +5,7 @@ import pytest
 from reconciler.model.contract import Status
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Outputs
-from reconciler.model.values import Secret, secret_digest
+from reconciler.model.values import Revealed, Secret, secret_digest
 from reconciler.planning.knowledge import basis
 from tests.planning.planning_support import (
     LINEAGE,
@@ -25,7 +25,7 @@ from tests.planning.planning_support import (
 
 
 def secret(value="s3cret", template="${env.X}"):
-    return Secret(template, secret_digest(LINEAGE, value), value)
+    return Secret(template, secret_digest(LINEAGE, Revealed(value)), Revealed(value))
 
 
 def test_what_is_as_declared_is_left_alone():

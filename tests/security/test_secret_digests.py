@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.model import values
 from reconciler.model.desired import CreateOrigin, Desired, DesiredMessage, DesiredProject, seal
-from reconciler.model.values import Secret, canonical, secret_digest
+from reconciler.model.values import Revealed, Secret, canonical, secret_digest
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Fault, Options
 from tests.cli.cli_support import make_space
@@ -110,8 +110,8 @@ def test_a_secret_of_four_digits_is_not_found_by_trying(world):
 def test_a_guess_costs_a_memory_hard_derivation():
     """Intent: the cost stands in one place, and is worth its name."""
     assert values.SCRYPT["n"] * values.SCRYPT["r"] * 128 >= 16 << 20
-    assert secret_digest("lineage", "x", (PIN,)).startswith("s1:")
-    assert len({secret_digest(lineage, text, (PIN,)) for lineage in "ab" for text in "xy"}) == 4
+    assert secret_digest("lineage", Revealed("x"), (Revealed(PIN),)).startswith("s1:")
+    assert len({secret_digest(lineage, Revealed(text), (Revealed(PIN),)) for lineage in "ab" for text in "xy"}) == 4
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_value_is_derived_once_however_many_texts_hold_it(derivations):
     """Intent: ten thousand projects with one token in as many texts take one derivation, not ten thousand."""
 
     def secret(text, *parts):
-        return Secret("${env.A}", "", text, parts)
+        return Secret("${env.A}", "", Revealed(text), tuple(map(Revealed, parts)))
 
     projects = {
         f"a{n}": DesiredProject(

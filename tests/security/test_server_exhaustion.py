@@ -19,6 +19,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, ReconcilerError
+from reconciler.model.values import WireBody
 from reconciler.operations.read.refresh import refresh
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
@@ -457,7 +458,7 @@ def test_the_largest_legal_answers_fit_well():
     listed = json.dumps({"projects": [project] * 100, "total": 100}).encode()
     assert len(ask(answering(listed), lambda c: c.list_projects()).projects) == 100
     settings = json.dumps({"webhook_url": "é" * (contract.BODY_MAX_BYTES // 3)}).encode()
-    assert ask(answering(settings), lambda c: c.patch_settings("p", {}))["webhook_url"]
+    assert ask(answering(settings), lambda c: c.patch_settings("p", WireBody({})))["webhook_url"]
     assert len(settings) < ANSWER_MAX * 0.8
 
 

@@ -44,7 +44,7 @@ from reconciler.model.errors import (
 from reconciler.model.live import Created, LiveProject, MessagePage, ProjectPage
 from reconciler.model.loopback import is_loopback
 from reconciler.model.redact import Redactor
-from reconciler.model.values import Json
+from reconciler.model.values import Json, WireBody
 from reconciler.model.version import VERSION
 
 T = TypeVar("T")
@@ -185,12 +185,12 @@ class ApiClient:
             if client is not None:
                 await client.aclose()
 
-    async def create(self, body: Mapping[str, Json]) -> Created:
+    async def create(self, body: WireBody) -> Created:
         """``POST /projects``: 202 for a new project, 200 for the one that holds the idempotency key (not failed)."""
         call = Call("POST", "/projects")
         return await self._call(call, {202: partial(answers.made, existing=False), 200: _EXISTING}, body=body)
 
-    async def adopt(self, body: Mapping[str, Json]) -> Created:
+    async def adopt(self, body: WireBody) -> Created:
         """``POST /projects/adopt``: 201 newly adopted, 200 adopted before; ``NotFoundError``: no such studio project."""
         call = Call("POST", "/projects/adopt", on_project=True)
         return await self._call(call, {201: partial(answers.made, existing=False), 200: _EXISTING}, body=body)
@@ -213,7 +213,7 @@ class ApiClient:
         call = self._on(project_id, "GET")
         return await self._call(call, {200: answers.project})
 
-    async def patch_settings(self, project_id: str, body: Mapping[str, Json]) -> dict[str, Json]:
+    async def patch_settings(self, project_id: str, body: WireBody) -> dict[str, Json]:
         """``PATCH /projects/:id/settings``: the settings as they are now, ``aspect_ratio`` too, those answered."""
         call = self._on(project_id, "PATCH", "/settings")
         return await self._call(call, {200: answers.settings}, body=body)
@@ -223,7 +223,7 @@ class ApiClient:
         call = self._on(project_id, "POST", "/cancel")
         return await self._call(call, {200: answers.status})
 
-    async def send_message(self, project_id: str, body: Mapping[str, Json]) -> str:
+    async def send_message(self, project_id: str, body: WireBody) -> str:
         """``POST /projects/:id/messages``: the status afterwards. Not idempotent, and there is no key."""
         call = self._on(project_id, "POST", "/messages")
         return await self._call(call, {202: answers.status}, body=body)
@@ -255,7 +255,9 @@ class ApiClient:
 
         ``body``: ``file_name``, ``content_type`` and ``file_size`` in bytes. Beyond the contract; ``RefusedError`` with status 404 or 405 where the API has no such call.
         """
-        return await self._call(Call("POST", "/uploads"), {200: answers.ticket, 201: answers.ticket}, body=body)
+        return await self._call(
+            Call("POST", "/uploads"), {200: answers.ticket, 201: answers.ticket}, body=WireBody(body)
+        )
 
     async def confirm_upload(self, key: str, body: Mapping[str, Json]) -> str:
         """``POST /uploads/confirm``: the file's id for references; ``body`` as it was begun with.
@@ -265,7 +267,7 @@ class ApiClient:
         return await self._call(
             Call("POST", "/uploads/confirm"),
             {201: answers.uploaded, 200: answers.uploaded},
-            body={"r2_key": key, **body},
+            body=WireBody({"r2_key": key, **body}),
         )
 
     def _on(self, project_id: str, method: str, rest: str = "") -> Call:
@@ -280,14 +282,14 @@ class ApiClient:
         call: Call,
         good: Mapping[int, Callable[[Bytes], T]],
         *,
-        body: Mapping[str, Json] | None = None,
+        body: WireBody | None = None,
         query: Mapping[str, str | int | None] | None = None,
     ) -> T:
         """Send, and send again while that can help and can do no harm."""
         url = self._url + call.path
         if query is not None:
             url += "?" + urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
-        content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        content = None if body is None else json.dumps(body.expose(), separators=(",", ":")).encode()
         patience = _Patience(self._timeout * (_READ_PHASES if call.reads else _PHASES))
         for attempt in range(self._retries + 1):
             try:

@@ -94,16 +94,17 @@ def decode_snapshot(data: bytes, where: str) -> tuple[State, Follows | None]:
     return state, _follows(head.follows)
 
 
-def _follows(said: Json) -> Follows | None:
+def _follows(follows: Json) -> Follows | None:
     try:
-        return Follows(int(said["serial"]), int(said["objects"]))
-    except (TypeError, KeyError, ValueError):
+        return convert(follows, Follows)
+    except ValidationError:
         return None
 
 
 def encode_entry(entry: Entry) -> Json:
     """One address' entry as the snapshot has it."""
-    return to_builtins(entry)
+    fields: Json = to_builtins(entry)
+    return fields
 
 
 def encode_record(record: Record) -> bytes:

@@ -42,8 +42,11 @@ def command(console: Console, /, *, variables: Variables, format_: str) -> int:
         found = error.diagnostics
     errors = [d for d in found if d.severity == "error"]
     if format_ == "json":
-        document = {"valid": not errors, "projects": projects, "diagnostics": [encode_diagnostic(d) for d in found]}
-        console.json({"format_version": FORMAT_VERSION, **document})
+        diagnostics = [encode_diagnostic(d) for d in found]
+        valid = not errors
+        console.json(
+            {"format_version": FORMAT_VERSION, "valid": valid, "projects": projects, "diagnostics": diagnostics}
+        )
         console.diagnose(errors)
     elif format_ == "github":
         console.out_annotations(found)

@@ -12,7 +12,7 @@ from reconciler.model.live import LiveProject
 from reconciler.model.plan import Step, sent_body
 from reconciler.model.references import files_in, projects_in, resolved
 from reconciler.model.times import instant
-from reconciler.model.values import Json, Value
+from reconciler.model.values import Value, WireBody
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run
 from reconciler.planning.ordering import waiting_for
@@ -41,7 +41,7 @@ async def await_others(run: Run, monitor: Monitor, step: Step, *, told: bool) ->
         _check_alive(address, live)
 
 
-async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], address: str) -> dict[str, Json]:
+async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], address: str) -> WireBody:
     """The body as the API takes it: secrets plain, ids of uploads, the URLs of videos as they are at this moment.
 
     Raises:
@@ -49,10 +49,10 @@ async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], addre
         ReconcilerError: a video can't be had, or the environment lacks what a secret needs.
 
     """
-    plain = run.reveal(body, address)
-    uploads = {digest: _upload_id(run, digest, name) for digest, name in files_in(plain).items()}
-    urls = {name: await _video(run, monitor, name) for name in dict.fromkeys(projects_in(plain))}
-    return resolved(plain, urls, uploads)
+    body = run.fill(body, address)
+    uploads = {digest: _upload_id(run, digest, name) for digest, name in files_in(body).items()}
+    urls = {name: await _video(run, monitor, name) for name in dict.fromkeys(projects_in(body))}
+    return run.reveal(resolved(body, urls, uploads), address)
 
 
 def _upload_id(run: Run, digest: str, name: str) -> str:

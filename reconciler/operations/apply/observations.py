@@ -30,7 +30,7 @@ def fold_observations(run: Run, monitor: Monitor, *, drift: bool, since: str) ->
 
 def _fold(run: Run, address: str, live: LiveProject, *, drift: bool, since: str) -> None:
     entry = run.draft.projects[address]
-    first = run.redact.value(seen_first(entry, live))
+    first = run.redact.fields(seen_first(entry, live))
     fresh = {
         name: known
         for name, known in run.as_known(live.settings, live.source).items()

@@ -21,7 +21,7 @@ from reconciler.model.journal import Begin, Draft, Effect, End, Record
 from reconciler.model.live import LiveProject
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Intent, IntentKind, Known, Outputs
-from reconciler.model.values import Json, Value, filled, portable, reveal
+from reconciler.model.values import Json, Value, WireBody, filled, portable, reveal
 
 T = TypeVar("T")
 WaitMode = Literal["none", "steps", "idle"]
@@ -121,7 +121,7 @@ class Run(Struct, kw_only=True):
     def fill(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:
         """The body with the plain values of its secrets. Raises as :meth:`reveal`."""
         try:
-            found: dict[str, Value] = filled(body, self.env, self.draft.lineage)
+            return filled(body, self.env, self.draft.lineage)
         except KeyError as error:
             raise ReconcilerError(
                 f"environment variable {error.args[0]} is not set, or not named in `policy.allowed_env`",
@@ -134,17 +134,15 @@ class Run(Struct, kw_only=True):
                 "Plan again with the environment as it is now.",
                 address=address,
             ) from error
-        return found
 
-    def reveal(self, body: Mapping[str, Value], address: str) -> dict[str, Json]:
-        """The body for the wire.
+    def reveal(self, body: Mapping[str, Value], address: str) -> WireBody:
+        """The body for the API.
 
         Raises:
             ReconcilerError: the environment has not what a saved plan's secret was planned with.
 
         """
-        plain: dict[str, Json] = reveal(self.fill(body, address), self.env, self.draft.lineage)
-        return plain
+        return reveal(self.fill(body, address), self.env, self.draft.lineage)
 
     async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:
         """Make one mutating call, its intent on disk before it leaves. The caller records the outcome of success.
@@ -203,12 +201,11 @@ class Run(Struct, kw_only=True):
     ) -> dict[str, Known]:
         """Knowledge for the state: sealed values, secrets in foreign text redacted."""
         at = self.now()
-        return {name: Known(self.redact.value(value), source, at) for name, value in settings.items()}
+        return {name: Known(value, source, at) for name, value in self.redact.fields(settings).items()}
 
     def as_outputs(self, live: LiveProject) -> Outputs:
         """What ``output`` shows later; secrets that show up in the account's texts are redacted."""
-        clean = self.redact.value({name: getattr(live, name) for name in Outputs.__struct_fields__})
-        return Outputs(**clean)
+        return self.redact.record(Outputs(**{name: getattr(live, name) for name in Outputs.__struct_fields__}))
 
 
 def summary_of(error: ReconcilerError) -> str:

@@ -10,7 +10,7 @@ from reconciler.model.journal import Bind
 from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import Adopt
 from reconciler.model.state import Entry, Intent, Outputs
-from reconciler.model.values import Json, from_portable
+from reconciler.model.values import WireBody, from_portable
 from reconciler.operations.apply.exactly_once import Done, Resolution, commit
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
@@ -22,7 +22,7 @@ class AdoptCall(Struct):
     monitor: Monitor
     step: Adopt
     number: int
-    wire: dict[str, Json]
+    wire: WireBody
 
     def intent(self) -> Intent:
         return self.run.intent("adopt", self.step.address, step=self.number, body=self.step.body)
@@ -31,7 +31,7 @@ class AdoptCall(Struct):
         return await self.run.api.adopt(self.wire)
 
     async def effects(self, adopted: Created, intent: Intent) -> tuple[Bind]:
-        entry = _entry(self.run, adopted, self.wire["project_id"])
+        entry = _entry(self.run, adopted, str(self.step.body["project_id"]))
         outputs = Outputs(status=adopted.status, project_url=adopted.project_url)
         self.monitor.names[adopted.id] = self.step.address
         self.monitor.note(
@@ -48,12 +48,12 @@ class AdoptCall(Struct):
     @staticmethod
     async def recover(run: Run, _: Monitor, intent: Intent, /) -> Resolution:
         """Repeat it."""
-        wire = run.reveal(from_portable(dict(intent.body)), intent.address)
+        body = from_portable(intent.body)
         try:
-            adopted = await run.api.adopt(wire)
+            adopted = await run.api.adopt(run.reveal(body, intent.address))
         except NotFoundError:
             return Resolution("not_done", "the studio has no such project")
-        bind = Bind(address=intent.address, entry=_entry(run, adopted, wire["project_id"]))
+        bind = Bind(address=intent.address, entry=_entry(run, adopted, str(body["project_id"])))
         return Resolution("done", f"it is adopted: `{adopted.id}`", (bind,))
 
 

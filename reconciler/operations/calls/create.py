@@ -29,7 +29,7 @@ from reconciler.model.plan import Create, Replace, idempotency_key
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent
 from reconciler.model.times import instant
-from reconciler.model.values import Json, Value, from_portable
+from reconciler.model.values import Json, Sealed, Value, WireBody, exposed, from_portable
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.entries import bound_entry, created_entry
 from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot
@@ -63,7 +63,7 @@ class CreateCall(Struct):
     generation: int
     old: Entry | None
     body: Mapping[str, Value]
-    wire: dict[str, Json]
+    wire: WireBody
     existing: LiveProject | None = None
     used_up: bool = False
 
@@ -84,7 +84,7 @@ class CreateCall(Struct):
         run, address, body = self.run, self.step.address, self.step.body
         entry = created_entry(run, intent, body, created, self.old)
         if created.existing:
-            found = self.existing = await _find(run, created, self.wire.get("title"))
+            found = self.existing = await _find(run, created, self.wire.expose().get("title"))
             self.used_up = _is_predecessor(run, self.monitor, self.step, found, self.old)
             if self.used_up:
                 return (Spend(address=address, generation=self.generation),)
@@ -107,8 +107,8 @@ class CreateCall(Struct):
         * Not there: not done. The create that is planned next uses the same key, so even a late arrival is bound and not
           doubled.
         """
-        body = run.fill(from_portable(dict(intent.body)), intent.address)
-        matches = await _matches(run, intent, run.reveal(body, intent.address))
+        body = run.fill(from_portable(intent.body), intent.address)
+        matches = await _matches(run, intent, body)
         alive = [p for p in matches if p.status != contract.Status.FAILED]
         certain = len(matches) == 1 and not _has_rival(run, intent)
         key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
@@ -217,7 +217,7 @@ def _used_key(step: Create | Replace, key: str, monitor: Monitor, error: Refused
 
 async def _find(run: Run, created: Created, title: Json) -> LiveProject:
     """A project that the key made before, as list and status show it."""
-    for wanted in (title, None) if title else (None,):
+    for wanted in (title, None) if isinstance(title, str) and title else (None,):
         for project in await list_filtered(run.api, title=wanted):
             if project.id == created.id:
                 return project
@@ -250,7 +250,7 @@ def _entry_of_existing(run: Run, step: Create | Replace, found: LiveProject, sen
     return replace(
         bound_entry(run, found, origin="created", old=old, settings=step.body),
         generation=sent.generation,
-        creation=sent.creation if agrees_so_far else {"brief": run.redact.value(found.brief)},
+        creation=sent.creation if agrees_so_far else Sealed({"brief": run.redact.value(found.brief)}),
     )
 
 
@@ -289,7 +289,7 @@ async def _bind_by_key(
         return Resolution("not_done", summary_of(error))
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     if created.existing and all(p.id != created.id for p in alive):  # another project than the one that looks like it
-        entry = replace(entry, creation={})
+        entry = replace(entry, creation=Sealed({}))
     return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
 
 
@@ -308,26 +308,26 @@ def _has_rival(run: Run, intent: Intent) -> bool:
     )
 
 
-async def _matches(run: Run, intent: Intent, body: dict[str, Json]) -> list[LiveProject]:
+async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
     """Projects that the intent may have created: same brief and title, of that time, bound nowhere else."""
     taken = {entry.project_id for entry in run.draft.projects.values()}
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken.add(intent.project_id or "")
     begun = instant(intent.at)
-    title = body.get("title")
+    title = exposed(body.get("title"))
 
-    async def among(wanted: Json) -> list[LiveProject]:
+    async def among(wanted: str | None) -> list[LiveProject]:
         return [
             project
             for project in await list_filtered(run.api, title=wanted)
             if project.id not in taken
             and brief_matches(body["brief"], project)
-            and title_matches(title, project)
+            and title_matches(body.get("title"), project)
             and not _is_older(project, begun)
         ]
 
-    found = await among(title)
-    if found or title is None or has_one_form(title):
+    found = await among(title if isinstance(title, str) else None)
+    if found or not isinstance(title, str) or has_one_form(title):
         return found
     return await among(None)  # the account may keep the title in a form of its own, which no search for it finds
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
@@ -24,13 +24,14 @@ from reconciler.model.plan import Message
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
 from reconciler.model.times import instant
-from reconciler.model.values import Json, Value, filled, from_portable, masked, reveal
+from reconciler.model.values import Json, Value, WireBody, exposed, filled, from_portable, masked
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.exactly_once import Done, Resolution, commit, in_slot, retry_status
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run
 from reconciler.operations.calls.own_messages import Claims, claim
 from reconciler.operations.read.conversation import Window, read_window
+from reconciler.planning.knowledge import plain_text
 from reconciler.planning.message_log import content_digest, message_digest, read_digest
 
 LONGEST_FLIGHT: Final = 900.0
@@ -51,7 +52,7 @@ class MessageCall(Struct):
     sent: SentMessage
     known: tuple[Log, ...]
     cursor: str | None
-    wire: dict[str, Json] = field(default_factory=dict)
+    wire: WireBody = WireBody({})
 
     def intent(self) -> Intent:
         return self.run.intent(
@@ -127,7 +128,7 @@ async def _send_unless_there(run: Run, monitor: Monitor, step: Message, number: 
     entry = run.draft.projects[step.address]
     body = run.fill(step.message.body, step.address)
     sent = logged_message(step.message.id, body, lineage=run.draft.lineage, at=run.now())
-    window, claims = await look_before_sending(run, entry, _text(run, body, step.address))
+    window, claims = await look_before_sending(run, entry, plain_text(body["message"]))
     known = tuple(Log(address=step.address, message=message) for message in claims.known)
     if claims.match is not None:
         found = replace(sent, message_id=claims.match.id, how="found")
@@ -169,11 +170,11 @@ async def find_message(run: Run, intent: Intent) -> Found:
     """Look for an intent's message in the conversation."""
     assert intent.project_id is not None
     assert intent.message_id is not None
-    body = run.fill(from_portable(dict(intent.body)), intent.address)
+    body = run.fill(from_portable(intent.body), intent.address)
     entry = run.draft.projects.get(intent.address)
     if entry is not None and entry.project_id != intent.project_id:
         entry = None  # the address stands for another project by now
-    text = _text(run, body, intent.address)
+    text = plain_text(body["message"])
     window = await read_window(run.api, intent.project_id, entry.cursor if entry else intent.cursor, sure=True)
     claims = _claims(run, window, entry, text, after=intent.cursor)
     known = tuple(Log(address=intent.address, message=message) for message in claims.known)
@@ -205,11 +206,6 @@ async def settle(run: Run, intent: Intent) -> None:
     if left > 0:
         async with run.api.halt.waiting():
             await asyncio.sleep(left)
-
-
-def _text(run: Run, body: Mapping[str, Value], address: str) -> str:
-    text: str = run.reveal({"message": body["message"]}, address)["message"]
-    return text
 
 
 def brief_of(entry: Entry | None) -> Json:
@@ -253,7 +249,7 @@ def logged_message(
 def declared_sent(intent: Intent, env: Mapping[str, str], *, lineage: str, at: str) -> Log:
     """The log of a message of unknown fate that the user declares sent. Raises as :func:`filled`."""
     assert intent.message_id is not None
-    body = filled(from_portable(dict(intent.body)), env, lineage)
+    body = filled(from_portable(intent.body), env, lineage)
     found = intent.near[0] if len(intent.near) == 1 else None
     message = replace(logged_message(intent.message_id, body, lineage=lineage, at=at, how="declared"), message_id=found)
     return Log(address=intent.address, message=message, cursor=found or intent.cursor)
@@ -263,7 +259,7 @@ async def rebuild_log(
     api: ApiClient,
     messages: Iterable[DesiredMessage],
     entry: Entry,
-    brief: Json,
+    brief: Value,
     *,
     env: Mapping[str, str],
     lineage: str,
@@ -273,13 +269,12 @@ async def rebuild_log(
     them are taken for which messages of the conversation that only read nearly like them. ``brief`` is the spec's.
     """
     window = await read_window(api, entry.project_id, None)
-    brief = reveal({"brief": brief}, env, lineage)["brief"]
     cursor = None
     log: list[SentMessage] = []
     doubtful: list[tuple[str, str]] = []
     for message in messages:
-        text = reveal({"message": message.body["message"]}, env, lineage)["message"]
-        claims = claim(window, log, text=text, lineage=lineage, env=env, brief=brief)
+        text = plain_text(message.body["message"])
+        claims = claim(window, log, text=text, lineage=lineage, env=env, brief=exposed(brief))
         match = claims.match or (claims.near[0] if claims.near else None)
         if match is None:
             break

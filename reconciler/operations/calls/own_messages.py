@@ -126,6 +126,7 @@ def _plain(message: SentMessage, env: Mapping[str, str], lineage: str) -> str | 
     parts = env_parts(message.text, env)
     if not parts:
         return None
-    text = expand_env(message.text, env)
-    made = (content_digest(lineage, text), content_digest(lineage, Secret(message.text, "", text, parts)))
+    value = expand_env(message.text, env)
+    text = value.expose()
+    made = (content_digest(lineage, text), content_digest(lineage, Secret(message.text, "", value, parts)))
     return text if message.content in made else None

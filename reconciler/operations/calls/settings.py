@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from reconciler.model import contract
@@ -20,7 +20,7 @@ from reconciler.model.likeness import renders
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Step
 from reconciler.model.state import Intent, Known
-from reconciler.model.values import Json, Secret, Value, has_secret, seal_with, sealed
+from reconciler.model.values import Json, Revealed, Secret, Value, WireBody, has_secret, masked, seal_with, sealed
 from reconciler.operations.apply.exactly_once import Resolution, commit, retry_status
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Deferred, Run
@@ -35,7 +35,7 @@ class SettingsCall(Struct):
     number: int
     project_id: str
     body: Mapping[str, Value]
-    wire: dict[str, Json]
+    wire: WireBody
     live: LiveProject
     kind: Literal["update", "release"]
     final: bool
@@ -54,7 +54,7 @@ class SettingsCall(Struct):
         return await self.run.api.patch_settings(self.project_id, self.wire)
 
     async def effects(self, answer: Mapping[str, Json], intent: Intent) -> tuple[Learn]:
-        known = _patched(self.run, self.step, self.body, self.live, wire=self.wire, answer=answer)
+        known = _patched(self.run, self.step, self.body, self.live, sent=self.wire.expose(), answer=answer)
         return (Learn(address=intent.address, settings=known),)
 
     @staticmethod
@@ -82,15 +82,15 @@ async def patch(
         live = await monitor.until(project_id, _is_patchable, "the agent to pause", step)
         call = SettingsCall(run, step, number, project_id, body, wire, live, kind, final)
         answer = await commit(run, monitor, call)
-        monitor.note(_after(live, wire, answer or {}))
+        monitor.note(_after(live, body, answer or {}))
 
     await retry_status(monitor, project_id, attempt)
 
 
-def _after(live: LiveProject, wire: Mapping[str, Json], answer: Mapping[str, Json]) -> LiveProject:
+def _after(live: LiveProject, body: Mapping[str, Value], answer: Mapping[str, Json]) -> LiveProject:
     """What the list shows after a PATCH, as far as its answer tells. In which form it shows a title is still to be seen."""
-    told = {name: answer[name] for name in wire if name in ("mode", "expected_output") and name in answer}
-    rest = {name: value for name, value in live.settings.items() if name not in wire}
+    told = {name: answer[name] for name in body if name in ("mode", "expected_output") and name in answer}
+    rest = {name: value for name, value in live.settings.items() if name not in body}
     return replace(live, source="list", settings={**rest, **told})
 
 
@@ -104,7 +104,7 @@ def _patched(
     body: Mapping[str, Value],
     live: LiveProject,
     *,
-    wire: Mapping[str, Json],
+    sent: Mapping[str, Json],
     answer: Mapping[str, Json],
 ) -> dict[str, Known]:
     """What is known after a PATCH. What was asked for stays the knowledge, so that the next plan does not ask again; an
@@ -114,9 +114,10 @@ def _patched(
     at = run.now()
     recorded = run.draft.projects[step.address].settings
     known: dict[str, Known] = {}
-    for name, asked in wire.items():
+    for name, asked in sent.items():
         before = _seen(live, recorded, name)
-        new = Known(sealed(body[name]), "patch" if name in answer else "sent", at, before=run.redact.value(before))
+        hidden = UNSET if before is UNSET else run.redact.value(before)
+        new = Known(sealed(body[name]), "patch" if name in answer else "sent", at, before=hidden)
         got = answer.get(name, asked)
         if got != asked:
             form = renders(asked, got)
@@ -126,12 +127,13 @@ def _patched(
                 new = replace(new, source="sent")
             old = recorded.get(name)
             if old is None or (old.value, old.kept) != (new.value, new.kept) or new.kept is UNSET:
-                _tell(run, step, name, (asked, got) if not has_secret(body[name]) else None, form=form, kept=new.kept)
+                values = None if has_secret(body[name]) else (masked(body[name]), got)
+                _tell(run, step, name, values, form=form, kept=new.kept)
         known[name] = new
     return known
 
 
-def _seen(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json:
+def _seen(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json | UnsetType:
     """What the account showed of a setting, as far as anybody knows."""
     if name in live.settings:
         return live.settings[name]
@@ -142,11 +144,13 @@ def _seen(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json:
 def _kept(run: Run, asked: Value, got: Json) -> Json:
     if has_secret(asked) and isinstance(got, str):
         parts = asked.parts if isinstance(asked, Secret) else ()
-        return sealed(seal_with(Secret("", "", got, parts), run.draft.lineage))
+        return sealed(seal_with(Secret("", "", Revealed(got), parts), run.draft.lineage))
     return run.redact.value(got)
 
 
-def _tell(run: Run, step: Step, name: str, values: tuple[Json, Json] | None, *, form: bool, kept: Json) -> None:
+def _tell(
+    run: Run, step: Step, name: str, values: tuple[Json, Json] | None, *, form: bool, kept: Json | UnsetType
+) -> None:
     asked, got = ("a secret", "another value") if values is None else map(repr, values)
     detail = "The plan goes by what was asked. If the API is right, put its value into the spec."
     if kept is not UNSET:

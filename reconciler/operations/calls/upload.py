@@ -19,6 +19,7 @@ from reconciler.model.journal import End, Uploaded
 from reconciler.model.plan import Step, sent_body
 from reconciler.model.references import files_in
 from reconciler.model.state import Upload
+from reconciler.model.values import Json
 from reconciler.operations.apply.run import Deferred, Interrupted, Run
 
 ATTEMPTS: Final = 3
@@ -72,7 +73,11 @@ async def _upload(run: Run, step: Step, name: str, media: LocalMedia) -> str:
 
 async def _upload_once(run: Run, step: Step, name: str, media: LocalMedia) -> str:
     """Make the three calls of an upload. Returns its id."""
-    about = {"file_name": PurePosixPath(name).name, "content_type": media.content_type, "file_size": media.size}
+    about: dict[str, Json] = {
+        "file_name": PurePosixPath(name).name,
+        "content_type": media.content_type,
+        "file_size": media.size,
+    }
     shown = -1
 
     def show(done: int, _: int | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 from msgspec.structs import asdict
 
 from reconciler import files
@@ -97,12 +97,12 @@ def _later(text: str | None, now: str) -> bool:
 def _known(folder: Path, record: Json, entry: Entry) -> Fetched | None:
     """What the manifest says, if the file is there, is that file still, and of the same project."""
     try:
-        if record["project_id"] != entry.project_id:
+        if not isinstance(record, dict) or record.get("project_id") != entry.project_id:
             return None
-        known = Fetched(record["file"], record["size"], record["sha256"], record["validator"])
+        known = convert(record, Fetched)
         path = folder / Path(known.file).name
         return known if path.stat().st_size == known.size and file_digest(path) == known.sha256 else None
-    except (OSError, KeyError, TypeError):
+    except (OSError, ValidationError):
         return None
 
 

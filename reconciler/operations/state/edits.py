@@ -80,7 +80,7 @@ async def bind(workspace: Workspace, api: Reader, address: str, project_id: str,
                 f"Forget that first: `reconciler state rm {quote(address)}`.",
             )
         at = workspace.now()
-        clean = workspace.redact.value(dict(live.settings))
+        clean = workspace.redact.fields(live.settings)
         entry = Entry(
             project_id=project_id,
             origin="imported",

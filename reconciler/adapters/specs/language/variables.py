@@ -10,7 +10,7 @@ from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.size_limits import VALUE_BYTES, Room
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, listed, quoted, sentences
 from reconciler.adapters.specs.yaml.parsing import Path
-from reconciler.model.values import Json, Secret
+from reconciler.model.values import Json, Revealed, Secret
 
 FILLED_MAX: Final = 1_000_000
 """Characters of one string with its variables filled in."""
@@ -111,7 +111,9 @@ class Filler:
             template += before.replace("$", "$$"), token[0] if is_env else value.replace("$", "$$")
         rest = text[end:]
         filled = "".join(plain) + rest
-        return Secret("".join(template) + rest.replace("$", "$$"), "", filled, tuple(parts)) if parts else filled
+        if not parts:
+            return filled
+        return Secret("".join(template) + rest.replace("$", "$$"), "", Revealed(filled), tuple(map(Revealed, parts)))
 
     def _value(self, token: re.Match[str], scope: Scope) -> tuple[str, bool]:
         """What a variable stands for, and whether it comes from the environment."""
@@ -210,7 +212,7 @@ class Filled:
             return text
         if isinstance(value, Secret):
             self.secrets[path] = value
-            value = value.value or ""
+            value = value.value.expose() if value.value else ""
         self._room.take(value)
         return value
 
