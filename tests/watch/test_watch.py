@@ -107,7 +107,7 @@ def test_a_signal_during_a_round_finishes_the_call_under_way_and_begins_no_other
     w = world(TEASER + "  other: {brief: Another one.}\n")
     w.store.add_fault(Fault(kind="delay", method="POST", path="^/projects$", seconds=0.5))
     process = watching(w, "--parallelism", "1")
-    process.says("creating")
+    process.until(lambda: not w.store.faults())  # the request has arrived
     ended = process.stop()
     assert ended.code == 0, str(ended)
     assert len(w.entries()) == 1
@@ -119,7 +119,7 @@ def test_a_second_signal_ends_it_at_once(world, watching):
     w = world(TEASER)
     w.store.add_fault(Fault(kind="delay", method="POST", path="^/projects$", seconds=20))
     process = watching(w)
-    process.says("creating")
+    process.until(lambda: not w.store.faults())  # the request has arrived
     os.kill(process.pid, signal.SIGTERM)
     process.says("Stopping")
     assert process.stop().code == 130
