@@ -63,12 +63,41 @@ def test_destroy(tmp_path, format_):
     said_once(ran.err, "b")
 
 
-@pytest.mark.parametrize("format_", ["text", "json"])
-def test_validate(tmp_path, format_):
-    ran = make_space(tmp_path, "projects:\n  a: {breif: A film.}\n").run("validate", "--format", format_, code=1)
-    assert "breif" in ran.err
-    if format_ == "json":
-        assert ran.document["valid"] is False
+WRONG = {
+    "a key": ("projects:\n  a: {breif: A film.}\n", (), "breif"),
+    "two files' worth": ("projects:\n  a: {brief: x, settings: {mood: y}}\n  b: {breif: x}\n", (), "breif"),
+    "a variable's form": (TWO, ("--var", "season"), "season"),
+    "an unknown variable": (TWO.replace("A film.", "'${var.season}'"), (), "season"),
+}
+
+
+@pytest.mark.parametrize("on_github", [False, True])
+@pytest.mark.parametrize("format_", ["text", "json", "github"])
+@pytest.mark.parametrize("case", WRONG)
+def test_validate(tmp_path, case, format_, on_github):
+    # Intent: stdout is the result, in its form; people read each error on stderr, once; GitHub gets each mark once.
+    specs, args, what = WRONG[case]
+    env = {"GITHUB_ACTIONS": "true"} if on_github else {}
+    ran = make_space(tmp_path, specs).run("validate", *args, "--format", format_, code=1, **env)
+    people = "\n".join(line for line in ran.err.splitlines() if not line.startswith("::"))
+    said_once(people, what)
+    marks = [line for line in (ran.out + ran.err).splitlines() if line.startswith("::error") and what in line]
+    assert len(marks) == (format_ == "github" or on_github)
+    match format_:
+        case "text":
+            assert not ran.out
+        case "json":
+            assert [d for d in ran.errors if what in d["summary"]]
+        case "github":
+            assert all(line.startswith("::error") for line in ran.out.splitlines())
+            assert "::" not in ran.err
+
+
+def test_validate_that_only_warns(tmp_path):
+    # Intent: a warning is a mark on stdout, and no error on stderr.
+    space = make_space(tmp_path, TWO, "api: {url: https://api.example.com}\n")
+    ran = space.run("validate", "--format", "github", RECONCILER_ALLOWED_HOSTS="api.example.com")
+    assert ran.out.startswith("::warning") and not ran.err
 
 
 def test_a_plan_without_errors_says_nothing_on_stderr_that_is_one(tmp_path):
