@@ -8,6 +8,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -147,8 +148,13 @@ def copied(space: Space, root: Path) -> Space:
     return Space(root, dict(space.env))
 
 
-def on_terminal(space: Space, *args: str, answer: bytes, **env: str) -> tuple[str, int]:
-    """Run on a pseudo-terminal, answering the question; all that was shown, and the exit code."""
+def on_terminal(
+    space: Space, *args: str, answer: bytes, before: tuple[tuple[bytes, bytes | signal.Signals], ...] = (), **env: str
+) -> tuple[str, int]:
+    """Run on a pseudo-terminal, answering the question; all that was shown, and the exit code.
+
+    ``before``: other questions that come first, each by some words of it, with their answers (or a signal).
+    """
     master, slave = pty.openpty()
     process = subprocess.Popen(
         space.command(*args),
@@ -159,16 +165,21 @@ def on_terminal(space: Space, *args: str, answer: bytes, **env: str) -> tuple[st
         stderr=slave,
     )
     os.close(slave)
-    shown, asked = b"", False
+    shown, answered = b"", 0
+    dialog = [*before, (b"[y/N]", answer)]
     with process, contextlib.suppress(OSError):  # EIO once the other side is closed
         while select.select([master], [], [], 60)[0]:
             part = os.read(master, 65536)
             if not part:
                 break
             shown += part
-            if not asked and b"[y/N]" in shown:
-                asked = True
-                os.write(master, answer)
+            while dialog and dialog[0][0] in shown[answered:]:
+                answered += shown[answered:].index(dialog[0][0]) + len(dialog[0][0])
+                reply = dialog.pop(0)[1]
+                if isinstance(reply, signal.Signals):
+                    process.send_signal(reply)
+                else:
+                    os.write(master, reply)
     os.close(master)
     return shown.decode(), process.wait(timeout=60)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,8 +12,10 @@ from reconciler.adapters.state.format import MAX_BYTES, decode_state, encode_ent
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.interrupts import default_signals
 from reconciler.cli.options import Variables, auto_approve, formats, lock_timeout, variables
 from reconciler.model.errors import UsageError
+from reconciler.model.live import LiveProject
 from reconciler.model.state import State
 from reconciler.model.version import VERSION
 from reconciler.operations.recovery.lost_state import Finding
@@ -22,6 +25,9 @@ from reconciler.planning.message_log import Accepted
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import state_list_text, table
 from reconciler.report.words import plural
+
+CHOICES_MAX: Final = 20
+"""Candidates that a question lists at most."""
 
 
 @click.group("state", epilog="\b\nExamples:\n  reconciler state list\n  reconciler state mv teaser summer-teaser\n")
@@ -142,10 +148,14 @@ def recover(console: Console, /, *, variables: Variables, auto_approve: bool, lo
     """Rebuild a lost state from the account.
 
     Recover looks for each declared project that the state does not have, shows what it found and why, and asks before
-    it binds them. It only reads the account.
+    it binds them. If several projects could be the declared one, or its title differs, it asks which one to bind; without
+    a terminal, or with --auto-approve, it leaves them unbound. It only reads the account.
     """
     context = load_context(console)
     specs = read_specs(context.config, variables)
+
+    def choose(finding: Finding) -> LiveProject | None:
+        return _choose(console, finding) if console.interactive and not auto_approve else None
 
     def confirm(findings: list[Finding]) -> bool:
         console.out(findings_text(findings))
@@ -153,13 +163,42 @@ def recover(console: Console, /, *, variables: Variables, auto_approve: bool, lo
 
     async def work() -> list[Finding]:
         async with context.api() as api:
-            return await recover_state(context.workspace, api, specs, confirm=confirm, lock_timeout=lock_timeout)
+            return await recover_state(
+                context.workspace, api, specs, choose=choose, confirm=confirm, lock_timeout=lock_timeout
+            )
 
     findings = asyncio.run(work())
     bound = sum(finding.entry is not None for finding in findings)
     if findings and not bound:
         console.out(findings_text(findings))
     console.out(f"{bound} bound. `reconciler plan` shows what differs.\n" if bound else "Nothing to bind.\n")
+
+
+def _choose(console: Console, finding: Finding) -> LiveProject | None:
+    """Ask which candidate to bind."""
+    shown = finding.candidates[:CHOICES_MAX]
+    console.note(f"`{finding.address}` could be {'this project' if len(shown) == 1 else 'one of these projects'}:")
+    redacted = [console.redact.record(project) for project in shown]  # before cells are padded
+    rows = (
+        (str(number), live.id, str(live.settings.get("title") or ""), live.status, live.created_at)
+        for number, live in enumerate(redacted, 1)
+    )
+    console.note(table(("", "PROJECT", "TITLE", "STATUS", "CREATED"), rows, console.style(err=True), {}))
+    if len(shown) < len(finding.candidates):
+        console.note(
+            f"{len(finding.candidates) - len(shown)} more are not shown; `reconciler import` binds any project."
+        )
+    numbers = [str(number) for number in range(1, len(shown) + 1)]
+    which = "1" if len(shown) == 1 else f"1-{len(shown)}"
+    with default_signals():
+        answer: str = click.prompt(
+            f"Bind `{finding.address}` to which project? {which}, or n for none",
+            type=click.Choice([*numbers, "n"]),
+            default="n",
+            show_choices=False,
+            err=True,
+        )
+    return None if answer == "n" else shown[int(answer) - 1]
 
 
 def findings_text(findings: list[Finding]) -> str:
@@ -272,7 +311,8 @@ def _count_projects(state: State) -> str:
 def _ask(console: Console, question: str, *, otherwise: str) -> bool:
     if not console.interactive:
         raise UsageError(f"can't ask for approval without a terminal: {otherwise}", "Use `--auto-approve`.")
-    return click.confirm(question, err=True)
+    with default_signals():
+        return click.confirm(question, err=True)
 
 
 @command.command("unlock")

@@ -7,6 +7,7 @@ title; where several could be meant, none is taken. What the agents were told is
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from shlex import quote
 from typing import Final
 
@@ -30,12 +31,28 @@ NAMED: Final = 5
 
 
 class Finding(Struct, frozen=True):
-    """What was found for one address that the state does not have: an entry and why, or why there is none."""
+    """What was found for one address that the state does not have: an entry and why, or why there is none.
+
+    ``candidates`` are projects that could be meant; only the user can tell which one is.
+    """
 
     address: str
     why: str
     entry: Entry | None = None
     status: str | None = None
+    candidates: tuple[LiveProject, ...] = ()
+
+
+Choose = Callable[[Finding], LiveProject | None]
+"""Asks the user which candidate of a finding to bind, if any."""
+
+
+class _Match(Struct, frozen=True):
+    """The project that a declared one is, or those that it could be."""
+
+    why: str
+    project: LiveProject | None = None
+    candidates: tuple[LiveProject, ...] = ()
 
 
 async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, state: State) -> list[Finding]:
@@ -53,57 +70,80 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
     imports = {p.origin.project_id for p in lost if isinstance(p.origin, ImportOrigin)}
     live = await refresh(api, frozenset(imports), everything=True, at=workspace.now())
     candidates = Candidates.of(live, state.projects)
-    found = [_look(project, live, candidates) for project in lost]
-    claims = Counter(project.id for _, project in found if project is not None)
+    matches = [_match(project, live, candidates) for project in lost]
+    claims = Counter(match.project.id for match in matches if match.project is not None)
     findings = []
-    for project, (why, match) in zip(lost, found, strict=True):
-        if match is None:
-            findings.append(Finding(project.address, why))
-        elif claims[match.id] > 1:
-            findings.append(
-                Finding(
-                    project.address, f"`{match.id}` could be several of the specs' projects; `reconciler import` one"
-                )
-            )
+    for project, match in zip(lost, matches, strict=True):
+        if match.project is None:
+            free = tuple(p for p in match.candidates if p.id not in claims)
+            findings.append(Finding(project.address, match.why, candidates=free))
+        elif claims[match.project.id] > 1:
+            why = f"`{match.project.id}` could be several of the specs' projects; `reconciler import` one"
+            findings.append(Finding(project.address, why, candidates=(match.project,)))
         else:
-            findings.append(await _entry(workspace, api, project, match, why, state.lineage))
+            findings.append(await _entry(workspace, api, project, match.project, match.why, state.lineage))
     return findings
 
 
-def _look(project: DesiredProject, live: Snapshot, candidates: Candidates) -> tuple[str, LiveProject | None]:
+async def bind_chosen(
+    workspace: Workspace, api: ApiClient, desired: Desired, state: State, findings: list[Finding], choose: Choose
+) -> list[Finding]:
+    """Ask about each finding that has candidates. The answer has an entry wherever one was chosen; no project twice.
+
+    Raises:
+        ReconcilerError: a conversation can't be read.
+
+    """
+    projects = seal(desired, state.lineage).projects
+    chosen: set[str] = set()
+    settled = []
+    for finding in findings:
+        left = tuple(project for project in finding.candidates if project.id not in chosen)
+        live = choose(replace(finding, candidates=left)) if left else None
+        if live is None:
+            settled.append(finding)
+            continue
+        chosen.add(live.id)
+        settled.append(await _entry(workspace, api, projects[finding.address], live, "chosen by you", state.lineage))
+    return settled
+
+
+def _match(project: DesiredProject, live: Snapshot, candidates: Candidates) -> _Match:
     match project.origin:
         case AdoptOrigin(studio_id=studio_id):
             adopted = next((p for p in live.projects.values() if p.source_project_id == studio_id), None)
-            return (f"adopted from `{studio_id}`" if adopted else "it is not adopted yet", adopted)
+            return _Match(f"adopted from `{studio_id}`" if adopted else "it is not adopted yet", adopted)
         case ImportOrigin(project_id=project_id):
             there = live.projects.get(project_id)
-            return ("the spec names it" if there else f"the account has no `{project_id}`", there)
+            return _Match("the spec names it" if there else f"the account has no `{project_id}`", there)
         case CreateOrigin():
-            return _created(project, candidates)
+            return _match_created(project, candidates)
 
 
-def _created(project: DesiredProject, candidates: Candidates) -> tuple[str, LiveProject | None]:
-    """The living project with this brief and title; else the newest of those that are over, so that none is made anew."""
+def _match_created(project: DesiredProject, candidates: Candidates) -> _Match:
+    """The living project with this brief and title; else the newest finished one, so that no second one is created."""
     match = candidates.match(project)
     if len(match.alive) == 1:
-        return "same brief and title", match.alive[0]
+        return _Match("same brief and title", match.alive[0])
     if match.alive:
         ids = ", ".join(f"`{p.id}`" for p in match.alive)
-        return f"several projects have this brief and title: {ids}; `reconciler import` one", None
+        why = f"several projects have this brief and title: {ids}; `reconciler import` one"
+        return _Match(why, candidates=match.alive)
     over = sorted((*match.failed, *match.cancelled), key=lambda p: p.created_at or "")
     if over:
-        return f"same brief and title, {over[-1].status}", over[-1]
+        return _Match(f"same brief and title, {over[-1].status}", over[-1])
     assert isinstance(project.origin, CreateOrigin)
     renamed = candidates.like({"brief": project.origin.creation["brief"]})
     others = (*renamed.alive, *renamed.failed, *renamed.cancelled)
     if others:  # likeness binds nothing: the user says which
         named = ", ".join(f"`{p.id}` ({p.settings.get('title') or 'no title'}, {p.status})" for p in others[:NAMED])
         one = others[0].id if len(others) == 1 else "PROJECT_ID"
-        return (
+        why = (
             f"no project has this title too, but this very brief: {named}; if it is that one, "
             f"`reconciler import {quote(project.address)} {one}`"
-        ), None
-    return "the account has no project with this brief and title", None
+        )
+        return _Match(why, candidates=others)
+    return _Match("the account has no project with this brief and title")
 
 
 async def _entry(

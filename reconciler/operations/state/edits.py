@@ -14,7 +14,7 @@ from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Rena
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
 from reconciler.operations.calls.message import declared_sent, logged_message
 from reconciler.operations.read.refresh import Reader, list_filtered, merge
-from reconciler.operations.recovery.lost_state import Finding, find_lost
+from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.findings import meant
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
@@ -218,10 +218,13 @@ async def recover_state(
     api: ApiClient,
     desired: Desired,
     *,
+    choose: Choose,
     confirm: Callable[[list[Finding]], bool],
     lock_timeout: float,
 ) -> list[Finding]:
     """``state recover``: find what the state lost, show it, ask, bind. The answer is what was found.
+
+    ``choose`` is asked about each address for which the account shows projects but nothing tells which one is meant.
 
     Raises:
         UsageError: the user said no.
@@ -232,6 +235,7 @@ async def recover_state(
         state, _ = workspace.load()
         workspace.store.begin(state)
         findings = await find_lost(workspace, api, desired, state)
+        findings = await bind_chosen(workspace, api, desired, state, findings, choose)
         bound = [finding for finding in findings if finding.entry is not None]
         if not bound:
             return findings
