@@ -17,7 +17,7 @@ from urllib.request import getproxies
 import httpx
 
 from reconciler.model.errors import ConfigError
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[\w.:%-]+")

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.file_transfer import MAX_BYTES, MediaClient
+from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing
 from reconciler.cli.state_backends import open_store
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore, Workspace

@@ -173,7 +173,9 @@ class HaltedError(ApiError):
 
 
 class UnreachableError(ApiError):
-    """The connection could not be made: nothing was sent."""
+    """The connection could not be made: nothing was sent. ``lasting``: another attempt can't help."""
+
+    lasting: bool = False
 
 
 class UnknownFateError(ApiError):

@@ -11,9 +11,9 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
-from reconciler.model.api_address import same_api
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
+from reconciler.model.hosts import same_api
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in, renamed
 from reconciler.model.values import Json, Portable, Sealed

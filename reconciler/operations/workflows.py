@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.halt import GRACE
-from reconciler.model.api_address import same_api
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import (
@@ -28,6 +27,7 @@ from reconciler.model.errors import (
     UsageError,
 )
 from reconciler.model.events import ApplyResult, Emit, StepResult
+from reconciler.model.hosts import same_api
 from reconciler.model.journal import Draft, End, Learn, Record
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import Create, Plan, describe

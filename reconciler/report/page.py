@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 from reconciler.report.safe_text import clean
 
 _ASSETS: Final = Path(__file__).parent / "assets"

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler import files
 from reconciler.model.contract import ErrorCode
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 from reconciler.sandbox.wire import Answer, error_answer
 
 CONTROL: Final = "/_sandbox"

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import uvicorn
 
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 from reconciler.sandbox.access import Guard, kept_token, new_token
 from reconciler.sandbox.app import PREFIX, create_app
 from reconciler.sandbox.store import Fault, Options, Store

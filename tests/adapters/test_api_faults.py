@@ -56,6 +56,15 @@ class Fault:
     repeated: str = "nobody"
 
 
+UNTRUSTED = ssl.SSLCertVerificationError("certificate verify failed")
+
+
+def caused(error, cause):
+    """As httpx and httpcore chain their errors."""
+    error.__cause__ = cause
+    return error
+
+
 FAULTS = [
     Fault("connection refused", httpx.ConnectError("refused"), UnreachableError, NOT_DONE, "all"),
     Fault("connecting takes too long", httpx.ConnectTimeout("slow"), UnreachableError, NOT_DONE, "all"),
@@ -63,7 +72,9 @@ FAULTS = [
     Fault("proxy refuses", httpx.ProxyError("407 Proxy Authentication Required"), UnreachableError, NOT_DONE),
     Fault("proxy forbids", httpx.ProxyError("403 Forbidden"), UnreachableError, NOT_DONE),
     Fault("proxy fails", httpx.ProxyError("502 Bad Gateway"), UnreachableError, NOT_DONE, "all"),
-    Fault("bad certificate", httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"), UnreachableError),
+    Fault("bad certificate", caused(httpx.ConnectError("self-signed"), UNTRUSTED), UnreachableError),
+    Fault("bad certificate below", caused(httpx.ConnectError(""), caused(OSError("TLS"), UNTRUSTED)), UnreachableError),
+    Fault("a name like it", httpx.ConnectError("no CERTIFICATE_VERIFY_FAILED"), UnreachableError, NOT_DONE, "all"),
     Fault("no answer in time", httpx.ReadTimeout(""), UnknownFateError, UNKNOWN, "reads"),
     Fault("writing takes too long", httpx.WriteTimeout(""), UnknownFateError, UNKNOWN, "reads"),
     Fault("reset while reading", httpx.ReadError("reset"), UnknownFateError, UNKNOWN, "reads"),
@@ -225,7 +236,7 @@ def test_a_wrong_field_is_named_and_its_value_is_not_shown():
 def test_a_key_is_not_sent_on_to_where_a_redirect_points():
     server = script(reply(302, b"", location="http://127.0.0.1/elsewhere"))
     error = run(failure(BY_NAME["project"], server.client()))
-    assert "redirect refused; the key is sent nowhere else" in error.diagnostics[0].summary
+    assert "redirect refused: the key is sent to no other address" in error.diagnostics[0].summary
     assert len(server.requests) == 1
 
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from reconciler.adapters.api import client as client_module
+from reconciler.adapters.api import sending
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.errors import ApiError, ProjectLimitError, RateLimitedError, UnknownFateError, UnreachableError
@@ -20,7 +20,7 @@ LIMITED = refusal(429, "rate_limited")
 @pytest.fixture(autouse=True)
 def _no_luck(monkeypatch):
     """Every backoff takes its longest."""
-    monkeypatch.setattr(client_module.random, "random", lambda: 1.0)
+    monkeypatch.setattr(sending.random, "random", lambda: 1.0)
 
 
 def waits(server: Script) -> list[float]:
@@ -49,7 +49,7 @@ def test_waits_double_up_to_a_ceiling_and_the_number_of_tries_is_bounded():
 
 
 def test_waits_are_drawn_from_the_whole_range_below_their_ceiling(monkeypatch):
-    monkeypatch.setattr(client_module.random, "random", lambda: 0.25)
+    monkeypatch.setattr(sending.random, "random", lambda: 0.25)
     server = script(DOWN)
     with pytest.raises(UnreachableError):
         ask(server, BY_NAME["project"].make, retries=3)

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.file_transfer import MediaClient
+from reconciler.adapters.media.client import MediaClient
 from reconciler.model.errors import ApiError, ConfigError, DownloadError
 from reconciler.proxies import proxy_for
 from tests.adapters.api_support import BRIEF, KEY

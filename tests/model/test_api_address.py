@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from reconciler.model.api_address import same_api
 from reconciler.model.errors import StateMismatchError
+from reconciler.model.hosts import same_api
 from reconciler.model.state import State, owned
 
 LOCAL = ["http://localhost:8080/api/v1", "http://127.0.0.1:8080/api/v1", "http://[::1]:8080/api/v1"]

@@ -14,7 +14,7 @@ import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.file_transfer import MediaClient
+from reconciler.adapters.media.client import MediaClient
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.desired import Desired

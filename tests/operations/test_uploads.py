@@ -10,7 +10,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from reconciler.adapters.file_transfer import MediaClient
+from reconciler.adapters.media.client import MediaClient
 from reconciler.model.errors import UploadError
 from reconciler.model.events import Noted, Uploading
 from reconciler.sandbox.faults import Fault

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from reconciler.adapters.api import client as api_client
+from reconciler.adapters.api import sending
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.specs.config_file import load_config
@@ -85,4 +85,4 @@ class Within:
 
 def impatient(monkeypatch):
     """Waits between tries that suit a test."""
-    monkeypatch.setattr(api_client, "BACKOFF_FIRST", 0.01)
+    monkeypatch.setattr(sending, "BACKOFF_FIRST", 0.01)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from reconciler.adapters.file_transfer import MediaClient
+from reconciler.adapters.media.client import MediaClient
 from reconciler.model.errors import DownloadError, NotFoundError
 from reconciler.model.state import Entry, Outputs
 from reconciler.operations.read.download import download

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from reconciler.adapters.file_transfer import MediaClient
+from reconciler.adapters.media.client import MediaClient
 from reconciler.model.errors import DownloadError, UploadError
 from tests.virtual_time import run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from reconciler.model.errors import ConfigError
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 
 _HOW = "Set api.url (or EVERSINCE_API_URL) to something like https://host/api/v1."
 

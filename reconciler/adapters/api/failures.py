@@ -1,13 +1,13 @@
-"""What a call that failed is raised as: the one place that decides what the server may have done.
+"""Failed calls as errors: the one place that decides what the server may have done.
 
 ======================================  ================================================================
 no connection, no free connection       ``UnreachableError``: nothing was sent
-no connection by the proxy's word       the same, with the proxy's status
+the proxy refuses the connection       the same, with the proxy's status
 an answer that is not read to its end   ``AnswerError``, whatever its status
 anything after that without an answer   ``UnknownFateError``
 3xx; a 2xx not in the contract          ``AnswerError``
 5xx                                     ``UnknownFateError``; with code ``rate_limited`` ``RateLimitedError``
-408, 425, 499 without the envelope      ``UnknownFateError``: somebody between gave up waiting
+408, 425, 499 without the envelope      ``UnknownFateError``: a proxy gave up waiting
 401, 403                                ``UnauthorizedError``
 402, or code ``insufficient_credits``   ``CreditsError``
 404 with the envelope, on a project     ``NotFoundError``; any other 404 says nothing about a project
@@ -16,15 +16,16 @@ anything after that without an answer   ``UnknownFateError``
 any other 4xx                           ``RefusedError``
 ======================================  ================================================================
 
-The envelope is ``{"error": {"code", "message", "status"}}`` (published). Reads never act: whatever became of one, its
-fate is ``NOT_DONE``.
+The envelope is ``{"error": {"code", "message", "status"}}`` (published). Reads never act, so
+their fate is always ``NOT_DONE``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -52,7 +53,7 @@ from reconciler.model.errors import (
 )
 
 MESSAGE_MAX = 500
-"""Characters of a server's message that are passed on."""
+"""Characters of a server's message that are shown."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _PROXY_STATUS = re.compile(r"[1-5]\d\d\b")
@@ -66,7 +67,7 @@ _STATUS_WORDS = re.compile(rf"\b(status|{'|'.join(contract.Status)})\b", re.IGNO
 
 
 class Call(Struct, frozen=True):
-    """One call as far as its failures go. ``path`` is shown, without the query."""
+    """What a failure needs to know of a call. ``path`` is shown, without the query."""
 
     method: str
     path: str
@@ -92,7 +93,7 @@ class _Error(Struct):
 
 
 class _Refusal(Struct, frozen=True):
-    """What an error answer says; ``envelope``: in the API's own way."""
+    """What an error answer says. ``envelope``: in the API's own format."""
 
     envelope: bool
     code: str | None
@@ -119,42 +120,58 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def of_exception(call: Call, error: Exception, redact: Callable[[str], str], answer: Answer | None = None) -> ApiError:
-    """No answer, or not all of it: whether anything was sent decides. ``answer``: what came before it broke off."""
+    """The error for no answer or only part of one, which ``answer`` is. Whether anything was sent decides its kind."""
     reason = clean(str(error), redact) or type(error).__name__
     kind: type[ApiError]
     if isinstance(error, httpx.ProxyError) and (match := _PROXY_STATUS.match(str(error))):
         return _by_proxy(call, int(match[0]), reason)
     if isinstance(error, _NOT_SENT):
-        kind, summary = UnreachableError, f"the API can't be reached: {reason}"
-        detail = "Nothing was sent. Check the network, the proxy and api.url."
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
-            detail = "Nothing was sent. SSL_CERT_FILE can name the certificates to trust."
-    elif isinstance(error, httpx.DecodingError):
+        return _not_sent(call, error, reason)
+    if isinstance(error, httpx.DecodingError):
         kind, summary, detail = AnswerError, "the answer can't be decoded", reason
     elif isinstance(error, BodyRefusedError):
-        kind, summary, detail = AnswerError, reason, "It is not read on. Is api.url right?"
+        kind, summary, detail = AnswerError, reason, "The rest was not read. Is api.url right?"
     elif isinstance(error, TimeoutError | httpx.TimeoutException):
-        what = "no answer came in time" if answer is None else "the answer was not whole in time"
+        what = "no answer came in time" if answer is None else "the answer was not complete in time"
         kind, summary, detail = UnknownFateError, what, reason
     else:
-        kind, summary, detail = UnknownFateError, f"the connection broke before the answer was whole: {reason}", ""
-    if kind is not UnreachableError and not call.reads:
+        kind, summary, detail = UnknownFateError, f"the connection broke before the answer was complete: {reason}", ""
+    if not call.reads:
         detail = f"{detail}\nThe server may have acted.".strip()
     if answer is not None:
         return _answered(kind, summary, detail, call=call, answer=answer, redact=redact)
     return _fated(kind(summary, detail, method=call.method, path=call.path), call)
 
 
-def _by_proxy(call: Call, status: int, reason: str) -> ApiError:
-    """A proxy that was asked for a connection answered with this status instead."""
+def _not_sent(call: Call, error: Exception, reason: str) -> UnreachableError:
+    """No connection was made, perhaps since the certificate is not trusted."""
+    untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+    detail = "Nothing was sent. Check the network, the proxy and api.url."
+    if untrusted:
+        detail = "Nothing was sent. SSL_CERT_FILE can name the certificates to trust."
+    failure = UnreachableError(f"the API can't be reached: {reason}", detail, method=call.method, path=call.path)
+    failure.lasting = untrusted
+    return failure
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _by_proxy(call: Call, status: int, reason: str) -> UnreachableError:
+    """A proxy answered with this status instead of connecting to the API."""
     summary, detail = f"the proxy gives no connection to the API: {reason}", "Nothing was sent. Check the proxy."
     if status == 407:
         summary, detail = _CREDENTIALS_WANTED
-    return _fated(UnreachableError(summary, detail, method=call.method, path=call.path, status=status), call)
+    failure = UnreachableError(summary, detail, method=call.method, path=call.path, status=status)
+    failure.lasting = status < 500
+    return failure
 
 
 def of_body(call: Call, answer: Answer, error: ValueError, redact: Callable[[str], str]) -> ApiError:
-    """A 2xx whose body is not what the contract says."""
+    """The error for a 2xx whose body is outside the contract."""
     kind = clean(answer.headers.get("content-type", "no content type"), redact, 100)
     summary = f"the answer is outside the contract: {clean(str(error), redact)}"
     return _answered(
@@ -163,10 +180,10 @@ def of_body(call: Call, answer: Answer, error: ValueError, redact: Callable[[str
 
 
 def of_status(call: Call, answer: Answer, redact: Callable[[str], str]) -> ApiError:
-    """An answer whose status is not one of the contract's good ones for this call."""
+    """The error for an answer whose status is not one of the contract's good ones for this call."""
     status = answer.status
     if 300 <= status < 400:
-        summary = "redirect refused; the key is sent nowhere else"
+        summary = "redirect refused: the key is sent to no other address"
         return _answered(
             AnswerError, summary, "Set api.url to the final address.", call=call, answer=answer, redact=redact
         )
@@ -213,8 +230,8 @@ def _refused(call: Call, status: int, refusal: _Refusal) -> tuple[type[ApiError]
 def _wrong_status(call: Call, status: int, refusal: _Refusal) -> bool:
     """Whether a refusal is about the project's status.
 
-    Only on the calls that a status can forbid: settings, cancel, message. The vendor says 400, and 409 for a lost
-    race, but not with which code. So: 409 always; 400 and 422 with a code other than ``validation_error``; with that
+    Only on the calls that a status can forbid: settings, cancel, message. The vendor documents 400, and 409 for a
+    lost race, but not with which code. So: 409 always; 400 and 422 with a code other than ``validation_error``; with that
     code or none if the message names a status, which a message about the body's fields has no reason to do.
     """
     if not call.by_status or status not in (400, 409, 422):
@@ -225,19 +242,19 @@ def _wrong_status(call: Call, status: int, refusal: _Refusal) -> bool:
 
 
 def _refusal(answer: Answer, redact: Callable[[str], str]) -> _Refusal:
-    """Read the envelope; ``{"error": "text"}`` passes for one too, anything else does not."""
+    """Read the envelope. ``{"error": "text"}`` counts as one, too."""
     try:
         error = decode(repaired(answer.body), type=_Envelope).error
-        told = _Error(message=error) if _is_text(error) else decode(error, type=_Error)
+        read = _Error(message=error) if _is_text(error) else decode(error, type=_Error)
         return _Refusal(
-            envelope=True, code=clean(_text(told.code), redact, 100) or None, message=clean(_text(told.message), redact)
+            envelope=True, code=clean(_text(read.code), redact, 100) or None, message=clean(_text(read.message), redact)
         )
     except (ValueError, RecursionError):
         return _Refusal(envelope=False, code=None, message="")
 
 
 def _text(raw: Raw) -> str:
-    """What stands there, if it is text."""
+    """The text, if it is one."""
     return decode(raw, type=str) if _is_text(raw) else ""
 
 

@@ -1,26 +1,26 @@
-"""Giving up: once an apply is interrupted or its time is over, nothing new leaves, and nothing is waited for."""
+"""Stopping: once an apply is interrupted or its time is up, nothing new is sent and nothing is waited for."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from reconciler.model.errors import HaltedError
 
 GRACE: Final = 10.0
-"""Seconds that a call which has left may still take: only its answer tells what it did."""
+"""Seconds that a call which was sent may still take: only its answer tells what it did."""
 
 
 class Halt:
-    """When nothing new may begin. Times are the event loop's, in seconds; at first there is no such time."""
+    """The time from which nothing new may begin, in the event loop's seconds. At first there is none."""
 
     def __init__(self) -> None:
         self._at = math.inf
         self._why = ""
-        self._calls: set[Callable[[], None]] = set()
+        self._reschedules: set[Callable[[], None]] = set()
 
     @property
     def at(self) -> float:
@@ -34,27 +34,18 @@ class Halt:
         return HaltedError(self._why)
 
     def set(self, at: float, why: str) -> None:
-        """Begin nothing from ``at`` on; an earlier time that was set before stays."""
+        """Begin nothing from ``at`` on. An earlier time that was set before stays."""
         if at < self._at:
             self._at, self._why = at, why
-            for hurry in tuple(self._calls):
-                hurry()
+            for reschedule in tuple(self._reschedules):
+                reschedule()
 
     def clear(self) -> None:
         self._at, self._why = math.inf, ""
 
-    @contextlib.contextmanager
-    def told(self, hurry: Callable[[], None]) -> Iterator[None]:
-        """``hurry`` is called when the time is set, or set earlier, within."""
-        self._calls.add(hurry)
-        try:
-            yield
-        finally:
-            self._calls.discard(hurry)
-
     @contextlib.asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Wait for something within, but not beyond that time.
+        """Wait for something in this context, but not beyond the set time.
 
         Raises:
             HaltedError: the time has come.
@@ -62,51 +53,72 @@ class Halt:
         """
         if self.over:
             raise self.error()
-        limit = asyncio.timeout_at(None if self._at == math.inf else self._at)
-
-        def hurry() -> None:
-            if not limit.expired():
-                limit.reschedule(self._at)
-
+        timeout = _timeout(self._at)
         try:
-            async with limit:
-                with self.told(hurry):
-                    yield
+            async with self.limited(timeout, lambda: self._at):
+                yield
         except TimeoutError:
-            if limit.expired():
+            if timeout.expired():
                 raise self.error() from None
             raise
 
+    @contextlib.asynccontextmanager
+    async def limited(self, limit: asyncio.Timeout, latest: Callable[[], float]) -> AsyncIterator[Callable[[], None]]:
+        """A context that ends at ``latest()``, which is asked again when a time is set, and when what it gives is called."""
+
+        def reschedule() -> None:
+            if not limit.expired():
+                limit.reschedule(_when(latest()))
+
+        async with limit:
+            self._reschedules.add(reschedule)
+            try:
+                yield reschedule
+            finally:
+                self._reschedules.discard(reschedule)
+
 
 class Departure:
-    """One request on its way: how long it may take once the apply is to halt depends on whether it has left."""
+    """One request under way: how long it may take once the apply is to stop depends on whether it was sent."""
 
-    def __init__(self, halt: Halt, *, acts: bool, left: bool) -> None:
+    def __init__(self, halt: Halt, *, acts: bool, sent: bool) -> None:
         self._halt = halt
         self._acts = acts
-        self.left = left
-        self.whole: asyncio.Timeout | None = None
+        self.sent = sent
+        self._end = math.inf
+        self._reschedule: Callable[[], None] | None = None
 
     @property
     def matters(self) -> bool:
         """Whether it may have done something, so that its answer is worth waiting for."""
-        return self.left and self._acts
+        return self.sent and self._acts
 
-    @property
-    def latest(self) -> float:
-        """In the loop's time."""
-        return self._halt.at + (GRACE if self.matters else 0.0)
+    def _latest(self) -> float:
+        return min(self._end, self._halt.at + (GRACE if self.matters else 0.0))
+
+    @contextlib.asynccontextmanager
+    async def under_way(self, end: float) -> AsyncIterator[None]:
+        """A context for the request, until ``end`` in the loop's time at most. Raises TimeoutError."""
+        self._end = end
+        async with self._halt.limited(_timeout(self._latest()), self._latest) as self._reschedule:
+            yield
 
     def leave(self) -> None:
-        """Its first bytes are about to leave. Raises HaltedError where they may not."""
-        if not self.left and self._halt.over:
+        """Note that its first bytes are about to be sent. Raises HaltedError if they may not be."""
+        if not self.sent and self._halt.over:
             raise self._halt.error()
-        self.left = True
+        self.sent = True
 
     def until(self, end: float) -> None:
-        if self.whole is not None and not self.whole.expired():
-            self.whole.reschedule(min(end, self.latest))
+        """Let it take until ``end``, in the loop's time, instead."""
+        self._end = end
+        if self._reschedule is not None:
+            self._reschedule()
 
-    def hurry(self) -> None:
-        end = self.whole.when() if self.whole is not None else None
-        self.until(math.inf if end is None else end)
+
+def _when(at: float) -> float | None:
+    return None if at == math.inf else at
+
+
+def _timeout(at: float) -> asyncio.Timeout:
+    return asyncio.timeout_at(_when(at))

@@ -20,7 +20,7 @@ from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.model import contract
 from reconciler.model.config import KEY_ENV, SANDBOX
 from reconciler.model.errors import ConfigError
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 
 ALLOWED_HOSTS: Final = "RECONCILER_ALLOWED_HOSTS"
 """The variable with the hosts that ``api.url`` in the file may name: ``host`` (any port) or ``host:port``, by commas."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from msgspec.structs import asdict
 
-from reconciler.adapters.file_transfer import MAX_BYTES
+from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.downloads import downloads_text, show_downloads

@@ -22,7 +22,7 @@ from reconciler.cli.options import DURATION, Variables, as_struct, variables
 from reconciler.cli.plan_options import Execution, execution, target
 from reconciler.cli.watch_rounds import RoundOptions, Rounds
 from reconciler.model.errors import UsageError
-from reconciler.model.loopback import is_loopback
+from reconciler.model.hosts import is_loopback
 from reconciler.model.rounds import Tally
 from reconciler.model.version import VERSION
 from reconciler.operations.apply.run import utc_now

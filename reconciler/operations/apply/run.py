@@ -13,7 +13,7 @@ from typing import Final, Literal, NoReturn, Protocol, TypeVar
 from msgspec import Struct, field
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.adapters.file_transfer import MediaClient
+from reconciler.adapters.media.client import MediaClient
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
 from reconciler.model.events import Emit

@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from reconciler import files
 from reconciler.adapters.api.client import ApiClient
-from reconciler.adapters.file_transfer import Fetched, MediaClient, file_digest
+from reconciler.adapters.media.client import Fetched, MediaClient, file_digest
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import Diagnostic, DownloadError, NotFoundError
 from reconciler.model.state import Entry
