@@ -119,7 +119,7 @@ class Rounds:
         return context, read_specs(context.config, self._options.variables)
 
     def _selection(self) -> Selection:
-        return Selection(targets=self._options.targets, spare=replaced_lately(self._replaced, time.time()))
+        return Selection(targets=self._options.targets, keep_failed=replaced_lately(self._replaced, time.time()))
 
     async def _apply(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         execution = self._options.execution

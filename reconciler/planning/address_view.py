@@ -1,4 +1,4 @@
-"""What planning sees of one address, and what it makes of it."""
+"""The input and the result of planning one address."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
 from reconciler.model.state import Entry, Intent
 from reconciler.planning.findings import (
-    undecided,
-    unread,
+    not_read,
+    unknown_outcome,
 )
 from reconciler.planning.matching import Candidates
 
 
 class ProjectPlan(Struct):
-    """What is to be done at one address. ``drift`` says what changed outside, for ``--refresh-only``. ``rewritten``:
-    whether a text differs from what was sent, though no reader sees that.
+    """The steps and findings of one address. ``drift``: what changed outside the reconciler, for ``--refresh-only``.
+    ``rewritten``: whether a text differs from what was sent but reads the same.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -29,7 +29,7 @@ class ProjectPlan(Struct):
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """All that planning sees of one address."""
+    """Everything that planning knows about one address."""
 
     address: str
     entry: Entry | None
@@ -41,11 +41,12 @@ class View(Struct, frozen=True, kw_only=True):
     replace: bool
     candidates: Candidates
     bound: Mapping[str, str]
-    spare: bool = False
+    keep_failed: bool = False
+    """Whether a failed project is only reported, whatever ``on_failed`` says."""
     fresh: bool = False
-    """Whether the state is new or lost: it never had a serial."""
+    """Whether the state is new or lost: it has no serial yet."""
     renamed: bool = False
-    """Whether the specs say that the address had another name, under whose key its project may have been made."""
+    """Whether the specs say that the address had another name, whose key its project may have."""
 
     @property
     def project(self) -> LiveProject | None:
@@ -57,7 +58,7 @@ class View(Struct, frozen=True, kw_only=True):
 
     @property
     def blocked(self) -> Diagnostic | None:
-        """Why nothing can be planned here at all, if so."""
+        """Why nothing can be planned for this address, if so."""
         if self.entry is not None and self.project is None and not self.missing:
-            return undecided(self.pending) or unread(self.address, self.entry.project_id)
-        return undecided(self.pending)
+            return unknown_outcome(self.pending) or not_read(self.address, self.entry.project_id)
+        return unknown_outcome(self.pending)

@@ -1,4 +1,4 @@
-"""What a creation consists of, and which of it changed."""
+"""The content of a create, and what of it changed since."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from reconciler.planning.diff import differences
 
 
 def creation_body(project: DesiredProject) -> dict[str, Value]:
-    """The request of a create: what is declared; ``null`` means the same as not sending it."""
+    """The request of a create: all declared fields. ``null`` means the same as not sending the field."""
     assert isinstance(project.origin, CreateOrigin)
     fields = {**project.origin.creation, **project.settings}
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def listing(body: Mapping[str, Value]) -> tuple[Change, ...]:
-    """The changes that show a body whose project is new."""
+def changes_of_new(body: Mapping[str, Value]) -> tuple[Change, ...]:
+    """The changes that show the body of a new project."""
     return tuple(
         Change(
             path=change_path(name),
@@ -50,18 +50,18 @@ def listing(body: Mapping[str, Value]) -> tuple[Change, ...]:
 
 
 def creation_with_defaults(creation: Mapping[str, Value]) -> Sealed:
-    """The create-only inputs as the state keeps them (sealed): what was not sent has the API's default."""
+    """The create-only inputs as the state keeps them (sealed), with the API's defaults for those not sent."""
     return Sealed({**contract.CREATION_DEFAULTS, **sealed_fields(creation)})
 
 
 def content_digest(creation: Mapping[str, Json]) -> str:
-    """Tells what projects are made of, as a reader sees it."""
+    """A digest of what a project is created from, the same for texts that read the same."""
     brief = creation.get("brief")
     return digest(compared({**creation, "brief": reader_form(brief) if isinstance(brief, str) else brief}))
 
 
 def is_rewritten(declared: Mapping[str, Value], entry: Entry) -> bool:
-    """Whether a text is not the one that the project was made with, though no reader sees that."""
+    """Whether a text differs from the one that the project was created with, but reads the same."""
     return any(
         name in entry.creation and sealed(value) != entry.creation[name] and _reads_alike(name, value, entry)
         for name, value in declared.items()
@@ -69,7 +69,7 @@ def is_rewritten(declared: Mapping[str, Value], entry: Entry) -> bool:
 
 
 def _reads_alike(name: str, value: Value, entry: Entry) -> bool:
-    """Whether an input is the one that the project was made with, to a reader."""
+    """Whether an input reads the same as the one that the project was created with."""
     made = entry.creation[name]
     if isinstance(value, Secret) and is_sealed(made):
         return not {value.digest, value.reads or value.digest}.isdisjoint((sealed_digest(made), entry.reads.get(name)))
@@ -77,8 +77,8 @@ def _reads_alike(name: str, value: Value, entry: Entry) -> bool:
 
 
 def immutable_changes(declared: Mapping[str, Value], entry: Entry) -> tuple[Change, ...]:
-    """The declared create-only fields that the project was not made with; one whose value nobody knows is no change, nor
-    is a difference that no reader sees.
+    """The declared create-only fields that differ from what the project was created with. Unknown values and differences
+    that read the same are not changes.
     """
     after = {
         name: sealed(value)

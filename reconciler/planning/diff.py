@@ -1,4 +1,4 @@
-"""Field changes of two JSON values. The only user of deepdiff, and only where the two are not equal."""
+"""Differences between two JSON values. The only user of deepdiff, and only where they are not equal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reconciler.model.values import Json
 
 
 def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[tuple[str, Json, Json]]:
-    """``(path, before, after)`` for every leaf that differs, paths like ``references[1].url``; absent reads ``None``."""
+    """``(path, before, after)`` for every leaf that differs, with paths like ``references[1].url``. Absent is ``None``."""
     if before == after:
         return
     from deepdiff import DeepDiff  # noqa: PLC0415  80 ms that only a changed project costs

@@ -1,4 +1,4 @@
-"""Findings of planning that no step can mend, each with the way out."""
+"""Findings of planning that no step can fix, each with the way out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from reconciler.model.state import Entry, Intent
 from reconciler.model.values import Json, Value, has_secret, masked
 
 _NAMED: Final = 5
-"""How many addresses one note names."""
+"""How many addresses a note lists."""
 
 
 def attention(project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning") -> Diagnostic:
-    """What the user must look at. With severity ``error`` nothing at all is applied."""
+    """A finding that needs the user's attention. An ``error`` keeps the whole plan from being applied."""
     return Diagnostic(
         severity=severity,
         address=project.address,
@@ -38,20 +38,20 @@ def protected(project: DesiredProject, what: str) -> Diagnostic:
     )
 
 
-def released_at_birth(project: DesiredProject) -> Diagnostic:
+def created_released(project: DesiredProject) -> Diagnostic:
     return attention(
         project,
         "a project can't be created with `mode: none`",
-        "`none` hands a project to the studio, so it must exist: create or adopt it first, then set `mode: none`.",
+        "`none` releases a project to the studio, so it must exist: create or adopt it first, then set `mode: none`.",
         severity="error",
     )
 
 
-def taken(project: DesiredProject, what: str, holder: str) -> Diagnostic:
+def already_managed(project: DesiredProject, what: str, holder: str) -> Diagnostic:
     return attention(
         project,
-        f"`{what}` is managed as `{holder}` already",
-        "Rename it with a `moved` entry or `reconciler state mv`.",
+        f"`{what}` is already managed as `{holder}`",
+        "To rename it, use a `moved` entry or `reconciler state mv`.",
         severity="error",
     )
 
@@ -59,8 +59,8 @@ def taken(project: DesiredProject, what: str, holder: str) -> Diagnostic:
 def ambiguous(project: DesiredProject, project_id: str, addresses: Iterable[str]) -> Diagnostic:
     return attention(
         project,
-        f"`{project_id}` would be bound to {', '.join(f'`{a}`' for a in addresses)}; one project has one address",
-        f"Say which one it is with `reconciler import ADDRESS {project_id}`, or take the others out of the specs.",
+        f"`{project_id}` would be bound to {', '.join(f'`{a}`' for a in addresses)}, but a project can have only one address",
+        f"Choose one with `reconciler import ADDRESS {project_id}`, or remove the others from the specs.",
         severity="error",
     )
 
@@ -75,8 +75,8 @@ def bound_elsewhere(project: DesiredProject, entry: Entry) -> Diagnostic | None:
             return None
     return attention(
         project,
-        f"`{project.address}` stands for `{entry.project_id}`, but the spec {what}",
-        f"Use another address, or forget the present one first: `reconciler state rm {quote(project.address)}`.",
+        f"`{project.address}` is bound to `{entry.project_id}`, but the spec {what}",
+        f"Use another address, or forget the current project first: `reconciler state rm {quote(project.address)}`.",
         severity="error",
     )
 
@@ -86,51 +86,51 @@ def drifted(project: DesiredProject, change: Change) -> Diagnostic:
         severity="note",
         address=project.address,
         summary=f"drift: {change.path} is {change.before!r}, should be {change.after!r}",
-        detail="It was changed outside. `reconciler apply` mends it.",
+        detail="It was changed outside the reconciler. `reconciler apply` changes it back.",
         kind="drift",
     )
 
 
-def keeps(address: str, name: str, asked: Value, form: Json) -> Diagnostic:
-    """A form of its own in which the account keeps a setting."""
-    shown = "in another form" if has_secret(asked) else f"as {form!r}"
+def normalized(address: str, name: str, wanted: Value, form: Json) -> Diagnostic:
+    """The account keeps a setting in another form than was sent."""
+    shown = "in another form" if has_secret(wanted) else f"as {form!r}"
     return Diagnostic(
         severity="note",
         address=address,
-        summary=f"settings.{name} was asked as {masked(asked)!r}, and the account keeps it {shown}",
-        detail="Both count as the same while neither changes; nothing is set for it again.",
+        summary=f"settings.{name} was sent as {masked(wanted)!r}, and the account keeps it {shown}",
+        detail="Both count as equal while neither changes; it is not sent again.",
     )
 
 
 def rewritten(addresses: Sequence[str]) -> Diagnostic:
-    """One note for all of them: a hook that strips blanks touches every file."""
+    """One note for all texts: a hook that strips white space touches every file."""
     several = len(addresses) > 1
     named = ", ".join(f"`{address}`" for address in addresses[:_NAMED])
     more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
     return Diagnostic(
         severity="note",
         address=None if several else addresses[0],
-        summary=f"the text of {named}{more} differs from what was sent, but not to a reader",
-        detail="Blanks at line ends, line endings, no-break blanks and the way accents are stored do not count: "
-        "nothing is replaced or sent for them.",
+        summary=f"the text of {named}{more} differs from what was sent, but reads the same",
+        detail="Trailing spaces, line endings, no-break spaces and the encoding of accents do not count: "
+        "nothing is replaced or sent because of them.",
     )
 
 
-def interrupted(intents: Iterable[Intent]) -> list[Diagnostic]:
-    """Calls that an earlier run began and did not live to see answered."""
+def open_calls(intents: Iterable[Intent]) -> list[Diagnostic]:
+    """Calls that an earlier run sent and whose answers it did not record."""
     return [
         Diagnostic(
             severity="warning",
             address=intent.address,
-            summary=f"an earlier run was cut short during the {intent.kind} of `{intent.address}`",
-            detail="`apply` first finds out what became of it and never repeats what was done.",
+            summary=f"an earlier run was interrupted during the {intent.kind} of `{intent.address}`",
+            detail="`apply` first finds out whether it was done, and never repeats what was done.",
         )
         for intent in intents
     ]
 
 
-def undecided(intents: Iterable[Intent]) -> Diagnostic | None:
-    """The finding that blocks an address with a call that nothing could clear up."""
+def unknown_outcome(intents: Iterable[Intent]) -> Diagnostic | None:
+    """The finding that blocks an address with a call whose outcome nothing could tell."""
     for intent in intents:
         if intent.undecided:
             what = f"message `{intent.message_id}`" if intent.kind == "message" else f"the {intent.kind}"
@@ -139,27 +139,27 @@ def undecided(intents: Iterable[Intent]) -> Diagnostic | None:
             return Diagnostic(
                 severity="warning",
                 address=intent.address,
-                summary=f"whether {what} of `{intent.address}` was done is unknown; the project is left alone",
-                detail=f"It was begun at {intent.at} {why}. Look for yourself"
-                f"{f' with `reconciler messages {quote(intent.address)}`' if near else ''}, then say "
+                summary=f"it is unknown whether {what} of `{intent.address}` was done; the project is not changed",
+                detail=f"It was started at {intent.at} {why}. Check"
+                f"{f' with `reconciler messages {quote(intent.address)}`' if near else ' the account'}, then run "
                 f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
                 attention=True,
             )
     return None
 
 
-def meant(address: str, known: Iterable[str]) -> str:
-    """What may have been meant by an address that is none: one of a ``for_each``, or a slip of the finger."""
+def did_you_mean(address: str, known: Iterable[str]) -> str:
+    """A suggestion for an unknown address: those of a ``for_each``, or a close match; empty if there is none."""
     family = sorted(name for name in known if name.startswith(f"{address}["))
     near = family[:3] or difflib.get_close_matches(address, known, 1)
     return f"Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
 
 
-def unread(address: str, project_id: str) -> Diagnostic:
-    """A managed project that could not be read: unread is not absent."""
+def not_read(address: str, project_id: str) -> Diagnostic:
+    """A managed project that could not be read, which does not mean that it is gone."""
     return Diagnostic(
         severity="error",
         address=address,
         summary=f"`{project_id}` could not be read",
-        detail="Nothing is planned on a guess. Run the command again.",
+        detail="Nothing is planned for it. Run the command again.",
     )

@@ -1,7 +1,7 @@
-"""Values that the account keeps in a form of its own, and lists that lag behind: neither is a change made outside.
+"""Values that the account normalizes, and lists that lag behind a change: neither of them is drift.
 
-What was asked for stays the knowledge; beside it stands what the account keeps for it (:attr:`Known.kept`), and what it
-showed until then (:attr:`Known.before`).
+The state keeps what was sent, what the account keeps for it (:attr:`Known.kept`), and what the account showed before
+(:attr:`Known.before`).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from reconciler.model.values import (
 )
 
 LAGS: Final = 60.0
-"""Seconds: how long a list may show what was before a PATCH, if nothing says that the project has changed since."""
+"""Seconds that a list may show the value before a PATCH, if nothing says that the project changed since."""
 LAGS_AT_MOST: Final = 3600.0
-"""Seconds: the same where the list says that the project changed before the PATCH, so that it can't know of that."""
+"""The same where the list says that the project last changed before the PATCH, so that the list is older."""
 _WHOLE: Final = 1.0
-"""Seconds that an account's times may be cut by."""
+"""Seconds by which the account may truncate its times."""
 _LIMITS: Final[Mapping[str, int]] = {"title": contract.TITLE_MAX}
-"""The settings of free text that a list shows, with the lengths that the account keeps of them."""
+"""The free-text settings that a list shows, with the lengths to which the account cuts them."""
 
 
-def stands(name: str, wanted: Value, entry: Entry | None, live: LiveProject | None, lineage: str) -> bool:
-    """Whether a setting that was asked for stands, though the account shows another value."""
+def is_in_effect(name: str, wanted: Value, entry: Entry | None, live: LiveProject | None, lineage: str) -> bool:
+    """Whether a setting that was sent is in effect, though the account shows another value."""
     asked = entry.settings.get(name) if entry else None
     if asked is None or live is None or name not in live.settings or asked.source not in ("sent", "patch"):
         return False
@@ -48,7 +48,7 @@ def stands(name: str, wanted: Value, entry: Entry | None, live: LiveProject | No
 
 
 def is_kept(asked: Known, shown: Json, wanted: Value, lineage: str) -> bool:
-    """Whether a value is what the account keeps for one that was asked for."""
+    """Whether a value is what the account keeps for one that was sent."""
     if is_sealed(asked.kept) and isinstance(shown, str):
         parts = wanted.parts if isinstance(wanted, Secret) else ()
         return secret_digest(lineage, Revealed(shown), parts) == sealed_digest(asked.kept)
@@ -56,18 +56,18 @@ def is_kept(asked: Known, shown: Json, wanted: Value, lineage: str) -> bool:
 
 
 def is_form(name: str, asked: Value, shown: Json) -> bool:
-    """Whether a value that the account shows is a form of the one that was asked for."""
+    """Whether a value that the account shows is a form of the one that was sent."""
     return name in _LIMITS and renders(exposed(asked), shown, _LIMITS[name])
 
 
 def may_have_a_form(asked: Known) -> bool:
-    """Whether the account may keep a text that was asked for in a form of its own, which was not seen so far."""
+    """Whether the account may keep a sent text in a form that was not seen yet."""
     unseen = asked.source in ("sent", "patch") and asked.kept is UNSET
     return unseen and isinstance(asked.value, str) and not has_one_form(asked.value)
 
 
 def newly_kept(settings: Mapping[str, Value], entry: Entry | None, live: LiveProject | None) -> dict[str, Json]:
-    """The settings that the account shows for the first time, in another form than was asked for, by name."""
+    """The settings that the account shows for the first time, and in another form than was sent, by name."""
     if entry is None or live is None:
         return {}
     return {
@@ -81,7 +81,7 @@ def newly_kept(settings: Mapping[str, Value], entry: Entry | None, live: LivePro
 
 
 def seen_first(entry: Entry, live: LiveProject) -> dict[str, Json]:
-    """What a list shows for the first time of settings that were asked for, as asked or in another form, by name."""
+    """The settings that a list shows for the first time since they were sent, in whatever form, by name."""
     if live.source != "list":
         return {}
     return {
@@ -96,7 +96,7 @@ def seen_first(entry: Entry, live: LiveProject) -> dict[str, Json]:
 
 
 def lags(name: str, asked: Known, live: LiveProject, at: str) -> bool:
-    """Whether a list shows what was before a PATCH, and cannot know of that yet; ``at``: when it was read."""
+    """Whether a list still shows the value before a PATCH. ``at``: when the list was read."""
     if name not in live.differing and (asked.before is UNSET or live.settings.get(name, UNSET) != asked.before):
         return False
     now, since, changed = instant(at), instant(asked.at), instant(live.updated_at)

@@ -1,4 +1,4 @@
-"""What is known of a project's fields, from where, and whether it agrees with what is desired."""
+"""What is known about a project's fields, from which source, and whether it agrees with the spec."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reconciler.model.values import (
     sealed,
     shown,
 )
-from reconciler.planning.kept_values import is_form, lags, may_have_a_form, stands
+from reconciler.planning.kept_values import is_form, is_in_effect, lags, may_have_a_form
 
 _STATUS_CLASS: Mapping[str, str] = {
     contract.Status.IDLE: "idle",
@@ -33,17 +33,17 @@ _STATUS_CLASS: Mapping[str, str] = {
 
 
 def agrees(desired: Value, known: Json) -> bool:
-    """Whether a known value (sealed, or read from the account) is the desired one to a reader."""
+    """Whether a known value (sealed, or read from the account) reads the same as the desired one."""
     if isinstance(desired, Secret) and isinstance(known, str):
         return reads_alike(exposed(desired), known)
     return reads_alike(sealed(desired), known)
 
 
 def setting_known(name: str, entry: Entry | None, live: LiveProject | None, at: str) -> Known | None:
-    """The best knowledge of a setting: what was just read beats what the state remembers, unless it is older."""
+    """The best known value of a setting: what was just read, unless the state's is newer."""
     asked = entry.settings.get(name) if entry else None
     if live is not None and not (asked is not None and lags(name, asked, live, at)):
-        if name in live.differing:  # no search finds what the account keeps in a form that nobody has seen yet
+        if name in live.differing:  # no search finds a form that was not seen yet
             return asked if asked is not None and may_have_a_form(asked) else None
         if name in live.settings:
             return Known(live.settings[name], live.source, at)
@@ -55,7 +55,7 @@ def setting_changes(
 ) -> dict[str, Change]:
     """The declared settings that are not known to be as desired, by name.
 
-    A setting that no GET shows and nobody ever told counts as different: only a PATCH makes it known.
+    A setting that no GET shows and whose value is unknown counts as different: only a PATCH makes it known.
     """
     recorded = entry.settings if entry else {}
     changes: dict[str, Change] = {}
@@ -68,7 +68,7 @@ def setting_changes(
             continue
         before = recorded.get(name)
         asked = before is not None and agrees(wanted, before.value)
-        if asked and stands(name, wanted, entry, live, lineage):
+        if asked and is_in_effect(name, wanted, entry, live, lineage):
             continue
         secret = has_secret(wanted)
         hidden = secret or (before is not None and is_sealed(before.value))
@@ -84,36 +84,36 @@ def setting_changes(
 
 
 def brief_matches(brief: Value, live: LiveProject) -> bool:
-    """Whether what the list shows of a brief is the start of this one, however the server cuts it and writes it."""
+    """Whether what the list shows of a brief is the start of this one, however the server cuts and normalizes it."""
     return live.brief is not None and begins(plain_text(brief), live.brief, contract.LIST_BRIEF_MAX)
 
 
 def title_matches(title: Value, live: LiveProject) -> bool:
-    """Whether a project has a title, perhaps in a form of the account's own."""
+    """Whether a project has this title, perhaps normalized by the account."""
     shown = live.settings.get("title")
     return agrees(title, shown) or is_form("title", title, shown)
 
 
 def plain_text(value: Value) -> str:
-    """A text, a secret in it or not; nothing is no text."""
+    """The plain text of a value, empty for ``None``."""
     return str(exposed(value) or "")
 
 
 def entry_digest(entry: Entry) -> str:
-    """What a saved plan holds against the state: everything of the entry but what only informs, such as settings that
-    were merely seen in passing, and the names of those that it refers to, which may be renamed by the same plan.
+    """What a saved plan compares with the state: the entry without what is only informative, such as settings that were
+    merely seen, and without the addresses it refers to, which the same plan may rename.
     """
     informs = dict.fromkeys(("outputs", "cursor", "lifecycle", "replacing"))
     values = {name: known.value for name, known in entry.settings.items() if known.source in {"patch", "sent"}}
     held = {**to_builtins(entry.renamed(lambda _: "")), **informs, "settings": values}
-    for name in ("not_ours", "reads"):  # they inform, too; the digests of earlier versions do not have them
+    for name in ("not_ours", "reads"):  # informative too, and not in the digests of earlier versions
         del held[name]
     held["messages"] = [{n: v for n, v in message.items() if n != "reads"} for message in held["messages"]]
     return digest(held)
 
 
 def subject(steps: Iterable[Step], live: Snapshot) -> LiveProject | None:
-    """The live project that steps are about, where the state does not say: one to be bound."""
+    """The live project that the steps are about, where the state does not say: one to be bound."""
     return next((live.projects[i] for i in (step.project_id for step in steps) if i and i in live.projects), None)
 
 
@@ -125,7 +125,9 @@ def basis(
     fields: tuple[str, ...],
     hide: Callable[[Json], Json] = lambda value: value,
 ) -> Basis:
-    """What an address's steps were computed from. ``hide`` takes secrets out of what is digested: a short one is guessed."""
+    """What the steps of an address were computed from. ``hide`` removes secrets before values are digested, since a digest
+    of a short one can be guessed.
+    """
     if live is not None:
         status = _STATUS_CLASS.get(live.status, "active")
     else:

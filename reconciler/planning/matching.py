@@ -1,7 +1,7 @@
-"""Projects of the account that no entry of the state stands for: whether a create would make a second one.
+"""Unmanaged projects of the account that a create might duplicate.
 
-The state may be lost or an old copy. The idempotency key then decides for most projects; it can't for one that failed
-(the API makes a new project for its key), so those are looked for in the account before anything is created.
+The state may be lost or an old copy. Then the idempotency key decides for most projects, but not for one that failed
+(the API makes a new project for its key): those are searched for in the account before anything is created.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.planning.knowledge import brief_matches, plain_text, title_match
 
 
 class Match(Struct, frozen=True):
-    """Unmanaged projects that look like a desired one, by what became of them."""
+    """Unmanaged projects that look like a desired one, by their fate."""
 
     alive: tuple[LiveProject, ...]
     failed: tuple[LiveProject, ...]
@@ -28,8 +28,8 @@ class Match(Struct, frozen=True):
 
 
 class Candidates(Struct, frozen=True):
-    """``by_brief``: unmanaged API projects by the brief that the list shows. ``by_beginning``: the same by what is common
-    to all forms of that, where it is not just cut at the contract's length. ``failed``: whether any of them failed.
+    """Unmanaged API projects. ``by_brief``: by the brief that the list shows. ``by_beginning``: by what all forms of that
+    brief have in common, for briefs not cut at the contract's length. ``failed``: whether any of them failed.
     """
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]
@@ -52,12 +52,12 @@ class Candidates(Struct, frozen=True):
         return cls(_fixed(groups), _fixed(beginnings), failed)
 
     def match(self, project: DesiredProject) -> Match:
-        """As :meth:`like`, for what a project declares."""
+        """The projects that look like what a project declares (see :meth:`like`)."""
         assert isinstance(project.origin, CreateOrigin)
         return self.like({**project.origin.creation, **project.settings})
 
     def like(self, fields: Mapping[str, Value]) -> Match:
-        """Those with the same brief, as far as the list shows it, and the same title where the fields have one."""
+        """The projects with the same brief, as far as the list shows it, and the same title if the fields have one."""
         brief = fields["brief"]
         text = plain_text(brief)
         exactly = self.by_brief.get(text[: contract.LIST_BRIEF_MAX])

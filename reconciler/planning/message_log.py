@@ -1,4 +1,4 @@
-"""The append-only message log: the spec's messages against those the agent has (settled readings 4 and 8)."""
+"""The append-only message log: compares the spec's messages with those sent (settled readings 4 and 8)."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from reconciler.model.values import (
 )
 
 CODE: Final = "E201"
-"""The stable code of everything that rewrites what was sent (``E1…`` are those of the specs alone)."""
+"""The stable code of changes to what was sent (``E1…`` are errors of the specs themselves)."""
 
 _DEFAULTS: Mapping[str, Json] = {name: contract.CREATION_DEFAULTS[name] for name in ("references", "extract_content")}
 
 
 def message_digest(body: Mapping[str, Value]) -> str:
-    """Tells one message from another; a field at the API's default counts like one that is not given.
+    """A digest that identifies a message; a field with the API's default counts like one that is not given.
 
-    Which projects it refers to is kept beside it (:attr:`SentMessage.projects`): an address may be renamed.
+    The projects it refers to are kept separately (:attr:`SentMessage.projects`), since addresses may be renamed.
     """
     return digest({**_DEFAULTS, **sealed_fields(compared(renamed(body, lambda _: "")))})
 
 
 def content_digest(lineage: str, text: Value) -> str:
-    """Knows a message's text again, whatever the server does to its white space."""
+    """A digest of a message's text, the same whatever the server does to its white space."""
     if isinstance(text, Secret):
         assert text.value is not None
         return secret_digest(lineage, Revealed(_bare(text.value.expose())), text.parts or (text.value,))
@@ -54,14 +54,14 @@ def _bare(text: str) -> str:
 
 
 def is_sent(message: DesiredMessage, sent: SentMessage) -> bool:
-    """Whether a message of the spec is still what was sent, as a reader sees it."""
+    """Whether a message of the spec reads the same as what was sent."""
     if projects_in(message.body) != sent.projects:
         return False
     return message_digest(message.body) == sent.digest or is_rewritten(message, sent)
 
 
 def is_rewritten(message: DesiredMessage, sent: SentMessage) -> bool:
-    """Whether the text is another than was sent, though no reader sees that, and all else is the same."""
+    """Whether the text differs from what was sent but reads the same, and all else is equal."""
     text = message.body["message"]
     if isinstance(text, Secret):
         now = message_digest(message.body)
@@ -73,7 +73,7 @@ def is_rewritten(message: DesiredMessage, sent: SentMessage) -> bool:
 
 
 def read_digest(body: Mapping[str, Value]) -> str | None:
-    """The digest of a message whose text is secret, with what a reader sees of that; ``None`` where that is all of it."""
+    """The digest of a message with a secret text in the form that a reader sees; ``None`` where that is the same."""
     text = body["message"]
     if not isinstance(text, Secret) or text.reads is None:
         return None
@@ -85,7 +85,7 @@ def message_text(message: DesiredMessage) -> str:
 
 
 class LogPlan(Struct, frozen=True):
-    """``rewritten``: whether a sent message differs from what was sent, though no reader sees that."""
+    """What is to be sent. ``rewritten``: whether a message differs from what was sent but reads the same."""
 
     to_send: tuple[DesiredMessage, ...]
     diagnostics: tuple[Diagnostic, ...]
@@ -98,7 +98,7 @@ def compare(
     sent: tuple[SentMessage, ...],
     location: Location | None = None,
 ) -> LogPlan:
-    """What is still to be sent, in order; or why nothing may be: a sent message was edited, moved, taken out of the
+    """The messages still to be sent, in order; or why none may be sent: a sent message was edited, moved, removed from the
     middle, or has a new one before it. ``location`` is the project's.
     """
     if [m.id for m in desired[: len(sent)]] == [m.id for m in sent] and all(
@@ -114,8 +114,8 @@ def compare(
     note = Diagnostic(
         severity="note",
         address=address,
-        summary=f"{_names(gone)} left the specs but {'was' if len(gone) == 1 else 'were'} sent already",
-        detail="A message can't be unsent. Nothing is done; putting it back changes nothing either.",
+        summary=f"{_names(gone)} left the specs but {'was' if len(gone) == 1 else 'were'} already sent",
+        detail="A message can't be unsent, so nothing is done. Adding it again changes nothing either.",
     )
     to_send = tuple(m for m in desired if m.id not in known)
     return LogPlan(to_send, (note,) if gone else (), _any_rewritten(desired, sent))
@@ -155,7 +155,9 @@ def _problems(
         before = by_id.get(message.id)
         if before is not None and not is_sent(message, before):
             twin = next((m.id for m in sent if is_sent(message, m)), None)
-            hint = f"\nSent as message `{twin}` it was; without an `id` a message goes by its position." if twin else ""
+            hint = (
+                f"\nIt was sent as message `{twin}`; without an `id`, a message's id is its position." if twin else ""
+            )
             problem(
                 f"message `{message.id}` was edited after it was sent",
                 f"Sent: {before.text}\nSpec: {message_text(message)}{hint}",
@@ -164,8 +166,8 @@ def _problems(
         elif before is None and position[message.id] < last_kept:
             follows = next(m.id for m in desired[position[message.id] :] if m.id in by_id)
             problem(
-                f"message `{message.id}` is new but stands before a message that was sent",
-                "The agent gets messages in the order of the spec; this one can only come last.\n"
+                f"message `{message.id}` is new but comes before a message that was sent",
+                "The agent gets messages in the order of the spec, so a new one can only come last.\n"
                 f"Sent: {by_id[follows].text} (message `{follows}`)",
                 message,
             )
@@ -174,22 +176,22 @@ def _problems(
     appends = any(m.id not in by_id for m in desired)
     for index, old in enumerate(sent):
         if old.id not in position and (appends or any(later.id in position for later in sent[index + 1 :])):
-            problem(f"message `{old.id}` was taken out of the middle of the log", f"Sent: {old.text}")
+            problem(f"message `{old.id}` was removed from the middle of the log", f"Sent: {old.text}")
     return tuple(problems)
 
 
 def _ways_out(address: str) -> str:
     return (
-        "Nothing is sent again. Restore the log as it was sent; or restore it and append a new message at the end; or, "
-        f"if the spec is right as it stands, `reconciler state accept {quote(address)}`."
+        "Nothing is sent. Restore the messages as they were sent; or restore them and append a new message at the end; or, "
+        f"if the spec is right, run `reconciler state accept {quote(address)}`."
     )
 
 
 class Accepted(Struct, frozen=True):
-    """A log that was made to agree with the spec, and what that meant, by message id.
+    """A log that was made to agree with the spec, and what changed, by message id.
 
-    ``counted`` were never sent and count as sent, ``dropped`` were sent and are held against the spec no more,
-    ``to_send`` stand behind all that was sent and are still to be sent.
+    ``counted`` were never sent and now count as sent, ``dropped`` were sent and are no longer compared with the spec,
+    ``to_send`` come after everything that was sent and are still to be sent.
     """
 
     log: tuple[SentMessage, ...]
@@ -205,11 +207,11 @@ def accept(
     *,
     unsent: Callable[[DesiredMessage], SentMessage],
 ) -> Accepted:
-    """Take the spec's log for what was sent, up to the last message in it that was. ``unsent`` makes an entry for a
-    message that never was.
+    """Accept the spec's messages as what was sent, up to the last one that was. ``unsent`` makes the entry of a message
+    that was never sent.
 
-    A sent message is known again by its id with its content, else by its content (it was renamed or moved: it must not
-    be sent again), else by its id (it was edited).
+    A sent message is recognized by its id and content, else by its content (it was renamed or moved and must not be sent
+    again), else by its id (it was edited).
     """
     left = {m.id: m for m in sent}
     known: dict[str, SentMessage] = {}
@@ -223,7 +225,7 @@ def accept(
     log = [_as_now(m, known[m.id]) if m.id in known else unsent(m) for m in counting]
     ids = {m.id for m in desired}
     last = max((index for index, m in enumerate(sent) if m.id not in left), default=-1)
-    tail = [] if to_send else [m for m in sent[last + 1 :] if m.id not in ids]  # put back, they change nothing
+    tail = [] if to_send else [m for m in sent[last + 1 :] if m.id not in ids]  # adding them again changes nothing
     return Accepted(
         log=(*log, *tail),
         edited=tuple(m.id for m in counting if m.id in known and not is_sent(m, known[m.id])),

@@ -1,4 +1,4 @@
-"""What can be said of specs and state alone, without the account."""
+"""Findings that need only the specs and the state, not the account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.planning.planner import Header, Selection, make_plan
 
 
 def log_findings(desired: Desired, state: State) -> tuple[Diagnostic, ...]:
-    """Where the specs rewrite what was sent: as a plan would say it that takes the state's word for the account."""
+    """Changes of sent messages in the specs, as a plan that trusts the state would report them."""
     made = make_plan(
         seal(desired, state.lineage),
         state,

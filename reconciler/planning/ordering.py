@@ -1,7 +1,7 @@
-"""What waits for other projects: whatever spends credits on a project that depends on them.
+"""Dependencies: steps that spend credits wait for the projects that theirs depends on.
 
-Another project is waited for until its own steps are done and its agent has finished; where a reference asks for its
-video, until that is there. What will never come of itself is no wait but a finding, and nothing is planned on it.
+A step waits until the other project's steps are done and its agent has finished, or, where a reference names its video,
+until that exists. A wait that would never end is a finding instead, and its steps are not planned.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.findings import attention
 
 _NAMED: Final = 3
-"""How many addresses are named at one place."""
+"""How many addresses a wait lists."""
 
 
 def with_dependencies(targets: frozenset[str], desired: Desired) -> frozenset[str]:
-    """The targets and, as Terraform has it, all that they wait for."""
+    """The targets and all that they depend on, as in Terraform."""
     found: set[str] = set()
     waiting = list(targets)
     while waiting:
@@ -41,7 +41,7 @@ def with_dependencies(targets: frozenset[str], desired: Desired) -> frozenset[st
 
 
 def waiting_for(*addresses: str, video: bool) -> str:
-    """What is waited for, in words."""
+    """The text of a wait for other projects."""
     names = [f"`{address}`" for address in addresses[:_NAMED]]
     if len(addresses) > _NAMED:
         names.append(f"{len(addresses) - _NAMED} more")
@@ -50,7 +50,7 @@ def waiting_for(*addresses: str, video: bool) -> str:
 
 
 class _Other(Struct, frozen=True):
-    """A project that others wait for, as far as it can be known. ``never``: why it will not get there."""
+    """A project that others wait for, as far as this is known. ``never``: why the wait would never end."""
 
     never: str | None = None
     finished: bool = False
@@ -60,7 +60,7 @@ class _Other(Struct, frozen=True):
 def order(
     projects: Mapping[str, DesiredProject], planned: Mapping[str, ProjectPlan], views: Mapping[str, View]
 ) -> None:
-    """Give the steps that wait for other projects what they wait for; take out those that would wait for ever."""
+    """Add to each step the projects that it waits for, and remove the steps that would wait forever."""
     graph = {address: projects[address].dependencies for address in planned if address in projects}
     if not any(graph.values()):
         return
@@ -68,14 +68,14 @@ def order(
     for address in TopologicalSorter(graph).static_order():
         project = projects.get(address)
         if project is None or address not in planned:
-            others[address] = _Other(never="is not there")
+            others[address] = _Other(never="it is not planned")
             continue
         _order(project, planned[address], others)
         others[address] = _other(project, planned[address].steps, views[address])
 
 
 def _order(project: DesiredProject, plan: ProjectPlan, others: Mapping[str, _Other]) -> None:
-    said: set[tuple[str, bool]] = set()
+    known: set[tuple[str, bool]] = set()
     for number, step in enumerate(plan.steps):
         if not describe(step).spends_credits:
             continue
@@ -83,7 +83,7 @@ def _order(project: DesiredProject, plan: ProjectPlan, others: Mapping[str, _Oth
         after = tuple(dict.fromkeys((*project.depends_on, *videos)))
         never = {address: why for address in after if (why := others[address].never)}
         if never:
-            plan.diagnostics += [_in_vain(project, step, address, why) for address, why in never.items()]
+            plan.diagnostics += [_never_ready(project, step, address, why) for address, why in never.items()]
             del plan.steps[number:]
             return
         kinds = [(address, address in videos) for address in after]
@@ -91,9 +91,9 @@ def _order(project: DesiredProject, plan: ProjectPlan, others: Mapping[str, _Oth
         waits = [
             waiting_for(*names, video=kind)
             for kind in (True, False)
-            if (names := [address for address, video in late if video is kind and (address, video) not in said])
+            if (names := [address for address, video in late if video is kind and (address, video) not in known])
         ]
-        said.update(late)
+        known.update(late)
         plan.steps[number] = replace(step, after=after, waits_for=_joined((step.waits_for, *waits)))
 
 
@@ -104,7 +104,7 @@ def _other(project: DesiredProject, steps: Iterable[Step], view: View) -> _Other
     if any(kind.slot or kind.begins == "project" for kind in map(describe, steps)):
         return _Other()
     if live is None:
-        return _Other(never="it is not there, and nothing is planned that would make it")
+        return _Other(never="it does not exist, and this plan does not create it")
     if live.status in {contract.Status.FAILED, contract.Status.CANCELLED}:
         return _Other(never=f"it is {live.status}")
     idle = live.status == contract.Status.IDLE
@@ -116,12 +116,12 @@ def _live(steps: Iterable[Step], view: View) -> LiveProject | None:
     return view.project or view.live.projects.get(imported or "")
 
 
-def _in_vain(project: DesiredProject, step: Step, address: str, why: str) -> Diagnostic:
+def _never_ready(project: DesiredProject, step: Step, address: str, why: str) -> Diagnostic:
     return attention(
         project,
-        f"`{project.address}` waits for `{address}` in vain: {why}",
-        f"The {step.action} and what follows it here are left out. Mend `{address}` first (this plan or "
-        f"`reconciler status {quote(address)}` shows what is wrong), or take it out of `references` and `depends_on`.",
+        f"`{project.address}` waits for `{address}`, which will not be ready: {why}",
+        f"The {step.action} and the steps after it are left out. Fix `{address}` first (see this plan or "
+        f"`reconciler status {quote(address)}`), or remove it from `references` and `depends_on`.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The planner: desired against live and state gives steps. Pure: the same inputs give the same plan."""
+"""The planner: computes steps from specs, live projects and state. Pure: the same inputs give the same plan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Json
 from reconciler.planning.address_view import ProjectPlan, View
-from reconciler.planning.findings import ambiguous, meant, rewritten
+from reconciler.planning.findings import ambiguous, did_you_mean, rewritten
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.matching import Candidates
 from reconciler.planning.ordering import order
@@ -48,16 +48,16 @@ class Selection(Struct, frozen=True, kw_only=True):
     destroy: bool = False
     refresh_only: bool = False
     refresh: bool = True
-    """Whether managed projects are read at all (``--no-refresh``: what the state says of them is taken for true)."""
-    spare: frozenset[str] = frozenset()
-    """Addresses whose failed project is reported and not made anew, whatever ``on_failed`` says: `watch` did it lately."""
+    """Whether managed projects are read (``--no-refresh``: the state is trusted instead)."""
+    keep_failed: frozenset[str] = frozenset()
+    """Addresses whose failed project is only reported, whatever ``on_failed`` says: ``watch`` recreated it recently."""
 
     def takes(self, address: str) -> bool:
         return self.targets is None or address in self.targets
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """What a plan carries besides its steps; none of it is for planning itself to make up."""
+    """The parts of a plan that planning, being pure, can't make itself."""
 
     id: str
     version: str
@@ -83,17 +83,17 @@ def make_plan(
     active_limit: int,
     hide: Callable[[Json], Json] = lambda value: value,
 ) -> Plan:
-    """Everything that has to happen so that the account is as desired, address by address.
+    """The plan that brings the account to the specs, address by address.
 
-    ``hide`` takes secrets out of live values before they are digested.
+    ``hide`` removes secrets from live values before they are digested.
     """
     result = _Result(hide, diagnostics=list(desired.diagnostics))
     entries, moves = _moved(desired, state, selection, result)
     result.diagnostics += _unknown_selectors(desired, entries, selection)
     projects = {} if selection.destroy else desired.projects
     candidates = Candidates.of(live, entries)
-    again = Resealing(desired, state.lineage)
-    known = {address: again(entry) for address, entry in entries.items()}
+    reseal = Resealing(desired, state.lineage)
+    known = {address: reseal(entry) for address, entry in entries.items()}
     views: dict[str, View] = {}
     planned: dict[str, ProjectPlan] = {}
     bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
@@ -113,14 +113,14 @@ def make_plan(
             next_generation=state.generations.get(address, 0) + 1,
             pending=tuple(intent for intent in state.pending.values() if intent.address == address),
             replace=address in selection.replace,
-            spare=address in selection.spare,
+            keep_failed=address in selection.keep_failed,
             candidates=candidates,
             bound=bound,
             fresh=state.new,
             renamed=address in renamed,
         )
         planned[address] = plan_project(project, view) if project else _removal(address, desired, view)
-        if project is not None and _keeps(project, entry, planned[address].steps):
+        if project is not None and _saves_lifecycle(project, entry, planned[address].steps):
             result.lifecycles[address] = project.lifecycle
     unseen = [address for address, made in planned.items() if made.rewritten]
     if unseen:
@@ -164,7 +164,7 @@ def make_plan(
 def _add(
     result: _Result, planned: ProjectPlan, move: Move | None, view: View, entry: Entry | None, *, refresh_only: bool
 ) -> None:
-    """``entry`` is as the state has it, not with the digests of now: that is what a saved plan is held against."""
+    """Add one address to the result. ``entry`` is as in the state, without new digests: a saved plan is checked against it."""
     steps: list[Step] = [*([move] if move else []), *planned.steps]
     result.diagnostics += planned.diagnostics
     if refresh_only:
@@ -186,22 +186,22 @@ def _add(
 
 
 def _families(declared: Iterable[str], steps: Iterable[Step]) -> tuple[str, ...]:
-    """The names under which a ``for_each`` has projects that are not created by these steps."""
+    """The base names of ``for_each`` projects of which these steps do not create all."""
     created = {step.address for step in steps if isinstance(step, Create)}
     return tuple(
         sorted({address.partition("[")[0] for address in declared if "[" in address and address not in created})
     )
 
 
-def _keeps(project: DesiredProject, entry: Entry | None, steps: Iterable[Step]) -> bool:
-    """Whether the state has to learn a lifecycle: it has another one, or begins a new entry (with the default one)."""
+def _saves_lifecycle(project: DesiredProject, entry: Entry | None, steps: Iterable[Step]) -> bool:
+    """Whether apply saves the lifecycle: the state has another one, or gets a new entry with the default one."""
     begins = any(describe(step).begins != "nothing" for step in steps)
     kept = entry.lifecycle if entry is not None and not begins else Lifecycle()
     return project.lifecycle != kept and (entry is not None or begins)
 
 
 def _one_address_each(projects: Mapping[str, DesiredProject], planned: dict[str, ProjectPlan], live: Snapshot) -> None:
-    """Two addresses must not come to stand for one project: both are left alone, with an error."""
+    """Two addresses must not be bound to one project: neither is changed, and both get an error."""
     adopted = {p.source_project_id: p.id for p in live.projects.values() if p.source_project_id is not None}
     binders: dict[str, list[str]] = {}
     for address, made in planned.items():
@@ -225,7 +225,7 @@ def _removal(address: str, desired: Desired, view: View) -> ProjectPlan:
     declared = desired.projects.get(address)
     lifecycle = declared.lifecycle if declared else entry.lifecycle
     action = "protect" if lifecycle.on_remove == "protect" and declared else override or lifecycle.on_remove
-    reason = "destroy was asked for" if declared else "it left the specs"
+    reason = "destroy was requested" if declared else "it left the specs"
     if override:
         reason = f"`removed` says {override}"
     steps, diagnostics = removal_steps(address, entry, view.project, action, reason)
@@ -235,12 +235,12 @@ def _removal(address: str, desired: Desired, view: View) -> ProjectPlan:
 def _moved(
     desired: Desired, state: State, selection: Selection, result: _Result
 ) -> tuple[dict[str, Entry], dict[str, Move]]:
-    """The entries under the names of the specs, and the steps that rename them."""
+    """The entries by the addresses of the specs, and the steps that rename them."""
     entries = dict(state.projects)
     moves: dict[str, Move] = {}
     for moved in desired.moved:
-        taken = selection.takes(moved.to_address) or selection.takes(moved.from_address)
-        if moved.from_address not in entries or not taken:  # the old name alone must not read as: it left the specs
+        selected = selection.takes(moved.to_address) or selection.takes(moved.from_address)
+        if moved.from_address not in entries or not selected:  # the old name by itself must not look removed
             continue
         if moved.to_address in entries:
             result.diagnostics.append(
@@ -248,7 +248,7 @@ def _moved(
                     severity="error",
                     address=moved.to_address,
                     summary=f"can't move `{moved.from_address}` to `{moved.to_address}`: the state has both",
-                    detail="Take the `moved` entry out, or forget one of the two with `reconciler state rm`.",
+                    detail="Remove the `moved` entry, or forget one of the two with `reconciler state rm`.",
                     location=moved.location,
                 )
             )
@@ -271,8 +271,8 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
             yield Diagnostic(
                 severity="error",
                 address=address,
-                summary=f"there is no `{address}` in the specs or in the state",
-                detail=meant(address, known)
+                summary=f"`{address}` is neither in the specs nor in the state",
+                detail=did_you_mean(address, known)
                 or "`--target` and `--replace` take addresses; `reconciler state list` shows those in the state.",
             )
         elif not selection.takes(address):
@@ -280,12 +280,12 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
                 severity="error",
                 address=address,
                 summary=f"`--replace {address}` names a project that `--target` leaves out",
-                detail=f"Nothing would be done to it. Add `--target {address}`, or leave `--target` out.",
+                detail=f"It would not be replaced. Add `--target {address}`, or omit `--target`.",
             )
 
 
 def _uploads(steps: Iterable[Step], state: State) -> tuple[FileUpload, ...]:
-    """The files that the account does not have, each content once."""
+    """The files that the account does not have yet, one for each content."""
     new: dict[str, str] = {}
     for step in steps:
         for digest, file in files_in(sent_body(step)).items():
@@ -295,7 +295,7 @@ def _uploads(steps: Iterable[Step], state: State) -> tuple[FileUpload, ...]:
 
 
 def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterable[Step]:
-    """Mark the steps that find no free slot; an agent set to work takes one (settled reading 9)."""
+    """Mark the steps that have to wait for a slot; an agent at work takes one (settled reading 9)."""
     active = (
         live.active
         if live.active is not None
@@ -317,7 +317,7 @@ def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterabl
 
 
 def wanted_ids(desired: Desired, state: State) -> frozenset[str]:
-    """The ids whose live values planning needs: what is managed, and what is to be imported."""
+    """The ids of the projects to read: those managed and those to import."""
     imports = (project.origin for project in desired.projects.values())
     return frozenset(
         chain(
@@ -328,7 +328,7 @@ def wanted_ids(desired: Desired, state: State) -> frozenset[str]:
 
 
 def new_addresses(desired: Desired, state: State, selection: Selection) -> list[DesiredProject]:
-    """Projects that would be created and of which nothing was ever known here."""
+    """Projects that would be created and were never in the state."""
     if selection.destroy:
         return []
     moved = {moved.to_address for moved in desired.moved if moved.from_address in state.projects}

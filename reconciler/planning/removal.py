@@ -1,4 +1,4 @@
-"""Parting with a project that left the specs, or with all of them (``destroy``)."""
+"""The steps for a project that left the specs, or for all projects (``destroy``)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from reconciler.model.state import Entry
 
 
 def waits_to_stop(status: str) -> str | None:
-    """What a cancel waits for in this status, if anything: rendering can't be cancelled, and an unknown status is left
-    alone.
+    """What a cancel waits for in this status, if anything: a rendering project can't be cancelled, and one with an unknown
+    status is not touched.
     """
     if contract.is_active(status) and status not in contract.CANCELLABLE:
         return f"the project to leave `{status}`"
@@ -22,7 +22,7 @@ def waits_to_stop(status: str) -> str | None:
 
 
 def cancel_step(address: str, live: LiveProject, reason: str) -> Cancel | None:
-    """The cancel, unless the project is over anyway."""
+    """The cancel, unless the project has ended already."""
     if live.status in {contract.Status.FAILED, contract.Status.CANCELLED}:
         return None
     return Cancel(address=address, project_id=live.id, reason=reason, waits_for=waits_to_stop(live.status))
@@ -31,7 +31,7 @@ def cancel_step(address: str, live: LiveProject, reason: str) -> Cancel | None:
 def removal_steps(
     address: str, entry: Entry, live: LiveProject | None, action: OnRemove, reason: str
 ) -> tuple[list[Step], list[Diagnostic]]:
-    """The steps that part with one project as its lifecycle says; ``live`` is ``None`` where the API knows it no more."""
+    """The steps that stop managing a project as its lifecycle says. ``live`` is ``None`` if the API no longer has it."""
     forget = Forget(address=address, project_id=entry.project_id, reason=reason)
     if action == "protect":
         return [], [
@@ -39,7 +39,7 @@ def removal_steps(
                 severity="error",
                 address=address,
                 summary=f"`{address}` is protected and can't be removed",
-                detail="`lifecycle.on_remove` is `protect`. Put the project back, or change `on_remove` first and apply.",
+                detail="`lifecycle.on_remove` is `protect`. Add the project to the specs again, or change `on_remove` and apply that first.",
                 attention=True,
             )
         ]

@@ -1,4 +1,4 @@
-"""Projects that look renamed: one address left the specs, and one with the same content came. Creating costs."""
+"""Projects that look renamed: an address left the specs and another with the same content was added."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reconciler.planning.knowledge import agrees
 
 
 def rename_suggestion(desired: Desired, entries: Mapping[str, Entry], steps: Iterable[Step]) -> Diagnostic | None:
-    """A warning with the ``moved`` entries that would spare creates, if there are any.
+    """A warning with the ``moved`` entries that would save creates, if there are any.
 
-    Content is what a project is created from. What stands under ``removed`` was parted with on purpose.
+    Content is what a project is created from. What is listed under ``removed`` was removed on purpose.
     """
     on_purpose = {removal.address for removal in desired.removed}
     gone: dict[str, list[str]] = {}
@@ -38,9 +38,9 @@ def rename_suggestion(desired: Desired, entries: Mapping[str, Entry], steps: Ite
     return Diagnostic(
         severity="warning",
         address=pairs[0][1].address if one else None,
-        summary=f"`{pairs[0][0]}` looks renamed to `{pairs[0][1].address}`, which would be created anew"
+        summary=f"`{pairs[0][0]}` looks renamed to `{pairs[0][1].address}`, which would be created again"
         if one
-        else f"{len(pairs)} projects look renamed and would be created anew",
+        else f"{len(pairs)} projects look renamed and would be created again",
         detail=f"{'It has' if one else 'They have'} the same content, and a create spends credits. "
         f"If {'it is' if one else 'they are'} the same, keep {'it' if one else 'them'} by adding to the specs:\n"
         f"moved:\n{moves}",
@@ -49,7 +49,7 @@ def rename_suggestion(desired: Desired, entries: Mapping[str, Entry], steps: Ite
 
 
 def _likeness(project: DesiredProject, address: str, entry: Entry) -> tuple[int, bool]:
-    """Which of several with one content a project was: by its settings, then by its key of ``for_each``."""
+    """How alike two projects of the same content are: by their settings, then by their ``for_each`` keys."""
     settings = sum(
         name in entry.settings and agrees(value, entry.settings[name].value) for name, value in project.settings.items()
     )

@@ -1,4 +1,4 @@
-"""Digests that an earlier version gave the secrets of a state: known again, and made anew at the next write."""
+"""Replacing the digests that an earlier version gave to the secrets in a state."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from reconciler.planning.message_log import content_digest, message_digest
 
 
 class Resealing:
-    """Gives an entry the digests that the specs' secrets have now, in place of those that they had before.
+    """Gives an entry the digests that the secrets of the specs have now.
 
-    A secret that the specs no longer hold keeps its digest: nothing here knows its value.
+    A secret that the specs no longer have keeps its digest, since its value is not known.
     """
 
     def __init__(self, desired: Desired, lineage: str) -> None:
@@ -49,7 +49,7 @@ class Resealing:
             self._secrets[before.digest] = now.digest
 
     def __call__(self, entry: Entry) -> Entry:
-        """The entry itself where there is nothing to do."""
+        """The entry with the new digests; the same object if nothing changes."""
         if not self._secrets:
             return entry
         made = replace(

@@ -1,6 +1,6 @@
-"""Guards: limits on one apply, checked before its first call. They raise with numbers and say the way out.
+"""Guards: limits on one apply, checked before its first call. Each finding gives the numbers and the way out.
 
-After octoDNS' ``raise_if_unsafe``. ``protect`` is the planner's and is never overridden.
+After octoDNS' ``raise_if_unsafe``. ``protect`` is the planner's business, and ``--force`` does not lift it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from reconciler.model.plan import Cancel, Create, Forget, Plan, Replace, describ
 from reconciler.model.step_kinds import KINDS, PolicyLimit
 
 SHARE_FROM = 10
-"""From this many managed projects on, the share guard goes by ``policy.max_share``; below, by the larger share."""
+"""With at least this many managed projects, the share guard uses ``policy.max_share``."""
 SMALL_SHARE = 0.5
+"""With fewer, it uses at least this share."""
 FAMILY_FROM = 2
-"""A ``for_each`` of at least this many projects is guarded when all of its keys change."""
+"""A ``for_each`` with at least this many projects is guarded against a change of all its keys."""
 
 
 def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force: bool) -> Iterator[Diagnostic]:
-    """What forbids this plan. ``credit_balance`` is ``None`` where the API does not tell; ``force`` lifts the
-    guards against losing projects, not the limits.
+    """The errors that forbid this plan.
+
+    ``credit_balance`` is ``None`` if the API does not show it. ``force`` lifts the guards against losing projects, not the
+    limits.
     """
     for action, kind in KINDS.items():
         addresses = [step.address for step in plan.steps if step.action == action]
@@ -33,7 +36,7 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
                 severity="error",
                 summary=f"{kind.words.steps(len(addresses))}, but `policy.{kind.limit}` allows {limit}",
                 detail=f"{names(list(dict.fromkeys(addresses)))}\n"
-                f"Nothing was sent. Plan fewer at a time (`--target`), or raise `{kind.limit}`.",
+                f"Nothing was sent. Apply fewer at a time with `--target`, or raise `{kind.limit}`.",
             )
     yield from _share(plan, policy, force=force)
     yield from _changed_keys(plan, policy, force=force)
@@ -41,9 +44,9 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
     if policy.min_credits is not None and credit_balance is not None and credit_balance < policy.min_credits and costly:
         yield Diagnostic(
             severity="error",
-            summary=f"the account has {credit_balance} credits, but `policy.min_credits` asks for {policy.min_credits}",
+            summary=f"the account has {credit_balance} credits, but `policy.min_credits` requires {policy.min_credits}",
             detail=f"{len(costly)} steps spend credits: {names(list(dict.fromkeys(costly)))}\n"
-            "Nothing was sent. Top up, or lower `min_credits`.",
+            "Nothing was sent. Add credits, or lower `min_credits`.",
         )
 
 
@@ -62,9 +65,9 @@ def _limit(policy: Policy, name: PolicyLimit) -> int | None:
 
 
 def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
-    """Refuse what would cancel or replace too much of what is managed, or leave nothing of it.
+    """Refuse to cancel or replace too large a share of the managed projects, or to stop managing all of them.
 
-    A small workspace has its own limit: below ten projects a share of 0.3 would stop an everyday change. There, only
+    A small workspace has its own limit, since below ten projects a share of 0.3 would stop everyday changes. There, only
     what nobody asked for by name counts: projects that left the specs, and changes that can't be made in place.
     """
     share = policy.max_share
@@ -73,17 +76,17 @@ def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
     if plan.managed >= SHARE_FROM:
         touched = {step.address for step in plan.steps if step.action in {"cancel", "replace"}}
         limit = share
-    elif plan.destroy:  # says how many, and asks
+    elif plan.destroy:  # which shows the number and asks
         return
     else:
         touched = {step.address for step in plan.steps if isinstance(step, Cancel)} & leaving(plan)
         forced = {
             step.address for step in plan.steps if isinstance(step, Replace) and any(c.forces for c in step.changes)
         }
-        if touched or len(forced) > 1:  # one alone is an edit that the plan shows
+        if touched or len(forced) > 1:  # a single one is an edit that the plan shows
             touched |= forced
         limit = max(share, SMALL_SHARE)
-    way_out = "If that is what you want, use `--force`, or raise `policy.max_share`."
+    way_out = "If you want this, use `--force`, or raise `policy.max_share`."
     if len(touched) / plan.managed > limit:  # a quotient: 0.29 * 100 is less than 29
         yield Diagnostic(
             severity="error",
@@ -94,8 +97,8 @@ def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
         yield Diagnostic(
             severity="error",
             summary=f"all {plan.managed} managed projects left the specs",
-            detail=f"{names(sorted(gone))}\nNothing was sent. Put them back: once forgotten, they would be bought again. "
-            "If they are to go, use `reconciler destroy`, or `--force`.",
+            detail=f"{names(sorted(gone))}\nNothing was sent. Restore them: once forgotten, adding them again pays for new ones. "
+            "To stop managing them, use `reconciler destroy`, or `--force`.",
         )
 
 
@@ -107,7 +110,7 @@ def leaving(plan: Plan) -> frozenset[str]:
 
 
 def _changed_keys(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
-    """Refuse a ``for_each`` all of whose projects would be bought again under other keys."""
+    """Refuse a ``for_each`` whose projects would all be created again under other keys."""
     if force or plan.destroy or policy.max_share is None or policy.max_share >= 1:
         return
     created = {step.address for step in plan.steps if isinstance(step, Create)}
@@ -125,15 +128,15 @@ def _changed_keys(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagno
         )
         yield Diagnostic(
             severity="error",
-            summary=f"every key of `for_each` changed: `{name}` would lose {len(gone)} projects and buy {len(made)}",
+            summary=f"every key of `for_each` changed: `{name}` would lose {len(gone)} projects and create {len(made)}",
             detail=f"No longer declared: {names(gone)}\nNew: {names(made)}\nNothing was sent. {advice}\n"
             "A brief that contains `${each.key}` changes with the key; name the value instead, as in `${each.market}`.\n"
-            "If they are to be bought again, use `--force`.",
+            "To create them again, use `--force`.",
         )
 
 
 def _families(addresses: Iterable[str]) -> dict[str, list[str]]:
-    """The addresses that a ``for_each`` made, by the name it stands under; each in order."""
+    """The addresses of ``for_each`` projects by their base name, sorted."""
     found: dict[str, list[str]] = {}
     for address in sorted(addresses):
         name, bracket, _ = address.partition("[")
@@ -143,7 +146,7 @@ def _families(addresses: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _same_parts(gone: list[str], made: list[str]) -> tuple[tuple[str, str], ...]:
-    """The pairs whose keys have the same parts in another order: the names of a matrix changed places."""
+    """Pairs whose keys have the same parts in another order: the dimensions of a matrix were swapped."""
 
     def parts(address: str) -> tuple[str, ...]:
         return tuple(sorted(address.partition("[")[2].removesuffix("]").split(",")))
@@ -154,6 +157,6 @@ def _same_parts(gone: list[str], made: list[str]) -> tuple[tuple[str, str], ...]
 
 
 def names(addresses: list[str], most: int = 10) -> str:
-    """The addresses in one line, for people: the first ``most`` of them, and how many more there are."""
+    """The first ``most`` addresses in one line, and how many more there are."""
     more = f" and {len(addresses) - most} more" if len(addresses) > most else ""
     return ", ".join(f"`{a}`" for a in addresses[:most]) + more

@@ -1,4 +1,4 @@
-"""Settings and messages: what brings a project that is there to what is declared."""
+"""Settings and messages of a project that exists: the steps that bring it to its spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.findings import (
     attention,
     drifted,
-    keeps,
+    normalized,
 )
 from reconciler.planning.kept_values import newly_kept
 from reconciler.planning.knowledge import setting_changes
@@ -25,7 +25,7 @@ from reconciler.planning.message_log import compare
 TO_IDLE = "the agent to become idle"
 
 
-def mend(
+def plan_updates(
     project: DesiredProject,
     view: View,
     result: ProjectPlan,
@@ -34,18 +34,18 @@ def mend(
     settings: Mapping[str, Value],
     sent: tuple[SentMessage, ...],
 ) -> None:
-    """One PATCH with the changed settings, and the new messages."""
+    """Plan one PATCH with the changed settings, and the new messages."""
     wanted = {name: value for name, value in settings.items() if name not in project.lifecycle.ignore_changes}
     changes = setting_changes(wanted, view.entry, live, lineage=view.lineage, at=view.live.at)
     forms = newly_kept(wanted, view.entry, live)
-    result.diagnostics += [keeps(project.address, name, wanted[name], form) for name, form in forms.items()]
+    result.diagnostics += [normalized(project.address, name, wanted[name], form) for name, form in forms.items()]
     update = _update(project, live, {name: settings[name] for name in changes}, tuple(changes.values()))
     result.drift += [drifted(project, change) for change in changes.values() if change.drift]
     releases = wanted.get("mode") == contract.MODE_RELEASED
     if update and not releases:
         result.steps.append(update)
-    messages(project, result, live=live, sent=sent)
-    if update and releases:  # a released project takes no messages: hand it over last
+    plan_messages(project, result, live=live, sent=sent)
+    if update and releases:  # a released project takes no messages, so release it last
         sends = any(isinstance(step, Message) for step in result.steps)
         result.steps.append(replace(update, waits_for=TO_IDLE) if sends else update)
 
@@ -67,13 +67,14 @@ def _update(
     )
 
 
-def messages(
+def plan_messages(
     project: DesiredProject,
     result: ProjectPlan,
     *,
     live: LiveProject | None,
     sent: tuple[SentMessage, ...],
 ) -> None:
+    """Plan the messages that were not sent yet."""
     log = compare(project.address, project.messages, sent, project.location)
     result.diagnostics += log.diagnostics
     result.rewritten = result.rewritten or log.rewritten
@@ -84,8 +85,8 @@ def messages(
         result.diagnostics.append(
             attention(
                 project,
-                f"`{project.address}` was handed to the studio and takes no messages",
-                "Declare `mode: collaborative` (or `autonomous`) to take it back.",
+                f"`{project.address}` was released to the studio and takes no messages",
+                "Set `mode: collaborative` (or `autonomous`) to take it back.",
             )
         )
         return

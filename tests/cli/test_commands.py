@@ -231,7 +231,7 @@ def test_every_limit_refuses_with_numbers_before_the_first_call_and_force_lifts_
         for says in (
             "1 create, but `policy.max_creates` allows 0",
             "1 message, but `policy.max_messages` allows 0",
-            "`policy.min_credits` asks for 1000000000",
+            "`policy.min_credits` requires 1000000000",
             "`teaser`",
             "raise `max_creates`",
         ):
@@ -294,7 +294,7 @@ def test_import_binds_and_refuses_what_is_bound(one):
         managed = store.projects()[0]["id"]
         store.clear_requests()
     assert mine in one.run("import", "byhand", mine).out
-    assert "managed as `teaser` already" in one.run("import", "other", managed, code=1).err
+    assert "already managed as `teaser`" in one.run("import", "other", managed, code=1).err
     assert "already" in one.run("import", "teaser", mine, code=1).err
     assert "proj_nowhere" in one.run("import", "other", "proj_nowhere", code=1).err
     with one.account() as store:
@@ -411,7 +411,7 @@ def test_a_rename_is_suggested_and_what_is_suggested_can_be_pasted(one):
     # Intent: a changed address is not paid for again: the plan's own words, added to the spec, make it a move.
     one.write("specs/a.yaml", ONE.replace("  teaser:", "  spot:"))
     ran = one.run("plan")
-    assert "`teaser` looks renamed to `spot`, which would be created anew" in ran.out
+    assert "`teaser` looks renamed to `spot`, which would be created again" in ran.out
     block = "".join(
         f"{line[4:]}\n" for line in ran.out.splitlines() if line.startswith(("    moved:", "      - {from"))
     )

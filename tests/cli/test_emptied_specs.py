@@ -149,7 +149,7 @@ def test_a_for_each_whose_keys_all_change_is_a_finding_with_the_moves(tmp_path, 
 
     ran = space.run("apply", "--auto-approve", code=1)
 
-    assert "every key of `for_each` changed: `promo` would lose 4 projects and buy" in ran.err
+    assert "every key of `for_each` changed: `promo` would lose 4 projects and create" in ran.err
     assert "${each.key}" in ran.err and "--force" in ran.err
     for move in moves:
         assert move in ran.err

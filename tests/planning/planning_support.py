@@ -143,7 +143,7 @@ def plan(
         have = state(a=have)
     if isinstance(seen, LiveProject):
         seen = account(seen)
-    for name in ("targets", "replace", "spare"):
+    for name in ("targets", "replace", "keep_failed"):
         if name in selection:
             selection[name] = frozenset(selection[name])
     return make_plan(

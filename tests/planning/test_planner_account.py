@@ -69,7 +69,7 @@ def test_a_target_takes_a_move_by_either_name_and_never_as_a_removal():
 
     assert addresses(plan(specs, entry(), live(status="running"), targets=["b"])) == [("b", "move")]
     by_old_name = plan(specs, entry(), live(status="running"), targets=["a"])
-    assert not by_old_name.steps and "there is no `a`" in finding(by_old_name).summary
+    assert not by_old_name.steps and "`a` is neither in the specs nor in the state" in finding(by_old_name).summary
     assert addresses(plan(specs, entry(), live(status="running"), targets=["c"])) == [("c", "create")]
 
 
@@ -92,7 +92,7 @@ def test_selectors_that_name_nothing_are_errors_in_order():
     made = plan(created(), entry(), live(), targets=["z", "a"], replace=["y"])
 
     assert [(d.severity, d.address) for d in made.diagnostics] == [("error", "y"), ("error", "z")]
-    assert made.diagnostics[0].summary == "there is no `y` in the specs or in the state"
+    assert made.diagnostics[0].summary == "`y` is neither in the specs nor in the state"
 
 
 def test_a_selector_that_names_nothing_is_answered_with_what_may_have_been_meant():
@@ -201,7 +201,7 @@ def test_a_call_cut_short_is_told_and_planned_around():
 
     assert actions(made) == ["update"]
     assert finding(made).severity == "warning" and not finding(made).attention
-    assert "cut short during the update of `a`" in finding(made).summary
+    assert "interrupted during the update of `a`" in finding(made).summary
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_an_undecided_call_blocks_its_address_and_no_other(kind, what):
     assert addresses(made) == [("b", "create")]
     found = next(d for d in made.diagnostics if d.address == "a")
     assert found.attention and found.severity == "warning"
-    assert found.summary == f"whether {what} of `a` was done is unknown; the project is left alone"
+    assert found.summary == f"it is unknown whether {what} of `a` was done; the project is not changed"
     assert AT in found.detail and "reconciler state resolve a --sent" in found.detail
 
 

@@ -122,7 +122,7 @@ def test_a_studio_project_that_another_address_stands_for_is_not_adopted_twice()
     for result in (made, unseen):
         assert not result.steps
         assert finding(result).address == "a" and finding(result).severity == "error"
-        assert "is managed as `b` already" in finding(result).summary
+        assert "is already managed as `b`" in finding(result).summary
 
 
 def test_a_studio_project_is_not_adopted_just_to_be_cancelled():
@@ -170,7 +170,7 @@ def test_importing_takes_over_without_a_call_and_mends_what_differs():
     made = plan(imported(settings={"title": "New", "expected_output": "assets"}, messages=["one", "two"]), None, seen)
 
     assert actions(made) == ["import", "update", "message", "message"]
-    assert made.steps[0].project_id == ID and made.steps[0].reason == "the spec takes it over"
+    assert made.steps[0].project_id == ID and made.steps[0].reason == "the spec imports it"
     assert made.steps[1].body == {"title": "New"}
     assert [s.waits_for for s in made.steps[2:]] == [None, "the agent to become idle"]
 
@@ -188,7 +188,7 @@ def test_importing_what_another_address_stands_for_is_an_error():
 
     assert not made.steps
     assert finding(made).address == "b" and finding(made).severity == "error"
-    assert f"`{ID}` is managed as `a` already" in finding(made).summary
+    assert f"`{ID}` is already managed as `a`" in finding(made).summary
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_without_failures_the_key_decides_and_the_reason_says_so():
     step = only(plan(created(), None, foreign()))
 
     assert step.action == "create"
-    assert step.reason.startswith("not in the state; the key binds `proj_9` if")
+    assert step.reason.startswith("not in the state; its key binds `proj_9` if")
 
 
 def test_where_something_failed_the_one_candidate_is_bound_by_what_the_list_shows():

@@ -88,7 +88,7 @@ def test_what_is_over_is_waited_for_in_vain_and_nothing_is_planned_on_it(status)
     assert not steps(made, "cut")
     found = next(d for d in made.diagnostics if d.address == "cut")
     assert found.attention and found.severity == "warning"
-    assert found.summary == f"`cut` waits for `teaser` in vain: it is {status}"
+    assert found.summary == f"`cut` waits for `teaser`, which will not be ready: it is {status}"
     assert made.summary["attention"] == 2
 
 
@@ -103,7 +103,7 @@ def test_waiting_in_vain_is_passed_on():
     last = created("last", brief="Last.", depends_on=("cut",))
     made = plan(desired(last, CUT, TEASER), state(teaser=entry("t", brief="Teaser.")), teaser(status="failed"))
     assert not made.steps
-    assert "nothing is planned that would make it" in next(d.summary for d in made.diagnostics if d.address == "last")
+    assert "this plan does not create it" in next(d.summary for d in made.diagnostics if d.address == "last")
 
 
 def test_one_that_is_declared_cancelled_is_waited_for_in_vain():

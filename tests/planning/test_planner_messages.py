@@ -49,13 +49,13 @@ ONE, TWO, THREE, NEW = ("a", "one"), ("b", "two"), ("c", "three"), ("n", "new")
         ([("a", "ONE"), TWO], ["message `a` was edited after it was sent"]),
         ([ONE, ("b", "TWO")], ["message `b` was edited after it was sent"]),
         ([TWO, ONE], ["sent messages were reordered"]),
-        ([NEW, ONE, TWO], ["message `n` is new but stands before a message that was sent"]),
-        ([ONE, NEW, TWO], ["message `n` is new but stands before a message that was sent"]),
-        ([TWO], ["message `a` was taken out of the middle of the log"]),
-        ([ONE, NEW], ["message `b` was taken out of the middle of the log"]),
-        ([TWO, NEW], ["message `a` was taken out of the middle of the log"]),
-        ([("b", "TWO")], ["message `b` was edited after it was sent", "message `a` was taken out of the middle of the log"]),
-        ([NEW], ["message `a` was taken out of the middle of the log", "message `b` was taken out of the middle of the log"]),
+        ([NEW, ONE, TWO], ["message `n` is new but comes before a message that was sent"]),
+        ([ONE, NEW, TWO], ["message `n` is new but comes before a message that was sent"]),
+        ([TWO], ["message `a` was removed from the middle of the log"]),
+        ([ONE, NEW], ["message `b` was removed from the middle of the log"]),
+        ([TWO, NEW], ["message `a` was removed from the middle of the log"]),
+        ([("b", "TWO")], ["message `b` was edited after it was sent", "message `a` was removed from the middle of the log"]),
+        ([NEW], ["message `a` was removed from the middle of the log", "message `b` was removed from the middle of the log"]),
     ],
 )  # fmt: skip
 def test_what_rewrites_the_past_is_an_error_and_nothing_is_sent(declared, problems):
@@ -63,7 +63,11 @@ def test_what_rewrites_the_past_is_an_error_and_nothing_is_sent(declared, proble
 
     assert [d.summary for d in made.diagnostics] == problems
     assert all(d.severity == "error" and d.attention and d.address == "a" for d in made.diagnostics)
-    for way_out in ("Restore the log as it was sent", "append a new message at the end", "`reconciler state accept a`"):
+    for way_out in (
+        "Restore the messages as they were sent",
+        "append a new message at the end",
+        "`reconciler state accept a`",
+    ):
         assert all(way_out in d.detail for d in made.diagnostics)
     assert all("Sent: " in d.detail or "were sent in this order" in d.detail for d in made.diagnostics)
     assert all(d.code == "E201" for d in made.diagnostics)
@@ -82,16 +86,16 @@ def test_three_sent_messages_may_not_change_places():
 def test_one_taken_out_of_the_middle_is_told_once():
     found = compare("a", log(ONE, THREE), sent(ONE, TWO, THREE))
 
-    assert [d.summary for d in found.diagnostics] == ["message `b` was taken out of the middle of the log"]
+    assert [d.summary for d in found.diagnostics] == ["message `b` was removed from the middle of the log"]
     assert "Sent: two" in found.diagnostics[0].detail
 
 
 @pytest.mark.parametrize(
     ("declared", "text"),
     [
-        ([ONE, TWO], "message `c` left the specs but was sent already"),
-        ([ONE], "messages `b`, `c` left the specs but were sent already"),
-        ([], "messages `a`, `b`, `c` left the specs but were sent already"),
+        ([ONE, TWO], "message `c` left the specs but was already sent"),
+        ([ONE], "messages `b`, `c` left the specs but were already sent"),
+        ([], "messages `a`, `b`, `c` left the specs but were already sent"),
     ],
 )
 def test_messages_taken_off_the_end_are_a_note(declared, text):
@@ -215,9 +219,9 @@ def test_an_accepted_edit_still_tells_what_the_agent_has():
 def test_a_shifted_position_is_told_from_an_edit():
     found = compare("a", log("new", "one"), sent("one")).diagnostics
 
-    assert "Sent as message" not in found[0].detail
+    assert "It was sent as message" not in found[0].detail
     found = compare("a", log("two", "one"), sent("one", "two")).diagnostics
-    assert "Sent as message `2` it was; without an `id` a message goes by its position." in found[0].detail
+    assert "It was sent as message `2`; without an `id`, a message's id is its position." in found[0].detail
 
 
 # ── without the account ──

@@ -95,7 +95,7 @@ def test_destroy_parts_with_what_is_declared_as_its_lifecycle_says(way, status, 
     made = plan(created(lifecycle={"on_remove": way}), entry(), seen, destroy=True)
 
     assert [(s.action, s.waits_for) for s in made.steps] == expected
-    assert all(s.reason == "destroy was asked for" for s in made.steps)
+    assert all(s.reason == "destroy was requested" for s in made.steps)
     assert made.destroy and not made.lifecycles
     assert bool(made.errors) == (way == "protect")
 
@@ -105,7 +105,7 @@ def test_destroy_takes_what_left_the_specs_along():
     made = plan(created("a"), have, account(live(), live("proj_2")), destroy=True)
 
     assert [(s.address, s.reason) for s in made.steps] == [
-        ("a", "destroy was asked for"),
+        ("a", "destroy was requested"),
         ("b", "it left the specs"),
     ]
 

@@ -166,7 +166,7 @@ def test_of_a_project_that_was_taken_over_only_the_brief_is_held_against_the_spe
 
     assert not made.steps
     assert finding(made).attention and finding(made).severity == "warning"
-    assert finding(made).summary == "the brief of `proj_1` is not the spec's"
+    assert finding(made).summary == "the brief of `proj_1` differs from the spec's"
     assert BRIEF in finding(made).detail and "--replace a" in finding(made).detail
 
 
@@ -180,8 +180,8 @@ def test_a_brief_that_agrees_or_is_ignored_or_not_shown_is_no_finding():
 @pytest.mark.parametrize(
     ("project", "have", "words"),
     [
-        (imported(project_id="proj_2"), bound(), "stands for `proj_1`, but the spec imports `proj_2`"),
-        (adopted(studio_id="s2"), bound(studio_id="s1"), "stands for `proj_1`, but the spec adopts `s2`"),
+        (imported(project_id="proj_2"), bound(), "is bound to `proj_1`, but the spec imports `proj_2`"),
+        (adopted(studio_id="s2"), bound(studio_id="s1"), "is bound to `proj_1`, but the spec adopts `s2`"),
     ],
 )
 def test_an_address_that_stands_for_another_project_is_an_error(project, have, words):
@@ -268,7 +268,7 @@ def test_a_replacement_that_was_cut_short_is_gone_on_with():
     have = entry(replacing=True)
 
     step = only(plan(created(), have, live(status="cancelled")))
-    assert step.action == "replace" and step.reason == "its replacement was cut short"
+    assert step.action == "replace" and step.reason == "its replacement was interrupted"
     assert plan(imported(), bound(replacing=True), live(status="cancelled")).diagnostics[0].attention
 
 
@@ -282,13 +282,13 @@ def test_on_failed_recreate_makes_a_new_one():
     assert made.steps[0].reason == "it failed, and `on_failed` is `recreate`"
 
 
-def test_a_spared_project_is_reported_and_not_recreated():
+def test_a_failed_project_to_keep_is_reported_and_not_recreated():
     project = created(lifecycle={"on_failed": "recreate"})
-    made = plan(project, entry(), live(status="failed"), spare=["a"])
+    made = plan(project, entry(), live(status="failed"), keep_failed=["a"])
 
     assert not made.steps and finding(made).attention
-    assert "`watch` makes no other one" in finding(made).detail
-    assert actions(plan(created(brief="B"), entry(), live(status="failed"), spare=["a"])) == ["replace"]
+    assert "`watch` creates no other one" in finding(made).detail
+    assert actions(plan(created(brief="B"), entry(), live(status="failed"), keep_failed=["a"])) == ["replace"]
 
 
 @pytest.mark.parametrize("project", [imported(lifecycle={"on_failed": "recreate"})])

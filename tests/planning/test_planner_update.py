@@ -292,7 +292,7 @@ def test_a_project_that_is_gone_is_reported_and_not_made_again():
     made = plan(created(), entry(), account(missing=["proj_1"]))
 
     assert not made.steps and finding(made).attention and finding(made).severity == "warning"
-    assert "the account has no project `proj_1` any more" in finding(made).summary
+    assert "the account no longer has project `proj_1`" in finding(made).summary
 
 
 def test_knowledge_of_a_patch_counts_until_the_list_says_otherwise():
@@ -320,7 +320,7 @@ def test_what_stands_where_a_secret_is_to_be_is_not_shown_whatever_is_recorded()
 def test_a_secret_brief_of_a_saved_plan_is_unknown_text():
     made = plan(created(brief=Secret("${env.X}", "digest")), bound(), live())
 
-    assert "is not the spec's" in finding(made).summary
+    assert "differs from the spec's" in finding(made).summary
 
 
 def test_what_was_not_read_is_another_basis_than_what_is_gone():

@@ -19,7 +19,7 @@ def test_a_rename_without_moved_is_a_warning_with_the_entry_to_paste():
 
     assert actions(made) == ["create", "forget"] and not made.errors
     assert (found.severity, found.address, found.attention) == ("warning", "b", False)
-    assert found.summary == "`a` looks renamed to `b`, which would be created anew"
+    assert found.summary == "`a` looks renamed to `b`, which would be created again"
     assert found.detail.endswith("by adding to the specs:\nmoved:\n  - {from: a, to: b}")
     assert "spends credits" in found.detail
 

@@ -127,7 +127,7 @@ def test_too_few_credits_refuse_what_costs(step):
     plan = plan_of(step("a"), step("a"), update("b"))
 
     problem = found(plan, min_credits=100, credit_balance=99)[0]
-    assert problem.summary == "the account has 99 credits, but `policy.min_credits` asks for 100"
+    assert problem.summary == "the account has 99 credits, but `policy.min_credits` requires 100"
     assert problem.detail.startswith("2 steps spend credits: `a`\n")
     assert not found(plan, min_credits=100, credit_balance=100)
     assert not found(plan, min_credits=100, credit_balance=None)
@@ -155,10 +155,10 @@ SAME = Basis(entry="e", status="idle", observed={"title": "d1"})
     ("planned", "now", "steps", "why"),
     [
         (SAME, SAME, [update("a")], None),
-        (None, SAME, [update("a")], "the plan does not say what these steps were computed from"),
+        (None, SAME, [update("a")], "the plan does not say what these steps are based on"),
         (SAME, Basis(entry="f", status="idle"), [update("a")], "the state of this project changed"),
         (SAME, Basis(entry=None, status="absent"), [update("a")], "the state no longer has this project"),
-        (Basis(status="absent"), SAME, [create("a")], "the state has this project already"),
+        (Basis(status="absent"), SAME, [create("a")], "the state already has this project"),
         (Basis(status="absent"), Basis(status="absent"), [create("a")], None),
         (SAME, Basis(entry="e", status="active"), [update("a")], None),
         (Basis(entry="e", status="active"), Basis(entry="e", status="idle"), [message("a")], None),
@@ -190,12 +190,17 @@ MADE = {"origin": "created", "creation": {"brief": "B"}}
     ("entry", "steps", "done", "why"),
     [
         (Entry(project_id="p", **MADE), [create("a"), message("a")], 1, None),
-        (Entry(project_id="p", origin="imported"), [create("a"), message("a")], 1, "`p` was made from another brief"),
+        (
+            Entry(project_id="p", origin="imported"),
+            [create("a"), message("a")],
+            1,
+            "`p` was created from another brief",
+        ),
         (Entry(project_id="p", origin="imported"), [create("a"), message("a")], 2, None),
         (None, [create("a"), message("a")], 0, None),
         (None, [create("a"), message("a")], 1, "the state no longer has this project"),
         (Entry(project_id="p", **MADE), [update("a"), message("a")], 1, None),
-        (Entry(project_id="q", **MADE), [update("a"), cancel("a")], 1, "it stands for `q` now, not for `p`"),
+        (Entry(project_id="q", **MADE), [update("a"), cancel("a")], 1, "it is bound to `q` now, not to `p`"),
     ],
 )
 def test_the_rest_of_a_saved_plan_is_stale_where_the_address_stands_for_something_else(entry, steps, done, why):

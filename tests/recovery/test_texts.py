@@ -289,6 +289,6 @@ def test_an_imported_project_has_the_specs_brief_however_the_list_cuts_it(new_wo
     world.specs(with_brief())
     assert world.run("import", "it", made).code == 0
     planned = world.plan()
-    assert "is not the spec's" not in planned.out + planned.err, str(planned)
+    assert "differs from the spec's" not in planned.out + planned.err, str(planned)
     world.specs(with_brief().replace("Kaffee", "Tee"))
-    assert "is not the spec's" in world.plan().out
+    assert "differs from the spec's" in world.plan().out

@@ -181,7 +181,7 @@ def test_a_project_that_keeps_failing_is_made_anew_once(world, watching):
         process.ask_and_wait()
         w.store.finish_all()
     assert w.kinds() == ["create", "create"]
-    assert process.err.count("makes no other one for a day") == 1
+    assert process.err.count("creates no other one for a day") == 1
     assert process.metrics()["attention",] == 1
 
 

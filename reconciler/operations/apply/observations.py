@@ -11,7 +11,7 @@ from reconciler.model.state import Known
 from reconciler.model.values import is_sealed
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.planning.findings import keeps
+from reconciler.planning.findings import normalized
 from reconciler.planning.kept_values import seen_first
 
 
@@ -40,7 +40,7 @@ def _fold(run: Run, address: str, live: LiveProject, *, drift: bool, since: str)
         asked = entry.settings[name]
         fresh[name] = replace(asked, kept=form)
         if asked.at >= since and asked.value != form:
-            run.emit(Noted(diagnostic=keeps(address, name, asked.value, form)))
+            run.emit(Noted(diagnostic=normalized(address, name, asked.value, form)))
     seen = run.as_outputs(live)
     kept = entry.outputs if live.status == entry.outputs.status else replace(entry.outputs, error_message=None)
     outputs = replace(kept, **{k: v for k, v in asdict(seen).items() if v is not None})

@@ -16,7 +16,7 @@ from reconciler.operations.calls.message import declared_sent, logged_message
 from reconciler.operations.read.refresh import Reader, list_filtered, merge
 from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
 from reconciler.operations.workflows import Workspace
-from reconciler.planning.findings import meant
+from reconciler.planning.findings import did_you_mean
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
 from reconciler.planning.resealing import Resealing
 
@@ -120,7 +120,7 @@ def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: fl
 def require_entry(state: State, address: str) -> Entry:
     """The entry of an address. Raises UsageError where there is none."""
     if address not in state.projects:
-        hint = meant(address, state.projects) or "`reconciler state list` shows what it has."
+        hint = did_you_mean(address, state.projects) or "`reconciler state list` shows what it has."
         raise UsageError(f"the state has no `{address}`", hint)
     return state.projects[address]
 
