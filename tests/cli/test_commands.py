@@ -294,7 +294,7 @@ def test_import_binds_and_refuses_what_is_bound(one):
         managed = store.projects()[0]["id"]
         store.clear_requests()
     assert mine in one.run("import", "byhand", mine).out
-    assert "already managed as `teaser`" in one.run("import", "other", managed, code=1).err
+    assert "managed as `teaser` already" in one.run("import", "other", managed, code=1).err
     assert "already" in one.run("import", "teaser", mine, code=1).err
     assert "proj_nowhere" in one.run("import", "other", "proj_nowhere", code=1).err
     with one.account() as store:
