@@ -33,7 +33,7 @@ COMMAND_GROUPS: Final = {
         "report": "Write an HTML page about all managed projects.",
     },
     "Specs": {
-        "fmt": "Format specs; keeps comments.",
+        "fmt": "Format specs, keeping comments.",
         "export": "Write specs for projects that no spec declares.",
         "schema": "Print the JSON Schema of spec files.",
     },

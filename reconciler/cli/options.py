@@ -133,7 +133,6 @@ lock_timeout = click.option(
     "--lock-timeout",
     type=DURATION,
     default=0.0,
-    show_default="don't wait",
     metavar="DURATION",
-    help="Wait up to this long for the state lock.",
+    help="Wait up to this long for the state lock (default: don't wait).",
 )

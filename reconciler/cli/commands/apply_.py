@@ -58,8 +58,8 @@ def command(
     Without PLANFILE, apply makes a plan and asks for approval. A saved plan is executed exactly, or refused if what it
     was made from has changed; it needs no further approval.
 
-    A project that depends on others (`depends_on`, `references: [{project: …}]`) waits until these have finished. Files
-    that references name are uploaded first, once for their content.
+    A project that depends on others (`depends_on`, `references: [{project: …}]`) waits until these have finished. Local
+    files in `references` are uploaded first, each content once.
     """
     if planfile is None and digest is not None:
         raise UsageError("`--digest` needs a PLANFILE", "It approves one saved plan.")

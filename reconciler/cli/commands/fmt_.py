@@ -27,9 +27,9 @@ Examples:
 @click.option("--diff", is_flag=True, help="Write nothing; show the changes.")
 @click.pass_obj
 def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: bool) -> int:
-    """Format specs, keeping comments and meaning.
+    """Format specs, keeping comments.
 
-    Formats all specs, or the given files and folders. A file with errors is not changed.
+    Formats all specs, or the given files and folders. Their meaning stays the same. A file with errors is not changed.
     """
     config = load_configuration(console)
     done, problems = rewrites(config, list(paths), env=os.environ)

@@ -38,7 +38,22 @@ def command() -> None:
     """Run and control the emulated API, where everything is free."""
 
 
-@command.command("serve", epilog=FAULTS + "\n" + CONTROLS)
+SERVE_EXAMPLES = """\b
+Examples:
+  reconciler sandbox serve --speed 60
+  reconciler sandbox serve --port 0 --strict --fault "status status=503 times=2"
+
+"""
+FAULTS_EXAMPLES = """\b
+Examples:
+  reconciler sandbox faults                                    # show options and faults
+  reconciler sandbox faults --fault "reset method=POST when=after"
+  reconciler sandbox faults --clear
+
+"""
+
+
+@command.command("serve", epilog=SERVE_EXAMPLES + FAULTS + "\n" + CONTROLS)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Loopback address to listen on."
 )
@@ -91,7 +106,7 @@ def serve(
         console.note("Stopped.")
 
 
-@command.command("faults", epilog=FAULTS)
+@command.command("faults", epilog=FAULTS_EXAMPLES + FAULTS)
 @account_file
 @account_options(but=("speed", "log_requests"))
 @fault_option

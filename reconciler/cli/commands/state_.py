@@ -35,7 +35,7 @@ def command() -> None:
     """Inspect, edit, move or recover the state."""
 
 
-@command.command("list")
+@command.command("list", epilog="\b\nExamples:\n  reconciler state list\n  reconciler state list --format json\n")
 @formats("text", "json")
 @click.pass_obj
 def list_(console: Console, *, format_: str) -> None:
@@ -148,8 +148,8 @@ def recover(console: Console, /, *, variables: Variables, auto_approve: bool, lo
     """Rebuild a lost state from the account.
 
     Recover looks for each declared project that the state does not have, shows what it found and why, and asks before
-    it binds them. If several projects could be the declared one, or its title differs, it asks which one to bind; without
-    a terminal, or with --auto-approve, it leaves them unbound. It only reads the account.
+    it binds them. If several projects match, or only the brief matches, it asks which one to bind; without a terminal, or
+    with --auto-approve, it binds none of them. It only reads the account.
     """
     context = load_context(console)
     specs = read_specs(context.config, variables)
@@ -315,7 +315,7 @@ def _ask(console: Console, question: str, *, otherwise: str) -> bool:
         return click.confirm(question, err=True)
 
 
-@command.command("unlock")
+@command.command("unlock", epilog="\b\nExample:\n  reconciler state unlock\n")
 @auto_approve
 @click.pass_obj
 def unlock(console: Console, *, auto_approve: bool) -> None:
