@@ -74,13 +74,19 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.upper().startswith(STRAY)} | more
 
 
-def run(*args: str, cwd: Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    """``reconciler`` with these arguments, to its end; no terminal anywhere."""
+def run(*args: str, cwd: Path, stdin: str = "", setting: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    """``reconciler`` with these arguments, to its end; no terminal anywhere. ``setting``: one more that the API has
+    (``tests/architecture/extended.py``).
+    """
     with tempfile.TemporaryDirectory() as folder:
         streams = {name: Path(folder, name) for name in ("in", "out", "err")}
         streams["in"].write_text(stdin, encoding="utf-8", newline="")
         pid = zygote().start(
-            argv=args, cwd=str(cwd), env=environment(**env), **{name: str(path) for name, path in streams.items()}
+            argv=args,
+            cwd=str(cwd),
+            env=environment(**env),
+            setting=setting,
+            **{name: str(path) for name, path in streams.items()},
         )
         code = zygote().end(pid, TIMEOUT)
         if code is None:

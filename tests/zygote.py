@@ -42,6 +42,11 @@ def _child(order):
     sys.argv = ["reconciler", *order["argv"]]
     from reconciler.cli.main import main
 
+    if order.get("setting"):
+        from reconciler.model import contract
+        from tests.architecture.extended import with_field
+
+        contract.use(with_field(order["setting"]))
     if "orders" in order:
         from tests.recovery import kill_points
 

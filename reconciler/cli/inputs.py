@@ -8,6 +8,9 @@ from typing import Final
 from reconciler.adapters.specs.config_file import FILE, load_config
 from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.validation.checks import Secrets
+from reconciler.adapters.specs.validation.problem import Problem
+from reconciler.adapters.specs.validation.shapes import Shape
 from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
 from reconciler.cli.options import Variables
@@ -15,6 +18,7 @@ from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, UsageError
 from reconciler.model.redact import Redactor
+from reconciler.model.values import Json
 
 STORE_SECRETS: Final = (
     "AWS_ACCESS_KEY_ID",
@@ -44,12 +48,19 @@ def load_configuration(console: Console) -> Config:
             console.note(f"The workspace is `{root}`: its `{FILE}` is the nearest above.")
         if console.state_flag and console.state and "://" not in console.state:
             console.state = os.path.relpath(start / console.state, root)  # relative to the current directory, as typed
-    config = load_config(root, env=os.environ, state=console.state, api_url=console.api_url)
+    config = load_config(root, env=os.environ, explain=explain_errors, state=console.state, api_url=console.api_url)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
     console.redact = Redactor(console.secret_values)
     console.workspace = config.workspace
     return config
+
+
+def explain_errors(shape: Shape, tree: Json, secrets: Secrets) -> list[Problem]:
+    """Everything that is wrong in a tree that a first look did not accept."""
+    from reconciler.adapters.specs.validation import errors  # noqa: PLC0415  pydantic: 100 ms that only errors cost
+
+    return errors.explain(shape, tree, secrets)
 
 
 def name_missing(config: Config, severity: Severity) -> Diagnostic:
@@ -84,4 +95,4 @@ def read_specs(config: Config, variables: Variables) -> Desired:
             raise UsageError(f"`--var {text}` is not of the form name=value")
         values[name] = value
         flags.add(name)
-    return load_specs(config, env=os.environ, variables=values, flags=flags)
+    return load_specs(config, env=os.environ, explain=explain_errors, variables=values, flags=flags)

@@ -16,8 +16,8 @@ SANDBOX = "sandbox"
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    active_projects: int = contract.ACTIVE_PROJECTS_MAX
-    requests_per_minute: int = contract.REQUESTS_PER_MINUTE
+    active_projects: int = field(default_factory=lambda: contract.current().limits.active_projects)
+    requests_per_minute: int = field(default_factory=lambda: contract.current().limits.requests_per_minute)
     settle_seconds: float = 10.0
     lease_seconds: float = 60.0
 
@@ -48,7 +48,7 @@ class Config(Struct, frozen=True, kw_only=True):
     defaults: Json = field(default_factory=dict)
     variables: Json = field(default_factory=dict)
     """Declarations of variables, by name."""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     policy: Policy = Policy()
     sandbox_speed: float = 1.0
     file: str | None = None

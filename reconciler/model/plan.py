@@ -221,6 +221,6 @@ def idempotency_key(workspace: str, address: str, generation: int) -> str:
 
     """
     key = f"{workspace}/{address}/{generation}"
-    if len(key) > contract.IDEMPOTENCY_KEY_MAX:
+    if len(key) > contract.current().max_length("idempotency_key"):
         raise ValueError(key)
     return key

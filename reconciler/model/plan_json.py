@@ -47,7 +47,6 @@ from reconciler.model.values import Json, Portable, Secret, Value, from_portable
 
 _KEY = "idempotency_key"
 _BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unread")
-_CREATION: Final = (*contract.CREATION_FIELDS, *contract.SETTINGS)
 
 
 # Writing
@@ -310,16 +309,15 @@ def _step(node: Node, workspace: str) -> Step:  # noqa: PLR0911  one for each ki
             kind = Create if action == "create" else Replace
             generation = node["generation"].count()
             key = _key(node, workspace, address, generation)
-            return kind(**common, body=_body(node, _CREATION, required="brief"), generation=generation, key=key)
+            return kind(**common, body=_body(node, "create"), generation=generation, key=key)
         case "adopt":
-            return Adopt(**common, body=_body(node, ("project_id", "mode"), required="project_id"))
+            return Adopt(**common, body=_body(node, "adopt"))
         case "import":
             return Import(**common, studio_id=node["studio_id"].opt(Node.name))
         case "update":
-            return Update(**common, body=_body(node, contract.SETTINGS))
+            return Update(**common, body=_body(node, "settings"))
         case "message":
-            body = _body(node, contract.MESSAGE_FIELDS, required="message")
-            return Message(**common, message=DesiredMessage(node["message_id"].name(), body))
+            return Message(**common, message=DesiredMessage(node["message_id"].name(), _body(node, "message")))
         case "cancel":
             return Cancel(**common)
         case "release":
@@ -340,11 +338,11 @@ def _key(node: Node, workspace: str, address: str, generation: int) -> str:
         raise node["address"].fail("makes too long an idempotency key") from None
 
 
-def _body(node: Node, allowed: tuple[str, ...], *, required: str | None = None) -> dict[str, Value]:
-    """The body of a step's request, of these fields; ``required`` is a text that it can't do without."""
-    body = node["request"]["body"]
+def _body(node: Node, call: contract.Call) -> dict[str, Value]:
+    """The body of a step's request, which has the fields of a call."""
+    body, known = node["request"]["body"], contract.current().fields_of(call)
     fields = {key: value for key, value in body.mapping().items() if key != _KEY}
-    for key in fields.keys() - set(allowed):
+    for key in fields.keys() - {field.name for field in known}:
         raise body[key].fail("is not a field of this request")
     for reference in body["references"].each(lambda item: item) if "references" in fields else ():
         reference.mapping()
@@ -356,8 +354,9 @@ def _body(node: Node, allowed: tuple[str, ...], *, required: str | None = None) 
     values = from_portable(Portable(fields))
     if has_sealed(values):
         raise body.fail("has a `$secret` that is none")
-    if required is not None and not isinstance(values.get(required, body[required].value), str | Secret):
-        raise body[required].fail("must be a string")
+    for required in (field.name for field in known if field.required):
+        if not isinstance(values.get(required, body[required].value), str | Secret):
+            raise body[required].fail("must be a string")
     return values
 
 

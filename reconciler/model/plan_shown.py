@@ -41,7 +41,7 @@ def _fields(step: Step) -> Mapping[str, Value]:
 
 def change_path(name: str) -> str:
     """How the changes of a step call a field of its body."""
-    return name if name in contract.CREATION_FIELDS else f"settings.{name}"
+    return name if name in contract.current().creation_fields else f"settings.{name}"
 
 
 def _check_changes(node: Node, step: Step) -> None:
@@ -64,7 +64,7 @@ def _check_changes(node: Node, step: Step) -> None:
 def _explains(change: Change, body: Mapping[str, Value]) -> bool:
     """Whether a change of a replacement says why it must be: a field that is sent no longer, or a part of one that is."""
     name = change.path.split("[")[0].split(".")[0]
-    if change.forces is None or name not in contract.CREATION_FIELDS:
+    if change.forces is None or name not in contract.current().creation_fields:
         return False
     if name not in body:
         return change.path == name and change.after is None

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from msgspec import Struct, field
 
-from reconciler.model.contract import POLL_SECONDS, Status
+from reconciler.model import contract
 from reconciler.model.errors import ApiError, Diagnostic, LockError, ReconcilerError
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan, Replace
@@ -33,7 +33,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     """When rounds are due, in seconds. ``poll``: how soon to look again where steps wait for something."""
 
     interval: float
-    poll: float = POLL_SECONDS[Status.RUNNING]
+    poll: float = field(default_factory=lambda: contract.current().rule(contract.Status.RUNNING).poll_seconds)
     debounce: float = 5.0
 
     def rest(self, ended: Round, failures: int, *, chance: float) -> float:

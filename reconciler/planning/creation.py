@@ -29,10 +29,11 @@ from reconciler.planning.diff import differences
 
 
 def creation_body(project: DesiredProject) -> dict[str, Value]:
-    """The request of a create: all declared fields. ``null`` means the same as not sending the field."""
+    """The request of a create: all declared fields that it takes. ``null`` means the same as not sending the field."""
     assert isinstance(project.origin, CreateOrigin)
     fields = {**project.origin.creation, **project.settings}
-    return {name: value for name, value in fields.items() if value is not None}
+    taken = {field.name for field in contract.current().fields_of("create")}
+    return {name: value for name, value in fields.items() if value is not None and name in taken}
 
 
 def changes_of_new(body: Mapping[str, Value]) -> tuple[Change, ...]:
@@ -51,7 +52,7 @@ def changes_of_new(body: Mapping[str, Value]) -> tuple[Change, ...]:
 
 def creation_with_defaults(creation: Mapping[str, Value]) -> Sealed:
     """The create-only inputs as the state keeps them (sealed), with the API's defaults for those not sent."""
-    return Sealed({**contract.CREATION_DEFAULTS, **sealed_fields(creation)})
+    return Sealed({**contract.current().creation_defaults, **sealed_fields(creation)})
 
 
 def content_digest(creation: Mapping[str, Json]) -> str:

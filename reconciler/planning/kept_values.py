@@ -34,8 +34,13 @@ LAGS_AT_MOST: Final = 3600.0
 """The same where the list says that the project last changed before the PATCH, so that the list is older."""
 _WHOLE: Final = 1.0
 """Seconds by which the account may truncate its times."""
-_LIMITS: Final[Mapping[str, int]] = {"title": contract.TITLE_MAX}
-"""The free-text settings that a list shows, with the lengths to which the account cuts them."""
+
+
+def _text_limits() -> dict[str, int]:
+    """The free-text settings that a list shows, with the lengths to which the account cuts them."""
+    api = contract.current()
+    fields = map(api.field, api.shown_in("list"))
+    return {field.name: field.max_length for field in fields if field.kind == "text" and field.max_length is not None}
 
 
 def is_in_effect(name: str, wanted: Value, entry: Entry | None, live: LiveProject | None, lineage: str) -> bool:
@@ -57,7 +62,8 @@ def is_kept(asked: Known, shown: Json, wanted: Value, lineage: str) -> bool:
 
 def is_form(name: str, asked: Value, shown: Json) -> bool:
     """Whether a value that the account shows is a form of the one that was sent."""
-    return name in _LIMITS and renders(exposed(asked), shown, _LIMITS[name])
+    limit = _text_limits().get(name)
+    return limit is not None and renders(exposed(asked), shown, limit)
 
 
 def may_have_a_form(asked: Known) -> bool:
@@ -70,10 +76,11 @@ def newly_kept(settings: Mapping[str, Value], entry: Entry | None, live: LivePro
     """The settings that the account shows for the first time, and in another form than was sent, by name."""
     if entry is None or live is None:
         return {}
+    limits = _text_limits()
     return {
         name: live.settings[name]
         for name, wanted in settings.items()
-        if name in _LIMITS and name in live.settings and (asked := entry.settings.get(name)) is not None
+        if name in limits and name in live.settings and (asked := entry.settings.get(name)) is not None
         if asked.source in ("sent", "patch") and asked.kept is UNSET
         if live.settings[name] != exposed(wanted)
         if is_form(name, wanted, live.settings[name])
@@ -86,7 +93,7 @@ def seen_first(entry: Entry, live: LiveProject) -> dict[str, Json]:
         return {}
     return {
         name: live.settings[name]
-        for name in _LIMITS
+        for name in _text_limits()
         if live.settings.get(name) and (asked := entry.settings.get(name)) is not None
         if asked.source in ("sent", "patch") and asked.kept is UNSET
         if not has_secret(asked.value)

@@ -61,7 +61,7 @@ def setting_changes(
     changes: dict[str, Change] = {}
     for name, wanted in settings.items():
         now = setting_known(name, entry, live, at)
-        if name == "expected_output" and wanted is None and name in recorded:
+        if wanted is None and name in recorded and contract.current().field(name).null_detects:
             # null asks for auto-detection, and the list may show what was detected: only what was asked for counts
             now = recorded[name]
         if now is not None and agrees(wanted, now.value):
@@ -85,7 +85,7 @@ def setting_changes(
 
 def brief_matches(brief: Value, live: LiveProject) -> bool:
     """Whether what the list shows of a brief is the start of this one, however the server cuts and normalizes it."""
-    return live.brief is not None and begins(plain_text(brief), live.brief, contract.LIST_BRIEF_MAX)
+    return live.brief is not None and begins(plain_text(brief), live.brief, contract.current().limits.list_brief)
 
 
 def title_matches(title: Value, live: LiveProject) -> bool:

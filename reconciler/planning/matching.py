@@ -60,7 +60,7 @@ class Candidates(Struct, frozen=True):
         """The projects with the same brief, as far as the list shows it, and the same title if the fields have one."""
         brief = fields["brief"]
         text = plain_text(brief)
-        exactly = self.by_brief.get(text[: contract.LIST_BRIEF_MAX])
+        exactly = self.by_brief.get(text[: contract.current().limits.list_brief])
         same = [
             live
             for live in exactly or self.by_beginning.get(beginning(text), ())

@@ -16,7 +16,6 @@ from reconciler.model.likeness import reads_alike
 from reconciler.model.references import compared, projects_in, renamed
 from reconciler.model.state import SentMessage
 from reconciler.model.values import (
-    Json,
     Revealed,
     Secret,
     Value,
@@ -30,15 +29,13 @@ from reconciler.model.values import (
 CODE: Final = "E201"
 """The stable code of changes to what was sent (``E1…`` are errors of the specs themselves)."""
 
-_DEFAULTS: Mapping[str, Json] = {name: contract.CREATION_DEFAULTS[name] for name in ("references", "extract_content")}
-
 
 def message_digest(body: Mapping[str, Value]) -> str:
     """A digest that identifies a message; a field with the API's default counts like one that is not given.
 
     The projects it refers to are kept separately (:attr:`SentMessage.projects`), since addresses may be renamed.
     """
-    return digest({**_DEFAULTS, **sealed_fields(compared(renamed(body, lambda _: "")))})
+    return digest({**contract.current().message_defaults, **sealed_fields(compared(renamed(body, lambda _: "")))})
 
 
 def content_digest(lineage: str, text: Value) -> str:

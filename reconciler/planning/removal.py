@@ -16,7 +16,7 @@ def waits_to_stop(status: str) -> str | None:
     """What a cancel waits for in this status, if anything: a rendering project can't be cancelled, and one with an unknown
     status is not touched.
     """
-    if contract.is_active(status) and status not in contract.CANCELLABLE:
+    if contract.is_active(status) and not contract.current().allows("cancel", status):
         return f"the project to leave `{status}`"
     return None
 
@@ -49,7 +49,7 @@ def removal_steps(
         case "forget":
             return [forget], []
         case "stop":
-            if live.status in contract.CANCELLABLE and live.status != contract.Status.IDLE:
+            if contract.current().allows("cancel", live.status) and live.status != contract.Status.IDLE:
                 return [Cancel(address=address, project_id=live.id, reason=reason), forget], []
             waits = waits_to_stop(live.status)
             return [

@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent, habits, request_checks
+from reconciler.model.contract_tables import Contract
+from reconciler.sandbox import agent, columns, habits, request_checks
 from reconciler.sandbox.account_options import Options
 from reconciler.sandbox.request_checks import Shape, Shapes
 from reconciler.sandbox.veil import Digests, Veil
@@ -20,8 +20,6 @@ from reconciler.sandbox.wire import ApiError, Call
 
 WINDOW_SECONDS: Final = 60.0
 _DAY_SECONDS: Final = 86_400.0
-_TEXTS: Final = ("title", "video_model", "image_model", "webhook_url", "error_message")
-"""Columns of a project, besides its brief and references, that hold what a caller wrote."""
 _LONG_TEXTS: Final = ("brief", "refs", "agent_message")
 _PAGING: Final = ("limit", "offset", "status", "after", "before")
 _NEVER_STARTED: Final = (Status.QUEUED, Status.CANCELLED)
@@ -42,9 +40,16 @@ class Account:
     """Lives for one transaction, at one time (``now``, in seconds since the epoch)."""
 
     def __init__(
-        self, connection: sqlite3.Connection, options: Options, now: float, veil: Veil, digests: Digests | None
+        self,
+        connection: sqlite3.Connection,
+        options: Options,
+        now: float,
+        veil: Veil,
+        digests: Digests | None,
+        api: Contract,
     ) -> None:
         self.options = options
+        self.contract = api
         self.now = now
         self.veil = veil
         self._digests = digests
@@ -105,7 +110,7 @@ class Account:
         self.run("DELETE FROM requests")
         for n, text in self.all("SELECT n, detail FROM effects"):
             self.run("UPDATE effects SET detail = ? WHERE n = ?", json.dumps(self._kept(json.loads(text))), n)
-        for table, names in (("projects", (*_TEXTS, *_LONG_TEXTS)), ("messages", ("content", "refs"))):
+        for table, names in (("projects", (*self._texts(), *_LONG_TEXTS)), ("messages", ("content", "refs"))):
             for row in self.all(f"SELECT seq, {', '.join(names)} FROM {table}"):  # noqa: S608 — names are ours
                 hidden = {name: self._hidden_again(name, row[name]) for name in names}
                 changed = {name: text for name, text in hidden.items() if text != row[name]}
@@ -135,8 +140,13 @@ class Account:
 
     def body(self, call: Call, shape: Callable[[Shapes], Shape]) -> dict[str, Any]:
         """A call's body, checked as strictly as this server is. Raises ApiError."""
-        strict = self.options.strict
-        return request_checks.body(call, shape(request_checks.shapes(strict=strict)), strict=strict)
+        strict, limit = self.options.strict, self.contract.limits.body_bytes
+        return request_checks.body(call, shape(self.shapes), strict=strict, limit=limit)
+
+    @property
+    def shapes(self) -> Shapes:
+        """The bodies and queries that this server takes."""
+        return request_checks.shapes(self.contract, strict=self.options.strict)
 
     # Projects
 
@@ -149,22 +159,17 @@ class Account:
 
     def add_project(self, *, brief: str, origin: str, status: str, **given: Any) -> sqlite3.Row:
         """A new project with the contract's defaults for what is not given."""
-        craft = given.get("craft", "auto")
         hidden = self.veil.hide(brief)
         references = self.veil.hide_all(given.pop("references", []))
         values = {
             "id": f"proj_{secrets.token_hex(8)}",
-            "mode": "autonomous",
-            "agent_model": "opus",
-            "craft": craft,
-            "craft_auto": craft == "auto",
+            **columns.defaults(self.contract, given),
             "started": False,
             **({} if status in _NEVER_STARTED else _started()),
-            **{name: value for name, value in contract.CREATION_DEFAULTS.items() if name != "references"},
             **self._hidden(given),
             "brief": hidden,
             # One character more than is shown tells whether more follows.
-            "brief_head": brief[: contract.LIST_BRIEF_MAX + 1] if hidden == brief else hidden,
+            "brief_head": brief[: self.contract.limits.list_brief + 1] if hidden == brief else hidden,
             "refs": json.dumps(references),
             "origin": origin,
             "status": status,
@@ -173,7 +178,7 @@ class Account:
         }
         values["title_folded"] = _folded(values.get("title"))
         if status == Status.IDLE:
-            values |= _output(values.get("expected_output"), self.now)
+            values |= _output(values, self.now)
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
         seq = self.run(f"INSERT INTO projects ({names}) VALUES ({marks})", *values.values())  # noqa: S608 — names are ours
@@ -195,7 +200,7 @@ class Account:
         """What the list goes on to show of a project that is about to be changed, as columns."""
         if not self.options.list_lag:
             return {}
-        shown = {name: project[name] for name in contract.LIST_SETTINGS}
+        shown = {name: project[name] for name in self.contract.shown_in("list")}
         late = json.loads(project["lagging"]) if project["lagging"] else {}
         if late.get("until", 0) > self.now:
             shown = late
@@ -228,8 +233,13 @@ class Account:
             self.run("UPDATE projects SET agent_message = ? WHERE seq = ?", content, seq)
         return message_id
 
-    def _hidden(self, columns: dict[str, Any]) -> dict[str, Any]:
-        hidden = columns | {name: self.veil.hide_all(columns[name]) for name in _TEXTS if name in columns}
+    def _texts(self) -> tuple[str, ...]:
+        """Columns of a project, besides its brief and references, that hold what a caller wrote."""
+        fields = columns.plain_fields(self.contract)
+        return (*(field.name for field in fields if field.kind in ("text", "https_url")), "error_message")
+
+    def _hidden(self, given: dict[str, Any]) -> dict[str, Any]:
+        hidden = given | {name: self.veil.hide_all(given[name]) for name in self._texts() if name in given}
         if hidden.get("title") is not None:
             hidden["title"] = habits.kept(hidden["title"], self.options.title_habits)
         return hidden
@@ -263,10 +273,10 @@ class Account:
     def stop(self, project: sqlite3.Row, status: str, error: str | None = None) -> None:
         """Fixes a status, whatever the agent was about to do. One that is made idle has its output."""
         output: dict[str, Any] = {}
-        if contract.is_active(status):
+        if self.contract.is_active(status):
             output = {"output_type": None, "output_at": None}
         elif status == Status.IDLE and project["output_type"] is None:
-            output = _output(project["expected_output"], self.now)
+            output = _output(project, self.now)
         started = {} if project["started"] or status in _NEVER_STARTED else _started()
         self._schedule(project["seq"], [])
         self.change(project["seq"], status=status, error_message=error, **started, **output)
@@ -274,7 +284,7 @@ class Account:
     def _plan(self, project: sqlite3.Row, prompt: str, *, run: int, begins: float) -> list[agent.Step]:
         work = agent.Work(
             mode=project["mode"],
-            renders=self.options.rendering and project["expected_output"] != "assets",
+            renders=self.options.rendering and _output_type(project) != "assets",
             fails=self.options.fail_briefs and agent.FAIL_MARKER in prompt,
             run=run,
         )
@@ -288,7 +298,7 @@ class Account:
         last = steps[-1]
         at = min(last.at, self.now)
         started = {} if project["started"] else _started()
-        output = _output(project["expected_output"], at) if last.status == Status.IDLE else {}
+        output = _output(project, at) if last.status == Status.IDLE else {}
         self._schedule(seq, rest)
         self.change(seq, at=at, status=last.status, error_message=last.error, **started, **output)
 
@@ -310,17 +320,19 @@ class Account:
         limit = self.options.active_projects
         if not limit:
             return
-        marks = ", ".join("?" * len(contract.ACTIVE))
-        row = self.one(f"SELECT count(*) FROM projects WHERE status IN ({marks})", *contract.ACTIVE)  # noqa: S608
+        active = self.contract.active_statuses
+        marks = ", ".join("?" * len(active))
+        row = self.one(f"SELECT count(*) FROM projects WHERE status IN ({marks})", *active)  # noqa: S608
         if row is not None and row[0] >= limit:
             message = f"At most {limit} projects can be active at once"
             raise ApiError(ErrorCode.PROJECT_LIMIT, message, 429, _retry_after(self._next_end() - self.now))
 
     def _next_end(self) -> float:
-        marks = ", ".join("?" * len(contract.ACTIVE))
-        rows = self.all(f"SELECT schedule FROM projects WHERE status IN ({marks})", *contract.ACTIVE)  # noqa: S608
+        active = self.contract.active_statuses
+        marks = ", ".join("?" * len(active))
+        rows = self.all(f"SELECT schedule FROM projects WHERE status IN ({marks})", *active)  # noqa: S608
         ends = [steps[-1].at for row in rows if (steps := agent.load(row["schedule"]))]
-        return min(ends, default=self.now + contract.POLL_SECONDS[Status.RUNNING])
+        return min(ends, default=self.now + self.contract.rule(Status.RUNNING).poll_seconds)
 
     def require_day(self) -> None:
         """``ApiError`` 429 when as many projects were created in 24 hours as may be (published: 500)."""
@@ -368,8 +380,13 @@ def _started() -> dict[str, Any]:
     return {"started": True, "variation_id": f"var_{secrets.token_hex(6)}"}
 
 
-def _output(wish: str | None, at: float) -> dict[str, Any]:
-    return {"output_type": wish or "assembled", "output_at": at}
+def _output(project: sqlite3.Row | dict[str, Any], at: float) -> dict[str, Any]:
+    return {"output_type": _output_type(project), "output_at": at}
+
+
+def _output_type(project: sqlite3.Row | dict[str, Any]) -> str:
+    """What an agent makes of a project; not every version of the API lets it be chosen."""
+    return dict(project).get("expected_output") or "assembled"
 
 
 def _folded(title: str | None) -> str | None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
-from msgspec import Meta, Struct, ValidationError, convert
+from msgspec import Meta, Struct, ValidationError, convert, field
 from msgspec.structs import asdict
 
 from reconciler.model import contract
@@ -24,21 +24,25 @@ class Options(Struct, frozen=True, kw_only=True):
     """
 
     speed: Annotated[float, Meta(description="How many times faster agents work.")] = 1.0
-    requests_per_minute: Annotated[int, Meta(ge=0, description="Requests in any 60 seconds; 0: no limit.")] = (
-        contract.REQUESTS_PER_MINUTE
+    requests_per_minute: Annotated[int, Meta(ge=0, description="Requests in any 60 seconds; 0: no limit.")] = field(
+        default_factory=lambda: contract.current().limits.requests_per_minute
     )
     active_projects: Annotated[int, Meta(ge=0, description="Projects that may be at work at once; 0: no limit.")] = (
-        contract.ACTIVE_PROJECTS_MAX
+        field(default_factory=lambda: contract.current().limits.active_projects)
     )
     creates_per_day: Annotated[
         int, Meta(ge=0, description="Projects that may be created in 24 hours; 0: no limit.")
     ] = 0
     credits: Annotated[int, Meta(ge=0, description="The balance.")] = 100_000
-    create_cost: Annotated[int, Meta(ge=0, description="Credits that a project costs.")] = contract.CREATE_MIN_CREDITS
-    message_cost: Annotated[int, Meta(ge=0, description="Credits that a message costs.")] = contract.MESSAGE_MIN_CREDITS
+    create_cost: Annotated[int, Meta(ge=0, description="Credits that a project costs.")] = field(
+        default_factory=lambda: contract.current().limits.create_credits
+    )
+    message_cost: Annotated[int, Meta(ge=0, description="Credits that a message costs.")] = field(
+        default_factory=lambda: contract.current().limits.message_credits
+    )
     page_max: Annotated[
         int, Meta(ge=1, description="Rows that a page has at most, whatever was asked; the answer's `limit` says so.")
-    ] = contract.LIST_LIMIT_MAX
+    ] = field(default_factory=lambda: contract.current().limits.list_page)
 
     strict: Annotated[
         bool,

@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
 from reconciler.sandbox import calls, control, faults
 from reconciler.sandbox.account import Account, Ration
@@ -52,7 +51,7 @@ class _Api:
         self._key = key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = await _read(scope, receive)
+        call = await _read(scope, receive, self._store.contract.limits.body_bytes)
         fault = self._store.take_fault(call.method, call.path)
         early = fault if fault is not None and fault.when == "before" else None
         late = fault if early is None else None
@@ -110,13 +109,13 @@ def _labelled(answer: Answer, call: Call, ration: Ration | None) -> Answer:
     return Answer(answer.status, answer.body, headers | answer.headers, answer.content_type)
 
 
-async def _read(scope: Scope, receive: Receive) -> Call:
+async def _read(scope: Scope, receive: Receive, limit: int) -> Call:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     return Call(
         method=scope["method"],
         path=scope["path"].removeprefix(PREFIX),
         query=parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
-        body=await _read_body(receive),
+        body=await _read_body(receive, limit),
         authorization=headers.get(b"authorization", ""),
         content_type=headers.get(b"content-type", ""),
         origin=f"{scope['scheme']}://{headers.get(b'host', '127.0.0.1')}",
@@ -124,17 +123,17 @@ async def _read(scope: Scope, receive: Receive) -> Call:
     )
 
 
-async def _read_body(receive: Receive) -> bytes | None:
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
     # A body that is too large is read to its end all the same: the client is to get an answer, not a broken pipe.
     parts, size, more = list[bytes](), 0, True
     while more:
         event = await receive()
         part = event.get("body", b"")
         size += len(part)
-        if size <= contract.BODY_MAX_BYTES:
+        if size <= limit:
             parts.append(part)
         more = event.get("more_body", False)
-    return b"".join(parts) if size <= contract.BODY_MAX_BYTES else None
+    return b"".join(parts) if size <= limit else None
 
 
 async def _send(send: Send, answer: Answer) -> None:

@@ -34,7 +34,7 @@ def create(account: Account, call: Call, _: str) -> Answer:
     if held:
         shown = {"id": held["id"], "status": held["status"]}
         return json_answer(200, shown | {"message": "Project already exists for this idempotency key"})
-    account.require_credits(contract.CREATE_MIN_CREDITS)
+    account.require_credits(account.contract.limits.create_credits)
     account.require_day()
     account.require_slot()
     uploads.require(account, body.get("references", []))
@@ -57,7 +57,7 @@ def adopt(account: Account, call: Call, _: str) -> Answer:
     """``POST /projects/adopt``. A project that was handed back to the studio can be adopted again."""
     request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.adopt)
-    wanted, mode = body["project_id"], body.get("mode", "collaborative")
+    wanted, mode = body["project_id"], body.get("mode", account.contract.mode_when_adopted)
     project = account.one(
         "SELECT * FROM projects WHERE source_project_id = ? OR id = ? ORDER BY seq DESC", wanted, wanted
     )
@@ -94,8 +94,8 @@ def adopt(account: Account, call: Call, _: str) -> Answer:
 
 def list_projects(account: Account, call: Call, _: str) -> Answer:
     """``GET /projects``."""
-    query = request_checks.query(call.query, request_checks.LIST_QUERY)
-    limit = min(int(query.get("limit", contract.LIST_LIMIT_DEFAULT)), account.options.page_max)
+    query = request_checks.query(call.query, account.shapes.list_query)
+    limit = min(int(query.get("limit", account.contract.limits.list_page_default)), account.options.page_max)
     offset = int(query.get("offset", 0))
     conditions, values = ["TRUE"], list[object]()
     if "status" in query:
@@ -109,7 +109,7 @@ def list_projects(account: Account, call: Call, _: str) -> Answer:
     total = account.one(f"SELECT count(*) FROM projects WHERE {where}", *values)  # noqa: S608 — conditions are ours
     rows = account.all(
         # The inner query walks an index alone, so a far page costs no reading of the rows before it.
-        f"SELECT {views.LIST_COLUMNS} FROM projects WHERE seq IN"  # noqa: S608 — conditions are ours
+        f"SELECT {views.list_columns(account.contract)} FROM projects WHERE seq IN"  # noqa: S608 — conditions are ours
         f" (SELECT seq FROM projects WHERE {where} ORDER BY seq {order} LIMIT ? OFFSET ?) ORDER BY seq {order}",
         *values,
         limit,
@@ -128,7 +128,7 @@ def get_status(account: Account, call: Call, project_id: str) -> Answer:
     """``GET /projects/:id``."""
     request_checks.query(call.query, {})
     project = account.project(project_id)
-    return json_answer(200, views.status(project, call, account.meta("secret"), account.meta("credits")))
+    return json_answer(200, views.status(project, call, account))
 
 
 def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
@@ -138,16 +138,16 @@ def patch_settings(account: Account, call: Call, project_id: str) -> Answer:
     if not body and (account.options.strict or account.options.empty_patch == "reject"):
         raise ApiError(ErrorCode.VALIDATION, "body: at least one field is required", 400)
     project = account.project(project_id)
-    if contract.settings_blocked(project["status"]):
+    if not account.contract.allows("settings", project["status"]):
         raise _wrong_status("Settings can't be changed", project["status"])
-    before = {name: views.settings(project)[name] for name in body}
+    before = {name: value for name, value in views.settings(project, account.contract).items() if name in body}
     if body:
         account.change(project["seq"], **account.lagging(project), **body)
     after = account.project(project_id)
     if after["status"] == Status.QUEUED and after["next_change_at"] is not None:
         account.begin(after, at=after["next_change_at"])
     account.record(call, "settings", project_id, {"sent": body, "before": before})
-    return json_answer(200, views.settings(after))
+    return json_answer(200, views.settings(after, account.contract))
 
 
 def cancel(account: Account, call: Call, project_id: str) -> Answer:
@@ -155,7 +155,7 @@ def cancel(account: Account, call: Call, project_id: str) -> Answer:
     request_checks.query(call.query, {})
     account.body(call, lambda shapes: shapes.nothing)
     project = account.project(project_id)
-    if project["status"] not in contract.CANCELLABLE:
+    if not account.contract.allows("cancel", project["status"]):
         raise _wrong_status("Project can't be cancelled", project["status"])
     account.stop(project, Status.CANCELLED)
     account.record(call, "cancel", project_id, {"from": project["status"]})
@@ -169,14 +169,14 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
     project = account.project(project_id)
     if project["mode"] == contract.MODE_RELEASED:
         raise ApiError(ErrorCode.INVALID_STATUS, "Project was handed to the studio", 400)
-    if project["status"] not in contract.MESSAGEABLE:
+    if not account.contract.allows("message", project["status"]):
         raise _wrong_status("Messages can't be sent", project["status"])
     uploads.require(account, body.get("references", []))
-    account.require_credits(contract.MESSAGE_MIN_CREDITS)
+    account.require_credits(account.contract.limits.message_credits)
     account.require_slot()
     seq, text = project["seq"], body["message"]
     refs = json.dumps(account.veil.hide_all(body.get("references", [])))
-    extract = body.get("extract_content", True)
+    extract = body.get("extract_content", account.contract.message_defaults.get("extract_content"))
     source = account.options.message_source
     message_id = account.add_message(seq, "user", text, source=source, refs=refs, extract=extract)
     account.charge(seq, account.options.message_cost)
@@ -187,8 +187,8 @@ def send_message(account: Account, call: Call, project_id: str) -> Answer:
 
 def list_messages(account: Account, call: Call, project_id: str) -> Answer:
     """``GET /projects/:id/messages``. Oldest first within a page; with both cursors, the window begins at ``after``."""
-    query = request_checks.query(call.query, request_checks.MESSAGES_QUERY)
-    limit = min(int(query.get("limit", contract.MESSAGES_LIMIT_DEFAULT)), account.options.page_max)
+    query = request_checks.query(call.query, account.shapes.messages_query)
+    limit = min(int(query.get("limit", account.contract.limits.messages_page_default)), account.options.page_max)
     seq = account.project(project_id)["seq"]
     conditions, values = ["project = ?"], [seq]
     for name, sign in (("after", ">"), ("before", "<")):

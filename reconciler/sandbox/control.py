@@ -30,7 +30,9 @@ def pages(store: Store) -> list[Route]:
             row = account.one("SELECT * FROM projects WHERE id = ?", request.path_params["id"])
         if row is None:
             raise HTTPException(404)
-        return JSONResponse(_veiled(store, views.truth(row)) | {"conversation": store.conversation(row["id"])})
+        return JSONResponse(
+            _veiled(store, views.truth(row, store.contract)) | {"conversation": store.conversation(row["id"])}
+        )
 
     async def upload(request: Request) -> Response:
         return await _upload(store, request)
@@ -88,7 +90,9 @@ def _does(name: str, act: Callable[[], None]) -> Route:
 
 def _veiled(store: Store, project: dict[str, Any]) -> dict[str, Any]:
     """A project without what most likely has a token in it."""
-    return project | store.digests.of_fields({name: project[name] for name in ("webhook_url", "references")})
+    fields = store.contract.fields
+    hidden = {field.name for field in fields if field.kind in ("https_url", "references")}
+    return project | store.digests.of_fields({name: value for name, value in project.items() if name in hidden})
 
 
 async def _upload(store: Store, request: Request) -> Response:

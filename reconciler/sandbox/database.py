@@ -9,28 +9,29 @@ from pathlib import Path
 from typing import Final
 
 from reconciler import files
+from reconciler.model.contract_tables import Contract
 from reconciler.model.errors import ConfigError
+from reconciler.sandbox import columns
 
 BUSY_SECONDS: Final = 30.0
-VERSION: Final = 1
+VERSION: Final = 2
+"""Version 1 brought digests; version 2 took the constraints off the columns that the API's fields have."""
 ENDS: Final = ("-wal", "-shm", "-journal")
 """What SQLite may put beside a database, by the end of its name."""
+_DIGESTED: Final = 1
+"""From this version on, the account keeps digests of what it was sent; the texts of an older one are hidden first."""
 _WAL_ATTEMPTS: Final = 200
 
 # The long texts stand last, so that reading a list never walks through them.
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+_PROJECTS: Final = """
 CREATE TABLE IF NOT EXISTS projects (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     source_project_id TEXT,
     origin TEXT NOT NULL,
     status TEXT NOT NULL,
-    mode TEXT NOT NULL,
-    title TEXT,
     title_folded TEXT,
     brief_head TEXT NOT NULL,
-    expected_output TEXT,
     started INTEGER NOT NULL,
     output_type TEXT,
     output_at REAL,
@@ -42,20 +43,16 @@ CREATE TABLE IF NOT EXISTS projects (
     variation_id TEXT,
     agent_message TEXT,
     error_message TEXT,
-    aspect_ratio TEXT NOT NULL,
-    craft TEXT NOT NULL,
-    craft_auto INTEGER NOT NULL,
-    video_model TEXT,
-    image_model TEXT,
-    agent_model TEXT NOT NULL,
-    webhook_url TEXT,
-    extract_content INTEGER NOT NULL,
     idempotency_key TEXT,
     credits_spent INTEGER NOT NULL DEFAULT 0,
     lagging TEXT,
+    {fields},
     refs TEXT NOT NULL DEFAULT '[]',
     brief TEXT NOT NULL
-);
+)
+"""
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS projects_due ON projects (next_change_at) WHERE next_change_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS projects_status ON projects (status, seq);
 CREATE INDEX IF NOT EXISTS projects_title ON projects (seq, title_folded);
@@ -86,7 +83,7 @@ CREATE TABLE IF NOT EXISTS faults (n INTEGER PRIMARY KEY, fault TEXT NOT NULL);
 """
 
 
-def connect(path: Path | str) -> sqlite3.Connection:
+def connect(path: Path | str, api: Contract) -> sqlite3.Connection:
     """Opens the database with its tables in place, creating it and its folders where needed, for its owner alone.
 
     Transactions are the caller's (``BEGIN IMMEDIATE``); threads may share the connection if they take turns.
@@ -98,14 +95,14 @@ def connect(path: Path | str) -> sqlite3.Connection:
 
     """
     try:
-        return _connected(path)
+        return _connected(path, api)
     except OSError as error:
         raise _unusable(error.filename or path, error.strerror or str(error)) from error
     except sqlite3.Error as error:
         raise _unusable(path, str(error)) from error
 
 
-def _connected(path: Path | str) -> sqlite3.Connection:
+def _connected(path: Path | str, api: Contract) -> sqlite3.Connection:
     if str(path) != ":memory:":
         _make_private(Path(path))
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -114,7 +111,7 @@ def _connected(path: Path | str) -> sqlite3.Connection:
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-32768")
-        _make_tables(connection)
+        _make_tables(connection, api)
     except BaseException:
         connection.close()
         raise
@@ -133,18 +130,40 @@ def _make_private(path: Path) -> None:
                 each.chmod(files.PRIVATE)
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
+def _make_tables(connection: sqlite3.Connection, api: Contract) -> None:
+    """Create what is not there. An account that knew fewer fields gets columns for the others, with nothing in them."""
     connection.execute("BEGIN IMMEDIATE")
-    if version(connection) > VERSION:
+    found = version(connection)
+    if found > VERSION:
         raise sqlite3.DatabaseError("it was made by a newer version of reconciler")
     new = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
+    declared = {field.name: columns.declaration(field) for field in columns.plain_fields(api)}
+    table = _PROJECTS.format(fields=", ".join(declared.values()))
+    if found < VERSION and not new:
+        _make_projects_again(connection, table)
+    connection.execute(table)
+    for name in declared.keys() - _columns(connection):
+        connection.execute(f"ALTER TABLE projects ADD COLUMN {declared[name]}")
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)
-    if "lagging" not in {row["name"] for row in connection.execute("PRAGMA table_info(projects)")}:
-        connection.execute("ALTER TABLE projects ADD COLUMN lagging TEXT")
-    if new:
+    if new or found == _DIGESTED:
         connection.execute(f"PRAGMA user_version={VERSION}")
     connection.execute("COMMIT")
+
+
+def _make_projects_again(connection: sqlite3.Connection, table: str) -> None:
+    """Move the projects of an older version into a table of this one."""
+    if not (before := _columns(connection)):
+        return
+    connection.execute("ALTER TABLE projects RENAME TO projects_before")
+    connection.execute(table)
+    names = ", ".join(sorted(before & _columns(connection)))
+    connection.execute(f"INSERT INTO projects ({names}) SELECT {names} FROM projects_before")  # noqa: S608 — names are ours
+    connection.execute("DROP TABLE projects_before")
+
+
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row["name"] for row in connection.execute("PRAGMA table_info(projects)")}
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -8,8 +8,6 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
-from reconciler.model import contract
-
 Habit = Literal["trim", "fold", "lower", "escape", "controls", "quotes", "emoji", "joiners", "nfc", "nfd"]
 Cut = Literal["plain", "ellipsis", "dots"]
 
@@ -46,9 +44,8 @@ def kept(text: str, habits: Iterable[Habit], *, maximum: int = 0, line: str = ""
     return f"{text}\n{line}" if line else text
 
 
-def listed(text: str, cut: Cut, *, utf16: bool) -> str:
-    """A brief as the list shows it. Counted in UTF-16 units, a cut may leave half a character at the end."""
-    limit = contract.LIST_BRIEF_MAX
+def listed(text: str, cut: Cut, *, limit: int, utf16: bool) -> str:
+    """A brief as the list shows it, cut to ``limit``. Counted in UTF-16 units, a cut may leave half a character at the end."""
     if (_utf16_length(text) if utf16 else len(text)) <= limit:
         return text
     match cut:

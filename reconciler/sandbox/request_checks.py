@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal, get_args
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, assert_never, get_args
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
+from reconciler.model.contract_tables import ApiLimits, Contract, Field, ReferenceType
 from reconciler.sandbox.wire import ApiError, Call
 
 Check = Callable[[str, object], Iterable[str]]
@@ -26,7 +28,7 @@ class Shape(Struct, frozen=True):
 
 
 class Shapes(Struct, frozen=True):
-    """The bodies that the calls take."""
+    """The bodies and queries that the calls take."""
 
     create: Shape
     adopt: Shape
@@ -35,10 +37,12 @@ class Shapes(Struct, frozen=True):
     nothing: Shape
     upload: Shape
     confirmation: Shape
+    list_query: Mapping[str, Check]
+    messages_query: Mapping[str, Check]
 
 
-def body(call: Call, shape: Shape, *, strict: bool) -> dict[str, Any]:
-    """The body's fields.
+def body(call: Call, shape: Shape, *, strict: bool, limit: int) -> dict[str, Any]:
+    """The body's fields; ``limit`` is in bytes.
 
     Raises:
         ApiError: 413 for one that is too large, 400 for one that is no JSON or breaks the contract; where the server is
@@ -47,7 +51,6 @@ def body(call: Call, shape: Shape, *, strict: bool) -> dict[str, Any]:
     """
     raw = call.body
     if raw is None:
-        limit = contract.BODY_MAX_BYTES
         raise ApiError(ErrorCode.VALIDATION, f"body: must be at most {limit} bytes", 413)
     if not raw and not shape.fields:
         return {}
@@ -120,11 +123,9 @@ def _text(maximum: int | None = None, *, blank: bool = False) -> Check:
     return check
 
 
-def _one_of(literal: object) -> Check:
-    choices = get_args(literal)
-
+def _one_of(choices: Collection[str]) -> Check:
     def check(name: str, value: object) -> Iterable[str]:
-        # Not "in" alone: it would ask an unhashable or foreign value for equality and call that an answer.
+        # Not only "in": it would ask an unhashable or foreign value for equality and call that an answer.
         if not isinstance(value, str) or value not in choices:
             yield f"{name}: must be one of {', '.join(choices)}"
 
@@ -165,25 +166,25 @@ def _or_null(check: Check) -> Check:
 
 
 _UPLOADED: Final = Shape({"upload_id": _text()}, ("upload_id",))
-_LINK: Final[dict[str, Check]] = {"url": _url("http", "https"), "type": _one_of(contract.ReferenceType)}
+_LINK: Final[dict[str, Check]] = {"url": _url("http", "https"), "type": _one_of(get_args(ReferenceType))}
 
 
-def _references(*, strict: bool) -> Check:
+def _references(limits: ApiLimits, *, strict: bool) -> Check:
     linked = Shape(_LINK, ("url", "type") if strict else ("url",))
-    return lambda name, value: _all_references(name, value, linked)
 
+    def check(name: str, value: object) -> Iterable[str]:
+        if not isinstance(value, list):
+            yield f"{name}: must be an array"
+            return
+        if len(value) > limits.references:
+            yield f"{name}: must be at most {limits.references}"
+        if sum(isinstance(item, dict) and "url" in item for item in value) > limits.url_references:
+            yield f"{name}: at most {limits.url_references} may be given by url"
+        for index, item in enumerate(value):
+            shape = _UPLOADED if isinstance(item, dict) and "upload_id" in item else linked
+            yield from _object(f"{name}[{index}].", item, shape)
 
-def _all_references(name: str, value: object, linked: Shape) -> Iterable[str]:
-    if not isinstance(value, list):
-        yield f"{name}: must be an array"
-        return
-    if len(value) > contract.REFERENCES_MAX:
-        yield f"{name}: must be at most {contract.REFERENCES_MAX}"
-    if sum(isinstance(item, dict) and "url" in item for item in value) > contract.URL_REFERENCES_MAX:
-        yield f"{name}: at most {contract.URL_REFERENCES_MAX} may be given by url"
-    for index, item in enumerate(value):
-        shape = _UPLOADED if isinstance(item, dict) and "upload_id" in item else linked
-        yield from _object(f"{name}[{index}].", item, shape)
+    return check
 
 
 def _integer(low: int, high: int) -> Check:
@@ -196,64 +197,54 @@ def _integer(low: int, high: int) -> Check:
 
 
 _ANY_TEXT: Final = _text(blank=True)
-_FILE: Final[dict[str, Check]] = {
-    "file_name": _text(),
-    "content_type": _one_of(Literal[tuple(sorted({kind for _, kind in contract.UPLOADS.values()}))]),
-    "file_size": _count,
-}
 
 
-def _shapes(*, strict: bool) -> Shapes:
-    both: dict[str, Check] = {"references": _references(strict=strict), "extract_content": _boolean}
-    settings: dict[str, Check] = {
-        "title": _text(contract.TITLE_MAX, blank=not strict),
-        "mode": _one_of(contract.CreateMode),
-        "video_model": _text(),
-        "image_model": _text(),
-        "agent_model": _one_of(contract.AgentModel),
-        "craft": _one_of(contract.Craft),
-        "craft_auto": _boolean,
-        "webhook_url": _url("https"),
-        "expected_output": _one_of(contract.ExpectedOutput),
-    }
-    create: dict[str, Check] = {
-        "brief": _text(contract.BRIEF_MAX),
-        "aspect_ratio": _one_of(contract.AspectRatio),
-        "idempotency_key": _text(contract.IDEMPOTENCY_KEY_MAX),
-        **settings,
-        **both,
-    }
-    changed = {
-        name: _or_null(check) if name in contract.NULLABLE_SETTINGS else check
-        for name, check in (settings | {"mode": _one_of(contract.Mode)}).items()
+def _field(api: Contract, field: Field, call: contract.Call, *, strict: bool) -> Check:
+    """The check of a field in a call's body."""
+    check: Check
+    match field.kind:
+        case "text":
+            check = _text(field.max_length, blank=field.blank and not strict)
+        case "choice":
+            check = _one_of(field.allowed(call))
+        case "flag":
+            check = _boolean
+        case "https_url":
+            check = _url("https")
+        case "references":
+            check = _references(api.limits, strict=strict)
+        case _:
+            assert_never(field.kind)
+    return _or_null(check) if field.nullable and call == "settings" else check
+
+
+@functools.cache
+def shapes(api: Contract, *, strict: bool) -> Shapes:
+    """The bodies and queries that a server takes."""
+
+    def shape(call: contract.Call) -> Shape:
+        fields = api.fields_of(call)
+        checks = {field.name: _field(api, field, call, strict=strict) for field in fields}
+        return Shape(checks, tuple(field.name for field in fields if field.required))
+
+    file: dict[str, Check] = {
+        "file_name": _text(),
+        "content_type": _one_of(sorted({content_type for _, content_type in api.uploads.values()})),
+        "file_size": _count,
     }
     return Shapes(
-        create=Shape(create, ("brief",)),
-        adopt=Shape({"project_id": _text(), "mode": _one_of(contract.CreateMode)}, ("project_id",)),
-        settings=Shape(changed),
-        message=Shape({"message": _text(contract.MESSAGE_MAX), **both}, ("message",)),
+        create=shape("create"),
+        adopt=shape("adopt"),
+        settings=shape("settings"),
+        message=shape("message"),
         nothing=Shape({}),
-        upload=Shape(_FILE, tuple(_FILE)),
-        confirmation=Shape({"r2_key": _text(), **_FILE}, ("r2_key", *_FILE)),
+        upload=Shape(file, tuple(file)),
+        confirmation=Shape({"r2_key": _text(), **file}, ("r2_key", *file)),
+        list_query={
+            "limit": _integer(1, api.limits.list_page),
+            "offset": _integer(0, 10**15),
+            "status": _ANY_TEXT,
+            "title": _ANY_TEXT,
+        },
+        messages_query={"limit": _integer(1, api.limits.messages_page), "after": _ANY_TEXT, "before": _ANY_TEXT},
     )
-
-
-_SHAPES: Final = {strict: _shapes(strict=strict) for strict in (False, True)}
-
-
-def shapes(*, strict: bool) -> Shapes:
-    """The bodies that a server takes."""
-    return _SHAPES[strict]
-
-
-LIST_QUERY: Final[dict[str, Check]] = {
-    "limit": _integer(1, contract.LIST_LIMIT_MAX),
-    "offset": _integer(0, 10**15),
-    "status": _ANY_TEXT,
-    "title": _ANY_TEXT,
-}
-MESSAGES_QUERY: Final[dict[str, Check]] = {
-    "limit": _integer(1, contract.MESSAGES_LIMIT_MAX),
-    "after": _ANY_TEXT,
-    "before": _ANY_TEXT,
-}

@@ -7,17 +7,13 @@ import struct
 import zlib
 from typing import Final
 
-from reconciler.model.contract import ASSEMBLED_URL_HOURS
-
-LIFETIME_SECONDS: Final = ASSEMBLED_URL_HOURS * 3600
 CONTENT_TYPE: Final = "image/png"
 _WIDTH: Final = 320
 _HEIGHT: Final = 180
 
 
-def address(origin: str, secret: str, project_id: str, made_at: float) -> str:
-    """The address of the output made at ``made_at`` (seconds since the epoch); the same for every reader."""
-    expires = int(made_at) + LIFETIME_SECONDS
+def address(origin: str, secret: str, project_id: str, expires: int) -> str:
+    """The address of an output until it expires (seconds since the epoch); the same for every reader."""
     return f"{origin}/media/{project_id}.png?expires={expires}&signature={sign(secret, project_id, str(expires))}"
 
 

@@ -17,7 +17,8 @@ from msgspec.structs import asdict, replace
 
 from reconciler.model import contract
 from reconciler.model.contract import Status
-from reconciler.sandbox import database, views
+from reconciler.model.contract_tables import Contract
+from reconciler.sandbox import columns, database, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.account_options import Options, restored
 from reconciler.sandbox.faults import Fault
@@ -97,15 +98,17 @@ class Store:
         changes: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
         secret_values: Iterable[str] = (),
+        api: Contract | None = None,
     ) -> None:
+        self.contract = api or contract.current()
         self._clock = clock
         self._lock = threading.RLock()
-        self._db = database.connect(path)
+        self._db = database.connect(path, self.contract)
         self.options = options or Options()
         self._stored = ""
         salt = self._salt()
         self._veil = Veil(secret_values, salt)
-        self.digests = Digests(salt)
+        self.digests = Digests(salt, self.contract.choices)
         self._keeps_digests = str(path) != ":memory:"
         with self.account() as account:
             if account.meta("secret") is None:
@@ -166,7 +169,7 @@ class Store:
             try:
                 self._look_again()
                 digests = self.digests if self._keeps_digests else None
-                account = Account(self._db, self.options, self._clock(), self._veil, digests)
+                account = Account(self._db, self.options, self._clock(), self._veil, digests, self.contract)
                 account.advance()
                 yield account
             except BaseException:
@@ -199,7 +202,7 @@ class Store:
     def projects(self) -> list[dict[str, Any]]:
         """Everything about every API project, oldest first."""
         with self.account() as account:
-            return [views.truth(row) for row in account.all("SELECT * FROM projects ORDER BY seq")]
+            return [views.truth(row, self.contract) for row in account.all("SELECT * FROM projects ORDER BY seq")]
 
     def conversation(self, project_id: str) -> list[dict[str, Any]]:
         """A project's whole conversation, oldest first, as the API shows messages, with their references."""
@@ -257,7 +260,7 @@ class Store:
     def person_creates(self, *, brief: str, title: str | None = None, status: str = "idle", **settings: Any) -> str:
         """A project made by hand or by another tool; it stays in ``status``. Gives its id."""
         with self.account() as account:
-            settings = _settings(settings)
+            settings = self._settings(settings)
             project = account.add_project(brief=brief, title=title, status=status, origin="person", **settings)
             return str(project["id"])
 
@@ -273,7 +276,13 @@ class Store:
     def person_sets(self, project_id: str, **settings: Any) -> None:
         """Settings changed by a person, whatever the agent is at."""
         with self.account() as account:
-            account.change(_held(account, project_id)["seq"], **_settings(settings))
+            account.change(_held(account, project_id)["seq"], **self._settings(settings))
+
+    def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        known = {"references", *(field.name for field in columns.plain_fields(self.contract))}
+        if unknown := settings.keys() - known:
+            raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
+        return settings
 
     def forget_keys(self) -> None:
         """No idempotency key given so far is known any more: the contract does not say how long one lives."""
@@ -317,13 +326,6 @@ def _held(account: Account, project_id: str) -> sqlite3.Row:
     if row is None:
         raise KeyError(project_id)
     return row
-
-
-def _settings(settings: dict[str, Any]) -> dict[str, Any]:
-    unknown = settings.keys() - {*contract.SETTINGS, *contract.CREATION_FIELDS} | settings.keys() & {"brief"}
-    if unknown:
-        raise TypeError(f"not settings: {', '.join(sorted(unknown))}")
-    return settings
 
 
 def _json_or_text(body: str | None) -> Any | None:

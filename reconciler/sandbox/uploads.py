@@ -12,25 +12,25 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
-from reconciler.model import contract
 from reconciler.model.contract import ErrorCode
+from reconciler.model.contract_tables import UploadType
 from reconciler.sandbox import request_checks, sample_media
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
 
 PATH: Final = "/storage"
 """Where files are PUT, outside the API."""
-_KINDS: Final = {content_type: kind for kind, content_type in contract.UPLOADS.values()}
 
 
 def begin(account: Account, call: Call, _: str) -> Answer:
     """``POST /uploads``."""
     request_checks.query(call.query, {})
     body = account.body(call, lambda shapes: shapes.upload)
-    limit = contract.UPLOAD_MAX_BYTES[_KINDS[body["content_type"]]]
+    limits = account.contract.limits
+    limit = limits.upload_bytes[_kind(account, body["content_type"])]
     if body["file_size"] > limit:
         raise ApiError(ErrorCode.VALIDATION, f"file_size: must be at most {limit}", 400)
-    key, expires = f"uploads/{secrets.token_hex(8)}", account.now + contract.UPLOAD_SECONDS
+    key, expires = f"uploads/{secrets.token_hex(8)}", account.now + limits.upload_seconds
     account.run(
         "INSERT INTO uploads (key, id, file_name, content_type, file_size, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
         *(key, f"upl_{secrets.token_hex(8)}", account.veil.hide(body["file_name"])),
@@ -38,7 +38,7 @@ def begin(account: Account, call: Call, _: str) -> Answer:
     )
     proof = sample_media.sign(account.meta("secret"), key, str(int(expires)))
     url = f"{call.origin}{PATH}/{key}?expires={int(expires)}&signature={proof}"
-    return json_answer(200, {"upload_url": url, "r2_key": key, "expires_in": contract.UPLOAD_SECONDS})
+    return json_answer(200, {"upload_url": url, "r2_key": key, "expires_in": limits.upload_seconds})
 
 
 def confirm(account: Account, call: Call, _: str) -> Answer:
@@ -53,12 +53,16 @@ def confirm(account: Account, call: Call, _: str) -> Answer:
     ]
     if problems:
         raise ApiError(ErrorCode.VALIDATION, "; ".join(sorted(problems)), 400)
-    shown = {"upload_id": row["id"], "type": _KINDS[row["content_type"]]}
+    shown = {"upload_id": row["id"], "type": _kind(account, row["content_type"])}
     if row["confirmed"]:
         return json_answer(200, shown)
     account.run("UPDATE uploads SET confirmed = 1 WHERE key = ?", row["key"])
     account.record(call, "upload", "", body | {"upload_id": row["id"], "digest": row["digest"]})
     return json_answer(201, shown)
+
+
+def _kind(account: Account, content_type: str) -> UploadType:
+    return next(kind for kind, known in account.contract.uploads.values() if known == content_type)
 
 
 def require(account: Account, references: list[dict[str, Any]]) -> None:

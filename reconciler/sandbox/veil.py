@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_args
 
-from reconciler.model import contract
+from reconciler.model.contract import ReferenceType
 from reconciler.model.redact import SHORTEST
 
 _MARK: Final = "{secret:"
@@ -20,16 +20,6 @@ _SCRYPT_COST: Final = {"n": 1 << 14, "r": 8, "p": 1}
 """16 MiB and some 50 ms for each guess, as a secret may be short."""
 _OWN_NAMES: Final = frozenset({"idempotency_key", "message_id", "digest", "content_type", "file_size", "from"})
 """Fields whose values are the account's own, or say nothing."""
-_CHOICES: Final = frozenset(
-    {
-        *get_args(contract.Mode),
-        *get_args(contract.AspectRatio),
-        *get_args(contract.Craft),
-        *get_args(contract.AgentModel),
-        *get_args(contract.ExpectedOutput),
-        *get_args(contract.ReferenceType),
-    }
-)
 
 
 class Veil:
@@ -96,8 +86,10 @@ class Veil:
 class Digests:
     """Digests of what was sent, under a key of the account: the same for the same value, and for no other."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, choices: frozenset[str]) -> None:
         self._key = key
+        self._choices = choices | {*get_args(ReferenceType)}
+        """Values that the API's own table lists, so they tell nothing."""
 
     def of(self, value: object) -> str:
         """The digest of one JSON value."""
@@ -111,7 +103,7 @@ class Digests:
     def _of_field(self, name: str, item: object) -> object:
         if item is None or isinstance(item, bool) or name in _OWN_NAMES:
             return item
-        if isinstance(item, str) and item in _CHOICES:
+        if isinstance(item, str) and item in self._choices:
             return item
         if isinstance(item, dict):
             return self.of_fields(item)

@@ -9,11 +9,19 @@ from sqlite3 import Row
 from typing import Any, Final
 
 from reconciler.model import contract
-from reconciler.sandbox import habits, sample_media
+from reconciler.model.contract_tables import Answer, Contract
+from reconciler.sandbox import columns, habits, sample_media
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Call
 
-LIST_COLUMNS: Final = "seq, id, source_project_id, status, mode, title, brief_head, expected_output, output_type, output_at, started, created_at, updated_at, lagging"
+_LIST_COLUMNS: Final = (
+    "seq, id, source_project_id, status, brief_head, output_type, output_at, started, created_at, updated_at, lagging"
+)
+
+
+def list_columns(api: Contract) -> str:
+    """The columns that the list shows."""
+    return ", ".join((_LIST_COLUMNS, *api.shown_in("list")))
 
 
 def timestamp(at: float) -> str:
@@ -36,53 +44,54 @@ def listed(project: Row, call: Call, account: Account) -> dict[str, Any]:
     options = account.options
     brief = account.veil.show(project["brief_head"])
     late = json.loads(project["lagging"]) if project["lagging"] else {}
-    shown = {name: project[name] for name in contract.LIST_SETTINGS}
+    shown = _fields(project, account.contract, "list")
     if late.pop("until", 0) > account.now:
-        shown |= late
+        shown |= {name: value for name, value in late.items() if name in shown}
     return {
         "id": project["id"],
         "source_project_id": project["source_project_id"],
         "status": project["status"],
-        "mode": shown["mode"],
-        "title": shown["title"],
-        "brief": habits.listed(brief, options.list_brief, utf16=options.list_utf16),
-        "expected_output": shown["expected_output"],
-        "assembled_url": _assembled(project, call, account.secret),
+        **shown,
+        "brief": habits.listed(
+            brief, options.list_brief, limit=account.contract.limits.list_brief, utf16=options.list_utf16
+        ),
+        "assembled_url": _assembled(project, call, account),
         "project_url": project_url(project, call),
         "created_at": timestamp(project["created_at"]),
         "updated_at": timestamp(project["updated_at"]),
     }
 
 
-def status(project: Row, call: Call, secret: str, balance: int) -> dict[str, Any]:
+def status(project: Row, call: Call, account: Account) -> dict[str, Any]:
     """A project as ``GET /projects/:id`` shows it."""
-    url = _assembled(project, call, secret)
+    url, balance = _assembled(project, call, account), account.meta("credits")
     shown = {
         "id": project["id"],
         "status": project["status"],
-        "mode": project["mode"],
+        **_fields(project, account.contract, "status"),
         "output_type": project["output_type"] or "pending",
         "assembled_url": url,
-        "assembled_url_expires_at": None
-        if url is None
-        else timestamp(int(project["output_at"]) + sample_media.LIFETIME_SECONDS),
+        "assembled_url_expires_at": None if url is None else timestamp(_expires(project, account)),
         "project_url": project_url(project, call),
         "agent_message": project["agent_message"],
         "variation_id": project["variation_id"],
         "created_at": timestamp(project["created_at"]),
         "updated_at": timestamp(project["updated_at"]),
     }
-    if balance < contract.CREDITS_WARNING_BELOW:
+    if balance < account.contract.limits.low_credits:
         shown["credits_warning"] = f"Credit balance is low: {balance} left"
     if project["status"] == contract.Status.FAILED:
         shown["error_message"] = project["error_message"]
     return shown
 
 
-def settings(project: Row) -> dict[str, Any]:
+def settings(project: Row, api: Contract) -> dict[str, Any]:
     """A project as the answer of ``PATCH /projects/:id/settings`` shows it."""
-    shown = {name: project[name] for name in ("title", "mode", "aspect_ratio", *contract.SETTINGS[2:])}
-    return shown | {"craft_auto": bool(project["craft_auto"])}
+    return _fields(project, api, "settings")
+
+
+def _fields(project: Row, api: Contract, answer: Answer) -> dict[str, Any]:
+    return {name: columns.shown(project, api.field(name)) for name in api.shown_in(answer)}
 
 
 def message(row: Row) -> dict[str, Any]:
@@ -91,7 +100,7 @@ def message(row: Row) -> dict[str, Any]:
     return shown | {"created_at": timestamp(row["created_at"])}
 
 
-def truth(project: Row) -> dict[str, Any]:
+def truth(project: Row, api: Contract) -> dict[str, Any]:
     """Everything about a project, for tests and people; the wire never shows all of it."""
     plain = (
         "id",
@@ -105,15 +114,18 @@ def truth(project: Row) -> dict[str, Any]:
     )
     return {
         **{name: project[name] for name in (*plain, "variation_id", "credits_spent")},
-        **settings(project),
+        **{field.name: columns.shown(project, field) for field in columns.plain_fields(api)},
         "references": json.loads(project["refs"]),
-        "extract_content": bool(project["extract_content"]),
         "created_at": timestamp(project["created_at"]),
         "updated_at": timestamp(project["updated_at"]),
     }
 
 
-def _assembled(project: Row, call: Call, secret: str) -> str | None:
+def _assembled(project: Row, call: Call, account: Account) -> str | None:
     if project["output_type"] != "assembled":
         return None
-    return sample_media.address(call.origin, secret, project["id"], project["output_at"])
+    return sample_media.address(call.origin, account.secret, project["id"], _expires(project, account))
+
+
+def _expires(project: Row, account: Account) -> int:
+    return int(project["output_at"]) + account.contract.limits.video_hours * 3600

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.model.desired import Desired
+from tests.spec_files import load_config, load_specs
 
 ENV = {"TOKEN": "canary-7f3a", "OTHER": "canary$$9e1b${env.TOKEN}"}
 CONFIG = "workspace: w\npolicy: {allowed_env: [TOKEN, OTHER, UNSET]}\n"

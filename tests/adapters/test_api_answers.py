@@ -108,7 +108,7 @@ def test_the_balance_in_an_answer_never_spoils_it(said, read):
 
 
 def test_the_settings_answered_are_the_known_ones():
-    body = dict.fromkeys((*contract.SETTINGS, "aspect_ratio")) | {"title": "x", "craft_auto": False}
+    body = dict.fromkeys((*contract.current().settings, "aspect_ratio")) | {"title": "x", "craft_auto": False}
     assert answers.settings(json.dumps(body | {"skills": ["new"]}).encode()) == body
     assert list(answers.settings(b'{"mode": "none"}')) == ["mode"]
 

@@ -6,11 +6,11 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.json_schema import config_schema
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.errors import ConfigError
+from tests.spec_files import load_config
 
 EXAMPLE = """\
 workspace: acme-videos
@@ -96,7 +96,7 @@ def test_wrong_flags_and_variables_are_named(tmp_path, flags, env, piece):
 
 CASES = [
     ("workspace: a/b\n", "IDENTIFIER", "1:12", "1 to 64"),
-    (f"workspace: {'a' * 65}\n", "IDENTIFIER", "1:12", "is not possible"),
+    (f"workspace: {'a' * 65}\n", "IDENTIFIER", "1:12", "is not valid"),
     ("workspace: 5\n", "TYPE", "1:12", 'quote it: "5"'),
     ("workspace:\n", "NULL", "1:11", "can't be null"),
     ("workspce: a\n", "UNKNOWN_KEY", "1:1", "did you mean 'workspace'?"),
@@ -105,17 +105,17 @@ CASES = [
     ("api: {url: 'https://x.example/?a=b'}\n", "URL", "1:12", "query"),
     ("api: {url: 'https://user:canary@x.example'}\n", "URL", "1:12", "password"),
     ("api: {key_env: 'EVERSINCE_A B'}\n", "IDENTIFIER", "1:16", "begins with EVERSINCE_"),
-    ("api: {key: x}\n", "UNKNOWN_KEY", "1:7", "there are url, key_env"),
+    ("api: {key: x}\n", "UNKNOWN_KEY", "1:7", "valid keys: url, key_env"),
     ("specs: ../x\n", "OUTSIDE", "1:8", "not a path inside"),
     ("specs: /\n", "OUTSIDE", "1:8", "not a path inside"),
     ("specs: ''\n", "BLANK", "1:8", "must not be blank"),
     ("specs: [a]\n", "TYPE", "1:8", "not a list"),
     ("state: ''\n", "BLANK", "1:8", "must not be blank"),
     ("limits: {active_projects: 0}\n", "LIMIT", "1:27", "greater than or equal to 1"),
-    ("limits: {active_projects: 2.5}\n", "TYPE", "1:27", "a whole number"),
+    ("limits: {active_projects: 2.5}\n", "TYPE", "1:27", "an integer"),
     ("limits: {active_projects: true}\n", "TYPE", "1:27", "not true"),
-    ("limits: {requests_per_minute: '60'}\n", "TYPE", "1:31", "a whole number"),
-    (f"limits: {{requests_per_minute: {'9' * 5000}}}\n", "TYPE", "1:31", "a whole number"),
+    ("limits: {requests_per_minute: '60'}\n", "TYPE", "1:31", "an integer"),
+    (f"limits: {{requests_per_minute: {'9' * 5000}}}\n", "TYPE", "1:31", "an integer"),
     ("limits: {settle_seconds: -1}\n", "LIMIT", "1:26", "greater than or equal to 0"),
     ("limits: {settle_seconds: .inf}\n", "LIMIT", "1:26", "out of range"),
     ("limits: {settle_seconds: .nan}\n", "LIMIT", "1:26", "out of range"),
@@ -124,7 +124,7 @@ CASES = [
     ("policy: {max_share: 30}\n", "LIMIT", "1:21", "less than or equal to 1"),
     ("policy: {max_share: 30%}\n", "TYPE", "1:21", "must be a number"),
     ("policy: {allowed_env: TOKEN}\n", "TYPE", "1:23", "must be a list"),
-    ("policy: {allowed_env: ['*']}\n", "IDENTIFIER", "1:24", "'*' is not possible"),
+    ("policy: {allowed_env: ['*']}\n", "IDENTIFIER", "1:24", "'*' is not valid"),
     ("policy: {allowed_env: [EVERSINCE_API_KEY]}\n", "ENV_NOT_ALLOWED", "1:24", "the API's key"),
     (
         "api: {key_env: EVERSINCE_K}\npolicy: {allowed_env: [X, EVERSINCE_K]}\n",

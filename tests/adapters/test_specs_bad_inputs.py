@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.model.errors import SpecError
+from tests.spec_files import load_config, load_specs
 
 B = "projects:\n  a:\n    brief: x\n"  # a good project; what is added stands on line 4
 CONFIG = "workspace: w\npolicy: {allowed_env: [TOKEN, UNSET]}\n"
@@ -76,18 +75,18 @@ CASES = [
         "b adopts 'p' already",
     ),
     ("projects:\n  b: {import: p}\n  c: {import: p}\n", "DUPLICATE_TARGET", "3:3", "at specs/a.yaml:2:3"),
-    ("projects:\n  a: {adopt: ../x}\n", "IDENTIFIER", "2:14", "'../x' is not possible"),
+    ("projects:\n  a: {adopt: ../x}\n", "IDENTIFIER", "2:14", "'../x' is not valid"),
     ("projects:\n  a: {import: 5}\n", "TYPE", "2:15", 'quote it: "5"'),
     ("projects:\n  a: {import: null}\n", "NULL", "2:15", "import can't be null"),
     ("projects:\n  a: {brief: ''}\n", "BLANK", "2:14", "brief must not be blank"),
     ("projects:\n  a: {brief: ' \t '}\n", "BLANK", "2:14", "brief must not be blank"),
     ("projects:\n  a: {brief: 1.5}\n", "TYPE", "2:14", 'quote it: "1.5"'),
     (f"projects:\n  a: {{brief: {'x' * 10_001}}}\n", "LIMIT", "2:14", "10,001 characters, at most 10,000"),
-    (B + "    aspect_ratio: 4:3\n", "CHOICE", "4:19", "allowed: 16:9, 9:16, 1:1, 21:9"),
+    (B + "    aspect_ratio: 4:3\n", "CHOICE", "4:19", "valid values: 16:9, 9:16, 1:1, 21:9"),
     (B + "    aspect_ratio: 16/9\n", "CHOICE", "4:19", "did you mean '16:9'?"),
     (B + "    aspect_ratio: 2024-01-01\n", "CHOICE", "4:19", "'2024-01-01' is not allowed"),
     (B + "    extract_content: yes\n", "TYPE", "4:22", "must be true or false, not 'yes'"),
-    (B + '    extract_content: "true"\n', "TYPE", "4:22", "true and false alone"),
+    (B + '    extract_content: "true"\n', "TYPE", "4:22", "only true and false"),
     (B + "    extract_content: 1\n", "TYPE", "4:22", "not 1"),
     (B + "    state: canceled\n", "CHOICE", "4:12", "did you mean 'cancelled'?"),
     (B + "    aspectratio: 1:1\n", "UNKNOWN_KEY", "4:5", "did you mean 'aspect_ratio'?"),
@@ -101,15 +100,15 @@ CASES = [
     (B + "    settings: {titel: x}\n", "UNKNOWN_KEY", "4:16", "did you mean 'title'?"),
     (B + "    settings: {title: 42}\n", "TYPE", "4:23", 'quote it: "42"'),
     (B + "    settings: {title: .nan}\n", "TYPE", "4:23", "not nan"),
-    (B + f"    settings: {{title: {'9' * 5000}}}\n", "TYPE", "4:23", "must be text"),
+    (B + f"    settings: {{title: {'9' * 5000}}}\n", "TYPE", "4:23", "must be a string"),
     (B + f"    settings: {{title: 0x{'f' * 5000}}}\n", "TYPE", "4:23", "a huge number"),
     (B + f"    settings: {{title: {'x' * 31}}}\n", "LIMIT", "4:23", "31 characters, at most 30"),
     (B + "    settings: {mode: colaborative}\n", "CHOICE", "4:22", "did you mean 'collaborative'?"),
     (B + "    settings: {mode: null}\n", "NULL", "4:22", "settings.mode can't be null"),
-    (B + "    settings: {mode: true}\n", "CHOICE", "4:22", "allowed: autonomous, collaborative, none"),
+    (B + "    settings: {mode: true}\n", "CHOICE", "4:22", "valid values: autonomous, collaborative, none"),
     (B + "    settings: {craft: films}\n", "CHOICE", "4:23", "music-video"),
     (B + "    settings: {craft_auto: 'no'}\n", "TYPE", "4:28", "true or false"),
-    (B + "    settings: {agent_model: gpt}\n", "CHOICE", "4:29", "allowed: opus, sonnet"),
+    (B + "    settings: {agent_model: gpt}\n", "CHOICE", "4:29", "valid values: opus, sonnet"),
     (B + "    settings: {video_model: ' '}\n", "BLANK", "4:29", "must not be blank"),
     (B + "    settings: {image_model: [x]}\n", "TYPE", "4:29", "not a list"),
     (B + "    settings: {expected_output: video}\n", "CHOICE", "4:33", "assembled, assets"),
@@ -145,7 +144,7 @@ CASES = [
     (B + f"    references: [{', '.join(['{upload_id: u}'] * 11)}]\n", "LIMIT", "4:17", "11 entries, at most 10"),
     (B + "    references:\n" + "    - url: https://x.y\n" * 4, "LIMIT", "8:7", "at most 3 references"),
     (B + "    references: [{project: b, upload_id: u}]\n", "CONFLICT", "4:19", "an upload_id and a project"),
-    (B + "    references: [{project: B}]\n", "IDENTIFIER", "4:28", "'B' is not possible"),
+    (B + "    references: [{project: B}]\n", "IDENTIFIER", "4:28", "'B' is not valid"),
     (B + "    references: [{project: a, type: film}]\n", "CHOICE", "4:37", "image, video, audio, url"),
     (B + "    references: [{project: b}]\n", "DEPENDENCY", "4:28", "there is no project 'b'"),
     (B + "    references: [{project: aa}]\n", "DEPENDENCY", "4:28", "did you mean 'a'?"),
@@ -160,7 +159,7 @@ CASES = [
     ),
     # depends_on
     (B + "    depends_on: b\n", "TYPE", "4:17", "depends_on must be a list"),
-    (B + "    depends_on: [B]\n", "IDENTIFIER", "4:18", "'B' is not possible"),
+    (B + "    depends_on: [B]\n", "IDENTIFIER", "4:18", "'B' is not valid"),
     (B + "    depends_on: [b]\n", "DEPENDENCY", "4:18", "depends_on[0]: there is no project 'b'"),
     (B + "    depends_on: [a]\n", "CYCLE", "4:18", "a -> a"),
     (
@@ -186,7 +185,7 @@ CASES = [
     (B + "    messages: ['']\n", "BLANK", "4:16", "messages[0].message must not be blank"),
     (B + "    messages: [{id: x}]\n", "MISSING", "4:16", "messages[0].message is missing"),
     (B + "    messages: [{message: x, id: 2}]\n", "TYPE", "4:33", 'quote it: "2"'),
-    (B + "    messages: [{message: x, id: 'a b'}]\n", "IDENTIFIER", "4:33", "'a b' is not possible"),
+    (B + "    messages: [{message: x, id: 'a b'}]\n", "IDENTIFIER", "4:33", "'a b' is not valid"),
     (B + "    messages: [{message: x, text: y}]\n", "UNKNOWN_KEY", "4:29", "unknown key 'text' in messages[0]"),
     (B + "    messages: [{message: x, id: y}, {message: z, id: y}]\n", "DUPLICATE_MESSAGE", "4:54", "messages[0]"),
     (B + "    messages: [{message: x, id: '2'}, y]\n", "DUPLICATE_MESSAGE", "4:39", "'2' is taken"),
@@ -213,12 +212,12 @@ CASES = [
     (B + "moved: [{from: b, to: a}, {from: c, to: a}]\n", "MOVED", "4:27", "a is moved to twice"),
     (B + "moved: [{from: b, to: c}, {from: c, to: a}]\n", "MOVED", "4:9", "c is moved away and moved to"),
     (B + "moved: [{from: b}]\n", "MISSING", "4:9", "moved[0].to is missing"),
-    (B + "moved: [{from: B, to: a}]\n", "IDENTIFIER", "4:16", "'B' is not possible"),
+    (B + "moved: [{from: B, to: a}]\n", "IDENTIFIER", "4:16", "'B' is not valid"),
     (B + "moved: {b: a}\n", "TYPE", "4:8", "moved must be a list"),
     (B + "removed: [{address: a, action: forget}]\n", "REMOVED", "4:11", "a is removed but still declared"),
     (B + "removed: [{address: b, action: stop}, {address: b, action: stop}]\n", "REMOVED", "4:39", "twice"),
     (B + "moved: [{from: b, to: a}]\nremoved: [{address: b, action: stop}]\n", "REMOVED", "5:11", "removed and moved"),
-    (B + "removed: [{address: b, action: drop}]\n", "CHOICE", "4:32", "allowed: stop"),
+    (B + "removed: [{address: b, action: drop}]\n", "CHOICE", "4:32", "valid values: stop"),
     (B + "removed: [{address: b}]\n", "MISSING", "4:11", "removed[0].action is missing"),
     # variables
     (B + "    settings: {title: '${var.markt}'}\n", "VARIABLE", "4:23", "did you mean 'market'?"),
@@ -247,14 +246,14 @@ CASES = [
     ("variables: {x: {type: int}}\n", "CHOICE", "1:23", "string, number, bool, list"),
     ("variables: {x: {description: 1}}\n", "TYPE", "1:30", 'quote it: "1"'),
     ("variables: {1x: {default: a}}\n", "IDENTIFIER", "1:13", "'1x' can't name a variable"),
-    ("variables: {x: {default: 5}}\n", "TYPE", "1:26", "must be text, not 5; without a type it is text"),
-    ("variables: {x: {default: null}}\n", "TYPE", "1:26", "must be text, not null"),
+    ("variables: {x: {default: 5}}\n", "TYPE", "1:26", "must be a string, not 5; without a type it is a string"),
+    ("variables: {x: {default: null}}\n", "TYPE", "1:26", "must be a string, not null"),
     ("variables: {x: {type: number, default: '5'}}\n", "TYPE", "1:40", "must be a number, not '5'"),
     ("variables: {x: {type: number, default: true}}\n", "TYPE", "1:40", "must be a number, not true"),
     ("variables: {x: {type: number, default: .inf}}\n", "TYPE", "1:40", "must be a number, not inf"),
     ("variables: {x: {type: bool, default: yes}}\n", "TYPE", "1:38", "must be true or false, not 'yes'"),
-    ("variables: {x: {type: list, default: us}}\n", "TYPE", "1:38", "must be a list of texts, not 'us'"),
-    ("variables: {x: {type: list, default: [1]}}\n", "TYPE", "1:38", "must be a list of texts, not a list"),
+    ("variables: {x: {type: list, default: us}}\n", "TYPE", "1:38", "must be a list of strings, not 'us'"),
+    ("variables: {x: {type: list, default: [1]}}\n", "TYPE", "1:38", "must be a list of strings, not a list"),
     ("variables: {x: {default: '${env.TOKEN}'}}\n", "VARIABLE_SYNTAX", "1:26", "can't have variables in it"),
     ("variables: {x: {default: a}}\n---\nvariables: {x: {default: b}}\n", "DUPLICATE_VARIABLE", "3:13", "first at"),
     ("variables: {x: {}}\n", "VARIABLE", "1:13", "--var x=…, --var-file or RECONCILER_VAR_x"),
@@ -314,13 +313,13 @@ CASES = [
     ("projects:\n  'a[us]': {brief: x}\n", "ADDRESS", "2:3", "the part in brackets comes from for_each"),
     (B + "    for_each: [us]\nmoved: [{from: b, to: 'a[uk]'}]\n", "MOVED", "5:9", "did you mean 'a[us]'?"),
     (B + "    for_each: [us]\nmoved: [{from: 'a[us]', to: 'a[us]'}]\n", "MOVED", "5:9", "still declared"),
-    (B + "moved: [{from: 'b[', to: a}]\n", "IDENTIFIER", "4:16", "'b[' is not possible"),
+    (B + "moved: [{from: 'b[', to: a}]\n", "IDENTIFIER", "4:16", "'b[' is not valid"),
     (B + "moved: [{from: 'b[]', to: a}]\n", "IDENTIFIER", "4:16", "promo[us,16:9]"),
     (B + f"moved: [{{from: 'b[{'k' * 126}]', to: a}}]\n", "LIMIT", "4:16", "at most 128"),
-    (B + "removed: [{address: 'b[u s]', action: stop}]\n", "IDENTIFIER", "4:21", "is not possible"),
+    (B + "removed: [{address: 'b[u s]', action: stop}]\n", "IDENTIFIER", "4:21", "is not valid"),
     # brief_file
     ("projects:\n  a: {brief_file: nope.md}\n", "BRIEF_FILE", "2:19", "nope.md can't be read"),
-    ("projects:\n  a:\n    brief_file: 3\n", "TYPE", "3:17", "brief_file must be text"),
+    ("projects:\n  a:\n    brief_file: 3\n", "TYPE", "3:17", "brief_file must be a string"),
 ]
 
 

@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.language.variable_declarations import Given
-from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.loader import load_var_file
 from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.desired import (
@@ -25,6 +24,7 @@ from reconciler.model.desired import (
 from reconciler.model.errors import Location, SpecError
 from reconciler.model.values import Revealed, Secret, expand_env, masked, reveal, seal_fields
 from tests.adapters.specs_support import CONFIG, ENV, load, load_one, workspace
+from tests.spec_files import load_config, load_specs
 
 EXAMPLE = """\
 # yaml-language-server: $schema=spec.json

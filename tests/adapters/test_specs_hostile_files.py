@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.loader import load_var_file
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.yaml import parsing
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError, SpecError
 from tests.adapters.specs_support import CONFIG, ENV, load, load_one, workspace
+from tests.spec_files import load_config, load_specs
 
 
 def errors(root, files):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from typing import get_args
 
 import jsonschema
 import pytest
@@ -102,7 +101,7 @@ WHOLE = {
             "aspect_ratio": "9:16",
             "references": [{"url": "https://e.example/a.png", "type": "image"}, {"upload_id": "u"}],
             "extract_content": True,
-            "settings": dict(zip(contract.SETTINGS, ["T", "none", "v", "i", "opus", "cinema", False, None, None], strict=True)),
+            "settings": dict(zip(contract.current().settings, ["T", "none", "v", "i", "opus", "cinema", False, None, None], strict=True)),
             "messages": [{"id": "s", "message": "M", "references": [{"upload_id": "u"}]}, "short"],
             "state": "present",
             "lifecycle": {"on_failed": "keep", "on_immutable_change": "error", "ignore_changes": ["title"]},
@@ -178,7 +177,7 @@ def test_is_a_schema_for_editors():
         assert shape["additionalProperties"] is False, name
         assert all("description" in field for field in shape["properties"].values()), name
     settings = SCHEMA["$defs"]["Settings"]["properties"]
-    assert tuple(settings) == contract.SETTINGS
-    assert settings["craft"]["anyOf"][0]["enum"] == list(get_args(contract.Craft))
+    assert tuple(settings) == contract.current().settings
+    assert settings["craft"]["anyOf"][0]["enum"] == list(contract.current().field("craft").values)
     assert "import" in SCHEMA["$defs"]["Project"]["properties"]
     assert {"from", "to"} == set(SCHEMA["$defs"]["MovedShape"]["properties"])

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.cli.main import COMMANDS
 from tests import project_files
 from tests.command import run as reconciler
+from tests.spec_files import load_config, load_specs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -64,7 +64,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, name):
 
 def test_empty_and_large_files_are_refused(tmp_path, monkeypatch):
     assert "is empty" in wrong(tmp_path, specs("a.png"), {"a.png": b""})[0][1]
-    monkeypatch.setitem(contract.UPLOAD_MAX_BYTES, "image", len(PNG))
+    monkeypatch.setitem(contract.current().limits.upload_bytes, "image", len(PNG))
     load(tmp_path, {"specs/a.yaml": specs("a.png"), "a.png": PNG})
     assert f"at most {len(PNG)} are allowed for image" in wrong(tmp_path, specs("a.png"), {"a.png": PNG + b"."})[0][1]
 

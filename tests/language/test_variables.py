@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.loader import load_var_file
 from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import workspace
 from tests.language.language_support import make, reconciler
+from tests.spec_files import load_config, load_specs
 
 SPEC = """\
 variables:

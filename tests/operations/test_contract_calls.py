@@ -2,11 +2,11 @@
 
 import re
 
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.model.config import Config, Policy
 from reconciler.model.values import Secret
 from reconciler.planning.planner import Selection
 from tests.operations.operations_support import in_world
+from tests.spec_files import load_specs
 
 STUDIO = "51d10000-0000-4000-8000-000000000001"
 

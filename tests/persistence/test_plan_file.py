@@ -78,7 +78,7 @@ def showing(step, befores):
         fresh = isinstance(step, Create | Adopt)
         changes.append(
             Change(
-                path=name if name in contract.CREATION_FIELDS else f"settings.{name}",
+                path=name if name in contract.current().creation_fields else f"settings.{name}",
                 before=None if fresh or source == "none" else before,
                 after=masked(value),
                 before_source="none" if fresh else source,
@@ -131,14 +131,14 @@ def keyed(kind):
         key = idempotency_key(WORKSPACE, address, generation)
         return kind(address=address, generation=generation, key=key, **rest)
 
-    body = bodies((*contract.CREATION_FIELDS, *contract.SETTINGS), "brief")
+    body = bodies((*contract.current().creation_fields, *contract.current().settings), "brief")
     return st.builds(build, generation=COUNTS, body=body, **COMMON)
 
 
 MESSAGES = st.builds(
     DesiredMessage,
     NAME,
-    bodies(contract.MESSAGE_FIELDS, "message"),
+    bodies(contract.current().message_fields, "message"),
     st.none() | st.just(Location("specs/a.yaml", 1, 2)),
 )
 ANY_STEP = st.one_of(
@@ -146,7 +146,7 @@ ANY_STEP = st.one_of(
     keyed(Replace),
     st.builds(Adopt, body=bodies(("mode",), "project_id"), **COMMON),
     st.builds(Import, studio_id=st.none() | NAME, **COMMON),
-    st.builds(Update, body=bodies(contract.SETTINGS), **COMMON),
+    st.builds(Update, body=bodies(contract.current().settings), **COMMON),
     st.builds(Message, message=MESSAGES, **COMMON),
     st.builds(Cancel, **COMMON),
     st.builds(Release, **COMMON),
@@ -479,7 +479,7 @@ def test_a_number_outside_json_is_refused(tmp_path):
 def test_a_workspace_too_long_for_its_keys_is_refused():
     """Intent: an idempotency key beyond the contract's limit is an error of the plan file, not a crash."""
     document = encode_plan(PLAN)
-    document["workspace"] = "w" * contract.IDEMPOTENCY_KEY_MAX
+    document["workspace"] = "w" * contract.current().max_length("idempotency_key")
     with pytest.raises(PlanFileError, match="makes too long an idempotency key"):
         decode_plan(document)
 

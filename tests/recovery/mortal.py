@@ -8,8 +8,6 @@ import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import StateError
 from reconciler.operations.apply.run import Options
@@ -19,6 +17,7 @@ from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app
 from reconciler.sandbox.store import Options as Account
 from reconciler.sandbox.store import Store
+from tests.spec_files import load_config, load_specs
 from tests.virtual_time import run
 
 START = 1_750_000_000.0

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from reconciler.adapters.api import sending
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.specs.config_file import load_config
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import ReconcilerError
 from reconciler.operations.apply.run import Options
 from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
 from reconciler.planning.planner import Selection
+from tests.spec_files import load_config, load_specs
 
 
 @dataclass

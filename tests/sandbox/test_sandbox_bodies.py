@@ -10,7 +10,7 @@ UPLOAD = {"upload_id": "upl_1"}
 TEXT = "must be a string"
 
 BAD_SETTINGS = [
-    ({"title": "x" * (contract.TITLE_MAX + 1)}, "title: must be at most 30 characters"),
+    ({"title": "x" * (contract.current().max_length("title") + 1)}, "title: must be at most 30 characters"),
     ({"title": 5}, f"title: {TEXT}"),
     ({"mode": "auto"}, "mode: must be one of autonomous, collaborative"),
     ({"mode": ["autonomous"]}, "mode: must be one of"),
@@ -40,11 +40,14 @@ BAD_CREATES = [
     ({"mode": "none"}, "mode: must be one of autonomous, collaborative"),
     ({"brief": ""}, "brief: must not be empty"),
     ({"brief": " \n"}, "brief: must not be empty"),
-    ({"brief": "x" * (contract.BRIEF_MAX + 1)}, "brief: must be at most 10000 characters"),
+    ({"brief": "x" * (contract.current().max_length("brief") + 1)}, "brief: must be at most 10000 characters"),
     ({"brief": True}, f"brief: {TEXT}"),
     ({"brief": None}, f"brief: {TEXT}"),
     ({"aspect_ratio": "4:3"}, "aspect_ratio: must be one of 16:9, 9:16, 1:1, 21:9"),
-    ({"idempotency_key": "x" * (contract.IDEMPOTENCY_KEY_MAX + 1)}, "idempotency_key: must be at most 256 characters"),
+    (
+        {"idempotency_key": "x" * (contract.current().max_length("idempotency_key") + 1)},
+        "idempotency_key: must be at most 256 characters",
+    ),
     ({"idempotency_key": ""}, "idempotency_key: must not be empty"),
     ({"id": "proj_1"}, "id: unknown field"),
 ]
@@ -52,8 +55,11 @@ BAD_REFERENCES = [
     ({"references": {}}, "references: must be an array"),
     ({"references": ["https://example.com"]}, "references[0]: must be an object"),
     ({"references": [{}]}, "references[0].url: is required"),
-    ({"references": [UPLOAD] * (contract.REFERENCES_MAX + 1)}, "references: must be at most 10"),
-    ({"references": [LINK] * (contract.URL_REFERENCES_MAX + 1)}, "references: at most 3 may be given by url"),
+    ({"references": [UPLOAD] * (contract.current().limits.references + 1)}, "references: must be at most 10"),
+    (
+        {"references": [LINK] * (contract.current().limits.url_references + 1)},
+        "references: at most 3 may be given by url",
+    ),
     ({"references": [UPLOAD, {"url": "ftp://example.com/x", "type": "url"}]}, "references[1].url: must be a URL"),
     ({"references": [LINK | {"type": "pdf"}]}, "references[0].type: must be one of image, video, audio, url"),
     ({"references": [LINK | UPLOAD]}, "references[0].url: unknown field; references[0].type: unknown field"),
@@ -87,7 +93,10 @@ def test_patch_never_takes_what_is_fixed_at_creation(api, refused, field):
     [
         *BAD_REFERENCES,
         ({"message": ""}, "message: must not be empty"),
-        ({"message": "x" * (contract.MESSAGE_MAX + 1)}, "message: must be at most 10000 characters"),
+        (
+            {"message": "x" * (contract.current().max_length("message") + 1)},
+            "message: must be at most 10000 characters",
+        ),
         ({"message": 1}, f"message: {TEXT}"),
         ({"idempotency_key": "k"}, "idempotency_key: unknown field"),
     ],
@@ -135,7 +144,7 @@ def test_a_body_that_is_no_json_object_is_refused(api, refused, raw, problem):
 
 
 def test_a_body_may_be_as_large_as_the_limit_and_no_larger(api, refused):
-    fitting = b'{"brief": "B"}'.ljust(contract.BODY_MAX_BYTES)
+    fitting = b'{"brief": "B"}'.ljust(contract.current().limits.body_bytes)
     assert api("POST", "/projects", content=fitting).status_code == 202
     refused(api("POST", "/projects", content=fitting + b" "), 413, "validation_error")
     assert api.store.requests()[-1].body is None
@@ -143,14 +152,16 @@ def test_a_body_may_be_as_large_as_the_limit_and_no_larger(api, refused):
 
 def test_lengths_are_counted_in_characters_and_the_longest_is_taken(api):
     api.create(
-        "é" * contract.BRIEF_MAX, title="ü" * contract.TITLE_MAX, idempotency_key="k" * contract.IDEMPOTENCY_KEY_MAX
+        "é" * contract.current().max_length("brief"),
+        title="ü" * contract.current().max_length("title"),
+        idempotency_key="k" * contract.current().max_length("idempotency_key"),
     )
-    assert api.store.projects()[0]["title"] == "ü" * contract.TITLE_MAX
+    assert api.store.projects()[0]["title"] == "ü" * contract.current().max_length("title")
 
 
 def test_as_many_references_as_the_contract_allows_are_taken(api):
-    references = [LINK] * contract.URL_REFERENCES_MAX + [UPLOAD] * (
-        contract.REFERENCES_MAX - contract.URL_REFERENCES_MAX
+    references = [LINK] * contract.current().limits.url_references + [UPLOAD] * (
+        contract.current().limits.references - contract.current().limits.url_references
     )
     api.create(references=references, extract_content=False)
     assert api.store.projects()[0]["references"] == references

@@ -112,8 +112,8 @@ def test_a_page_has_twenty_messages_unless_asked_otherwise(talk):
     api, path, _ = talk()
     for n in range(60):
         api.store.person_writes(path.split("/")[2], f"more {n}")
-    assert len(contents(api("GET", path))) == contract.MESSAGES_LIMIT_DEFAULT
-    assert len(contents(api("GET", f"{path}?limit=50"))) == contract.MESSAGES_LIMIT_MAX
+    assert len(contents(api("GET", path))) == contract.current().limits.messages_page_default
+    assert len(contents(api("GET", f"{path}?limit=50"))) == contract.current().limits.messages_page
 
 
 def test_ids_say_nothing_about_the_order(talk):

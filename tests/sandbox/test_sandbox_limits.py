@@ -7,19 +7,19 @@ from reconciler.sandbox.store import STUDIO_PROJECTS
 
 
 def test_create_needs_the_minimum_balance(api, refused):
-    api.store.set_credits(contract.CREATE_MIN_CREDITS - 1)
+    api.store.set_credits(contract.current().limits.create_credits - 1)
     refused(api("POST", "/projects", {"brief": "B"}), 402, "insufficient_credits")
-    api.store.set_credits(contract.CREATE_MIN_CREDITS)
+    api.store.set_credits(contract.current().limits.create_credits)
     assert api("POST", "/projects", {"brief": "B"}).json()["credits_balance"] == 0
-    assert api.store.projects()[0]["credits_spent"] == contract.CREATE_MIN_CREDITS
+    assert api.store.projects()[0]["credits_spent"] == contract.current().limits.create_credits
     assert api.kinds() == ["create"]
 
 
 def test_a_message_needs_ten_credits(api, refused):
     project_id = api.idle()
-    api.store.set_credits(contract.MESSAGE_MIN_CREDITS - 1)
+    api.store.set_credits(contract.current().limits.message_credits - 1)
     refused(api("POST", f"/projects/{project_id}/messages", {"message": "M"}), 402, "insufficient_credits")
-    api.store.set_credits(contract.MESSAGE_MIN_CREDITS)
+    api.store.set_credits(contract.current().limits.message_credits)
     assert api("POST", f"/projects/{project_id}/messages", {"message": "M"}).status_code == 202
 
 

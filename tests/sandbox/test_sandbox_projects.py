@@ -154,7 +154,7 @@ def test_the_list_shows_the_contracts_fields_with_the_brief_cut(api):
                 "status": "idle",
                 "mode": "collaborative",
                 "title": "Summer",
-                "brief": "b" * contract.LIST_BRIEF_MAX,
+                "brief": "b" * contract.current().limits.list_brief,
                 "expected_output": "assets",
                 "assembled_url": None,
                 "project_url": f"http://sandbox/app/projects/{project_id}",
@@ -177,7 +177,7 @@ def test_pages_of_the_list_hold_every_project_once_in_the_accounts_order(open_ac
     assert seen == (ids if order == "oldest" else ids[::-1])
     assert {page["total"] for page in pages} == {25}
     assert [len(page["projects"]) for page in pages] == [10, 10, 5, 0]
-    assert len(api("GET", "/projects").json()["projects"]) == contract.LIST_LIMIT_DEFAULT
+    assert len(api("GET", "/projects").json()["projects"]) == contract.current().limits.list_page_default
 
 
 def test_the_list_is_searched_by_title_without_case_and_filtered_by_status(api):
@@ -227,9 +227,9 @@ def test_an_error_message_shows_only_while_the_project_is_failed(api):
 
 def test_a_low_balance_shows_as_a_warning(api):
     project_id = api.idle()
-    api.store.set_credits(contract.CREDITS_WARNING_BELOW)
+    api.store.set_credits(contract.current().limits.low_credits)
     assert "credits_warning" not in api.status(project_id)
-    api.store.set_credits(contract.CREDITS_WARNING_BELOW - 1)
+    api.store.set_credits(contract.current().limits.low_credits - 1)
     assert "99" in api.status(project_id)["credits_warning"]
 
 
@@ -266,8 +266,8 @@ def test_an_empty_patch_reads_the_settings_or_is_refused_as_the_account_has_it(o
 def test_each_call_is_refused_in_the_statuses_the_contract_names(api, refused, status):
     blocked = {
         "settings": contract.settings_blocked(status),
-        "cancel": status not in contract.CANCELLABLE,
-        "messages": status not in contract.MESSAGEABLE,
+        "cancel": not contract.current().allows("cancel", status),
+        "messages": not contract.current().allows("message", status),
     }
     calls = {"settings": ("PATCH", {"title": "T"}), "cancel": ("POST", None), "messages": ("POST", {"message": "M"})}
     for name, (method, body) in calls.items():

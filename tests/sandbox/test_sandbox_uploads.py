@@ -62,7 +62,7 @@ def test_the_answers_are_the_published_ones(api, ticket):
         ({"content_type": "text/plain"}, "content_type: must be one of"),
         ({"file_size": 0}, "file_size: must be a number from 1 up"),
         ({"file_size": True}, "file_size: must be a number from 1 up"),
-        ({"file_size": contract.UPLOAD_MAX_BYTES["image"] + 1}, "file_size: must be at most 10000000"),
+        ({"file_size": contract.current().limits.upload_bytes["image"] + 1}, "file_size: must be at most 10000000"),
         ({"file_name": ""}, "file_name: must not be empty"),
         ({"path": "x"}, "path: unknown field"),
     ],
@@ -78,7 +78,7 @@ def test_the_address_takes_that_file_alone(api, ticket):
     assert put(api, url, content=PNG + b".").status_code == 403
     assert put(api, url.replace("signature=", "signature=0")).status_code == 403
     assert put(api, url.replace("expires=", "expires=9")).status_code == 403
-    api.wait(contract.UPLOAD_SECONDS)
+    api.wait(contract.current().limits.upload_seconds)
     assert put(api, url).status_code == 403
 
 

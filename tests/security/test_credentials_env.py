@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.model.errors import ConfigError
 from tests.cli.cli_support import make_space
 from tests.security.security_support import STOLEN, network
+from tests.spec_files import load_config
 
 
 def words(text):

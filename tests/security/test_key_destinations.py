@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.model.errors import ConfigError
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
 from tests.cli.cli_support import answering, make_space
 from tests.security.security_support import ATTACKER, KEY, PLAIN, STOLEN, network
+from tests.spec_files import load_config
 
 COMMANDS = [
     ("plan",),

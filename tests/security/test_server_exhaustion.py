@@ -448,16 +448,16 @@ def ask(client, call):
 
 def test_the_largest_legal_answers_fit_well():
     """Intent: the limits are for those who do not keep to the contract; escaped, a character takes twelve bytes."""
-    text = "\U0001f600" * contract.MESSAGE_MAX
-    messages = [{"id": "m" * 36, "role": "user", "content": text}] * contract.MESSAGES_LIMIT_MAX
+    text = "\U0001f600" * contract.current().max_length("message")
+    messages = [{"id": "m" * 36, "role": "user", "content": text}] * contract.current().limits.messages_page
     page = json.dumps({"messages": messages, "has_more": False}).encode()
-    assert len(ask(answering(page), lambda c: c.messages("p")).messages) == contract.MESSAGES_LIMIT_MAX
+    assert len(ask(answering(page), lambda c: c.messages("p")).messages) == contract.current().limits.messages_page
     assert len(page) < MESSAGES_MAX * 0.8
     long = {f"{what}_url": "https://h/" + "x" * 2000 for what in ("project", "assembled")}
     project = {"id": "p" * 36, "status": "generating", "title": text[:30], "brief": text[:200], **long}
     listed = json.dumps({"projects": [project] * 100, "total": 100}).encode()
     assert len(ask(answering(listed), lambda c: c.list_projects()).projects) == 100
-    settings = json.dumps({"webhook_url": "é" * (contract.BODY_MAX_BYTES // 3)}).encode()
+    settings = json.dumps({"webhook_url": "é" * (contract.current().limits.body_bytes // 3)}).encode()
     assert ask(answering(settings), lambda c: c.patch_settings("p", WireBody({})))["webhook_url"]
     assert len(settings) < ANSWER_MAX * 0.8
 

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from reconciler.adapters.specs.loader import load_specs
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError, SpecError
 from tests.cli.cli_support import environment, make_space
+from tests.spec_files import load_specs
 
 MIB = 2**20
 PEAK = 500

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.model.errors import ConfigError
 from tests.cli.cli_support import APPLY, CONFIG, make_space
+from tests.spec_files import load_config
 
 OUTSIDE = [
     "{outside}/s.json",

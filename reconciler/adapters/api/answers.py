@@ -8,15 +8,17 @@ quarter of a millisecond.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, defstruct
 from msgspec.json import decode
 
 from reconciler.adapters.api.repair import repaired
 from reconciler.model import contract
+from reconciler.model.contract_tables import Answer, Contract, Field
 from reconciler.model.live import Created, LiveMessage, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json
 
@@ -35,7 +37,6 @@ WARNING_MAX = 1000
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 """An id or a status, which stand in paths and messages."""
 _Count = Annotated[int, Meta(ge=0)]
-_Setting = str | None | UnsetType
 
 
 class UndecodableError(ValueError):
@@ -61,7 +62,7 @@ def _warning(raw: Raw) -> str | None:
     if text in ("", "null", "false"):
         return None
     if text == "true":
-        return f"fewer than {contract.CREDITS_WARNING_BELOW} credits are left"
+        return f"fewer than {contract.current().limits.low_credits} credits are left"
     try:
         if text.startswith('"'):
             return decode(repaired(bytes(raw)), type=str) or None
@@ -73,7 +74,6 @@ def _warning(raw: Raw) -> str | None:
 class _Shared(Struct):
     id: _Text
     status: _Text
-    mode: _Setting = UNSET
     project_url: str | None = None
     assembled_url: str | None = None
     created_at: str | None = None
@@ -81,14 +81,11 @@ class _Shared(Struct):
 
 
 class _Listed(_Shared):
-    title: _Setting = UNSET
-    expected_output: _Setting = UNSET
     brief: str | None = None
     source_project_id: str | None = None
 
 
-class _List(Struct):
-    projects: list[_Listed]
+class _Page(Struct, kw_only=True):
     total: _Count | Annotated[float, Meta(ge=0, multiple_of=1)]
     limit: _Count | None = None
     offset: _Count | None = None
@@ -115,19 +112,6 @@ class _Acted(Struct):
     status: _Text
 
 
-class _Settings(Struct):
-    title: _Setting = UNSET
-    mode: _Setting = UNSET
-    aspect_ratio: _Setting = UNSET
-    video_model: _Setting = UNSET
-    image_model: _Setting = UNSET
-    agent_model: _Setting = UNSET
-    craft: _Setting = UNSET
-    craft_auto: bool | UnsetType | None = UNSET
-    webhook_url: _Setting = UNSET
-    expected_output: _Setting = UNSET
-
-
 class _Message(Struct):
     id: _Text
     role: str
@@ -152,6 +136,31 @@ class _Uploaded(Struct):
 
 class _Balance(Struct):
     credits_balance: Raw
+
+
+class _Types(NamedTuple):
+    """The answers that show settings; which ones, the contract says."""
+
+    page: type[Any]
+    """``_Page`` with ``projects``, each a ``_Listed`` with settings."""
+    status: type[Any]
+    """``_Status`` with settings."""
+    settings: type[Struct]
+
+
+@functools.cache
+def _types(api: Contract) -> _Types:
+    def shown(name: str, answer: Answer, base: type[Struct]) -> type[Struct]:
+        fields = [(field, _setting(api.field(field)), UNSET) for field in api.shown_in(answer)]
+        return defstruct(name, fields, bases=(base,))
+
+    listed = shown("Listed", "list", _Listed)
+    page = defstruct("List", [("projects", list[listed])], bases=(_Page,), kw_only=True)  # type: ignore[valid-type]
+    return _Types(page, shown("Status", "status", _Status), shown("Settings", "settings", Struct))
+
+
+def _setting(field: Field) -> object:
+    return bool | UnsetType | None if field.kind == "flag" else str | UnsetType | None
 
 
 def _read(kind: type[T], body: Bytes) -> T:
@@ -184,12 +193,13 @@ def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
 
 def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
     """A page of ``GET /projects``; ``limit`` and ``offset`` as asked for, should the answer not repeat them."""
-    page = _read(_List, body)
+    api = contract.current()
+    page = _read(_types(api).page, body)
     if page.total > TOTAL_MAX:
         raise ShapeError(f"`total` is more than {TOTAL_MAX}, which no account holds")
     projects = []
     for item in _bounded(page.projects, limit):
-        settings = _shown(item, contract.LIST_SETTINGS)
+        settings = _shown(item, api.shown_in("list"))
         projects.append(
             LiveProject(
                 id=item.id,
@@ -214,13 +224,14 @@ def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
 
 
 def project(body: Bytes) -> LiveProject:
-    """``GET /projects/:id``. Its ``output_type`` is the result, not the wish, so of the settings it shows mode alone."""
-    answer = _read(_Status, body)
+    """``GET /projects/:id``. Its ``output_type`` is the result, not the wish, so it is no setting."""
+    api = contract.current()
+    answer = _read(_types(api).status, body)
     return LiveProject(
         id=answer.id,
         status=answer.status,
         source="status",
-        settings=_shown(answer, ("mode",)),
+        settings=_shown(answer, api.shown_in("status")),
         project_url=answer.project_url,
         assembled_url=answer.assembled_url,
         assembled_url_expires_at=answer.assembled_url_expires_at,
@@ -253,8 +264,9 @@ def status(body: Bytes) -> str:
 
 
 def settings(body: Bytes) -> dict[str, Json]:
-    """The settings that ``PATCH settings`` answers with, ``aspect_ratio`` among them; those that are there."""
-    shown = _shown(_read(_Settings, body), _Settings.__struct_fields__)
+    """The settings that ``PATCH settings`` answers with; those that are there."""
+    api = contract.current()
+    shown = _shown(_read(_types(api).settings, body), api.shown_in("settings"))
     if not shown:
         raise ShapeError("the answer holds none of the settings")
     return shown
@@ -272,7 +284,7 @@ def messages(body: Bytes) -> MessagePage:
                 source=item.source,
                 created_at=item.created_at,
             )
-            for item in _bounded(page.messages, contract.MESSAGES_LIMIT_MAX)
+            for item in _bounded(page.messages, contract.current().limits.messages_page)
         ),
         has_more=page.has_more,
     )

@@ -42,11 +42,12 @@ class ApiClient(Sender):
         self,
         *,
         offset: int = 0,
-        limit: int = contract.LIST_LIMIT_MAX,
+        limit: int | None = None,
         status: str | None = None,
         title: str | None = None,
     ) -> ProjectPage:
         """``GET /projects``: one page, in the server's order, which the contract leaves open."""
+        limit = limit or contract.current().limits.list_page
         query = {"limit": limit, "offset": offset, "status": status, "title": title}
         read = partial(answers.listed, limit=limit, offset=offset)
         return await self.send(Call("GET", "/projects", most=LIST_MAX), {200: read}, query=query)
@@ -77,9 +78,10 @@ class ApiClient(Sender):
         *,
         after: str | None = None,
         before: str | None = None,
-        limit: int = contract.MESSAGES_LIMIT_MAX,
+        limit: int | None = None,
     ) -> MessagePage:
         """``GET /projects/:id/messages``: one page; ids of messages as cursors."""
+        limit = limit or contract.current().limits.messages_page
         call = replace(self._on(project_id, "GET", "/messages"), most=MESSAGES_MAX)
         query = {"limit": limit, "after": after, "before": before}
         return await self.send(call, {200: answers.messages}, query=query)

@@ -211,7 +211,7 @@ class MediaClient:
 
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
         request = self._http.build_request("PUT", target, headers=headers, content=chunks())
-        seconds = min(_ANSWER + size / _SLOWEST, contract.UPLOAD_SECONDS)
+        seconds = min(_ANSWER + size / _SLOWEST, contract.current().limits.upload_seconds)
         try:
             async with asyncio.timeout(seconds):
                 response = await self._http.send(request, stream=True, follow_redirects=False, auth=None)

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from reconciler.adapters.specs.config_trust import outside_state, unallowable, untrusted_destination
 from reconciler.adapters.specs.language.layers import Layer, locate
-from reconciler.adapters.specs.language.variables import FLAGS
-from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation import shapes
+from reconciler.adapters.specs.validation.checks import Explain, problems_of
 from reconciler.adapters.specs.validation.codes import Code, error, in_order, with_sources
-from reconciler.adapters.specs.validation.problems import problems_of
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.validation.urls import AddressError, api_address
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
@@ -26,7 +25,9 @@ MISTAKEN: Final = ("reconciler.yml", "reconciler.json", "reconciler.toml")
 _BY_VALUE: Final = frozenset({Code.CHOICE, Code.LIMIT, Code.URL, Code.BLANK, Code.IDENTIFIER})
 
 
-def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None, api_url: str | None = None) -> Config:
+def load_config(
+    root: Path, *, env: Mapping[str, str], explain: Explain, state: str | None = None, api_url: str | None = None
+) -> Config:
     """The configuration of the workspace at ``root``; without a file every key has its default.
 
     ``state`` and ``api_url`` are flags: they win over ``RECONCILER_STATE`` and ``EVERSINCE_API_URL``, which win over
@@ -40,7 +41,7 @@ def load_config(root: Path, *, env: Mapping[str, str], state: str | None = None,
         raise ConfigError(f"there is no folder {quoted(str(root))}", "name the workspace's folder with --chdir")
     url = _first(("--api-url", api_url), ("EVERSINCE_API_URL", env.get("EVERSINCE_API_URL") or None))
     place = _first(("--state", state), ("RECONCILER_STATE", env.get("RECONCILER_STATE") or None))
-    tree = _read(root, env, url_given=url is not None, state_given=place is not None)
+    tree = _read(root, env, explain, url_given=url is not None, state_given=place is not None)
     api = tree.get("api", {})
     policy = dict(tree.get("policy", {}))
     if "allowed_env" in policy:
@@ -88,7 +89,9 @@ def _name(root: Path) -> str:
     return re.sub("^[^A-Za-z0-9]+", "", name)[:64].rstrip("-") or "workspace"
 
 
-def _read(root: Path, env: Mapping[str, str], *, url_given: bool, state_given: bool) -> dict[str, Any]:
+def _read(
+    root: Path, env: Mapping[str, str], explain: Explain, *, url_given: bool, state_given: bool
+) -> dict[str, Any]:
     """The file's tree, checked (but not a URL or a state that something else wins over); empty if there is no file."""
     if not (root / FILE).exists() and not (root / FILE).is_symlink():
         for name in MISTAKEN:
@@ -109,20 +112,22 @@ def _read(root: Path, env: Mapping[str, str], *, url_given: bool, state_given: b
             found.append(error(Code.TYPE, f"{FILE} is one mapping", location=Location(FILE, *mark)))
     tree = documents[0][0] if documents else {}
     if isinstance(tree, dict):
-        found += _check(root, tree) or _check_trust(root, tree, env, url_given=url_given, state_given=state_given)
+        found += _check(root, tree, explain) or _check_trust(
+            root, tree, env, url_given=url_given, state_given=state_given
+        )
     if found:
         raise ConfigError(with_sources(in_order(found), {FILE: text}))
     return dict(tree)
 
 
-def _check(root: Path, tree: dict[str, Any]) -> list[Diagnostic]:
-    layers = (Layer(FILE, tree, ()),)
+def _check(root: Path, tree: dict[str, Any], explain: Explain) -> list[Diagnostic]:
+    layers, known = (Layer(FILE, tree, ()),), shapes.current()
     found: list[Diagnostic] = []
-    for problem in problems_of(first_look.ConfigFile, tree):
-        said = _at(tree, problem.path)
-        judged_filled = problem.code in _BY_VALUE or problem.path[-1:] in [(flag,) for flag in FLAGS]
-        if judged_filled and problem.path[:1] == ("defaults",) and isinstance(said, str) and "$" in said:
-            continue  # judged once its variables are filled in
+    for problem in problems_of(known.config_file, tree, explain):
+        value = _at(tree, problem.path)
+        checked_filled = problem.code in _BY_VALUE or (problem.path and problem.path[-1] in known.flag_keys)
+        if checked_filled and problem.path[:1] == ("defaults",) and isinstance(value, str) and "$" in value:
+            continue  # checked once its variables are filled in
         at = locate(layers, problem.path, on_key=problem.on_key)
         found.append(error(problem.code, problem.summary, problem.detail, location=at))
     if found:

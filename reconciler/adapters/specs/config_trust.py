@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.adapters.specs.credentials import is_credential
 from reconciler.adapters.specs.validation.codes import Code, error
-from reconciler.adapters.specs.validation.problems import Problem
+from reconciler.adapters.specs.validation.problem import Problem
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.model import contract
 from reconciler.model.config import KEY_ENV, SANDBOX

@@ -18,9 +18,9 @@ from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.language.project import ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
 from reconciler.adapters.specs.language.variables import Filler, Scope
-from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation import shapes
+from reconciler.adapters.specs.validation.checks import Explain, problems_of
 from reconciler.adapters.specs.validation.codes import Code, error, in_order, with_sources
-from reconciler.adapters.specs.validation.problems import problems_of
 from reconciler.adapters.specs.validation.size_limits import (
     DEPENDENCIES_MAX,
     NODES_MAX,
@@ -77,6 +77,7 @@ def load_specs(
     config: Config,
     *,
     env: Mapping[str, str],
+    explain: Explain,
     variables: Mapping[str, str | Given] = _NONE,
     flags: Collection[str] = (),
 ) -> Desired:
@@ -90,7 +91,7 @@ def load_specs(
         SpecError: with all errors of all files, by file and place.
 
     """
-    return _Workspace(config, env, variables, flags).load()
+    return _Workspace(config, env, explain, variables, flags).load()
 
 
 class _File(Struct):
@@ -103,8 +104,14 @@ class _File(Struct):
 
 class _Workspace:
     def __init__(
-        self, config: Config, env: Mapping[str, str], variables: Mapping[str, str | Given], flags: Collection[str]
+        self,
+        config: Config,
+        env: Mapping[str, str],
+        explain: Explain,
+        variables: Mapping[str, str | Given],
+        flags: Collection[str],
     ) -> None:
+        self._explain = explain
         self._config = config
         self._env = env
         self._given = variables
@@ -161,7 +168,7 @@ class _Workspace:
             failed=self._declarations.failed,
             room=self._room,
         )
-        reader = ProjectReader(config.root, filler, self._found)
+        reader = ProjectReader(config.root, filler, self._found, self._explain)
         for layer in (defaults, *(file.defaults for file in files)):
             if layer is not None and layer.tree:
                 reader.check_defaults(layer)
@@ -235,14 +242,14 @@ class _Workspace:
                 self._document(file, root)
             elif root is not None:
                 summary = f"a specification must be a mapping, not {quoted(root)}"
-                detail = f"there are {', '.join(first_look.Document.__struct_fields__)}"
+                detail = f"valid keys: {', '.join(shapes.current().document.names)}"
                 self._error(Code.TYPE, summary, detail, Location(file.name, *mark))
         return file
 
     def _document(self, file: _File, root: dict[str, Any]) -> None:
         frame = Layer(file.name, root, ())
         wrong = set()
-        for problem in problems_of(first_look.Document, root):
+        for problem in problems_of(shapes.current().document, root, self._explain):
             wrong.add(problem.path[: 2 if problem.path[0] == "variables" else 1])
             at = locate((frame,), problem.path, on_key=problem.on_key)
             self._error(problem.code, problem.summary, problem.detail, at)

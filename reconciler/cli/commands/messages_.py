@@ -48,7 +48,7 @@ async def _show(context: CommandContext, project_id: str, *, follow: bool, json:
             live = await api.project(project_id)
             scale = poll_scale(context.config)
             if contract.is_active(live.status):
-                await asyncio.sleep(contract.POLL_SECONDS.get(live.status, 30.0) * scale)
+                await asyncio.sleep(contract.current().rule(live.status).poll_seconds * scale)
             seen.update(message.id for message in window.messages)
             window = await read_window(api, project_id, window.newest)
             for message in _redact_messages(console, window):

@@ -50,7 +50,7 @@ async def _show(context: CommandContext, addresses: tuple[str, ...], *, watch: b
             if not (watch and active):
                 return
             scale = poll_scale(context.config)
-            await asyncio.sleep(min(contract.POLL_SECONDS.get(s, 30.0) for s in active) * scale)
+            await asyncio.sleep(min(contract.current().rule(s).poll_seconds for s in active) * scale)
 
 
 async def _read_rows(context: CommandContext, api: ApiClient, addresses: tuple[str, ...]) -> list[StatusRow]:

@@ -15,8 +15,8 @@ from reconciler.planning.creation import creation_with_defaults
 
 def settings_as_sent(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
     """Settings as sent with a create: one that could be null and was not sent is null."""
-    values = {name: sealed(body.get(name)) for name in contract.SETTINGS if name in body}
-    unset = {name: None for name in contract.NULLABLE_SETTINGS if name not in body}
+    values = {name: sealed(body.get(name)) for name in contract.current().settings if name in body}
+    unset = {f.name: None for f in contract.current().fields_of("create") if f.nullable and f.name not in body}
     at = run.now()
     return {name: Known(value, "sent", at) for name, value in {**values, **unset}.items()}
 
@@ -29,7 +29,7 @@ def created_entry(
     run: Run, intent: Intent, body: Mapping[str, Value], created: Created | None, old: Entry | None
 ) -> Entry:
     """The entry of a project whose create was answered; ``old`` is the one it takes the place of."""
-    creation = {name: body[name] for name in contract.CREATION_FIELDS if name in body}
+    creation = {name: body[name] for name in contract.current().creation_fields if name in body}
     secrets = {n: v for n, v in run.fill(creation, intent.address).items() if isinstance(v, Secret)}
     return Entry(
         project_id=created.id if created else "",

@@ -50,7 +50,7 @@ class Monitor:
         """Address by project id, for events."""
         self._complete = live.complete
         self._total = live.total or 0
-        self._page_size = contract.LIST_LIMIT_MAX
+        self._page_size = contract.current().limits.list_page
         self._polled: dict[str, float] = {}
         self._watched: Counter[str] = Counter()
         self._tick: asyncio.Future[None] | None = None
@@ -161,7 +161,9 @@ class Monitor:
         """Projects of others take slots too: where the list was not read whole, ask for those at work."""
         if self._complete:
             return
-        pages = await run_all(list_filtered(self._run.api, status=status) for status in sorted(contract.ACTIVE))
+        pages = await run_all(
+            list_filtered(self._run.api, status=status) for status in sorted(contract.current().active_statuses)
+        )
         for project in (p for page in pages for p in page):
             self.note(project)
         self._complete = True
@@ -173,7 +175,7 @@ class Monitor:
         options = self._run.options
         if options.poll_interval is not None:
             return options.poll_interval
-        advised = contract.POLL_SECONDS.get(status, contract.POLL_SECONDS[contract.Status.RUNNING])
+        advised = contract.current().rule(status).poll_seconds
         return advised * options.poll_scale
 
     def _due(self, project_id: str) -> float:

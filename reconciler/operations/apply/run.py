@@ -58,7 +58,7 @@ class Options(Struct, frozen=True, kw_only=True):
     poll_interval: float | None = None
     poll_scale: float = 1.0
     settle: float = 10.0
-    active_limit: int = contract.ACTIVE_PROJECTS_MAX
+    active_limit: int = field(default_factory=lambda: contract.current().limits.active_projects)
 
 
 def utc_now() -> str:

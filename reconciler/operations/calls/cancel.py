@@ -92,4 +92,4 @@ async def cancel_project(
 
 
 def _is_stoppable(live: LiveProject) -> bool:
-    return live.status in contract.CANCELLABLE or live.status in OVER
+    return contract.current().allows("cancel", live.status) or live.status in OVER

@@ -187,7 +187,7 @@ async def _finish(call: CreateCall, created: Created | None) -> Done:
         raise _over(found)
     if found.brief is not None and not brief_matches(step.body["brief"], found):
         raise Overtaken(f"bound to `{found.id}`, which its key had made from another brief; plan again")
-    settings = {name: value for name, value in step.body.items() if name in contract.SETTINGS}
+    settings = {name: value for name, value in step.body.items() if name in contract.current().settings}
     await converge(call.run, monitor, step, settings, found, call.number + 1)
     return Done(f"bound to `{found.id}`, which its key had made before", already=True)
 

@@ -89,7 +89,9 @@ async def patch(
 
 def _after(live: LiveProject, body: Mapping[str, Value], answer: Mapping[str, Json]) -> LiveProject:
     """What the list shows after a PATCH, as far as its answer tells. In which form it shows a title is still to be seen."""
-    told = {name: answer[name] for name in body if name in ("mode", "expected_output") and name in answer}
+    api = contract.current()
+    listed = [name for name in body if name in api.shown_in("list") and api.field(name).kind != "text"]
+    told = {name: answer[name] for name in listed if name in answer}
     rest = {name: value for name, value in live.settings.items() if name not in body}
     return replace(live, source="list", settings={**rest, **told})
 

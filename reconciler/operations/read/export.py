@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from typing import Final, get_args
+from typing import Final
 
 from msgspec import Struct
 
@@ -103,14 +103,14 @@ def spec(address: str, project: LiveProject, redact: Redactor) -> str:
     """One project's lines: its brief as a comment, its id, and the settings that the list shows and a spec can hold."""
     lines = [f"  {address}:"]
     if project.brief:
-        cut = len(project.brief) >= contract.LIST_BRIEF_MAX
-        lines.append(f"    # brief{f' (cut at {contract.LIST_BRIEF_MAX} characters)' if cut else ''}:")
+        cut = len(project.brief) >= contract.current().limits.list_brief
+        lines.append(f"    # brief{f' (cut at {contract.current().limits.list_brief} characters)' if cut else ''}:")
         shown = [clean(line) for line in redact(project.brief).splitlines()]
         lines += [f"    #   {line}".rstrip() for line in shown]
     lines.append(f"    import: {_text(project.id)}")
     settings = [
         f"      {name}: {_text(value)}"
-        for name in contract.LIST_SETTINGS
+        for name in contract.current().shown_in("list")
         if isinstance(value := project.settings.get(name), str) and _fits(name, value) and redact(value) == value
     ]
     if settings:
@@ -122,11 +122,11 @@ def spec(address: str, project: LiveProject, redact: Redactor) -> str:
 
 def _fits(name: str, value: str) -> bool:
     """Whether a spec can say it: what the contract does not know is left out."""
-    if name == "title":
-        return (
-            len(value) <= contract.TITLE_MAX and "\0" not in value and value.encode(errors="ignore").decode() == value
-        )
-    return value in get_args(contract.Mode if name == "mode" else contract.ExpectedOutput)
+    field = contract.current().field(name)
+    if field.kind == "choice":
+        return value in field.allowed("settings")
+    fits = field.max_length is None or len(value) <= field.max_length
+    return fits and "\0" not in value and value.encode(errors="ignore").decode() == value
 
 
 def _text(value: str) -> str:

@@ -137,7 +137,7 @@ def _pages_left(first: ProjectPage) -> int:
 
 def _page_size(first: ProjectPage) -> int:
     """How many rows a page has: as many as came where there are more, for a server may give fewer than it is asked."""
-    return len(first.projects) or contract.LIST_LIMIT_MAX
+    return len(first.projects) or contract.current().limits.list_page
 
 
 async def _whole_list(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from reconciler.adapters.specs.validation.codes import Code
-from reconciler.adapters.specs.validation.problems import Problem, dotted
+from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.suggestions import KNOWN_MAX, did_you_mean, quoted, sentences
 from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model.desired import DesiredProject

@@ -15,7 +15,7 @@ from typing import Any, Final
 from reconciler.adapters.specs.language.variables import Scope, text_of
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.json_fragments import VARIABLE_PATTERN
-from reconciler.adapters.specs.validation.problems import Problem, dotted
+from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.size_limits import too_many_projects
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.yaml.parsing import Path

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation.shapes import ORIGINS, UNCREATED, creation_only
 from reconciler.adapters.specs.yaml.parsing import Path, find
+from reconciler.model import contract
 from reconciler.model.errors import Location
 
 _MERGED: Final = ("settings", "lifecycle")
-_OWN_BRIEF: Final = ("brief", "brief_file", *first_look.CREATION_ONLY)
+_OF_CREATION: Final = tuple(origin for origin in ORIGINS if origin not in UNCREATED)
 
 
 class Layer(Struct, frozen=True):
@@ -51,8 +52,9 @@ def merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
         tree = layer.tree
         if not isinstance(tree, dict) or not tree:
             continue
-        if any(origin in tree for origin in first_look.ORIGINS):
-            drop = _OWN_BRIEF if "adopt" in tree or "import" in tree else first_look.ORIGINS
+        if any(origin in tree for origin in ORIGINS):
+            created = "adopt" not in tree and "import" not in tree
+            drop = ORIGINS if created else (*_OF_CREATION, *creation_only(contract.current()))
             result = {key: value for key, value in result.items() if key not in drop}
         for key, value in tree.items():
             old = result.get(key)

@@ -48,12 +48,12 @@ def local_media(root: Path, name: str) -> LocalMedia:
     """
     shown = printable(name)
     real = inside(root, name)
-    found = contract.UPLOADS.get(PurePosixPath(name).suffix.lower())
+    found = contract.current().uploads.get(PurePosixPath(name).suffix.lower())
     if found is None:
-        detail = f"its name must end in one of {', '.join(contract.UPLOADS)}"
+        detail = f"its name must end in one of {', '.join(contract.current().uploads)}"
         raise FileProblem(Code.FILE, f"{shown} is of no kind that can be uploaded", detail)
     kind, content_type = found
-    limit = contract.UPLOAD_MAX_BYTES[kind]
+    limit = contract.current().limits.upload_bytes[kind]
     with opened(real, name) as file:
         size = os.fstat(file.fileno()).st_size
         if not size:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from reconciler.adapters.specs.validation import first_look
 from reconciler.adapters.specs.validation.codes import Code
-from reconciler.adapters.specs.validation.problems import Problem, dotted
+from reconciler.adapters.specs.validation.problem import Problem, dotted
+from reconciler.adapters.specs.validation.shapes import SENT_AS_URL, SOURCES
 from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model import contract
 from reconciler.model.references import PROJECT_TYPE
@@ -31,23 +31,23 @@ def reference_problems(tree: dict[str, Any]) -> Iterator[Problem]:
         urls = 0
         for index, reference in enumerate(references):
             if isinstance(reference, dict):
-                urls += any(source in reference for source in first_look.SENT_AS_URL)
+                urls += any(source in reference for source in SENT_AS_URL)
                 yield from _reference((*path, index), reference, urls)
 
 
 def _reference(at: Path, reference: dict[str, Any], urls: int) -> Iterator[Problem]:
-    where, limit = dotted(at), contract.URL_REFERENCES_MAX
-    there = [source for source in first_look.SOURCES if source in reference]
+    where, limit = dotted(at), contract.current().limits.url_references
+    there = [source for source in SOURCES if source in reference]
     if len(there) > 1:
         summary = f"{where} has {_a(there[0])} and {_a(there[1])}"
         yield Problem(Code.CONFLICT, (*at, there[1]), summary, "make it two references", on_key=True)
     elif reference.keys() <= {"type"}:
-        summary = f"{where} has no {', no '.join(first_look.SOURCES[:-1])} and no {first_look.SOURCES[-1]}"
+        summary = f"{where} has no {', no '.join(SOURCES[:-1])} and no {SOURCES[-1]}"
         yield Problem(Code.MISSING, at, summary, "give one of them")
-    elif "type" in reference and there and there[0] not in first_look.SENT_AS_URL:
+    elif "type" in reference and there and there[0] not in SENT_AS_URL:
         summary = f"{where} has a type and {_a(there[0])}"
         yield Problem(Code.CONFLICT, (*at, "type"), summary, "only a url or a project takes a type", on_key=True)
-    as_url = next((source for source in there if source in first_look.SENT_AS_URL), None)
+    as_url = next((source for source in there if source in SENT_AS_URL), None)
     if as_url is not None and urls == limit + 1:
         summary = (
             f"{where} is one url too many: at most {limit} references are sent as a url, videos of projects among them"

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from msgspec import Struct
-
 from reconciler.adapters.specs.language.for_each import scopes_of
 from reconciler.adapters.specs.language.layers import Layer, locate, merged
 from reconciler.adapters.specs.language.local_files import LocalMedia, local_media
 from reconciler.adapters.specs.language.media_references import files, reference_problems, symbols
 from reconciler.adapters.specs.language.variables import Filled, Filler, Scope, VariableProblem
-from reconciler.adapters.specs.validation import first_look
+from reconciler.adapters.specs.validation import shapes
+from reconciler.adapters.specs.validation.checks import Explain, problems_of
 from reconciler.adapters.specs.validation.codes import Code, error
-from reconciler.adapters.specs.validation.problems import Problem, dotted, problems_of
+from reconciler.adapters.specs.validation.problem import Problem, dotted
+from reconciler.adapters.specs.validation.shapes import ORIGINS, Shape
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
 from reconciler.adapters.specs.yaml.parsing import Path
@@ -38,7 +38,8 @@ BRIEF_FILE_MAX: Final = 1_000_000
 class ProjectReader:
     """Makes projects of trees; what is wrong is added to ``found``."""
 
-    def __init__(self, root: FilePath, filler: Filler, found: list[Diagnostic]) -> None:
+    def __init__(self, root: FilePath, filler: Filler, found: list[Diagnostic], explain: Explain) -> None:
+        self._explain = explain
         self._root = root
         self._filler = filler
         self._found = found
@@ -51,7 +52,7 @@ class ProjectReader:
         """Check defaults by themselves, whether a project uses them or not."""
         self._layers, self._address, self._brief = (layer,), None, ("brief",)
         tree = Filled(dict(layer.tree), self._filler, Scope("x"), self._variable)
-        self._check(tree, first_look.Defaults, _origin(tree.value, needed=False))
+        self._check(tree, shapes.current().defaults, _origin(tree.value, needed=False))
 
     def scopes(self, name: str, layers: tuple[Layer, ...], limit: int) -> list[Scope] | None:
         """The projects that this name stands for: one, or those of its ``for_each``, at most ``limit``; None if that is
@@ -85,15 +86,15 @@ class ProjectReader:
         whole.pop("for_each", None)
         tree = Filled(_long_form(whole), self._filler, scope, self._variable)
         self._read_brief(tree)
-        self._check(tree, first_look.Project, [*_origin(tree.value), *_message_ids(tree.value)])
+        self._check(tree, shapes.current().project, [*_origin(tree.value), *_message_ids(tree.value)])
         if len(self._found) > before:
             return None
         return self._desired(address, tree.sealed(), at)
 
-    def _check(self, tree: Filled, shape: type[Struct], rules: list[Problem]) -> None:
+    def _check(self, tree: Filled, shape: Shape, rules: list[Problem]) -> None:
         """Report what the model and the rules between fields find, but for strings that failed already."""
         for problem in (
-            *problems_of(shape, tree.value, tree.secrets),
+            *problems_of(shape, tree.value, self._explain, tree.secrets),
             *rules,
             *reference_problems(tree.value),
             *self._files(tree),
@@ -159,14 +160,14 @@ class ProjectReader:
         elif "import" in tree:
             origin = ImportOrigin(tree["import"])
         else:
-            origin = CreateOrigin({name: tree[name] for name in contract.CREATION_FIELDS if name in tree})
+            origin = CreateOrigin({name: tree[name] for name in contract.current().creation_fields if name in tree})
         settings, lifecycle = tree.get("settings", {}), tree.get("lifecycle", {})
         if "ignore_changes" in lifecycle:
             lifecycle["ignore_changes"] = tuple(lifecycle["ignore_changes"])
         messages = tuple(
             DesiredMessage(
                 message.get("id", str(index + 1)),
-                {name: message[name] for name in contract.MESSAGE_FIELDS if name in message},
+                {name: message[name] for name in contract.current().message_fields if name in message},
                 locate(self._layers, ("messages", index)),
             )
             for index, message in enumerate(tree.get("messages", ()))
@@ -174,7 +175,7 @@ class ProjectReader:
         return DesiredProject(
             address,
             origin,
-            {name: settings[name] for name in contract.SETTINGS if name in settings},
+            {name: settings[name] for name in contract.current().settings if name in settings},
             messages,
             Lifecycle(**lifecycle),
             cancelled=tree.get("state") == "cancelled",
@@ -192,9 +193,9 @@ def _long_form(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _origin(tree: dict[str, Any], *, needed: bool = True) -> list[Problem]:
     """Exactly one way to come to be (in defaults: at most one), and fields of creation beside a brief alone."""
-    there = [origin for origin in first_look.ORIGINS if origin in tree]
+    there = [origin for origin in ORIGINS if origin in tree]
     if not there:
-        detail = f"give one of {', '.join(first_look.ORIGINS)}"
+        detail = f"give one of {', '.join(ORIGINS)}"
         return [Problem(Code.MISSING, (), "the project has no brief", detail, on_key=True)] if needed else []
     found = [
         Problem(Code.CONFLICT, (other,), f"{other} can't stand beside {there[0]}", "keep one of them", on_key=True)
@@ -203,7 +204,7 @@ def _origin(tree: dict[str, Any], *, needed: bool = True) -> list[Problem]:
     if there[0] in ("adopt", "import"):
         found += [
             Problem(Code.CONFLICT, (name,), f"{name} can't stand beside {there[0]}", "it is for creating", on_key=True)
-            for name in first_look.CREATION_ONLY
+            for name in shapes.current().creation_only
             if name in tree
         ]
     return found

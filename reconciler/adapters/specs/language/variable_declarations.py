@@ -18,7 +18,7 @@ from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.values import Json
 
 ENV_PREFIX: Final = "RECONCILER_VAR_"
-_WORDS: Final = {"string": "text", "number": "a number", "bool": "true or false", "list": "a list of texts"}
+_WORDS: Final = {"string": "a string", "number": "a number", "bool": "true or false", "list": "a list of strings"}
 
 
 class Given(Struct, frozen=True):
@@ -65,7 +65,7 @@ class Declarations:
         for name, value in everything.items():
             if name not in self._declared:
                 if isinstance(value, Given):
-                    summary = f"the variable {quoted(name)} must be text, not {quoted(value.value)}"
+                    summary = f"the variable {quoted(name)} must be a string, not {quoted(value.value)}"
                     self._fail(
                         name, Code.TYPE, summary, "quote it, or declare its type under variables", value.location
                     )
@@ -100,7 +100,7 @@ class Declarations:
         at = locate((layer,), (name, "default"))
         if not fits(kind, default):
             summary = f"the default of {quoted(name)} must be {_WORDS[kind]}, not {quoted(default)}"
-            self._fail(name, Code.TYPE, summary, "" if "type" in declared else "without a type it is text", at)
+            self._fail(name, Code.TYPE, summary, "" if "type" in declared else "without a type it is a string", at)
         elif any("${" in text for text in (default if kind == "list" else [default]) if isinstance(text, str)):
             summary = f"the default of {quoted(name)} can't have variables in it"
             self._fail(name, Code.VARIABLE_SYNTAX, summary, "it is taken as it is", at)

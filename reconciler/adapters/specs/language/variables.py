@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
+from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.size_limits import VALUE_BYTES, Room
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, listed, quoted, sentences
@@ -21,17 +22,6 @@ _ALONE: Final = re.compile(r"\$\{var\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 _FORMS: Final = (
     "${var.NAME}, ${env.NAME}, ${each.NAME}, ${workspace}, ${address}; a dollar before a brace is written $${"
 )
-
-SECRET_FIELDS: Final = frozenset(
-    {"brief", "title", "webhook_url", "video_model", "image_model", "url", "upload_id", "message"}
-)
-"""Where ``${env.…}`` may stand: these go to the API sealed. Anything else is stored or shown in plain text."""
-
-FLAGS: Final = ("extract_content", "craft_auto")
-"""Where a variable of type bool gives true or false; anywhere else it gives text."""
-
-_BLOCKS: Final = ("brief", "message")
-"""Texts whose final newlines (of a block scalar) don't count."""
 
 
 class VariableProblem(Exception):  # noqa: N818  becomes a diagnostic
@@ -197,13 +187,14 @@ class Filled:
         self._room = filler.room
         self._scope = scope
         self._report = report
+        self._shapes = shapes.current()
         self.value = self._fill(tree, ())
 
     def text(self, text: str, path: Path) -> str:
         """One string, filled and noted under its path."""
         field = next((part for part in reversed(path) if isinstance(part, str)), "")
         try:
-            secret = field in SECRET_FIELDS and path[0] != "for_each"
+            secret = field in self._shapes.secret_keys and path[0] != "for_each"
             value = self._filler.text(text, self._scope, secret=secret)
         except VariableProblem as problem:
             self.failed.add(path)
@@ -227,7 +218,7 @@ class Filled:
 
     def _fill(self, node: Any, path: Path) -> Any:
         if isinstance(node, str):
-            if path and path[-1] in _BLOCKS:
+            if path and path[-1] in self._shapes.block_keys:
                 node = node.rstrip("\n")
             if "$" in node:
                 return self._typed(node, path)
@@ -243,5 +234,5 @@ class Filled:
     def _typed(self, text: str, path: Path) -> Json:
         """A text, or where it is a variable alone, true or false for a flag and a list for ``for_each``."""
         value = self._filler.alone(text)
-        flag = isinstance(value, bool) and path[-1] in FLAGS
+        flag = isinstance(value, bool) and path[-1] in self._shapes.flag_keys
         return value if flag or (isinstance(value, list) and path[0] == "for_each") else self.text(text, path)

@@ -1,209 +1,95 @@
-"""The shapes of specification files and of ``reconciler.yaml``, and a first look at a tree: whether it is right beyond
-doubt.
+"""A first look at a tree: whether it has a shape beyond doubt.
 
-The models of :mod:`reconciler.adapters.specs.validation.models` have the last word, and say all that is wrong. They come with pydantic, whose import takes
-longer than all the work of a small plan; what is right, as nearly everything is, need not wait for it. So the shapes
-here may refuse what the models accept, but never accept what they refuse (``tests/language/test_first_look.py``).
+The models (``models``) have the last word, and say all that is wrong. They come with pydantic, whose import takes longer
+than all the work of a small plan; what is right, as nearly everything is, need not wait for it. So a first look may
+refuse what the models accept, but never accepts what they refuse (``tests/language/test_first_look.py``).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+import functools
+from typing import Annotated, Any, Final, Literal, assert_never
 
-from msgspec import UNSET, Meta, Struct, convert, field
+from msgspec import UNSET, Meta, Struct, convert, defstruct
 from msgspec.json import encode
 
-from reconciler.model import contract
-from reconciler.model.desired import ADDRESS_MAX, KEY, NAME, OnFailed, OnImmutableChange, OnRemove
+from reconciler.adapters.specs.validation.shapes import (
+    Anything,
+    Choice,
+    Flag,
+    ListOf,
+    MapOf,
+    Number,
+    Shape,
+    Text,
+    Type,
+)
 
-NAME_PATTERN: Final = f"^{NAME.pattern}$"
-ADDRESS_PATTERN: Final = rf"^{NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?$"
-WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-MESSAGE_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
-KEY_ENV_PATTERN: Final = r"^EVERSINCE_[A-Za-z0-9_]+$"
-COUNT_MAX: Final = 1_000_000_000
-
-ORIGINS: Final = ("brief", "brief_file", "adopt", "import")
-"""The ways a project comes to be; a project has exactly one."""
-CREATION_ONLY: Final = ("aspect_ratio", "references", "extract_content")
-"""Fields that only a project with a brief has."""
-SOURCES: Final = ("url", "upload_id", "project", "file")
-"""What a reference may be given by; it has exactly one."""
-SENT_AS_URL: Final = ("url", "project")
-"""Those that the API gets as a URL: with a type, and few of them."""
-Ignorable = Literal[
-    "title",
-    "mode",
-    "video_model",
-    "image_model",
-    "agent_model",
-    "craft",
-    "craft_auto",
-    "webhook_url",
-    "expected_output",
-    "brief",
-    "aspect_ratio",
-    "references",
-    "extract_content",
-]
-assert get_args(Ignorable) == (*contract.SETTINGS, *contract.CREATION_FIELDS)
+_HOST: Final = "[A-Za-z0-9.-]+(:[0-9]{1,4})?"
+_PATTERNS: Final = {
+    "any": None,
+    "visible": r"\S",
+    "block": r"\S",
+    "path": r"^[^\0]*[^\0\s][^\0]*\Z",
+    "https_url": rf"^https://{_HOST}(/[!-~]*)?\Z",
+    "web_url": rf"^https?://{_HOST}(/[!-~]*)?\Z",
+    "api_url": rf"^(sandbox|https?://{_HOST}(/[A-Za-z0-9/._-]*)?)\Z",
+}
 
 
-def fits(shape: type[Struct], tree: Any) -> bool:
+def fits(shape: Shape, tree: Any) -> bool:
     """Whether the tree surely has this shape."""
     try:
-        encode(convert(tree, shape))  # half a surrogate pair is no text
+        encode(convert(tree, _struct(shape)))  # half a surrogate pair is no text
     except (ValueError, TypeError):
         return False
     return True
 
 
-def _whole(pattern: str, longest: int | None = None) -> Meta:
-    """Text of a pattern; here ``$`` would allow a line break after it."""
-    return Meta(pattern=pattern.removesuffix("$") + r"\Z", max_length=longest)
+@functools.cache
+def _struct(shape: Shape) -> type[Struct]:
+    """The struct that takes what has this shape. A ``for_each`` is taken out before a project is looked at."""
+    names = {key.name: f"{key.name}_" for key in shape.keys}  # some are Python's own words
+    fields = [
+        (names[key.name], kind, ...) if key.required else (names[key.name], kind, UNSET)
+        for key in shape.keys
+        if key.name != "for_each"
+        for kind in (_type(key.type) | None if key.nullable else _type(key.type),)
+    ]
+    return defstruct(
+        shape.name,
+        [(name, kind) if default is ... else (name, kind, default) for name, kind, default in fields],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename={name: key for key, name in names.items()},
+    )
 
 
-_ABSENT: Final[Any] = UNSET
-_HOST: Final = "[A-Za-z0-9.-]+(:[0-9]{1,4})?"
-Address = Annotated[str, _whole(ADDRESS_PATTERN, ADDRESS_MAX)]
-WorkspaceName = Annotated[str, _whole(WORKSPACE_PATTERN)]
-MessageId = Annotated[str, _whole(MESSAGE_ID_PATTERN)]
-ProjectId = Annotated[str, _whole(PROJECT_ID_PATTERN)]
-EnvName = Annotated[str, _whole(ENV_PATTERN)]
-KeyEnvName = Annotated[str, _whole(KEY_ENV_PATTERN)]
-Brief = Annotated[str, Meta(pattern=r"\S", max_length=contract.BRIEF_MAX)]
-MessageText = Annotated[str, Meta(pattern=r"\S", max_length=contract.MESSAGE_MAX)]
-Visible = Annotated[str, Meta(pattern=r"\S")]
-PathText = Annotated[str, Meta(pattern=r"^[^\0]*[^\0\s][^\0]*\Z")]
-HttpsUrl = Annotated[str, Meta(pattern=rf"^https://{_HOST}(/[!-~]*)?\Z")]
-WebUrl = Annotated[str, Meta(pattern=rf"^https?://{_HOST}(/[!-~]*)?\Z")]
-ApiUrl = Annotated[str, Meta(pattern=rf"^(sandbox|https?://{_HOST}(/[A-Za-z0-9/._-]*)?)\Z")]
-Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
-Positive = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+def _type(kind: Type) -> Any:
+    """The type as msgspec checks it."""
+    match kind:
+        case Text():
+            return Annotated[str, _text(kind)]
+        case Number():
+            limits = Meta(gt=kind.low, le=kind.high) if kind.above else Meta(ge=kind.low, le=kind.high)
+            return Annotated[int if kind.whole else float, limits]
+        case Flag():
+            return bool
+        case Choice():
+            return Literal[kind.values]
+        case Anything():
+            return Any
+        case ListOf():
+            return Annotated[list[_type(kind.item)], Meta(max_length=kind.max_length)]  # type: ignore[misc]
+        case MapOf():
+            return dict[str, _type(kind.item)]  # type: ignore[misc]
+        case Shape():
+            return _struct(kind)
+        case _:
+            assert_never(kind)
 
 
-class _Shape(Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Reference(_Shape):
-    url: WebUrl = _ABSENT
-    upload_id: Visible = _ABSENT
-    project: Address = _ABSENT
-    file: Visible = _ABSENT
-    type: contract.ReferenceType = _ABSENT
-
-
-References = Annotated[list[Reference], Meta(max_length=contract.REFERENCES_MAX)]
-
-
-class Settings(_Shape):
-    title: Annotated[str, Meta(max_length=contract.TITLE_MAX)] | None = _ABSENT
-    mode: contract.Mode = _ABSENT
-    video_model: Visible = _ABSENT
-    image_model: Visible = _ABSENT
-    agent_model: contract.AgentModel = _ABSENT
-    craft: contract.Craft = _ABSENT
-    craft_auto: bool = _ABSENT
-    webhook_url: HttpsUrl | None = _ABSENT
-    expected_output: contract.ExpectedOutput | None = _ABSENT
-
-
-class LifecycleShape(_Shape):
-    on_remove: OnRemove = _ABSENT
-    on_failed: OnFailed = _ABSENT
-    on_immutable_change: OnImmutableChange = _ABSENT
-    ignore_changes: list[Ignorable] = _ABSENT
-
-
-class Message(_Shape):
-    message: MessageText
-    id: MessageId = _ABSENT
-    references: References = _ABSENT
-    extract_content: bool = _ABSENT
-
-
-class Defaults(_Shape):
-    brief: Brief = _ABSENT
-    brief_file: Visible = _ABSENT
-    aspect_ratio: contract.AspectRatio = _ABSENT
-    references: References = _ABSENT
-    extract_content: bool = _ABSENT
-    settings: Settings = _ABSENT
-    state: Literal["present", "cancelled"] = _ABSENT
-    lifecycle: LifecycleShape = _ABSENT
-
-
-class Project(Defaults):
-    """A project whose ``for_each`` was taken out."""
-
-    depends_on: list[Address] = _ABSENT
-    adopt: ProjectId = _ABSENT
-    import_: ProjectId = field(default=_ABSENT, name="import")
-    messages: list[Message] = _ABSENT
-
-
-class MovedShape(_Shape):
-    to: Address
-    from_: Address = field(name="from")
-
-
-class RemovedShape(_Shape):
-    address: Address
-    action: OnRemove
-
-
-class VariableShape(_Shape):
-    type: Literal["string", "number", "bool", "list"] = _ABSENT
-    default: Any = _ABSENT
-    description: str = _ABSENT
-
-
-class Document(_Shape):
-    """A document of a specification file, its projects still unread."""
-
-    variables: dict[str, VariableShape] = _ABSENT
-    moved: list[MovedShape] = _ABSENT
-    removed: list[RemovedShape] = _ABSENT
-    defaults: dict[str, Any] = _ABSENT
-    projects: dict[str, Any] = _ABSENT
-
-
-class ApiShape(_Shape):
-    url: ApiUrl = _ABSENT
-    key_env: KeyEnvName = _ABSENT
-
-
-class LimitsShape(_Shape):
-    active_projects: Positive = _ABSENT
-    requests_per_minute: Positive = _ABSENT
-    settle_seconds: Annotated[float, Meta(ge=0, le=COUNT_MAX)] = _ABSENT
-    lease_seconds: Annotated[float, Meta(ge=1, le=86_400)] = _ABSENT
-
-
-class PolicyShape(_Shape):
-    max_creates: Count | None = _ABSENT
-    max_cancels: Count | None = _ABSENT
-    max_replacements: Count | None = _ABSENT
-    max_messages: Count | None = _ABSENT
-    min_credits: Count | None = _ABSENT
-    max_share: Annotated[float, Meta(ge=0, le=1)] | None = _ABSENT
-    allowed_env: list[EnvName] = _ABSENT
-
-
-class SandboxShape(_Shape):
-    speed: Annotated[float, Meta(gt=0, le=COUNT_MAX)] = _ABSENT
-
-
-class ConfigFile(_Shape):
-    workspace: WorkspaceName = _ABSENT
-    api: ApiShape = _ABSENT
-    specs: PathText = _ABSENT
-    state: PathText = _ABSENT
-    variables: dict[str, VariableShape] = _ABSENT
-    defaults: Defaults = _ABSENT
-    limits: LimitsShape = _ABSENT
-    policy: PolicyShape = _ABSENT
-    sandbox: SandboxShape = _ABSENT
+def _text(kind: Text) -> Meta:
+    if kind.pattern is not None:  # here "$" would allow a line break after it
+        return Meta(pattern=kind.pattern.removesuffix("$") + r"\Z", max_length=kind.max_length)
+    return Meta(pattern=_PATTERNS[kind.form], max_length=kind.max_length)

@@ -1,13 +1,13 @@
-"""JSON Schemas for editors, made of the models."""
+"""JSON Schemas for editors, built from the models."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from reconciler.adapters.specs.validation import models
+from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.json_fragments import VARIABLE_ALONE
+from reconciler.adapters.specs.validation.models import model_of
+from reconciler.adapters.specs.validation.shapes import Shape
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _FILLED: Final = {"type": "string", "pattern": r"\$[{$]"}
@@ -20,20 +20,20 @@ _LIMITS: Final = {"enum", "const", "pattern", "maxLength", "minLength", "anyOf"}
 
 def spec_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of specification files."""
-    return _published(models.Spec)
+    return _published(shapes.current().spec)
 
 
 def config_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of ``reconciler.yaml``."""
-    return _published(models.ConfigFile, variables=_WITH_VARIABLES)
+    return _published(shapes.current().config_file, variables=_WITH_VARIABLES)
 
 
-def _published(model: type[BaseModel], *, variables: tuple[str, ...] | None = None) -> dict[str, Any]:
+def _published(shape: Shape, *, variables: tuple[str, ...] | None = None) -> dict[str, Any]:
     """The model's schema. Within ``variables`` (definitions; all if None) strings may hold ``${…}`` and ``$$``.
 
     What such a string stands for is known when it is loaded, so a schema can't judge it.
     """
-    published = model.model_json_schema()
+    published = model_of(shape).model_json_schema()
     definitions = published.pop("$defs", {})
     for name, definition in definitions.items():
         filled = name not in _AS_WRITTEN if variables is None else name in variables

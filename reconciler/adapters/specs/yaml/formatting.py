@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from reconciler.adapters.specs.validation import models
+from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.codes import Code
-from reconciler.adapters.specs.validation.errors import keys_of
 from reconciler.adapters.specs.workspace_files import FileProblem
-from reconciler.adapters.specs.yaml.parsing import SLOW_MAX, parse, resolve
+from reconciler.adapters.specs.yaml.parsing import SLOW_MAX, Path, parse, resolve
 from reconciler.adapters.specs.yaml.scalars import scalar
 from reconciler.adapters.specs.yaml.syntax_tree import Comment, Document, Entry, Node, Reader, comments
 
@@ -20,21 +17,16 @@ WIDTH: Final = 120
 
 _FIRST: Final = ("for_each", "brief", "brief_file", "adopt", "import")
 _LAST: Final = ("settings", "messages", "state", "lifecycle")
-_PROJECT: Final = (*_FIRST, *(key for key in keys_of(models.Project) if key not in (*_FIRST, *_LAST)), *_LAST)
-_MODELS: Final[dict[str, type[BaseModel]]] = {
-    "variable": models.VariableShape,
-    "settings": models.Settings,
-    "lifecycle": models.LifecycleShape,
-    "reference": models.Reference,
-    "message": models.Message,
-    "move": models.MovedShape,
-    "removal": models.RemovedShape,
+_PATHS: Final[dict[str, Path]] = {
+    "variable": ("variables", ""),
+    "settings": ("projects", "", "settings"),
+    "lifecycle": ("projects", "", "lifecycle"),
+    "reference": ("projects", "", "references", 0),
+    "message": ("projects", "", "messages", 0),
+    "move": ("moved", 0),
+    "removal": ("removed", 0),
 }
-_ORDERS: Final[dict[str, tuple[str, ...]]] = {
-    "document": ("variables", "defaults", "projects", "moved", "removed"),
-    "project": _PROJECT,
-    **{role: tuple(keys_of(model)) for role, model in _MODELS.items()},
-}
+"""Where mappings of each role stand in a document."""
 _ROLES: Final[Mapping[tuple[str, str], str]] = {
     ("document", "variables"): "variable*",
     ("document", "defaults"): "project",
@@ -48,6 +40,21 @@ _ROLES: Final[Mapping[tuple[str, str], str]] = {
     ("message", "references"): "reference*",
 }
 """What stands under a key: one of a kind, or (``*``) several."""
+
+
+def _orders() -> dict[str, tuple[str, ...]]:
+    """The order of keys in a mapping of each role."""
+    known = shapes.current()
+    middle = (key for key in known.project.names if key not in (*_FIRST, *_LAST))
+    orders: dict[str, tuple[str, ...]] = {
+        "document": ("variables", "defaults", "projects", "moved", "removed"),
+        "project": (*_FIRST, *middle, *_LAST),
+    }
+    for role, path in _PATHS.items():
+        shape = shapes.shape_at(known.spec, path)
+        assert shape is not None
+        orders[role] = tuple(shape.names)
+    return orders
 
 
 def formatted(text: str, file: str) -> str:
@@ -80,7 +87,7 @@ def _values(text: str, file: str) -> list[Any]:
 
 class _Writer:
     def __init__(self, *, reorder: bool) -> None:
-        self._reorder = reorder
+        self._orders = _orders() if reorder else {}
         self._lines: list[str] = []
 
     def write(self, documents: list[Document]) -> str:
@@ -135,8 +142,8 @@ class _Writer:
         self._comments(node.trailing, indent)
 
     def _in_order(self, node: Node, role: str) -> list[Entry]:
-        order = _ORDERS.get(role, ())
-        if node.kind != "map" or not self._reorder or not order:
+        order = self._orders.get(role, ())
+        if node.kind != "map" or not order:
             return node.entries
         rank = {key: number for number, key in enumerate(order)}
         return sorted(node.entries, key=lambda entry: rank.get(entry.key.text if entry.key else "", len(rank)))

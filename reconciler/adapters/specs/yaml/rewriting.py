@@ -11,6 +11,7 @@ from msgspec import Struct
 from reconciler import files
 from reconciler.adapters.specs.config_file import FILE
 from reconciler.adapters.specs.loader import load_specs
+from reconciler.adapters.specs.validation.checks import Explain
 from reconciler.adapters.specs.validation.codes import Code, error, in_order
 from reconciler.adapters.specs.validation.suggestions import printable
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, walk
@@ -33,7 +34,7 @@ class Rewrite(Struct, frozen=True):
 
 
 def rewrites(
-    config: Config, only: list[Path], *, env: Mapping[str, str]
+    config: Config, only: list[Path], *, env: Mapping[str, str], explain: Explain
 ) -> tuple[list[Rewrite], tuple[Diagnostic, ...]]:
     """The files to rewrite, and what keeps others from it. ``only`` are files and folders; none means all.
 
@@ -48,7 +49,7 @@ def rewrites(
             raise UsageError(
                 f"`{path}` is no spec file of this workspace", f"Specs are the YAML files below `{config.specs}`."
             )
-    found = _errors(config, env)
+    found = _errors(config, env, explain)
     bad = {finding.location.file for finding in found if finding.location}
     done: list[Rewrite] = []
     for name in names:
@@ -86,9 +87,9 @@ def write(rewrite: Rewrite) -> None:
         raise UsageError(f"can't write `{rewrite.name}`: {failure.strerror or failure}") from failure
 
 
-def _errors(config: Config, env: Mapping[str, str]) -> list[Diagnostic]:
+def _errors(config: Config, env: Mapping[str, str], explain: Explain) -> list[Diagnostic]:
     try:
-        load_specs(config, env=env)
+        load_specs(config, env=env, explain=explain)
     except SpecError as failure:
         return [finding for finding in failure.diagnostics if finding.code not in _NOT_GIVEN]
     return []

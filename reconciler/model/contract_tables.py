@@ -1,0 +1,259 @@
+"""Descriptions of an API: its fields, limits and statuses, as values that everything else derives from.
+
+A version of the API is one :class:`Contract` in a module of its own (``contract_2025_03``). Request bodies, spec models,
+JSON Schema, answers, the sandbox's checks and columns, redaction and help text are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from reconciler.model.values import Json
+
+Call = Literal["create", "adopt", "settings", "cancel", "message"]
+"""The calls that change a project; ``settings`` is ``PATCH /projects/:id/settings``."""
+Answer = Literal["list", "status", "settings"]
+"""The answers that show fields: the list, a project's status, and the answer to a PATCH."""
+Kind = Literal["text", "choice", "flag", "https_url", "references"]
+"""Types of values. ``text`` is a string, ``choice`` one of a field's ``values``, ``flag`` true or false."""
+ReferenceType = Literal["image", "video", "audio", "url"]
+UploadType = Literal["image", "video", "audio"]
+
+
+class Field(Struct, frozen=True, kw_only=True, eq=False):
+    """One field of the API's requests."""
+
+    name: str
+    kind: Kind = "text"
+    calls: frozenset[Call]
+    """The calls whose body may have it."""
+    required: bool = False
+    """Whether those calls fail without it."""
+    declared: bool = True
+    """Whether specs can set it; the others are the program's own."""
+    shown_in: frozenset[Answer] = frozenset()
+    nullable: bool = False
+    """Whether a PATCH may set it to null."""
+    null_detects: bool = False
+    """Whether null leaves the value to the API, which may show what it found."""
+    secret: bool = False
+    """Whether specs may fill it from the environment (``${env.NAME}``): it is sealed wherever it is stored."""
+    values: tuple[str, ...] = ()
+    """Allowed values of a choice."""
+    values_after_creation: tuple[str, ...] = ()
+    """Allowed values that only a PATCH takes."""
+    max_length: int | None = None
+    """Characters."""
+    blank: bool = False
+    """Whether a text may consist of white space."""
+    block: bool = False
+    """Whether it is a text of many lines, whose last line break does not count."""
+    default: Json | UnsetType = UNSET
+    """What the API takes if it is not sent; unset if it depends."""
+    true_if: tuple[str, str] | None = None
+    """The field and its value that make a flag true by default."""
+    help: str = ""
+    """One or two sentences for schema, help and manual, without limits and null."""
+    help_null: str = ""
+    """What null does, in one sentence."""
+    examples: tuple[Json, ...] = ()
+
+    @property
+    def changeable(self) -> bool:
+        """Whether a PATCH can change it."""
+        return "settings" in self.calls
+
+    @property
+    def create_only(self) -> bool:
+        """Whether it is fixed when a project is created."""
+        return "create" in self.calls and not self.changeable
+
+    @property
+    def description(self) -> str:
+        """The help with its limit and what null does."""
+        limit = "" if self.max_length is None else f"Max {self.max_length:,} characters."
+        return " ".join(filter(None, (self.help, limit, self.help_null)))
+
+    def allowed(self, call: Call) -> tuple[str, ...]:
+        """The values that a choice may have in a call."""
+        return self.values + (self.values_after_creation if call == "settings" else ())
+
+
+class StatusRule(Struct, frozen=True, kw_only=True, eq=False):
+    """What holds while a project has a status."""
+
+    active: bool = True
+    """Whether the agent may be at work, and one of the account's active slots is taken (published)."""
+    calls: frozenset[Call] = frozenset()
+    """The calls that are allowed."""
+    poll_seconds: float = 30.0
+    """Seconds between two looks, as the vendor advises (published)."""
+
+
+class Status(StrEnum):
+    """A project's status. One never seen before stays a plain string and counts as active."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    GENERATING = "generating"
+    RENDERING = "rendering"
+    IDLE = "idle"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ErrorCode(StrEnum):
+    """Codes of the error envelope (published)."""
+
+    VALIDATION = "validation_error"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    INSUFFICIENT_CREDITS = "insufficient_credits"
+    PROJECT_LIMIT = "project_limit"
+    RATE_LIMITED = "rate_limited"
+    INVALID_STATUS = "invalid_status"
+    CONFLICT = "conflict"
+    INTERNAL = "internal_error"
+
+
+class ApiLimits(Struct, frozen=True, kw_only=True, eq=False):
+    """Counts and sizes that no single field has."""
+
+    body_bytes: int
+    """Bytes of a request's body (published)."""
+    list_brief: int
+    """Characters that the list shows of a brief."""
+    list_page: int
+    list_page_default: int
+    messages_page: int
+    messages_page_default: int
+    references: int
+    """References of one request."""
+    url_references: int
+    """References by ``url`` of one request, whatever their type: that is allowed under each reading."""
+    upload_bytes: Mapping[UploadType, int]
+    """Bytes of an uploaded file. The vendor says MB; the smaller reading is allowed under either (published)."""
+    upload_seconds: int
+    """How long an upload's address works (published)."""
+    video_hours: int
+    """How long the address of a rendered video works."""
+    create_credits: int
+    """Credits that a create needs (published)."""
+    message_credits: int
+    """Credits that a message needs."""
+    low_credits: int
+    """The API warns of a balance below this."""
+    requests_per_minute: int
+    """(published)"""
+    active_projects: int
+    """(published)"""
+
+
+class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
+    """One version of the API."""
+
+    version: str
+    fields: tuple[Field, ...]
+    """Every field of the requests, in the order in which settings are shown and sent."""
+    statuses: Mapping[Status, StatusRule]
+    unknown_status: StatusRule
+    """What holds for a status that ``statuses`` lacks."""
+    limits: ApiLimits
+    mode_when_adopted: str
+    """The mode of an adopted project if none is sent."""
+    uploads: Mapping[str, tuple[UploadType, str]]
+    """Files that can be uploaded, by the end of their name: their kind and content type (published)."""
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
+    def field(self, name: str) -> Field:
+        """The field of this name. Raises KeyError."""
+        return self._by_name[name]
+
+    def fields_of(self, call: Call) -> tuple[Field, ...]:
+        """The fields that a call's body may have."""
+        return tuple(field for field in self.fields if call in field.calls)
+
+    @cached_property
+    def creation(self) -> tuple[Field, ...]:
+        """The fields of specs that are fixed when a project is created."""
+        return tuple(field for field in self.fields if field.declared and field.create_only)
+
+    @cached_property
+    def creation_fields(self) -> tuple[str, ...]:
+        """The names of ``creation``."""
+        return tuple(field.name for field in self.creation)
+
+    @cached_property
+    def creation_defaults(self) -> dict[str, Json]:
+        """What the API takes for the fields of ``creation`` that are not sent."""
+        return {field.name: field.default for field in self.creation if field.default is not UNSET}
+
+    @cached_property
+    def settings(self) -> tuple[str, ...]:
+        """The names of the fields that a PATCH changes."""
+        return tuple(field.name for field in self.fields_of("settings"))
+
+    @cached_property
+    def nullable_settings(self) -> frozenset[str]:
+        """The settings that a PATCH can set to null."""
+        return frozenset(field.name for field in self.fields_of("settings") if field.nullable)
+
+    @cached_property
+    def message_fields(self) -> tuple[str, ...]:
+        """The names of a message's fields."""
+        return tuple(field.name for field in self.fields_of("message"))
+
+    @cached_property
+    def message_defaults(self) -> dict[str, Json]:
+        """What the API takes for the fields of a message that are not sent."""
+        return {field.name: field.default for field in self.fields_of("message") if field.default is not UNSET}
+
+    def shown_in(self, answer: Answer) -> tuple[str, ...]:
+        """The names of the fields that an answer shows as a project's settings."""
+        return self._shown[answer]
+
+    @cached_property
+    def _shown(self) -> dict[Answer, tuple[str, ...]]:
+        answers: tuple[Answer, ...] = ("list", "status", "settings")
+        return {answer: tuple(field.name for field in self.fields if answer in field.shown_in) for answer in answers}
+
+    @cached_property
+    def choices(self) -> frozenset[str]:
+        """Every value that any choice can have."""
+        return frozenset(value for field in self.fields for value in field.allowed("settings"))
+
+    def max_length(self, name: str) -> int:
+        """Characters that a field may have. Raises KeyError."""
+        limit = self._by_name[name].max_length
+        if limit is None:
+            raise KeyError(name)
+        return limit
+
+    def rule(self, status: str) -> StatusRule:
+        """What holds in a status."""
+        return self._rules.get(status, self.unknown_status)
+
+    @cached_property
+    def _rules(self) -> dict[str, StatusRule]:
+        return {str(status): rule for status, rule in self.statuses.items()}
+
+    def is_active(self, status: str) -> bool:
+        """Whether the agent may be at work: true for every status that is not known to be a finished one."""
+        return self.rule(status).active
+
+    def allows(self, call: Call, status: str) -> bool:
+        """Whether a call is allowed in this status. An unknown status allows none."""
+        return call in self.rule(status).calls
+
+    @cached_property
+    def active_statuses(self) -> frozenset[Status]:
+        """The statuses that take one of the account's active slots."""
+        return frozenset(status for status, rule in self.statuses.items() if rule.active)

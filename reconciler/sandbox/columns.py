@@ -1,0 +1,47 @@
+"""Columns of a project that hold fields of the API: which there are, what is in them, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from sqlite3 import Row
+
+from msgspec import UNSET
+
+from reconciler.model.contract_tables import Contract, Field
+from reconciler.model.values import Json
+
+
+def plain_fields(api: Contract) -> tuple[Field, ...]:
+    """The fields with a column of their name. Brief and references have columns of their own kind."""
+    return tuple(
+        field
+        for field in api.fields
+        if field.declared and (field.changeable or field.create_only) and field.kind != "references" and not field.block
+    )
+
+
+def declaration(field: Field) -> str:
+    """The column's name and type. Rows of before there was the field have null in it."""
+    return f"{field.name} {'INTEGER' if field.kind == 'flag' else 'TEXT'}"
+
+
+def defaults(api: Contract, given: Mapping[str, Json]) -> dict[str, Json]:
+    """What the API takes for the fields that a create does not give, by column."""
+    usual = {field.name: field.default for field in plain_fields(api) if field.default is not UNSET}
+    values = {**usual, **given}
+    derived = {field.name: _is_true(field, values.get) for field in plain_fields(api) if field.true_if is not None}
+    return {**usual, **derived}
+
+
+def shown(project: Row, field: Field) -> Json:
+    """A field's value as the API shows it."""
+    value = project[field.name]
+    if value is None and not field.nullable:
+        value = _is_true(field, project.__getitem__) if field.true_if is not None else field.default
+        value = None if value is UNSET else value
+    return bool(value) if field.kind == "flag" else value
+
+
+def _is_true(field: Field, value_of: Callable[[str], Json]) -> bool:
+    name, value = field.true_if or ("", "")
+    return bool(value_of(name) == value)
