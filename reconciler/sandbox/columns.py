@@ -20,9 +20,9 @@ def plain_fields(api: Contract) -> tuple[Field, ...]:
     )
 
 
-def declaration(field: Field) -> str:
-    """The column's name and type. Rows of before there was the field have null in it."""
-    return f"{field.name} {'INTEGER' if field.kind == 'flag' else 'TEXT'}"
+def storage_class(field: Field) -> str:
+    """The column's type in SQLite. Rows of before there was the field have null in it."""
+    return "INTEGER" if field.kind == "flag" else "TEXT"
 
 
 def defaults(api: Contract, given: Mapping[str, Json]) -> dict[str, Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,35 +23,32 @@ _DIGESTED: Final = 1
 """From this version on, the account keeps digests of what it was sent; the texts of an older one are hidden first."""
 _WAL_ATTEMPTS: Final = 200
 
-# The long texts stand last, so that reading a list never walks through them.
-_PROJECTS: Final = """
-CREATE TABLE IF NOT EXISTS projects (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    source_project_id TEXT,
-    origin TEXT NOT NULL,
-    status TEXT NOT NULL,
-    title_folded TEXT,
-    brief_head TEXT NOT NULL,
-    started INTEGER NOT NULL,
-    output_type TEXT,
-    output_at REAL,
-    created_at REAL NOT NULL,
-    updated_at REAL NOT NULL,
-    next_change_at REAL,
-    schedule TEXT NOT NULL DEFAULT '[]',
-    runs INTEGER NOT NULL DEFAULT 0,
-    variation_id TEXT,
-    agent_message TEXT,
-    error_message TEXT,
-    idempotency_key TEXT,
-    credits_spent INTEGER NOT NULL DEFAULT 0,
-    lagging TEXT,
-    {fields},
-    refs TEXT NOT NULL DEFAULT '[]',
-    brief TEXT NOT NULL
-)
-"""
+_COLUMNS: Final = {
+    "seq": "INTEGER PRIMARY KEY",
+    "id": "TEXT NOT NULL UNIQUE",
+    "source_project_id": "TEXT",
+    "origin": "TEXT NOT NULL",
+    "status": "TEXT NOT NULL",
+    "title_folded": "TEXT",
+    "brief_head": "TEXT NOT NULL",
+    "started": "INTEGER NOT NULL",
+    "output_type": "TEXT",
+    "output_at": "REAL",
+    "created_at": "REAL NOT NULL",
+    "updated_at": "REAL NOT NULL",
+    "next_change_at": "REAL",
+    "schedule": "TEXT NOT NULL DEFAULT '[]'",
+    "runs": "INTEGER NOT NULL DEFAULT 0",
+    "variation_id": "TEXT",
+    "agent_message": "TEXT",
+    "error_message": "TEXT",
+    "idempotency_key": "TEXT",
+    "credits_spent": "INTEGER NOT NULL DEFAULT 0",
+    "lagging": "TEXT",
+}
+"""Columns of a project besides the API's fields."""
+_LONG: Final = {"refs": "TEXT NOT NULL DEFAULT '[]'", "brief": "TEXT NOT NULL"}
+"""Columns that stand last, so that reading a list never walks through them."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS projects_due ON projects (next_change_at) WHERE next_change_at IS NOT NULL;
@@ -137,13 +135,12 @@ def _make_tables(connection: sqlite3.Connection, api: Contract) -> None:
     if found > VERSION:
         raise sqlite3.DatabaseError("it was made by a newer version of reconciler")
     new = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
-    declared = {field.name: columns.declaration(field) for field in columns.plain_fields(api)}
-    table = _PROJECTS.format(fields=", ".join(declared.values()))
-    if found < VERSION and not new:
-        _make_projects_again(connection, table)
-    connection.execute(table)
-    for name in declared.keys() - _columns(connection):
-        connection.execute(f"ALTER TABLE projects ADD COLUMN {declared[name]}")
+    fields = {field.name: columns.storage_class(field) for field in columns.plain_fields(api)}
+    wanted = {**_COLUMNS, **fields, **_LONG}
+    if found < VERSION:
+        _make_projects(connection, wanted)
+    for name in wanted.keys() - _columns(connection):
+        connection.execute(f"ALTER TABLE projects ADD COLUMN {name} {wanted[name]}")
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)
     if new or found == _DIGESTED:
@@ -151,15 +148,16 @@ def _make_tables(connection: sqlite3.Connection, api: Contract) -> None:
     connection.execute("COMMIT")
 
 
-def _make_projects_again(connection: sqlite3.Connection, table: str) -> None:
-    """Move the projects of an older version into a table of this one."""
-    if not (before := _columns(connection)):
-        return
-    connection.execute("ALTER TABLE projects RENAME TO projects_before")
-    connection.execute(table)
-    names = ", ".join(sorted(before & _columns(connection)))
-    connection.execute(f"INSERT INTO projects ({names}) SELECT {names} FROM projects_before")  # noqa: S608 — names are ours
-    connection.execute("DROP TABLE projects_before")
+def _make_projects(connection: sqlite3.Connection, wanted: Mapping[str, str]) -> None:
+    """Make the table of projects, and move those of an older version into it."""
+    before = _columns(connection)
+    if before:
+        connection.execute("ALTER TABLE projects RENAME TO projects_before")
+    connection.execute(f"CREATE TABLE projects ({', '.join(f'{name} {kind}' for name, kind in wanted.items())})")
+    if before:
+        names = ", ".join(name for name in wanted if name in before)
+        connection.execute(f"INSERT INTO projects ({names}) SELECT {names} FROM projects_before")  # noqa: S608 — names are ours
+        connection.execute("DROP TABLE projects_before")
 
 
 def _columns(connection: sqlite3.Connection) -> set[str]:
