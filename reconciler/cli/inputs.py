@@ -10,7 +10,7 @@ from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.loader import load_specs, load_var_file
 from reconciler.adapters.specs.validation.checks import Secrets
 from reconciler.adapters.specs.validation.problem import Problem
-from reconciler.adapters.specs.validation.shapes import Shape
+from reconciler.adapters.specs.validation.shape_types import Shape
 from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
 from reconciler.cli.options import Variables

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from reconciler.adapters.specs.validation import first_look, shapes
 from reconciler.adapters.specs.validation.errors import explain
+from reconciler.adapters.specs.validation.shape_types import mappings_in
 from reconciler.model import contract
 
 KNOWN = shapes.current()
 SHAPES = {
     shape.name: shape
     for top in (KNOWN.spec, KNOWN.document, KNOWN.config_file)
-    for shape in (top, *shapes.mappings_in(top))
+    for shape in (top, *mappings_in(top))
     if shape is not KNOWN.spec
 }
 """Every mapping that is checked, by name."""

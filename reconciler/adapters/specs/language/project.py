@@ -15,7 +15,8 @@ from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
 from reconciler.adapters.specs.validation.codes import Code, error
 from reconciler.adapters.specs.validation.problem import Problem, dotted
-from reconciler.adapters.specs.validation.shapes import ORIGINS, Shape
+from reconciler.adapters.specs.validation.shape_types import Shape
+from reconciler.adapters.specs.validation.shapes import ORIGINS
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
 from reconciler.adapters.specs.yaml.parsing import Path

@@ -13,7 +13,7 @@ from typing import Any, Final
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.first_look import fits
 from reconciler.adapters.specs.validation.problem import Problem
-from reconciler.adapters.specs.validation.shapes import Shape
+from reconciler.adapters.specs.validation.shape_types import Shape
 from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model.values import Secret
 

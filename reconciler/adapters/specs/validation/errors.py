@@ -8,12 +8,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from reconciler.adapters.specs.validation import shapes
+from reconciler.adapters.specs.validation import shape_types, shapes
 from reconciler.adapters.specs.validation.checks import Secrets
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.models import model_of
 from reconciler.adapters.specs.validation.problem import Problem, dotted
-from reconciler.adapters.specs.validation.shapes import Shape
+from reconciler.adapters.specs.validation.shape_types import Shape, shape_at
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, printable, quoted, sentences
 from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model.values import Secret
@@ -32,14 +32,14 @@ _SIZES: Final = frozenset(
 )
 _ALLOWED: Final = re.compile(r"'([^']*)'")
 _PATTERNS: Final = {
-    shapes.ADDRESS_PATTERN: "an address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit; keys of "
+    shape_types.ADDRESS_PATTERN: "an address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit; keys of "
     "for_each follow in brackets, like promo[us,16:9]",
-    shapes.WORKSPACE_PATTERN: "a workspace's name has 1 to 64 letters, digits, . _ and -, and starts with a letter or digit",
-    shapes.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
-    shapes.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
-    shapes.KEY_ENV_PATTERN: "the name of the key's variable begins with EVERSINCE_ and has letters, digits and _; a branch "
+    shape_types.WORKSPACE_PATTERN: "a workspace's name has 1 to 64 letters, digits, . _ and -, and starts with a letter or digit",
+    shape_types.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
+    shape_types.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
+    shape_types.KEY_ENV_PATTERN: "the name of the key's variable begins with EVERSINCE_ and has letters, digits and _; a branch "
     "can't have another secret sent as the key",
-    shapes.ENV_PATTERN: "the name of an environment variable has letters, digits and _, and starts with no digit",
+    shape_types.ENV_PATTERN: "the name of an environment variable has letters, digits and _, and starts with no digit",
 }
 
 
@@ -99,11 +99,9 @@ def _type_hint(kind: str, value: object) -> str:
 def _unknown_key(shape: Shape, path: Path) -> Problem:
     """An unknown key, with the nearest known one, or the mapping that it belongs to."""
     name, known = str(path[-1]), shapes.current()
-    owner = shapes.shape_at(shape, path[:-1]) or shape
+    owner = shape_at(shape, path[:-1]) or shape
     homes = [
-        home
-        for home in ("settings", "lifecycle")
-        if (within := shapes.shape_at(owner, (home,))) and name in within.names
+        home for home in ("settings", "lifecycle") if (within := shape_at(owner, (home,))) and name in within.names
     ]
     if owner is known.defaults and name in known.project.names:
         hint = f"{name} can't be a default"

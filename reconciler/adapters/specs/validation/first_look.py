@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, assert_never
 from msgspec import UNSET, Meta, Struct, convert, defstruct
 from msgspec.json import encode
 
-from reconciler.adapters.specs.validation.shapes import (
+from reconciler.adapters.specs.validation.shape_types import (
     Anything,
     Choice,
     Flag,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.json_fragments import VARIABLE_ALONE
 from reconciler.adapters.specs.validation.models import model_of
-from reconciler.adapters.specs.validation.shapes import Shape
+from reconciler.adapters.specs.validation.shape_types import Shape
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _FILLED: Final = {"type": "string", "pattern": r"\$[{$]"}

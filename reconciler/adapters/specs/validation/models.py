@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.json_fragments import text_shape
-from reconciler.adapters.specs.validation.shapes import (
+from reconciler.adapters.specs.validation.shape_types import (
     Anything,
     Choice,
     Flag,

@@ -1,34 +1,39 @@
-"""Descriptions of the mappings in spec files and in ``reconciler.yaml``: each key once, with its type and its help.
+"""Descriptions of the mappings in spec files: each key once, with its type and its help.
 
 The first look, the models and the JSON Schema are built from them. Keys that the API gets come from the contract's
-table of fields; the language's own keys stand here.
+table of fields; the language's own keys stand here and, for ``reconciler.yaml``, in ``config_shapes``.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Final, Literal, assert_never, get_args
+from typing import Final, assert_never, get_args
 
 from msgspec import Struct
 
 from reconciler.adapters.specs.validation import json_fragments
-from reconciler.adapters.specs.yaml.parsing import Path
+from reconciler.adapters.specs.validation.config_shapes import VARIABLES, config_file
+from reconciler.adapters.specs.validation.shape_types import (
+    ADDRESS,
+    MESSAGE_ID_PATTERN,
+    NAME_PATTERN,
+    PROJECT_ID_PATTERN,
+    Anything,
+    Choice,
+    Flag,
+    Key,
+    ListOf,
+    MapOf,
+    SchemaChange,
+    Shape,
+    Text,
+    Type,
+    mappings_in,
+)
 from reconciler.model import contract
-from reconciler.model.config import Limits, Policy
 from reconciler.model.contract_tables import Contract, Field, ReferenceType
-from reconciler.model.desired import ADDRESS_MAX, KEY, NAME, OnFailed, OnImmutableChange, OnRemove
+from reconciler.model.desired import OnFailed, OnImmutableChange, OnRemove
 from reconciler.model.references import PROJECT_TYPE
-from reconciler.model.values import Json
-
-NAME_PATTERN: Final = f"^{NAME.pattern}$"
-ADDRESS_PATTERN: Final = rf"^{NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?$"
-WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-MESSAGE_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
-KEY_ENV_PATTERN: Final = r"^EVERSINCE_[A-Za-z0-9_]+$"
-COUNT_MAX: Final = 1_000_000_000
 
 ORIGINS: Final = ("brief", "brief_file", "adopt", "import")
 """The origins of a project; a project has exactly one."""
@@ -38,89 +43,6 @@ SOURCES: Final = ("url", "upload_id", "project", "file")
 """The sources of a reference; it has exactly one."""
 SENT_AS_URL: Final = ("url", "project")
 """The sources that the API gets as a URL: with a type, and few of them."""
-
-SchemaChange = Callable[[dict[str, Json]], None]
-"""Adds to a JSON Schema what the types don't say."""
-
-
-class Text(Struct, frozen=True, kw_only=True):
-    """A string. ``pattern`` is for the whole of it, ``max_length`` in characters."""
-
-    form: Literal["any", "visible", "block", "path", "https_url", "web_url", "api_url"] = "any"
-    """``visible`` has a character that is not white space; ``block`` too, and its last line breaks don't count."""
-    pattern: str | None = None
-    max_length: int | None = None
-
-
-class Number(Struct, frozen=True, kw_only=True):
-    """A number from ``low`` to ``high``; ``above`` excludes ``low`` itself."""
-
-    low: int
-    high: int
-    above: bool = False
-    whole: bool = False
-
-
-class Flag(Struct, frozen=True):
-    """true or false."""
-
-
-class Choice(Struct, frozen=True):
-    """One of several strings."""
-
-    values: tuple[str, ...]
-
-
-class Anything(Struct, frozen=True):
-    """Any value; ``schema`` says more to editors, and another place checks it."""
-
-    schema: dict[str, Json]
-
-
-class ListOf(Struct, frozen=True, kw_only=True):
-    """A list."""
-
-    item: Type
-    max_length: int | None = None
-    schema: SchemaChange | None = None
-
-
-class MapOf(Struct, frozen=True, kw_only=True):
-    """A mapping with keys of any name; ``key_pattern`` is for editors, another place checks it."""
-
-    item: Type
-    key_pattern: str | None = None
-
-
-class Key(Struct, frozen=True, kw_only=True):
-    """A key of a mapping. One that is not required may be absent; None is only for one that is nullable."""
-
-    name: str
-    type: Type
-    help: str
-    required: bool = False
-    nullable: bool = False
-    secret: bool = False
-    """Whether ``${env.NAME}`` may stand there: it goes to the API sealed. Anything else is stored or shown in clear."""
-    examples: tuple[Json, ...] = ()
-
-
-class Shape(Struct, frozen=True, eq=False):
-    """A mapping with known keys and no others. ``name`` is its name in the JSON Schema."""
-
-    name: str
-    help: str
-    keys: tuple[Key, ...]
-    title: str | None = None
-    schema: SchemaChange | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The keys, as they are written."""
-        return [key.name for key in self.keys]
-
-
-Type = Text | Number | Flag | Choice | Anything | ListOf | MapOf | Shape
 
 
 class Shapes(Struct, frozen=True, kw_only=True, eq=False):
@@ -143,11 +65,8 @@ class Shapes(Struct, frozen=True, kw_only=True, eq=False):
     """The keys of texts whose final line breaks (of a block scalar) don't count."""
 
 
-ADDRESS: Final = Text(pattern=ADDRESS_PATTERN, max_length=ADDRESS_MAX)
 _VISIBLE: Final = Text(form="visible")
 _PROJECT_ID: Final = Text(pattern=PROJECT_ID_PATTERN)
-_COUNT: Final = Number(low=0, high=COUNT_MAX, whole=True)
-_POSITIVE: Final = Number(low=1, high=COUNT_MAX, whole=True)
 
 _DEFAULTS_HELP: Final = "Merged under every project of this file; beats the workspace's defaults."
 _PROJECTS_HELP: Final = "Projects by address, unique across the workspace."
@@ -185,37 +104,12 @@ def shapes_of(api: Contract) -> Shapes:
         project=project,
         document=Shape("Document", "A document of a specification file.", (*frame, *unread)),
         spec=whole,
-        config_file=_config_file(defaults),
+        config_file=config_file(defaults),
         creation_only=creation_only(api),
         secret_keys=frozenset(key.name for key in keys if key.secret),
         flag_keys=frozenset(key.name for key in keys if isinstance(key.type, Flag)),
         block_keys=frozenset(key.name for key in keys if isinstance(key.type, Text) and key.type.form == "block"),
     )
-
-
-def shape_at(shape: Shape, path: Path) -> Shape | None:
-    """The mapping that stands at a path; None if there is none, or one with keys of any name."""
-    found: Type | None = shape
-    for part in path:
-        match found:
-            case Shape(keys=keys):
-                found = next((key.type for key in keys if key.name == part), None)
-            case ListOf(item=item) | MapOf(item=item):
-                found = item
-            case _:
-                return None
-    return found if isinstance(found, Shape) else None
-
-
-def mappings_in(shape: Shape) -> Iterator[Shape]:
-    """Every mapping in a mapping."""
-    for key in shape.keys:
-        kind = key.type
-        while isinstance(kind, ListOf | MapOf):
-            kind = kind.item
-        if isinstance(kind, Shape):
-            yield kind
-            yield from mappings_in(kind)
 
 
 def _key(field: Field, references: Type, *, fixed: bool = False) -> Key:
@@ -444,158 +338,11 @@ def _frame() -> tuple[Key, ...]:
         title="Removed",
     )
     return (
-        _VARIABLES,
+        VARIABLES,
         Key(name="moved", type=ListOf(item=moved), help="Renames that don't touch the API."),
         Key(
             name="removed",
             type=ListOf(item=removed),
             help="Overrides of the lifecycle of projects that left the specs.",
         ),
-    )
-
-
-_VARIABLES: Final = Key(
-    name="variables",
-    type=MapOf(
-        item=Shape(
-            "VariableShape",
-            "A variable, declared once in the workspace; ``${var.NAME}`` stands for its value.",
-            (
-                Key(
-                    name="type",
-                    type=Choice(("string", "number", "bool", "list")),
-                    help="string (default), number, bool, or list (of text).",
-                ),
-                Key(
-                    name="default", type=Anything({}), help="Its value if none is given. Without one it must be given."
-                ),
-                Key(name="description", type=Text(), help="What it is for."),
-            ),
-            title="Variable",
-            schema=json_fragments.default_of_type,
-        ),
-        key_pattern=json_fragments.VARIABLE_PATTERN,
-    ),
-    help="Variables by name, each declared once in the workspace.",
-)
-
-
-def _config_file(defaults: Shape) -> Shape:
-    return Shape(
-        "ConfigFile",
-        "The configuration of a workspace.",
-        (
-            Key(
-                name="workspace",
-                type=Text(pattern=WORKSPACE_PATTERN),
-                help="Stable name; part of every idempotency key. By default the directory's name.",
-            ),
-            Key(name="api", type=_API, help="The API to talk to."),
-            Key(
-                name="specs",
-                type=Text(form="path"),
-                help="The folder of specification files, read recursively; specs by default.",
-            ),
-            Key(
-                name="state",
-                type=Text(form="path"),
-                help="Where the state is: a path inside the workspace, or for a team s3://bucket/prefix, gs://… or "
-                "az://…. Other places, like file:///shared/folder, are for --state or RECONCILER_STATE.",
-            ),
-            _VARIABLES,
-            Key(name="defaults", type=defaults, help="Merged under every project."),
-            Key(name="limits", type=_limits(), help="Limits of the account and of waiting."),
-            Key(name="policy", type=_policy(), help="Limits on one apply."),
-            Key(name="sandbox", type=_SANDBOX, help="The embedded emulated API."),
-        ),
-        title="Reconciler configuration",
-    )
-
-
-_API: Final = Shape(
-    "ApiShape",
-    "The API.",
-    (
-        Key(
-            name="url",
-            type=Text(form="api_url"),
-            help=f"{contract.DEFAULT_URL} by default; sandbox for the embedded emulated API: no key, no network. Any host "
-            "but the vendor's and loopback must also be named in RECONCILER_ALLOWED_HOSTS.",
-        ),
-        Key(
-            name="key_env",
-            type=Text(pattern=KEY_ENV_PATTERN),
-            help="The environment variable that holds the key; EVERSINCE_API_KEY by default. It begins with EVERSINCE_.",
-        ),
-    ),
-    title="Api",
-)
-_SANDBOX: Final = Shape(
-    "SandboxShape",
-    "The embedded emulated API.",
-    (Key(name="speed", type=Number(low=0, above=True, high=COUNT_MAX), help="How many times faster than life."),),
-    title="Sandbox",
-)
-
-
-def _limits() -> Shape:
-    usual = Limits()
-    return Shape(
-        "LimitsShape",
-        "Limits of the account and of waiting.",
-        (
-            Key(
-                name="active_projects",
-                type=_POSITIVE,
-                help=f"Projects at work at a time; {usual.active_projects} by default.",
-            ),
-            Key(
-                name="requests_per_minute",
-                type=_POSITIVE,
-                help=f"Requests a minute; {usual.requests_per_minute} by default.",
-            ),
-            Key(
-                name="settle_seconds",
-                type=Number(low=0, high=COUNT_MAX),
-                help="Seconds in which a message of unknown fate may still appear; "
-                f"{usual.settle_seconds:g} by default.",
-            ),
-            Key(
-                name="lease_seconds",
-                type=Number(low=1, high=86_400),
-                help="Seconds for which the lock of a remote state outlives a run that was killed; "
-                f"{usual.lease_seconds:g} by default.",
-            ),
-        ),
-        title="Limits",
-    )
-
-
-def _policy() -> Shape:
-    def count(name: str, what: str) -> Key:
-        return Key(name=name, type=_COUNT, nullable=True, help=f"{what}; off by default.")
-
-    return Shape(
-        "PolicyShape",
-        "Limits on one apply; null is off.",
-        (
-            count("max_creates", "Creates in one apply"),
-            count("max_cancels", "Cancels in one apply"),
-            count("max_replacements", "Replacements in one apply"),
-            count("max_messages", "Messages in one apply"),
-            count("min_credits", "Credits below which nothing that costs is done"),
-            Key(
-                name="max_share",
-                type=Number(low=0, high=1),
-                nullable=True,
-                help="The share of the managed projects (from 10 on) that one apply may cancel or replace; "
-                f"{Policy().max_share} by default.",
-            ),
-            Key(
-                name="allowed_env",
-                type=ListOf(item=Text(pattern=ENV_PATTERN)),
-                help="Names that ${env.…} may have in specifications; no well-known credentials.",
-            ),
-        ),
-        title="Policy",
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.codes import Code
+from reconciler.adapters.specs.validation.shape_types import shape_at
 from reconciler.adapters.specs.workspace_files import FileProblem
 from reconciler.adapters.specs.yaml.parsing import SLOW_MAX, Path, parse, resolve
 from reconciler.adapters.specs.yaml.scalars import scalar
@@ -51,7 +52,7 @@ def _orders() -> dict[str, tuple[str, ...]]:
         "project": (*_FIRST, *middle, *_LAST),
     }
     for role, path in _PATHS.items():
-        shape = shapes.shape_at(known.spec, path)
+        shape = shape_at(known.spec, path)
         assert shape is not None
         orders[role] = tuple(shape.names)
     return orders
