@@ -1,4 +1,4 @@
-"""Several calls at once, none of which outlives the others."""
+"""Running several calls at once, so that none outlives the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in the order of ``work``.
+    """Run all of ``work``; the results are in its order.
 
     When one fails, or this is cancelled, the others are cancelled and awaited before the first error is raised:
     ``asyncio.gather`` leaves them running, and they would go on to use requests and connections that nobody waits for.

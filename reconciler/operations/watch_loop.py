@@ -1,6 +1,6 @@
-"""Rounds without end: when the next one is due, and what brings it forward.
+"""The loop of ``watch``: when the next round is due, and what brings it forward.
 
-A round is the ordinary ``apply`` (or ``plan``): nothing here knows how to change anything.
+A round is an ordinary ``apply`` (or ``plan``): nothing here changes anything.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from reconciler.model.rounds import FAILED_ROUNDS_MAX, Round, Tally
 
 BACKOFF_FIRST: Final = 10.0
 BACKOFF_MAX: Final = 600.0
-"""Seconds: the ceiling of the wait after a failed round, doubled each time up to the last (or the interval, if longer)."""
+"""Seconds to wait at most after a failed round: doubled each time, from the first to the last (or the interval, if
+that is longer)."""
 
 REPLACE_ONCE_IN: Final = 86_400.0
-"""Seconds for which a project that was made anew, and failed, is not made anew once more: nobody may be there to see it
-spend credits."""
+"""Seconds for which a replaced project that failed is not replaced again: nobody may be there to see it spend credits."""
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 class Bell(Struct):
-    """What brings the next round forward: a person at once, a delivery after the debounce (others join it)."""
+    """What brings the next round forward: a person at once, a webhook delivery after the debounce, so that others join."""
 
     stop: asyncio.Event
     _asked: bool = False
@@ -68,16 +68,16 @@ class Bell(Struct):
         self._rung.set()
 
     def hear(self) -> None:
-        """Something happened in the account; what exactly, the round will see."""
+        """Something happened in the account; the round reads what."""
         self._heard = True
         self._rung.set()
 
     def forget(self) -> None:
-        """A round begins: it serves all who rang so far."""
+        """A round begins: it serves all requests so far."""
         self._asked = self._heard = False
 
     async def rest(self, seconds: float, *, debounce: float | None) -> None:
-        """Until the time is up, or somebody rings, or all is to stop. ``debounce`` of ``None``: deaf to deliveries."""
+        """Wait until the time is up, a round is asked for, or the loop is to stop. ``debounce`` ``None``: ignore deliveries."""
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
         joined = debounce is None
@@ -105,9 +105,9 @@ async def watch(
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
 ) -> None:
-    """Rounds, one at a time, until the bell's ``stop`` is set. ``tell`` gets the tally after each.
+    """Run rounds, one at a time, until the bell's ``stop`` is set. ``tell`` gets the tally after each.
 
-    After a failed round deliveries do not bring the next one forward: they would undo the backing off.
+    After a failed round deliveries do not bring the next one forward: that would undo the backoff.
     """
     tally = Tally(started=clock())
     while not bell.stop.is_set():
@@ -116,16 +116,15 @@ async def watch(
         ended = await work()
         tally = tally.after(ended, began=began, at=clock())
         tell(tally)
-        deaf = ended.outcome == "failed"
         rest = pace.rest(ended, tally.failures, chance=chance())
-        await bell.rest(rest, debounce=None if deaf else pace.debounce)
+        await bell.rest(rest, debounce=None if ended.outcome == "failed" else pace.debounce)
 
 
-# What a round came to
+# ── the outcome of a round ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def round_of_apply(result: ApplyResult) -> Round:
-    """The round of an apply that came to its end."""
+    """The outcome of an apply that ended."""
     counts = result.counts
     failed = bool(result.plan.errors) or bool({"failed", "unknown"} & set(counts))
     left = sum(count for outcome, count in counts.items() if outcome != "done")
@@ -140,7 +139,7 @@ def round_of_apply(result: ApplyResult) -> Round:
 
 
 def round_of_plan(plan: Plan, refused: tuple[Diagnostic, ...]) -> Round:
-    """The round of a plan that nobody executes."""
+    """The outcome of a plan that is not executed."""
     return Round(
         outcome="failed" if refused or plan.errors else "differs" if plan.steps else "converged",
         left=len(plan.steps),
@@ -151,7 +150,7 @@ def round_of_plan(plan: Plan, refused: tuple[Diagnostic, ...]) -> Round:
 
 
 def round_of_error(error: ReconcilerError) -> Round:
-    """The round that an error ended."""
+    """The outcome of a round that an error ended."""
     if isinstance(error, LockError):
         return Round(outcome="locked")
     wait = error.retry_after if isinstance(error, ApiError) else None
@@ -159,11 +158,11 @@ def round_of_error(error: ReconcilerError) -> Round:
 
 
 def replaced_lately(replaced: Mapping[str, float], now: float) -> frozenset[str]:
-    """The addresses that are not made anew yet, from when each was made anew last."""
+    """The addresses that are not replaced again yet. ``replaced``: when each was replaced last."""
     return frozenset(address for address, at in replaced.items() if now - at < REPLACE_ONCE_IN)
 
 
 def replaced_addresses(result: ApplyResult) -> frozenset[str]:
-    """The addresses whose project was made anew, whatever for."""
+    """The addresses whose project was replaced, for whatever reason."""
     done = (r.step for r in result.results if r.outcome == "done" and not r.already)
     return frozenset(step.address for step in done if isinstance(step, Replace))

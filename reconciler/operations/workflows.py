@@ -1,4 +1,4 @@
-"""The use cases, readable like the diagram: load, recover, refresh, plan, guard, execute, save."""
+"""The use cases plan and apply, step by step: load, recover, refresh, plan, guard, execute, save."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ from reconciler.planning.safety import violations
 
 
 class StateStore(Protocol):
-    """Where the state lies. Reading takes no lock; all writing happens under it.
+    """Where the state is kept. Reading takes no lock; all writing happens under it.
 
-    ``check`` raises LockError once the lock is lost: it is asked before every call that changes something.
-    ``unlock`` takes the lock from whoever holds it, where it may; ``confirm`` is shown who that is.
+    ``check`` raises LockError once the lock is lost; it is called before every mutating call. ``unlock`` breaks the lock
+    of another run, if it may; ``confirm`` is shown who holds it.
     """
 
     def lock(self, command: str, timeout: float) -> AbstractContextManager[None]: ...
@@ -83,7 +83,7 @@ class StateStore(Protocol):
 
 
 class Workspace(Struct, frozen=True, kw_only=True):
-    """The wired parts that every use case works with. ``env`` fills a saved plan's secrets."""
+    """The parts that every use case works with. ``env`` fills a saved plan's secrets."""
 
     config: Config
     store: StateStore
@@ -94,7 +94,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     media: MediaFactory = default_media
 
     def load(self) -> tuple[State, bool]:
-        """The state, or a new one; and whether a journal was folded in.
+        """Load the state, or make a new one; and whether a journal was folded in.
 
         Raises:
             StateError: it can't be read.
@@ -114,7 +114,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
 async def plan(
     workspace: Workspace, api: ApiClient, desired: Desired, selection: Selection, *, force: bool = False
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
-    """What has to be done, and which limits forbid it; changes nothing, anywhere: no call but GET, no file.
+    """Make a plan, and say which limits forbid it. Changes nothing, anywhere: no call but GET, no file.
 
     Raises:
         ReconcilerError: the state or the account can't be read.
@@ -148,7 +148,7 @@ async def _read_and_plan(
 
 
 def redact_plan(plan: Plan, redact: Redactor) -> Plan:
-    """Take secrets that the account's own texts show out of what people see of a plan, before it is wrapped or escaped."""
+    """Redact secrets that the account's own texts show in what people see of a plan, before it is wrapped or escaped."""
     steps = tuple(
         replace(step, changes=tuple(replace(c, before=redact.value(c.before)) for c in step.changes))
         if any(change.before is not None for change in step.changes)
@@ -159,7 +159,7 @@ def redact_plan(plan: Plan, redact: Redactor) -> Plan:
 
 
 async def read_live(api: ApiClient, desired: Desired, state: State, selection: Selection, *, at: str) -> Snapshot:
-    """The live account as planning needs it: with a lost state all of it, to make nothing twice."""
+    """Read the account as far as planning needs it: all of it where the state is lost, so that nothing is created twice."""
     new = new_addresses(desired, state, selection)
     wanted = wanted_ids(desired, state)
     remembered = {} if selection.refresh else remembered_projects(state)
@@ -178,7 +178,7 @@ async def read_live(api: ApiClient, desired: Desired, state: State, selection: S
 
 
 async def check_limits(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool) -> tuple[Diagnostic, ...]:
-    """What forbids a plan. Raises ApiError where the credits can't be read."""
+    """Return the limits that forbid a plan. Raises ApiError where the credits can't be read."""
     policy = workspace.config.policy
     ask = policy.min_credits is not None and any(describe(step).spends_credits for step in plan.steps)
     balance = await api.credits() if ask else None
@@ -186,7 +186,7 @@ async def check_limits(workspace: Workspace, api: ApiClient, plan: Plan, *, forc
 
 
 class ApplyRequest(Struct, frozen=True, kw_only=True):
-    """What to apply: a saved plan, or the specs. ``confirm`` is asked before anything is done; false refuses."""
+    """What to apply: a saved plan, or the specs. ``confirm`` is called before anything is done; false refuses."""
 
     desired: Desired | None = None
     saved: Plan | None = None
@@ -198,23 +198,23 @@ class ApplyRequest(Struct, frozen=True, kw_only=True):
     command: str = "apply"
     confirm: Callable[[Plan], bool]
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Entered while the lock is waited for: the loop does not run then, and hears no signal."""
+    """Entered while waiting for the lock: the event loop does not run then, and gets no signal."""
 
 
 async def apply(
     workspace: Workspace, api: ApiClient, request: ApplyRequest, *, emit: Emit, stop: asyncio.Event
 ) -> ApplyResult:
-    """Clear up what an earlier run left, plan (or check a saved plan), ask, execute, save.
+    """Recover what an earlier run left open, plan (or check a saved plan), ask, execute, save.
 
     Raises:
         GuardError: a policy limit refuses the plan; nothing was sent.
         UsageError: the user said no.
-        Interrupted: the user asked to stop while an earlier run's calls were being cleared up.
-        ReconcilerError: the specs, the state, the account or the saved plan do not allow it.
+        Interrupted: the user asked to stop while an earlier run's calls were being recovered.
+        ReconcilerError: the specs, the state, the account or the saved plan don't allow it.
 
     """
     end = math.inf if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
-    api.halt.set(end + GRACE, TIME_IS_UP)  # so that there is a plan, whose steps can be deferred
+    api.halt.set(end + GRACE, TIME_IS_UP)  # grace, so that there is a plan whose steps can be deferred
     lock_timeout = min(request.lock_timeout, math.inf if request.timeout is None else request.timeout)
     async with AsyncExitStack() as held:
         with request.waiting():
@@ -245,8 +245,8 @@ async def apply(
             if stop.is_set():
                 raise Interrupted from error
             raise ReconcilerError(
-                f"{TIME_IS_UP} before there was a plan; nothing new was begun",
-                "Give `--timeout` more time: the same command goes on.",
+                f"{TIME_IS_UP} before there was a plan; nothing was started",
+                "Run the same command with a longer `--timeout`: it continues.",
             ) from error
         finally:
             after = run.draft.state()
@@ -258,7 +258,7 @@ async def apply(
 
 @contextlib.asynccontextmanager
 async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Within, nothing more leaves from the moment on that the user asks to stop."""
+    """Send nothing more from the moment on that the user asks to stop."""
 
     async def watch() -> None:
         await stop.wait()
@@ -284,7 +284,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
     if not request.confirm(plan):
         raise UsageError("not approved: nothing was done")
-    # by its content: one that was edited meanwhile goes on from nothing that another did
+    # by its content: a plan file that was edited meanwhile does not resume the progress of the one before
     run.plan_id = plan.id if request.saved is None else plan_digest(request.saved)
     run.api.halt.set(end, TIME_IS_UP)
     monitor = Monitor(run, live)
@@ -301,7 +301,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
 
 
 class PlanRefusedError(GuardError):
-    """The plan has errors or breaks a limit; carries it, so that it can be shown."""
+    """The plan has errors or breaks a limit. Carries the plan, so that it can be shown."""
 
     def __init__(self, plan: Plan, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__(diagnostics)
@@ -324,25 +324,25 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
 
 
 def _check_saved(saved: Plan, state: State, config: Config) -> State:
-    """The state that a saved plan is for; a plan made before there was a state brings its lineage along."""
+    """Return the state that a saved plan is for; a plan made before there was a state brings its lineage along."""
     for what, theirs, ours, same in (
         ("workspace", saved.workspace, config.workspace, saved.workspace == config.workspace),
         ("API", saved.api_url, config.api_url, same_api(saved.api_url, config.api_url)),
     ):
         if not same:
-            raise PlanFileError(f"the plan is for {what} `{theirs}`, not for `{ours}`", "Make a plan here.")
+            raise PlanFileError(f"the plan is for {what} `{theirs}`, not for `{ours}`", "Make a new plan here.")
     if state.lineage == saved.lineage:
         return state
     if saved.serial == 0 and state.new and not state.projects and not state.pending:
         return replace(state, lineage=saved.lineage)
     raise StateMismatchError(
-        "stale: the plan was made from another state",
+        "stale: the plan was made for another state",
         f"Its lineage is {saved.lineage}, the state's is {state.lineage}. Make a new plan.",
     )
 
 
 def _keep_lifecycles(draft: Draft, plan: Plan) -> None:
-    """Lifecycles are kept so that they still count once a project has left the specs."""
+    """Keep lifecycles in the state, so that they still count once a project has left the specs."""
     for address, lifecycle in plan.lifecycles.items():
         entry = draft.projects.get(address)
         if entry is not None and entry.lifecycle != lifecycle:

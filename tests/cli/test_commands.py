@@ -294,7 +294,7 @@ def test_import_binds_and_refuses_what_is_bound(one):
         managed = store.projects()[0]["id"]
         store.clear_requests()
     assert mine in one.run("import", "byhand", mine).out
-    assert "managed as `teaser` already" in one.run("import", "other", managed, code=1).err
+    assert "already managed as `teaser`" in one.run("import", "other", managed, code=1).err
     assert "already" in one.run("import", "teaser", mine, code=1).err
     assert "proj_nowhere" in one.run("import", "other", "proj_nowhere", code=1).err
     with one.account() as store:
@@ -350,7 +350,7 @@ def test_state_recover_finds_everything_after_the_state_is_lost(applied):
 
 def test_state_resolve_decides_a_message_that_nothing_could_tell(one):
     # Intent: a message of unknown fate is settled by the user's word, never by silence; then nothing is sent again.
-    assert "nothing is open" in one.run("state", "resolve", "teaser", "--sent", code=1).err
+    assert "no call of `teaser` has an unknown outcome" in one.run("state", "resolve", "teaser", "--sent", code=1).err
     one.write("specs/a.yaml", ONE + "    messages: [Softer.]\n")
     with one.account() as store:
         store.add_fault(Fault(kind="reset", method="POST", path="/messages", when="after"))
@@ -361,7 +361,7 @@ def test_state_resolve_decides_a_message_that_nothing_could_tell(one):
         store.clear_faults()
     before = one.files()
     assert "--not-sent" in one.run("state", "resolve", "teaser", code=1).err
-    assert "is still open" in one.run("state", "accept", "teaser", code=1).err
+    assert "it is not known yet" in one.run("state", "accept", "teaser", code=1).err
     assert one.files() == before
     assert "counts as done" in one.run("state", "resolve", "teaser", "--sent").out
     assert "No changes" in one.run(*APPLY).out

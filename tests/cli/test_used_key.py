@@ -34,7 +34,10 @@ def test_the_way_out_of_a_used_key_is_told_and_works(tmp_path, lost):
         assert "the key `acme/teaser/1` has been used for another request" in ran.out + ran.err
         assert advice in ran.out
     offered = space.run("state", "recover", "--auto-approve", code=None)
-    assert "this very brief" in offered.out + offered.err and advice in offered.out + offered.err
+    assert (
+        "no project has this brief and title; with another title:" in offered.out + offered.err
+        and advice in offered.out + offered.err
+    )
 
     space.run("import", "teaser", project)
     planned = space.run("plan", "--format", "json", "--detailed-exitcode", code=2).document

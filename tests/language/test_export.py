@@ -124,7 +124,7 @@ def test_named_projects_alone_and_never_twice_or_over_a_file(tmp_path):
     assert again.returncode == 1 and "is there already" in again.stderr
     assert (root / "specs" / "exported.yaml").read_text() == text
     declared = reconciler(root, "export", ids[1], "--out", "out")
-    assert declared.returncode == 1 and "declared already" in declared.stderr
+    assert declared.returncode == 1 and "already declared" in declared.stderr
     missing = reconciler(root, "export", "proj_none", "--out", "out")
     assert missing.returncode == 1 and "no project" in missing.stderr
     assert reconciler(root, "plan").returncode == 0

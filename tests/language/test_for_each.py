@@ -131,7 +131,7 @@ def test_the_commands_take_such_addresses(tmp_path):
     assert reconciler(root, "plan", "--detailed-exitcode").returncode == 0
     assert reconciler(root, "state", "mv", "promo[us]", "promo[us,x]").returncode == 0
     refused = reconciler(root, "state", "mv", "promo[us,x]", "promo[us,]")
-    assert refused.returncode == 1 and "is not an address" in refused.stderr
+    assert refused.returncode == 1 and "is not a valid address" in refused.stderr
     (root / "specs" / "a.yaml").write_text("projects: {}\nremoved: [{address: 'promo[us,x]', action: forget}]\n")
     planned = json.loads(reconciler(root, "plan", "--format", "json").stdout)
     assert ("forget", "promo[us,x]") in [(s["action"], s["address"]) for s in planned["steps"]]

@@ -195,7 +195,7 @@ def test_one_whose_step_failed_lets_the_dependent_be_skipped(tmp_path):
         world.store.add_fault(Fault(kind="status", method="POST", path="/projects$", status=400))
         result = await world.apply(desired(TEASER, CUT))
         assert outcomes(result) == {("teaser", "create"): "failed", ("cut", "create"): "skipped"}
-        assert "where not everything got done" in end(result, "cut").note
+        assert "not all steps of that were done" in end(result, "cut").note
         await settled(world, desired(TEASER, CUT))
 
     in_world(test, tmp_path)
@@ -303,7 +303,7 @@ def test_once_credits_ran_out_no_further_project_is_cancelled_to_be_replaced(tmp
         assert set(outcomes(result).values()) == {"failed"}
         (cancelled,) = effects(world, "cancel")
         notes = [ended.note for ended in result.results if ended.note]
-        assert notes == [f"`{cancelled.project_id}` is cancelled, and the next apply makes its successor"]
+        assert notes == [f"`{cancelled.project_id}` is cancelled, and the next apply creates its replacement"]
 
     in_world(test, tmp_path, active=1)
 

@@ -40,7 +40,7 @@ def run_of(world, *, deadline=None, **options):
         slots=asyncio.Semaphore(1),
     )
     if deadline is not None:
-        run.api.halt.set(deadline, "the time was up")
+        run.api.halt.set(deadline, "time ran out")
     return run
 
 
@@ -261,7 +261,7 @@ def test_an_interrupt_ends_the_waiting_at_once():
 
         assert world.time() == 12 and not world.calls()
         with pytest.raises(Interrupted):
-            monitor.may_wait("it")
+            monitor.check_may_wait("it")
 
     in_world(test)
 

@@ -1,4 +1,4 @@
-"""Other projects that a step needs: waiting for them; and what takes the place of references when they are sent."""
+"""Projects and files that a step refers to: waiting for them, and resolving references before they are sent."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run
 from reconciler.planning.ordering import waiting_for
 
-GOOD_FOR: Final = timedelta(minutes=10)
-"""How long a video's URL must still be good when it is sent: the agent has to get to it."""
-LOOKS: Final = 3
-"""How often an idle project without a video is looked at again: it may be idle for a moment before it renders."""
+VALID_FOR: Final = timedelta(minutes=10)
+"""How long a video's URL must still be valid when it is sent: the agent needs time to fetch it."""
+READS: Final = 3
+"""How often an idle project without a video is read again: it may be idle for a moment before it renders."""
 
 
-async def await_others(run: Run, monitor: Monitor, step: Step, *, told: bool) -> None:
-    """Wait for the agents of the projects that a step comes after. ``told``: that it waits was said already.
+async def await_others(run: Run, monitor: Monitor, step: Step, *, reported: bool) -> None:
+    """Wait for the agents of the projects that a step depends on. ``reported``: the wait was reported already.
 
     Raises:
         Deferred: this run does not wait, or a video is not there though its agent has stopped.
         Interrupted: the user asked to stop.
-        ReconcilerError: one of them is over, or can't be read.
+        ReconcilerError: one of them failed or is cancelled, or can't be read.
 
     """
     videos = projects_in(sent_body(step))
@@ -37,16 +37,18 @@ async def await_others(run: Run, monitor: Monitor, step: Step, *, told: bool) ->
         video = address in videos
         what = waiting_for(address, video=video)
         project_id = _project_id(run, address)
-        live = await monitor.until(project_id, _rendered() if video else finished, what, None if told else step)
+        live = await monitor.until(
+            project_id, _video_is_settled() if video else finished, what, None if reported else step
+        )
         _check_alive(address, live)
 
 
 async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], address: str) -> WireBody:
-    """The body as the API takes it: secrets plain, ids of uploads, the URLs of videos as they are at this moment.
+    """Make the body as the API takes it: plain secrets, ids of uploads, the URLs of videos as they are at this moment.
 
     Raises:
         Deferred: a video is not there (yet).
-        ReconcilerError: a video can't be had, or the environment lacks what a secret needs.
+        ReconcilerError: there will be no video, or the environment lacks what a secret needs.
 
     """
     body = run.fill(body, address)
@@ -63,21 +65,21 @@ def _upload_id(run: Run, digest: str, name: str) -> str:
 
 
 async def _video(run: Run, monitor: Monitor, address: str) -> str:
-    """The URL of a project's video, read now: it expires, so one that was read before is not to be relied on."""
+    """Read the URL of a project's video now: it expires, so one that was read before may not work."""
     live = await monitor.look(_project_id(run, address))
     _check_alive(address, live)
     if live.status == Status.IDLE and live.output_type == "assets":
         raise ReconcilerError(
             f"`{address}` has no rendered video: it made assets",
-            "Set its `expected_output` to `assembled` and tell its agent to render, or take the reference out.",
+            "Set its `expected_output` to `assembled` and tell its agent to render, or remove the reference.",
         )
     if live.status != Status.IDLE or live.assembled_url is None:
         raise Deferred(waiting_for(address, video=True))
     expires, now = instant(live.assembled_url_expires_at), instant(run.now())
-    if expires is not None and now is not None and expires - now < GOOD_FOR:
+    if expires is not None and now is not None and expires - now < VALID_FOR:
         raise ReconcilerError(
             f"the URL of the video of `{address}` expires at {live.assembled_url_expires_at}",
-            f"Nothing was sent. Render it again in the studio, or send `{address}` a message that has it rendered; "
+            f"Nothing was sent. Render it again in the studio, or send `{address}` a message that asks for it; "
             "then apply again.",
         )
     return live.assembled_url
@@ -86,7 +88,9 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
 def _project_id(run: Run, address: str) -> str:
     entry = run.draft.projects.get(address)
     if entry is None:
-        raise ReconcilerError(f"`{address}`, which this waits for, is not managed", f"Plan again, with `{address}`.")
+        raise ReconcilerError(
+            f"`{address}`, which this waits for, is not managed", f"Make a new plan that includes `{address}`."
+        )
     return entry.project_id
 
 
@@ -95,13 +99,13 @@ def _check_alive(address: str, live: LiveProject) -> None:
         why = f": {live.error_message}" if live.error_message else ""
         raise ReconcilerError(
             f"`{address}`, which this waits for, is {live.status}{why}",
-            f"Nothing was sent. Mend `{address}` first: `reconciler plan` shows the ways out.",
+            f"Nothing was sent. Fix `{address}` first: `reconciler plan` shows how.",
         )
 
 
-def _rendered() -> Callable[[LiveProject], bool]:
-    """Whether there is a video, or no use in waiting for one any longer."""
-    left = LOOKS
+def _video_is_settled() -> Callable[[LiveProject], bool]:
+    """A check whether there is a video, or waiting for one is of no use any longer."""
+    left = READS
 
     def ready(live: LiveProject) -> bool:
         nonlocal left

@@ -14,7 +14,7 @@ from reconciler.planning.creation import creation_with_defaults
 
 
 def settings_as_sent(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
-    """Settings as sent with a create: one that could be null and was not sent is null."""
+    """Settings as a create sent them: a nullable one that was not sent is null."""
     values = {name: sealed(body.get(name)) for name in contract.current().settings if name in body}
     unset = {f.name: None for f in contract.current().fields_of("create") if f.nullable and f.name not in body}
     at = run.now()
@@ -28,7 +28,7 @@ def retired_ids(old: Entry | None) -> tuple[str, ...]:
 def created_entry(
     run: Run, intent: Intent, body: Mapping[str, Value], created: Created | None, old: Entry | None
 ) -> Entry:
-    """The entry of a project whose create was answered; ``old`` is the one it takes the place of."""
+    """The entry of a project whose create was answered; ``old`` is the one it replaces."""
     creation = {name: body[name] for name in contract.current().creation_fields if name in body}
     secrets = {n: v for n, v in run.fill(creation, intent.address).items() if isinstance(v, Secret)}
     return Entry(

@@ -1,4 +1,4 @@
-"""Executing a plan: steps of one project in order, projects side by side, one's failure not stopping the others."""
+"""Executing a plan: the steps of a project in order, projects side by side; one's failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from reconciler.planning.staleness import repeated_reason, stale_reason, strayed
 
 
 class _Skipped(Exception):  # noqa: N818
-    """The step is not to be done, for what became of another; the text says why."""
+    """The step is not done because of another one's outcome; the text says why."""
 
 
 class Executor:
-    """Carries one plan out. ``live`` is what was just read; a saved plan is held against it first."""
+    """Executes one plan. ``live`` is what was just read; a saved plan is checked against it first."""
 
     def __init__(self, run: Run, plan: Plan, live: Snapshot, monitor: Monitor, *, saved: bool) -> None:
         self._run = run
@@ -57,15 +57,15 @@ class Executor:
         self._monitor = monitor
         self._saved = saved
         self._unmanaged = Candidates.of(live, run.draft.projects) if saved and run.draft.new else None
-        """Where the state is new or lost: what an earlier run of the saved plan may have made."""
+        """Where the state is new or lost: what an earlier run of the saved plan may have created."""
         self._results: dict[int, StepResult] = {}
         self._number = {id(step): number for number, step in enumerate(plan.steps)}
         self._steps = plan.by_address()
-        self._over = {address: asyncio.Event() for address in self._steps}
-        """Set once nothing more is done at an address."""
+        self._ended = {address: asyncio.Event() for address in self._steps}
+        """Set once nothing more will be done at an address."""
 
     async def execute(self) -> tuple[StepResult, ...]:
-        """Every step's outcome, in the plan's order. Raises nothing that one project's failure causes.
+        """Execute the plan; the results are in its order. Raises nothing that one project's failure causes.
 
         Raises:
             StateError: the journal can't be written: nothing more is done.
@@ -82,12 +82,12 @@ class Executor:
         try:
             done = await self._in_order(address, steps)
         finally:
-            self._over[address].set()
+            self._ended[address].set()
         if done and self._run.options.wait == "idle":
-            await self._to_the_end(address)
+            await self._await_agent(address)
 
     async def _in_order(self, address: str, steps: Sequence[Step]) -> bool:
-        """Do an address's steps one after the other; whether all are done."""
+        """Do an address's steps one after the other. Returns whether all are done."""
         progress = self._run.draft.progress.get(address)
         resumed = progress is not None and progress.plan == self._run.plan_id
         done = progress.done if progress is not None and resumed else 0
@@ -104,7 +104,7 @@ class Executor:
                 return False
             if not await self._step(steps[number], number):
                 ended = self._results[self._number[id(steps[number])]]
-                if self._saved and ended.outcome == "done":  # overtaken: what was approved can't be done any more
+                if self._saved and ended.outcome == "done":  # overtaken: what was approved can no longer be done
                     self._refuse(steps[number + 1 :], _stale(address, ended.note))
                     return False
                 for later in steps[number + 1 :]:
@@ -119,9 +119,9 @@ class Executor:
                 return Diagnostic(
                     severity="error",
                     address=address,
-                    summary=f"whether the {intent.kind} of `{address}` was done is unknown; nothing else is done here",
-                    detail=f"Apply again later, or look for yourself and say `reconciler state resolve {quote(address)} "
-                    "--sent` or `--not-sent`.",
+                    summary=f"it is unknown whether the {intent.kind} of `{address}` was done; nothing else is done here",
+                    detail="Apply again later; or check the account and run "
+                    f"`reconciler state resolve {quote(address)} --sent` or `--not-sent`.",
                 )
         if not self._saved:
             return None
@@ -148,19 +148,19 @@ class Executor:
         return None if why is None else _stale(address, why)
 
     def _other_project(self, step: Step) -> Diagnostic | None:
-        """Why a step is not about the project that it was shown to be about."""
+        """Why a step would act on another project than the plan showed."""
         entry = self._run.draft.projects.get(step.address)
         if entry is None or isinstance(step, Import) or step.project_id in (None, entry.project_id):
             return None
-        return _stale(step.address, f"it stands for `{entry.project_id}` now, not for `{step.project_id}`")
+        return _stale(step.address, f"it is now bound to `{entry.project_id}`, not to `{step.project_id}`")
 
     async def _step(self, step: Step, number: int) -> bool:
         if self._run.stop.is_set():
-            self._end(step, "deferred", note="interrupted before it began")
+            self._end(step, "deferred", note="interrupted before it started")
             return False
         self._run.emit(StepStarted(step=step))
         try:
-            await self._others(step)
+            await self._await_others(step)
             await upload_files(self._run, step)
             done = await self._act(step, number)
         except _Skipped as why:
@@ -184,17 +184,17 @@ class Executor:
             return True
         return False
 
-    async def _others(self, step: Step) -> None:
-        """Wait for the projects that a step comes after: for their steps, then for their agents."""
-        told = False
+    async def _await_others(self, step: Step) -> None:
+        """Wait for the projects that a step depends on: for their steps, then for their agents."""
+        reported = False
         for address in step.after:
-            over = self._over.get(address)
+            over = self._ended.get(address)
             if over is None:
                 continue
             what = waiting_for(address, video=address in projects_in(sent_body(step)))
-            if not (over.is_set() or told or self._run.options.wait == "none"):
+            if not (over.is_set() or reported or self._run.options.wait == "none"):
                 self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._monitor.interval("running")))
-                told = True
+                reported = True
             await over.wait()
             results = [self._results.get(self._number[id(other)]) for other in self._steps[address]]
             outcomes = {result.outcome if result else "failed" for result in results}
@@ -202,8 +202,8 @@ class Executor:
                 continue
             if outcomes <= {"done", "deferred"}:
                 raise Deferred(what)
-            raise _Skipped(f"it waits for `{address}`, where not everything got done")
-        await await_others(self._run, self._monitor, step, told=told)
+            raise _Skipped(f"it waits for `{address}`, and not all steps of that were done")
+        await await_others(self._run, self._monitor, step, reported=reported)
 
     async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911  one line for each kind of step
         """Do one step."""
@@ -232,8 +232,8 @@ class Executor:
             case _:
                 assert_never(step)
 
-    async def _to_the_end(self, address: str) -> None:
-        """``--wait idle``: until the agent has stopped, then one look at what came out."""
+    async def _await_agent(self, address: str) -> None:
+        """``--wait idle``: wait until the agent has stopped, then read its outputs once."""
         entry = self._run.draft.projects.get(address)
         if entry is None:
             return
@@ -246,7 +246,7 @@ class Executor:
         except StateError:
             raise
         except ReconcilerError:
-            return  # what could not be read is not learned; every step is done
+            return  # every step is done; only its outputs could not be read
 
     # ── outcomes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,7 +268,7 @@ class Executor:
         entry = self._run.draft.projects.get(step.address)
         project_id = entry.project_id if entry else step.project_id
         if outcome != "done" and isinstance(step, Replace) and entry is not None and entry.replacing:
-            begun = f"`{entry.project_id}` is cancelled, and the next apply makes its successor"
+            begun = f"`{entry.project_id}` is cancelled, and the next apply creates its replacement"
             note = f"{note}; {begun}" if note else begun
         self._results[self._number[id(step)]] = StepResult(
             step=step,
@@ -286,7 +286,7 @@ def _stale(address: str, why: str) -> Diagnostic:
         severity="error",
         address=address,
         summary=f"stale: {why}",
-        detail="The plan was made before that. What is left of it here is not done; plan again.",
+        detail="That changed after the plan was made. The remaining steps of this project were not done; make a new plan.",
     )
 
 
@@ -294,8 +294,8 @@ def _unknown(step: Step, why: str) -> Diagnostic:
     return Diagnostic(
         severity="error",
         address=step.address,
-        summary=f"whether the {step.action} was done is unknown: {why}",
-        detail="It is not repeated on a guess. The next apply looks again; or look for yourself and say "
+        summary=f"it is unknown whether the {step.action} was done: {why}",
+        detail="It is not repeated on a guess. The next apply looks again; or check the account and run "
         f"`reconciler state resolve {quote(step.address)} --sent` or `--not-sent`.",
         attention=True,
     )

@@ -1,4 +1,4 @@
-"""Waiting: for an agent to get somewhere, or for a free slot. One poller serves all who wait.
+"""Waiting for an agent's status, or for a free slot. One poller serves all waiters.
 
 A small account is read in one list call; in a large one up to three projects are asked one by one, more through one
 filtered list for each status that several of them have, at the intervals that the vendor advises.
@@ -26,9 +26,9 @@ from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.refresh import list_filtered, merge
 
 LEAST_PAUSE = 1.0
-"""Seconds between two askings for a slot of an account that had none, where it does not say."""
+"""Least seconds between two attempts to get a slot in an account that had none."""
 ONE_BY_ONE = 3
-"""Up to this many projects are asked one by one; more through the list."""
+"""Up to this many projects are read one by one; more through the list."""
 
 OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
 """Statuses that no project comes back from."""
@@ -40,7 +40,7 @@ def finished(live: LiveProject) -> bool:
 
 
 class Monitor:
-    """The latest that is known of live projects, and the polling that keeps it fresh while somebody waits."""
+    """What is known of live projects, and the polling that keeps it fresh while a step waits."""
 
     def __init__(self, run: Run, live: Snapshot) -> None:
         self._run = run
@@ -57,16 +57,16 @@ class Monitor:
         self._poller: asyncio.Task[None] | None = None
         self._reserved = 0
         self._allowed = run.options.active_limit
-        """Active projects that the account takes, as far as refusals tell."""
+        """How many active projects the account allows, as far as refusals tell."""
         self._refused_until = -math.inf
         self._probing = False
-        """Whether the last create or message was refused for want of a slot: then one asks for all."""
+        """Whether the last create or message was refused for want of a slot: then one step tries for all."""
         self._slot_lock = asyncio.Lock()
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def note(self, live: LiveProject) -> None:
-        """Something was seen of a project; what a status call does not show is kept from the list."""
+        """Note what was seen of a project; what a status call does not show is kept from the list."""
         old = self.projects.get(live.id)
         self.projects[live.id] = merge(old, live) if old is not None and live.source == "status" else live
         if contract.is_active(live.status):
@@ -78,12 +78,12 @@ class Monitor:
             self._run.emit(StatusChanged(address=self.names[live.id], project_id=live.id, status=live.status))
 
     def set_status(self, project_id: str, status: str) -> None:
-        """An answer told a project's status."""
+        """Note a status that an answer gave."""
         old = self.projects.get(project_id)
         self.note(replace(old, status=status) if old else LiveProject(id=project_id, status=status, source="status"))
 
     async def look(self, project_id: str) -> LiveProject:
-        """Ask for one project's status now."""
+        """Read one project's status now."""
         self.note(await self._run.api.project(project_id))
         return self.projects[project_id]
 
@@ -100,19 +100,19 @@ class Monitor:
             ReconcilerError: the project could not be read.
 
         """
-        told = False
+        reported = False
         while True:
             live = self.projects.get(project_id) or await self.look(project_id)
             if ready(live):
                 return live
-            self.may_wait(what)
-            if step is not None and not told:
+            self.check_may_wait(what)
+            if step is not None and not reported:
                 self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self.interval(live.status)))
-                told = True
+                reported = True
             await self._next_tick({project_id}, what)
 
-    def may_wait(self, what: str) -> None:
-        """Raises as :meth:`until` where there is no waiting."""
+    def check_may_wait(self, what: str) -> None:
+        """Raise as :meth:`until` where this run does not wait."""
         if self._run.stop.is_set():
             raise Interrupted
         if self._run.options.wait == "none" or self._run.is_halted():
@@ -121,12 +121,12 @@ class Monitor:
     async def slot(self, step: Step) -> None:
         """Wait for a free active slot and reserve it; :meth:`release` gives it back, :meth:`note` takes it over.
 
-        After a refusal one of those who wait asks for all, at the advised pace, until one is let in.
+        After a refusal one waiting step tries for all, at the advised pace, until a slot is free.
         """
         loop = asyncio.get_running_loop()
         async with self._slot_lock:
-            await self._count_others()
-            told = False
+            await self._count_all_active()
+            reported = False
             while True:
                 self._allowed = max(self._allowed, min(len(self.active), self._run.options.active_limit))
                 free = self._allowed - len(self.active) - self._reserved
@@ -134,11 +134,11 @@ class Monitor:
                 if pause <= 0 and free > 0 and not (self._probing and self._reserved):
                     break
                 what = f"a free slot ({self._allowed} projects may be active at once)"
-                self.may_wait(what)
-                if not told:
+                self.check_may_wait(what)
+                if not reported:
                     seconds = max(pause, self.interval(contract.Status.QUEUED))
                     self._run.emit(StepWaiting(step=step, waits_for=what, seconds=seconds))
-                    told = True
+                    reported = True
                 if pause > 0:
                     async with self._run.api.halt.waiting():
                         await asyncio.sleep(pause)
@@ -147,7 +147,7 @@ class Monitor:
             self._reserved += 1
 
     def release(self, refused: ProjectLimitError | None = None) -> None:
-        """Give a reserved slot back; ``refused``: the API said that there was none, and perhaps when to ask again."""
+        """Give a reserved slot back. ``refused``: the API had none, and perhaps said when to try again."""
         self._reserved -= 1
         self._probing = refused is not None
         if refused is None:
@@ -157,8 +157,8 @@ class Monitor:
         pause = min(max(pause, LEAST_PAUSE), LONGEST_WAIT)
         self._refused_until = max(self._refused_until, asyncio.get_running_loop().time() + pause)
 
-    async def _count_others(self) -> None:
-        """Projects of others take slots too: where the list was not read whole, ask for those at work."""
+    async def _count_all_active(self) -> None:
+        """Count other people's active projects, which take slots too, where the list was not read whole."""
         if self._complete:
             return
         pages = await run_all(
@@ -171,7 +171,7 @@ class Monitor:
     # ── polling ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def interval(self, status: str) -> float:
-        """Seconds between two looks at a project of this status."""
+        """Seconds between two reads of a project with this status."""
         options = self._run.options
         if options.poll_interval is not None:
             return options.poll_interval
@@ -202,16 +202,16 @@ class Monitor:
             self._watched += Counter()
 
     async def _poll_once(self, tick: asyncio.Future[None]) -> None:
-        """Sleep until somebody is due, look, and wake all who wait."""
+        """Sleep until a project is due, read it, and wake all waiters."""
         try:
-            await asyncio.sleep(0)  # let everybody who is about to wait join this tick
+            await asyncio.sleep(0)  # let all steps that are about to wait join this tick
             await self._sleep()
-            await self._look_at_watched()
-        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+            await self._read_watched()
+        except BaseException as error:  # noqa: BLE001  every waiter must get it, whatever it is
             self._tick = None
             tick.set_exception(error)
             with contextlib.suppress(BaseException):
-                tick.exception()  # somebody may have stopped waiting meanwhile
+                tick.exception()  # all may have stopped waiting meanwhile
         else:
             self._tick = None
             tick.set_result(None)
@@ -223,13 +223,13 @@ class Monitor:
         with contextlib.suppress(HaltedError):
             async with self._run.api.halt.waiting():
                 await asyncio.sleep(max(0.0, due - loop.time()))
-        self._run.journal.check()  # whoever has lost the lock waits for nothing
+        self._run.journal.check()  # without the lock there is nothing to wait for
         if self._run.stop.is_set():
             raise Interrupted
         if self._run.is_halted():
             raise Deferred
 
-    async def _look_at_watched(self) -> None:
+    async def _read_watched(self) -> None:
         api = self._run.api
         watched = {i for i in self._watched if i}
         if self._total + len(self.names) <= self._page_size and len(watched) != 1:
@@ -249,10 +249,10 @@ class Monitor:
                 if project.id in watched:
                     self.note(project)
                     due.discard(project.id)
-        await run_all(self._look_or_lose(i) for i in sorted(due))
+        await run_all(self._read_or_give_up(i) for i in sorted(due))
 
-    async def _look_or_lose(self, project_id: str) -> None:
-        """A project that is gone (404) counts as over, so that nobody waits for it for ever."""
+    async def _read_or_give_up(self, project_id: str) -> None:
+        """Read a project; one that is gone (404) counts as cancelled, so that nothing waits for it forever."""
         try:
             await self.look(project_id)
         except NotFoundError:

@@ -1,4 +1,4 @@
-"""What one apply carries through all its parts, and how it makes a mutating call: write-ahead, always."""
+"""The parts of one apply, and how it makes a mutating call: its intent is on disk before it is sent."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 WaitMode = Literal["none", "steps", "idle"]
 
 
-TIME_IS_UP: Final = "the time was up"
+TIME_IS_UP: Final = "time ran out"
 
 
 class Deferred(Exception):  # noqa: N818  no error: the step stays for the next apply
-    """The step can't be done now, and this run does not wait (any longer) for it."""
+    """The step can't be done now, and this run does not wait for it (any longer)."""
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -39,11 +39,11 @@ class Interrupted(Exception):  # noqa: N818
 
 
 class Undecided(Exception):  # noqa: N818
-    """A call of unknown fate that nothing could clear up; its intent stays pending."""
+    """A call of unknown fate, and nothing tells whether it was done; its intent stays pending."""
 
 
 class Journal(Protocol):
-    """Where records go; returns when they are on disk. ``check`` raises LockError once the lock is lost."""
+    """Where records are written; returns when they are on disk. ``check`` raises LockError once the lock is lost."""
 
     async def append(self, record: Record) -> None: ...
 
@@ -51,7 +51,7 @@ class Journal(Protocol):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How an apply goes about it. Times in seconds; a ``poll_interval`` of ``None``: as advised."""
+    """Options of an apply. Times are in seconds; a ``poll_interval`` of ``None`` is the advised one."""
 
     wait: WaitMode = "steps"
     parallelism: int = 8
@@ -66,11 +66,11 @@ def utc_now() -> str:
 
 
 MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
-"""Makes what files are sent with."""
+"""Opens a client that sends files."""
 
 
 def default_media() -> MediaClient:
-    """Sends files to https addresses alone."""
+    """A client that sends files only to https addresses."""
     return MediaClient(local=False)
 
 
@@ -83,7 +83,7 @@ class Run(Struct, kw_only=True):
     emit: Emit
     workspace: str
     slots: asyncio.Semaphore
-    """As many addresses work at once."""
+    """Limits how many addresses are worked on at once."""
     options: Options = field(default_factory=Options)
     env: Mapping[str, str] = field(default_factory=dict)
     redact: Redactor = field(default_factory=Redactor)
@@ -92,21 +92,33 @@ class Run(Struct, kw_only=True):
     plan_id: str | None = None
     credits_error: CreditsError | None = None
     root: Path = Path()
-    """The workspace's folder, which files of references lie in."""
+    """The workspace's folder, which has the files of references."""
     media: MediaFactory = default_media
     uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
-    """Held, by digest, while a file is uploaded, so that it is done once."""
+    """A lock for each digest, held while the file is uploaded, so that it is uploaded once."""
 
     def is_halted(self) -> bool:
         """Whether nothing new may begin: the time is up, or the user asked to stop."""
         return self.api.halt.over
 
     async def record(self, record: Record) -> None:
-        """Journal first, then the working state."""
+        """Write a record to the journal first, then fold it into the working state."""
         await self.journal.append(record)
         self.draft.fold(record)
 
-    def intent(self, kind: IntentKind, address: str, *, step: int, body: Mapping[str, Value], **more: object) -> Intent:
+    def intent(
+        self,
+        kind: IntentKind,
+        address: str,
+        *,
+        step: int,
+        body: Mapping[str, Value],
+        project_id: str | None = None,
+        generation: int = 0,
+        cursor: str | None = None,
+        message_id: str | None = None,
+        final: bool = True,
+    ) -> Intent:
         return Intent(
             op=uuid.uuid4().hex,
             kind=kind,
@@ -115,23 +127,27 @@ class Run(Struct, kw_only=True):
             plan=self.plan_id,
             step=step,
             body=portable(body),
-            **more,  # type: ignore[arg-type]  # the caller names Intent's own fields
+            project_id=project_id,
+            generation=generation,
+            cursor=cursor,
+            message_id=message_id,
+            final=final,
         )
 
     def fill(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:
-        """The body with the plain values of its secrets. Raises as :meth:`reveal`."""
+        """Fill the body's secrets with their plain values. Raises as :meth:`reveal`."""
         try:
             return filled(body, self.env, self.draft.lineage)
         except KeyError as error:
             raise ReconcilerError(
-                f"environment variable {error.args[0]} is not set, or not named in `policy.allowed_env`",
-                "The plan was made with it: set it and apply again.",
+                f"environment variable {error.args[0]} is not set, or not listed in `policy.allowed_env`",
+                "The plan was made with it. Set it and apply again.",
                 address=address,
             ) from error
         except ValueError as error:
             raise ReconcilerError(
-                f"stale: the value of `{error.args[0]}` is not the one the plan was made with",
-                "Plan again with the environment as it is now.",
+                f"stale: the value of `{error.args[0]}` has changed since the plan was made",
+                "Make a new plan.",
                 address=address,
             ) from error
 
@@ -139,18 +155,18 @@ class Run(Struct, kw_only=True):
         """The body for the API.
 
         Raises:
-            ReconcilerError: the environment has not what a saved plan's secret was planned with.
+            ReconcilerError: the environment lacks the value that a saved plan's secret was planned with, or has another.
 
         """
         return reveal(self.fill(body, address), self.env, self.draft.lineage)
 
     async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:
-        """Make one mutating call, its intent on disk before it leaves. The caller records the outcome of success.
+        """Make one mutating call, its intent on disk before it is sent. The caller records success.
 
         Raises:
             Interrupted: the user asked to stop, before anything was sent.
             Deferred: the time is up, before anything was sent.
-            HaltedError: one of both, while the call waited for its turn; recorded as not done.
+            HaltedError: one of the two, while the call waited for its turn; recorded as not done.
             ApiError: not done (recorded), or of unknown fate (the intent stays pending: resolve it).
 
         """
@@ -182,7 +198,7 @@ class Run(Struct, kw_only=True):
         )
 
     async def leave_undecided(self, intent: Intent, why: str, *effects: Effect, near: tuple[str, ...]) -> NoReturn:
-        """Leave a call that was not made, since an earlier run may have made it, to the user: as one of unknown fate.
+        """Leave a call to the user, as one of unknown fate: it was not made now, since an earlier run may have made it.
 
         Raises:
             Undecided: always.
@@ -199,12 +215,12 @@ class Run(Struct, kw_only=True):
     def as_known(
         self, settings: Mapping[str, Json], source: Literal["list", "status", "patch", "sent"]
     ) -> dict[str, Known]:
-        """Knowledge for the state: sealed values, secrets in foreign text redacted."""
+        """Settings as the state keeps them: sealed values, secrets in foreign text redacted."""
         at = self.now()
         return {name: Known(value, source, at) for name, value in self.redact.fields(settings).items()}
 
     def as_outputs(self, live: LiveProject) -> Outputs:
-        """What ``output`` shows later; secrets that show up in the account's texts are redacted."""
+        """Outputs as the state keeps them; secrets that show up in the account's texts are redacted."""
         return self.redact.record(Outputs(**{name: getattr(live, name) for name in Outputs.__struct_fields__}))
 
 

@@ -77,13 +77,13 @@ async def cancel_project(
         try:
             live = await monitor.until(project_id, _is_stoppable, "the project to be cancellable", step)
             if live.status in OVER:
-                return Done(f"it is {live.status} already", already=True)
+                return Done(f"it is already {live.status}", already=True)
             await commit(run, monitor, CancelCall(run, monitor, step, number, project_id, generation))
         except NotFoundError:
             try:
                 await monitor.look(project_id)
             except NotFoundError:
-                return Done("it is gone already", already=True)
+                return Done("it is already gone", already=True)
             raise  # it is there: the answer was wrong
         else:
             return Done()

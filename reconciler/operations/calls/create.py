@@ -40,11 +40,11 @@ from reconciler.operations.read.refresh import list_filtered
 from reconciler.planning.knowledge import brief_matches, title_matches
 
 KEY_CONFLICT: Final = 409
-"""How servers refuse an idempotency key that came with another request before; the contract does not say."""
+"""How servers refuse an idempotency key that was used for another request; the contract does not say."""
 GENERATIONS: Final = 50
-"""How many used-up generations of a key are passed over."""
+"""How many used-up generations of a key are skipped."""
 KEY_LIVES: Final = timedelta(hours=23)
-"""How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
+"""How long the API surely knows a key: elsewhere at least a day (Stripe); the contract does not say."""
 CLOCK_SKEW: Final = timedelta(hours=1)
 """How far the account's clock may be off when it says when a project was created."""
 
@@ -114,7 +114,7 @@ class CreateCall(Struct):
         key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
         if matches and key_may_double and not certain:
             ids = ", ".join(f"`{p.id}`" for p in matches)
-            return Resolution("unknown", f"it could be any of {ids}, and its key sent again could make another")
+            return Resolution("unknown", f"it could be any of {ids}, and sending its key again could create another")
         if matches and certain and (key_may_double or projects_in(body)):  # videos' URLs make another body each time
             return _bind_by_list(run, intent, body, matches[0])
         if alive:
@@ -131,7 +131,7 @@ async def create(
     old: Entry | None = None,
     make_room: Callable[[], Awaitable[object]] | None = None,
 ) -> Done:
-    """Create under the first generation of the key that is not used up. ``make_room`` is done once a slot is free."""
+    """Create under the first generation of the key that is not used up. ``make_room`` is called once a slot is free."""
     for generation in range(step.generation, step.generation + GENERATIONS):
         attempt = partial(_attempt, run, monitor, step, number, generation=generation, old=old, make_room=make_room)
         done = await in_slot(run, monitor, step, attempt)
@@ -163,7 +163,7 @@ async def _attempt(
     except RefusedError as error:
         if error.status != KEY_CONFLICT or error.path != "/projects":
             raise
-        raise _used_key(step, key, monitor, error) from error
+        raise _used_key_error(step, key, monitor, error) from error
 
 
 async def _finish(call: CreateCall, created: Created | None) -> Done:
@@ -179,25 +179,25 @@ async def _finish(call: CreateCall, created: Created | None) -> Done:
         live = await monitor.look(project_id)
         monitor.names[project_id] = step.address
         if live.status in OVER:
-            raise _over(live)
+            raise _overtaken(live)
         return Done("its answer was lost; it was found")
     if found is None:
         return Done()
     if found.status in OVER:
-        raise _over(found)
+        raise _overtaken(found)
     if found.brief is not None and not brief_matches(step.body["brief"], found):
-        raise Overtaken(f"bound to `{found.id}`, which its key had made from another brief; plan again")
+        raise Overtaken(f"bound to `{found.id}`, which its key had created from another brief; make a new plan")
     settings = {name: value for name, value in step.body.items() if name in contract.current().settings}
     await converge(call.run, monitor, step, settings, found, call.number + 1)
-    return Done(f"bound to `{found.id}`, which its key had made before", already=True)
+    return Done(f"bound to `{found.id}`, which its key had created before", already=True)
 
 
-def _over(live: LiveProject) -> Overtaken:
-    return Overtaken(f"bound to `{live.id}`, which its key had made before and which is {live.status}")
+def _overtaken(live: LiveProject) -> Overtaken:
+    return Overtaken(f"bound to `{live.id}`, which its key had created before and which is {live.status}")
 
 
-def _used_key(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
-    """What a refusal of the key means and what helps: the same create would be refused again and again."""
+def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
+    """The error for a refused key: the same create would be refused again and again."""
     alike = [p for p in monitor.projects.values() if p.brief is not None and brief_matches(step.body["brief"], p)]
     one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
     ids = ", ".join(f"`{p.id}`" for p in alike)
@@ -264,7 +264,7 @@ def _bind_by_list(run: Run, intent: Intent, body: dict[str, Value], found: LiveP
         generation=intent.generation,
         creation=created_entry(run, intent, body, None, old).creation,
     )
-    note = f"it had been done, and the project is {found.status}: `{found.id}`"
+    note = f"it was done, and the project is {found.status}: `{found.id}`"
     return Resolution("done", note, (Bind(address=intent.address, entry=entry),))
 
 
@@ -280,17 +280,17 @@ async def _bind_by_key(
         raise
     except RefusedError as error:
         ids = ", ".join(f"`{p.id}`" for p in alive)
-        return Resolution("unknown", f"it could be {ids}, but its key sent again was refused: {summary_of(error)}")
+        return Resolution("unknown", f"it could be {ids}, but sending its key again was refused: {summary_of(error)}")
     except ApiError:
         raise
     except Deferred as why:
-        return Resolution("not_done", f"its key can't be sent again yet: that waits for {why}")
+        return Resolution("not_done", f"its key can't be sent again yet: it waits for {why}")
     except ReconcilerError as error:  # a project that it refers to is over
         return Resolution("not_done", summary_of(error))
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     if created.existing and all(p.id != created.id for p in alive):  # another project than the one that looks like it
         entry = replace(entry, creation=Sealed({}))
-    return Resolution("done", f"it had been done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
+    return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
 
 
 def _is_forgotten(run: Run, intent: Intent) -> bool:

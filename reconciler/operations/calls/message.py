@@ -91,7 +91,7 @@ class MessageCall(Struct):
                     )
                 found = await find_message(run, intent)
                 if found.effects and not found.near:
-                    return Resolution("done", f"message `{intent.message_id}` had been sent", found.effects)
+                    return Resolution("done", f"message `{intent.message_id}` was sent", found.effects)
                 if found.near and (attempt != "now" or intent.undecided):
                     return Resolution("unknown", _nearly(found.near), found.effects, near=_ids(found.near))
         except NotFoundError:
@@ -101,7 +101,7 @@ class MessageCall(Struct):
                 return Resolution("not_done", "the project is gone")
             return Resolution("unknown", "the project is there, but its conversation can't be read")
         except Deferred:
-            return Resolution("unknown", "the agent is at work, and the message is not in the conversation yet")
+            return Resolution("unknown", "the agent is working, and the message is not in the conversation yet")
         return Resolution("not_done", f"message `{intent.message_id}` is not in the conversation")
 
 
@@ -117,7 +117,7 @@ async def send_message(run: Run, monitor: Monitor, step: Message, number: int) -
         if live.status != contract.Status.IDLE:
             raise ReconcilerError(
                 f"the project is {live.status} and takes no messages",
-                live.error_message or "`reconciler plan` shows the ways out.",
+                live.error_message or "`reconciler plan` shows what you can do.",
             )
         return await _send_unless_there(run, monitor, step, number)
 
@@ -219,7 +219,7 @@ def _ids(messages: Iterable[LiveMessage]) -> tuple[str, ...]:
 
 def _nearly(messages: Iterable[LiveMessage]) -> str:
     ids = ", ".join(f"`{message.id}`" for message in messages)
-    return f"the conversation has {ids}, which may be it in another form"
+    return f"the conversation has {ids}, which may be this message in another form"
 
 
 # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,8 +16,8 @@ from reconciler.planning.message_log import content_digest
 
 
 class Claims(Struct, frozen=True):
-    """Which messages of a window are ours. ``known``: logged ones whose id is now known; ``match``: the one asked for.
-    ``near``: where there is no match, those that may be it all the same; only the user can tell.
+    """Which messages of a window are ours. ``known``: logged ones whose id is now known; ``match``: the one searched for.
+    ``near``: where there is no match, those that may be it in another form; only the user can tell.
     """
 
     known: tuple[SentMessage, ...]
@@ -48,20 +48,20 @@ def claim(
     after: str | None = None,
     others: Collection[str] = (),
 ) -> Claims:
-    """Find a message among those that no logged message stands for, in whatever form the server shows it.
+    """Find a message among those that are not in the log, in whatever form the server shows it.
 
-    A logged message without an id takes the first that is its own, so the window must begin before all of these: at the
-    log's cursor. So does one whose id is gone from a window without its cursor; where that took a message which reads like
-    the one asked for, only the user can tell, unless the window has ``after``. The match stands behind the message
-    ``after``, where the window has that. ``brief`` is the brief, perhaps sealed, where the window begins with the
-    conversation: its first user message is the brief if it reads like it. The same words
-    typed by a person count as the message: the agent has them, and sending them again would only cost. ``others`` are
-    ids of messages that the user said are not ours.
+    A logged message without an id claims the first that reads like it, so the window must begin before all of these: at
+    the log's cursor. So does one whose id is gone from a window without its cursor; where that claims a message which
+    reads like the one searched for, only the user can tell, unless the window has ``after``. The match comes after the
+    message ``after``, where the window has that. ``brief`` is the brief, perhaps sealed, where the window begins with the
+    conversation: its first user message is the brief if it reads like it. The same words typed by a person count as the
+    message: the agent has them, and sending them again would only cost. ``others`` are ids of messages that the user
+    declared not ours.
     """
     logged = list(log)
     ids = [message.id for message in window.messages]
     waiting = [
-        _Waiting(m, _plain(m, env, lineage))
+        _Waiting(m, _plain_text(m, env, lineage))
         for m in logged
         if m.message_id is None or (window.forgotten and m.message_id not in ids)
     ]
@@ -77,8 +77,8 @@ def claim(
 
     since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
     left: list[LiveMessage] = []
-    for message in _users(
-        window, _known(brief, window, env, lineage), [text, *(mine.text for mine in waiting if mine.text)]
+    for message in _user_messages(
+        window, _brief_text(brief, window, env, lineage), [text, *(mine.text for mine in waiting if mine.text)]
     ):
         if message.id in taken:
             continue
@@ -98,8 +98,8 @@ def claim(
     return Claims(tuple(known), None, (*near[rivals:], *rather))
 
 
-def _users(window: Window, brief: str | None, texts: Iterable[str]) -> list[LiveMessage]:
-    """The users' messages but the brief."""
+def _user_messages(window: Window, brief: str | None, texts: Iterable[str]) -> list[LiveMessage]:
+    """The users' messages, without the brief."""
     users = [message for message in window.messages if message.role == "user"]
     if users and brief is not None:
         first = users[0].content
@@ -109,16 +109,16 @@ def _users(window: Window, brief: str | None, texts: Iterable[str]) -> list[Live
     return users
 
 
-def _known(brief: Json, window: Window, env: Mapping[str, str], lineage: str) -> str | None:
-    """The text of a brief; of a sealed one, where the conversation begins with that."""
+def _brief_text(brief: Json, window: Window, env: Mapping[str, str], lineage: str) -> str | None:
+    """The text of a brief; of a sealed one only where the conversation begins with it."""
     if not is_sealed(brief):
         return brief if isinstance(brief, str) else None
     first = next((message.content for message in window.messages if message.role == "user"), "")
     return first if seals(brief, first, env, lineage) else None
 
 
-def _plain(message: SentMessage, env: Mapping[str, str], lineage: str) -> str | None:
-    """The text of a logged message: as it is kept, but for what the environment must give."""
+def _plain_text(message: SentMessage, env: Mapping[str, str], lineage: str) -> str | None:
+    """The text of a logged message, with its secrets; ``None`` where the environment lacks them."""
     if "${" not in message.text:
         return message.text
     if content_digest(lineage, message.text) == message.content:

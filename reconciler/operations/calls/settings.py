@@ -54,12 +54,12 @@ class SettingsCall(Struct):
         return await self.run.api.patch_settings(self.project_id, self.wire)
 
     async def effects(self, answer: Mapping[str, Json], intent: Intent) -> tuple[Learn]:
-        known = _patched(self.run, self.step, self.body, self.live, sent=self.wire.expose(), answer=answer)
+        known = _known_after(self.run, self.step, self.body, self.live, sent=self.wire.expose(), answer=answer)
         return (Learn(address=intent.address, settings=known),)
 
     @staticmethod
     async def recover(_run: Run, _monitor: Monitor, intent: Intent, /) -> Resolution:
-        """What it changed is known no more, so the planner sees to it again."""
+        """Forget what is known of the settings that it changed, so that they are planned again."""
         learn = Learn(address=intent.address, settings=dict.fromkeys(intent.body))
         return Resolution("not_done", "its settings are planned again", (learn,))
 
@@ -88,19 +88,19 @@ async def patch(
 
 
 def _after(live: LiveProject, body: Mapping[str, Value], answer: Mapping[str, Json]) -> LiveProject:
-    """What the list shows after a PATCH, as far as its answer tells. In which form it shows a title is still to be seen."""
+    """What the list shows after a PATCH, as far as its answer tells. How it shows a title is seen later."""
     api = contract.current()
     listed = [name for name in body if name in api.shown_in("list") and api.field(name).kind != "text"]
-    told = {name: answer[name] for name in listed if name in answer}
+    answered = {name: answer[name] for name in listed if name in answer}
     rest = {name: value for name, value in live.settings.items() if name not in body}
-    return replace(live, source="list", settings={**rest, **told})
+    return replace(live, source="list", settings={**rest, **answered})
 
 
 def _is_patchable(live: LiveProject) -> bool:
     return not contract.settings_blocked(live.status)
 
 
-def _patched(
+def _known_after(
     run: Run,
     step: Step,
     body: Mapping[str, Value],
@@ -109,54 +109,54 @@ def _patched(
     sent: Mapping[str, Json],
     answer: Mapping[str, Json],
 ) -> dict[str, Known]:
-    """What is known after a PATCH. What was asked for stays the knowledge, so that the next plan does not ask again; an
-    answer that says something else is kept beside it, and told once. One that shows what was there before counts for
-    nothing, unless it is just a form of what was asked for.
+    """What is known after a PATCH. The value that was set is kept as known, so that the next plan does not set it again; an
+    answer that shows another value is kept beside it, and reported once. An answer that shows what was there before is
+    ignored, unless it is just a form of what was set.
     """
     at = run.now()
     recorded = run.draft.projects[step.address].settings
     known: dict[str, Known] = {}
     for name, asked in sent.items():
-        before = _seen(live, recorded, name)
+        before = _shown_before(live, recorded, name)
         hidden = UNSET if before is UNSET else run.redact.value(before)
         new = Known(sealed(body[name]), "patch" if name in answer else "sent", at, before=hidden)
         got = answer.get(name, asked)
         if got != asked:
             form = renders(asked, got)
             if form or got != before:
-                new = replace(new, kept=_kept(run, body[name], got))
+                new = replace(new, kept=_kept_form(run, body[name], got))
             else:
                 new = replace(new, source="sent")
             old = recorded.get(name)
             if old is None or (old.value, old.kept) != (new.value, new.kept) or new.kept is UNSET:
                 values = None if has_secret(body[name]) else (masked(body[name]), got)
-                _tell(run, step, name, values, form=form, kept=new.kept)
+                _report(run, step, name, values, form=form, kept=new.kept)
         known[name] = new
     return known
 
 
-def _seen(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json | UnsetType:
-    """What the account showed of a setting, as far as anybody knows."""
+def _shown_before(live: LiveProject, recorded: Mapping[str, Known], name: str) -> Json | UnsetType:
+    """What the account showed of a setting, as far as known."""
     if name in live.settings:
         return live.settings[name]
     old = recorded.get(name)
     return UNSET if old is None else old.value if old.kept is UNSET else old.kept
 
 
-def _kept(run: Run, asked: Value, got: Json) -> Json:
+def _kept_form(run: Run, asked: Value, got: Json) -> Json:
     if has_secret(asked) and isinstance(got, str):
         parts = asked.parts if isinstance(asked, Secret) else ()
         return sealed(seal_with(Secret("", "", Revealed(got), parts), run.draft.lineage))
     return run.redact.value(got)
 
 
-def _tell(
+def _report(
     run: Run, step: Step, name: str, values: tuple[Json, Json] | None, *, form: bool, kept: Json | UnsetType
 ) -> None:
     asked, got = ("a secret", "another value") if values is None else map(repr, values)
-    detail = "The plan goes by what was asked. If the API is right, put its value into the spec."
+    detail = "Plans go by the value that was set. If the API is right, put its value into the spec."
     if kept is not UNSET:
-        detail = "Both count as the same while neither changes; nothing is set for it again."
+        detail = "Both count as the same until one of them changes; it is not set again."
     run.emit(
         Noted(
             diagnostic=Diagnostic(
@@ -174,9 +174,9 @@ def _tell(
 async def converge(
     run: Run, monitor: Monitor, step: Step, settings: Mapping[str, Value], live: LiveProject, number: int
 ) -> None:
-    """Give a project that was there before the settings that the approved step asked for.
+    """Set what the approved step asked for on a project that was there before.
 
-    It is part of the step before ``number``, which is over already.
+    It is part of the step before ``number``, which is recorded as done already.
     """
     entry = run.draft.projects[step.address]
     changes = setting_changes(settings, entry, live, lineage=run.draft.lineage, at=run.now())

@@ -1,8 +1,7 @@
 """Reading a conversation: everything that came after a cursor.
 
-The contract leaves open which page comes without a cursor and at which end a page after a cursor begins, so neither is
-relied on: a window is read on with ``after`` until nothing newer comes, and back with ``before`` where a page said that
-there is more.
+The contract leaves open which page comes without a cursor and at which end a page after a cursor begins. So a window is
+read forward with ``after`` until nothing newer comes, and back with ``before`` where a page says that there is more.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from reconciler.model.errors import AnswerError, Fate, RefusedError
 from reconciler.model.live import LiveMessage, MessagePage
 
 MESSAGES_MAX: Final = 10_000
-"""Messages of one conversation that are read, far more than an agent's work comes to."""
+"""Messages of one conversation that are read at most, far more than an agent writes."""
 PAGES_MAX: Final = 250
-"""Pages that are read for them, two minutes at the published rate; the fewest that would do are 200."""
+"""Pages that are read at most, two minutes at the published rate; 200 would hold that many messages."""
 CHARACTERS_MAX: Final = 4_000_000
-"""Characters of their texts: 400 messages of the greatest length that the contract allows."""
+"""Characters that are read at most: 400 messages of the greatest length that the contract allows."""
 _NO_SUCH_CURSOR: Final = frozenset({400, 404, 410, 422})
-"""How a server may answer to a cursor that it does not know; the contract does not say."""
+"""How a server may refuse a cursor that it does not know; the contract does not say."""
 
 
 class Window(Struct, frozen=True):
@@ -37,7 +36,7 @@ class Window(Struct, frozen=True):
 
 
 class _Reader(Struct):
-    """Reads one conversation's pages, as long as there is an end to them."""
+    """Reads one conversation's pages, up to a limit."""
 
     api: ApiClient
     project_id: str
@@ -48,11 +47,11 @@ class _Reader(Struct):
 
     async def page(self, *, after: str | None = None, before: str | None = None) -> MessagePage:
         if self.pages == PAGES_MAX or len(self.found) > MESSAGES_MAX or self.characters > CHARACTERS_MAX:
-            raise self._endless()
+            raise self._too_long()
         self.pages += 1
         return await self.api.messages(self.project_id, after=after, before=before)
 
-    def _endless(self) -> AnswerError:
+    def _too_long(self) -> AnswerError:
         error = AnswerError(
             "the conversation has no end",
             f"{len(self.found)} messages of {self.characters} characters came on {self.pages} pages, and there are more. "
@@ -64,7 +63,7 @@ class _Reader(Struct):
         return error
 
     def add(self, page: MessagePage, cursor: str | None, *, front: bool = False) -> bool:
-        """Merge a page; whether it brought anything new. What is at or before the cursor is left out."""
+        """Merge a page, without what is at or before the cursor. Returns whether it brought anything new."""
         messages = _oldest_first(page)
         ids = [m.id for m in messages]
         if cursor in ids:
@@ -92,11 +91,11 @@ class _Reader(Struct):
 
 
 async def read_window(api: ApiClient, project_id: str, cursor: str | None, *, sure: bool = False) -> Window:
-    """Every message newer than ``cursor`` (``None``: all). One call where one page holds them.
+    """Read every message newer than ``cursor`` (``None``: all). One call where one page holds them.
 
-    All there are, too, where the server no longer knows the cursor: reading without it tells that from a project that is
-    gone. ``sure``: a server may answer to such a cursor with no messages, so where nothing came, one more call sees
-    whether it still has the cursor.
+    Where the server no longer knows the cursor, all are read: that tells it from a project that is gone. ``sure``: a
+    server may answer to such a cursor with no messages; so where nothing came, one more call checks that it still has
+    the cursor.
 
     Raises:
         ApiError: a call failed for good, or the conversation has no end.

@@ -1,4 +1,4 @@
-"""The rendered files of managed projects, brought into a folder; a manifest there says what each one is."""
+"""Downloading the rendered files of managed projects into a folder; its manifest says what each file is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_MANIFEST: Final = 64 * 1024**2
 
 
 class Download(Struct, frozen=True, kw_only=True):
-    """What became of one address' file. ``nothing``: nothing is rendered, or the project is gone."""
+    """The outcome for one address. ``nothing``: nothing is rendered, or the project is gone."""
 
     address: str
     outcome: Literal["fetched", "kept", "nothing", "failed"]
@@ -44,25 +44,25 @@ async def download(
     now: str,
     tell: Callable[[str, int, int | None], None],
 ) -> list[Download]:
-    """Fetch what is not there yet. A file that can't be fetched does not keep the others from coming.
+    """Fetch what is not there yet. A file that can't be fetched does not stop the others.
 
     Raises:
-        ApiError: the account can't be asked for an address.
+        ApiError: a URL can't be read from the account.
         DownloadError: the folder can't be used.
 
     """
     try:
-        manifest = _begin(folder)
+        manifest = _read_manifest(folder)
     except OSError as error:
         raise DownloadError(f"can't use `{error.filename or folder}`: {error.strerror}") from error
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(address: str, entry: Entry) -> Download:
         async with slots:
-            url = await _address(api, entry, now)
+            url = await _video_url(api, entry, now)
             if url is None or not ADDRESS.fullmatch(address):
                 return Download(address=address, outcome="nothing")
-            known = _known(folder, manifest.get(address), entry)
+            known = _known_file(folder, manifest.get(address), entry)
             try:
                 fetched = await media.fetch(
                     url, folder, address, known=known, tell=lambda done, total: tell(address, done, total)
@@ -78,10 +78,10 @@ async def download(
     return await run_all(one(address, entry) for address, entry in entries.items())
 
 
-async def _address(api: ApiClient, entry: Entry, now: str) -> str | None:
-    """The state's address as long as it is good, else a fresh one."""
+async def _video_url(api: ApiClient, entry: Entry, now: str) -> str | None:
+    """The URL in the state as long as it is valid, else a fresh one."""
     outputs = entry.outputs
-    if outputs.assembled_url and _later(outputs.assembled_url_expires_at, now):
+    if outputs.assembled_url and _is_later(outputs.assembled_url_expires_at, now):
         return outputs.assembled_url
     try:
         return (await api.project(entry.project_id)).assembled_url
@@ -89,13 +89,13 @@ async def _address(api: ApiClient, entry: Entry, now: str) -> str | None:
         return None
 
 
-def _later(text: str | None, now: str) -> bool:
+def _is_later(text: str | None, now: str) -> bool:
     time, then = instant(text), instant(now)
     return time is not None and then is not None and time > then
 
 
-def _known(folder: Path, record: Json, entry: Entry) -> Fetched | None:
-    """What the manifest says, if the file is there, is that file still, and of the same project."""
+def _known_file(folder: Path, record: Json, entry: Entry) -> Fetched | None:
+    """The manifest's record, if the file is there, unchanged, and of the same project."""
     try:
         if not isinstance(record, dict) or record.get("project_id") != entry.project_id:
             return None
@@ -106,7 +106,7 @@ def _known(folder: Path, record: Json, entry: Entry) -> Fetched | None:
         return None
 
 
-def _begin(folder: Path) -> dict[str, Json]:
+def _read_manifest(folder: Path) -> dict[str, Json]:
     files.make_folder(folder)
     path = folder / MANIFEST
     try:

@@ -1,4 +1,4 @@
-"""Specs for live projects that nothing declares. All text of the account is foreign: none of it can become YAML."""
+"""Specs for live projects that nothing declares. All text of the account is untrusted: none of it can become YAML."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from reconciler.report.safe_text import clean
 
 _NAME_MAX: Final = 50
 _HEAD: Final = """\
-# Written by `reconciler export`. `import` takes each project over as it is: nothing is created or changed.
-# A brief stands here for people alone, as far as the list of projects shows it.
+# Written by `reconciler export`. `import` manages a project as it is: nothing is created or changed.
+# Briefs are comments for people, as far as the list of projects shows them.
 projects:
 """
 
 
 class Export(Struct, frozen=True):
-    """The text of a spec file, what it declares (ids by address), and the ids of projects that are over, left out."""
+    """The text of a spec file, what it declares (ids by address), and the ids of failed and cancelled projects left out."""
 
     text: str
     projects: dict[str, str]
@@ -37,7 +37,7 @@ class Export(Struct, frozen=True):
 
 
 async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple[str, ...]) -> Export:
-    """Specs for these projects, or for all that no spec and no state entry declares and that are not over. Only GETs.
+    """Write specs for these projects, or for all that no spec and no state entry declares and that are not over. Only GETs.
 
     Raises:
         UsageError: the account has no such project, or it is declared already.
@@ -52,7 +52,7 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
         if project_id not in live:
             raise UsageError(f"the account has no project `{project_id}`")
         if project_id in declared:
-            raise UsageError(f"`{project_id}` is declared already, as `{declared[project_id]}`")
+            raise UsageError(f"`{project_id}` is already declared as `{declared[project_id]}`")
     free = [project for project in live.values() if project.id not in declared]
     over = [p for p in free if p.status in (contract.Status.FAILED, contract.Status.CANCELLED)]
     chosen = [p for p in free if p.id in ids] if ids else [p for p in free if p not in over]

@@ -1,4 +1,4 @@
-"""The whole fleet as it is now, for those who look: statuses, outputs, settings, conversations, drift. GETs only."""
+"""The whole fleet as it is now: statuses, outputs, settings, conversations, drift. Only GETs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def read_fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, 
     async def member(address: str, entry: Entry) -> Member:
         seen = live.projects.get(entry.project_id)
         try:
-            told = await api.project(entry.project_id)
-            seen = merge(seen, told) if seen is not None else told
+            status = await api.project(entry.project_id)
+            seen = merge(seen, status) if seen is not None else status
             window = (await read_window(api, entry.project_id, None)).messages if conversations else ()
         except NotFoundError:
             seen, window = None, ()

@@ -1,4 +1,4 @@
-"""Where the declarations of projects that left the specs may be: in files that are not read, or that became empty."""
+"""Files that may declare projects that left the specs: files that are not read, or that became empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What managed projects look like now, with the outputs that only the status shows."""
+"""Managed projects as they are now, with what only their status shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.operations.read.refresh import Reader, merge, refresh
 
 
 async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
-    """The list first, then the status of each project that failed: the list does not say why. Raises as ``refresh``."""
+    """Read the list, then the status of each failed project: the list does not say why. Raises as ``refresh``."""
     ids = frozenset(entry.project_id for entry in entries.values())
     if not ids:
         return Snapshot(at=at)
@@ -25,5 +25,5 @@ async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -
         if i in ids and p.status == contract.Status.FAILED and p.error_message is None
     ]
     answers = await run_all(api.project(p.id) for p in unexplained)
-    told = {p.id: merge(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
-    return replace(live, projects={**live.projects, **told})
+    explained = {p.id: merge(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
+    return replace(live, projects={**live.projects, **explained})

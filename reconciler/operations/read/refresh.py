@@ -1,8 +1,8 @@
-"""Seeing little, knowing enough: what is live, in as few calls as it takes.
+"""Reading live projects in as few calls as possible.
 
-The first page of the list tells the total. Then whichever is cheaper: the remaining pages, or one status call for each
-project that is still missing. Unread is not absent: only a 404 says that a project is not there, and a list that shifts
-while it is read is read again (architecture.md; GitHub's provider and dnscontrol had this bug).
+The first page of the list gives the total. Then whichever is cheaper: the remaining pages, or one status call for each
+project that is still missing. Unread is not absent: only a 404 says that a project is gone, and a list that shifts while
+it is read is read again (GitHub's Terraform provider and dnscontrol had this bug).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from reconciler.model.state import State
 from reconciler.operations.concurrency import run_all
 
 ROUNDS = 4
-"""How often a shifting list is read before giving up."""
+"""How often a shifting list is read before an error."""
 WHOLE_LIST_MAX = 100_000
 """Projects up to which a whole list is read."""
 WHOLE_LIST_PAGES = 1000
 """Pages up to which a whole list is read, eight minutes at the published rate."""
 WHOLE_LIST_BYTES = 64 * 1024**2
-"""Bytes up to which a whole list is read, six hundred for each of so many projects."""
+"""Bytes up to which a whole list is read: about 670 for each of that many projects."""
 PAGES_AT_ONCE = 8
-"""Pages that are asked for before what they hold is looked at."""
-TELLING_TITLE = 5
-"""A title shorter than this many characters is in too many others to look for a project by it."""
-FAILURES_ASKED = 2
-"""Failed projects whose ``error_message`` a plan asks for, at most; ``status`` asks for all."""
+"""Pages that are requested at once."""
+SEARCHABLE_TITLE = 5
+"""A project is not searched by a title shorter than this: too many other titles contain it."""
+FAILURES_READ = 2
+"""Failed projects whose ``error_message`` a plan reads at most; ``status`` reads all."""
 
 
 class Reader(Protocol):
@@ -48,16 +48,16 @@ class Reader(Protocol):
 
 
 class _Reading(Struct):
-    """Pages of one list, and whether they fit together."""
+    """Pages of one list, and whether they are of the same list."""
 
     total: int
     seen: dict[str, LiveProject] = field(default_factory=dict)
     size: int = 0
     fits: bool = True
-    """The same total on each page, no id twice."""
+    """Whether each page has the same total, and no id came twice."""
 
     def add(self, rows: Sequence[LiveProject], page: ProjectPage) -> bool:
-        """Whether these rows of a page brought anything new."""
+        """Add these rows of a page. Returns whether they brought anything new."""
         before = len(self.seen)
         self.seen.update((project.id, project) for project in rows)
         self.size += page.size
@@ -89,7 +89,7 @@ async def refresh(
 
     Raises:
         ApiError: a call failed for good.
-        ReconcilerError: the list kept shifting.
+        ReconcilerError: the list kept shifting, or is too long.
 
     """
     before = api.requests
@@ -106,8 +106,8 @@ async def refresh(
     if missing:
         found, missing_ids = await _one_by_one(api, sorted(missing), titles or {})
         seen.update(found)
-    left = len(wanted) + 1 - (api.requests - before)  # never more than looking at each one by one
-    seen.update(await _failures(api, seen, wanted, most=max(0, min(FAILURES_ASKED, left))))
+    left = len(wanted) + 1 - (api.requests - before)  # never more calls than reading each one by one
+    seen.update(await _failures(api, seen, wanted, most=max(0, min(FAILURES_READ, left))))
     if failed and not complete:
         seen.update({p.id: p for p in await list_filtered(api, status=contract.Status.FAILED) if p.id not in seen})
     return Snapshot(
@@ -122,7 +122,7 @@ async def refresh(
 
 
 async def list_filtered(api: Reader, *, status: str | None = None, title: str | None = None) -> list[LiveProject]:
-    """Every project that a filtered list shows. Raises as :func:`refresh`."""
+    """Read every project that a filtered list shows. Raises as :func:`refresh`."""
     first = await api.list_projects(status=status, title=title)
     if not _pages_left(first):
         return list(first.projects)
@@ -136,14 +136,14 @@ def _pages_left(first: ProjectPage) -> int:
 
 
 def _page_size(first: ProjectPage) -> int:
-    """How many rows a page has: as many as came where there are more, for a server may give fewer than it is asked."""
+    """How many rows a page has: a server may give fewer than it is asked for."""
     return len(first.projects) or contract.current().limits.list_page
 
 
 async def _whole_list(
     api: Reader, first: ProjectPage, *, status: str | None = None, title: str | None = None
 ) -> _Reading:
-    """All pages, read again until they fit together: same total on each, no id twice, none lacking."""
+    """Read all pages, again and again until they agree: same total on each, no id twice, none missing."""
     for _ in range(ROUNDS):
         reading = await _pages(api, first, status=status, title=title)
         if reading.stable:
@@ -153,14 +153,14 @@ async def _whole_list(
             break
     raise ReconcilerError(
         "the account's list of projects kept changing while it was read",
-        f"It was read {ROUNDS} times and never held still, so nothing is planned on it. At last it counted "
+        f"It was read {ROUNDS} times and never stayed the same, so no plan is made from it. The last time, it counted "
         f"{reading.total} projects and showed {len(reading.seen)}. Run the command again.",
     )
 
 
 async def _pages(api: Reader, first: ProjectPage, *, status: str | None, title: str | None) -> _Reading:
-    """All pages of one list, or as many as bring something new. Where one has fewer rows than there should be between it
-    and the next, the rest is asked for.
+    """Read all pages of one list, or as many as bring something new. Where one has fewer rows than there should be before
+    the next, the rest is requested.
     """
     if first.total > WHOLE_LIST_MAX or _pages_left(first) > WHOLE_LIST_PAGES:
         raise ReconcilerError(
@@ -191,13 +191,13 @@ async def _pages(api: Reader, first: ProjectPage, *, status: str | None, title: 
 async def _one_by_one(
     api: Reader, ids: list[str], titles: Mapping[str, str]
 ) -> tuple[dict[str, LiveProject], set[str]]:
-    """One call each: the list filtered by the title that the project should have shows more than the status does. Only
-    where it is not among those, its status is asked for, and its title is known to have changed.
+    """Read projects with one call each: the list filtered by the title that a project should have shows more than its
+    status does. Only where the project is not in it, its status is read, and its title is known to have changed.
     """
 
     async def one(project_id: str) -> LiveProject | None:
         differing: frozenset[str] = frozenset()
-        if len(titles.get(project_id, "")) >= TELLING_TITLE:
+        if len(titles.get(project_id, "")) >= SEARCHABLE_TITLE:
             page = await api.list_projects(title=titles[project_id])
             for project in page.projects:
                 if project.id == project_id:
@@ -217,7 +217,7 @@ async def _one_by_one(
 async def _failures(
     api: Reader, seen: Mapping[str, LiveProject], wanted: frozenset[str], *, most: int
 ) -> dict[str, LiveProject]:
-    """Why projects failed: the list does not say. What the list said of them is kept."""
+    """Read why projects failed: the list does not say. What the list shows of them is kept."""
     failed = [
         seen[i]
         for i in sorted(wanted & seen.keys())
@@ -231,7 +231,7 @@ async def _failures(
 
 
 def merge(listed: LiveProject, status: LiveProject) -> LiveProject:
-    """One project as list and status show it together; what both show is the status', which is newer."""
+    """Merge what list and status show of a project; the status wins, since it is newer."""
     return replace(
         status,
         settings={**listed.settings, **status.settings},
@@ -242,7 +242,7 @@ def merge(listed: LiveProject, status: LiveProject) -> LiveProject:
 
 
 def remembered_titles(state: State) -> dict[str, str]:
-    """The titles that managed projects should have, by id, in the form in which the account keeps them."""
+    """The titles that managed projects should have, by id, in the form in which the account shows them."""
     titles = {entry.project_id: entry.settings.get("title") for entry in state.projects.values()}
     forms = {i: title.value if title.kept is UNSET else title.kept for i, title in titles.items() if title is not None}
     return {project_id: form for project_id, form in forms.items() if isinstance(form, str)}

@@ -1,7 +1,7 @@
-"""``state recover``: the state made anew from the account. Only GETs, and binding only what the account shows.
+"""``state recover``: rebuilding the state from the account. Only GETs, and only what the account shows is bound.
 
-Adopted projects are known by the studio project they come from, imported ones by their id, created ones by brief and
-title; where several could be meant, none is taken. What the agents were told is read from the conversations.
+Adopted projects are recognized by the studio project they come from, imported ones by their id, created ones by brief
+and title; where several match, none is bound. The messages that were sent are read from the conversations.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reconciler.planning.knowledge import agrees
 from reconciler.planning.matching import Candidates
 
 NAMED: Final = 5
-"""Projects that a finding names at most."""
+"""How many projects a finding names at most."""
 
 
 class Finding(Struct, frozen=True):
@@ -56,7 +56,7 @@ class _Match(Struct, frozen=True):
 
 
 async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, state: State) -> list[Finding]:
-    """Look for every declared project that the state does not have. Makes only GETs.
+    """Find every declared project that the state does not have. Only GETs.
 
     Raises:
         ReconcilerError: the account can't be read.
@@ -78,7 +78,7 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
             free = tuple(p for p in match.candidates if p.id not in claims)
             findings.append(Finding(project.address, match.why, candidates=free))
         elif claims[match.project.id] > 1:
-            why = f"`{match.project.id}` could be several of the specs' projects; `reconciler import` one"
+            why = f"`{match.project.id}` matches several projects of the specs; bind it to one with `reconciler import`"
             findings.append(Finding(project.address, why, candidates=(match.project,)))
         else:
             findings.append(await _entry(workspace, api, project, match.project, match.why, state.lineage))
@@ -112,7 +112,7 @@ def _match(project: DesiredProject, live: Snapshot, candidates: Candidates) -> _
     match project.origin:
         case AdoptOrigin(studio_id=studio_id):
             adopted = next((p for p in live.projects.values() if p.source_project_id == studio_id), None)
-            return _Match(f"adopted from `{studio_id}`" if adopted else "it is not adopted yet", adopted)
+            return _Match(f"adopted from `{studio_id}`" if adopted else "not adopted yet", adopted)
         case ImportOrigin(project_id=project_id):
             there = live.projects.get(project_id)
             return _Match("the spec names it" if there else f"the account has no `{project_id}`", there)
@@ -127,7 +127,7 @@ def _match_created(project: DesiredProject, candidates: Candidates) -> _Match:
         return _Match("same brief and title", match.alive[0])
     if match.alive:
         ids = ", ".join(f"`{p.id}`" for p in match.alive)
-        why = f"several projects have this brief and title: {ids}; `reconciler import` one"
+        why = f"several projects have this brief and title: {ids}; bind one with `reconciler import`"
         return _Match(why, candidates=match.alive)
     over = sorted((*match.failed, *match.cancelled), key=lambda p: p.created_at or "")
     if over:
@@ -139,7 +139,7 @@ def _match_created(project: DesiredProject, candidates: Candidates) -> _Match:
         named = ", ".join(f"`{p.id}` ({p.settings.get('title') or 'no title'}, {p.status})" for p in others[:NAMED])
         one = others[0].id if len(others) == 1 else "PROJECT_ID"
         why = (
-            f"no project has this title too, but this very brief: {named}; if it is that one, "
+            f"no project has this brief and title; with another title: {named}; if one of them is it, run "
             f"`reconciler import {quote(project.address)} {one}`"
         )
         return _Match(why, candidates=others)
@@ -173,5 +173,7 @@ async def _entry(
             api, project.messages, entry, brief, env=workspace.env, lineage=lineage, now=workspace.now
         )
         why += f"; {len(entry.messages)} of {len(project.messages)} messages found"
-        why += "".join(f"; message `{ours}` may be `{theirs}`, which reads nearly like it" for ours, theirs in doubtful)
+        why += "".join(
+            f"; message `{ours}` may be `{theirs}`, which reads almost the same" for ours, theirs in doubtful
+        )
     return Finding(project.address, why, entry, live.status)

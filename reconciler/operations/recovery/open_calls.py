@@ -1,4 +1,4 @@
-"""Clearing up the calls that an earlier run left open, before anything new is planned.
+"""Recovery of the calls that an earlier run left open, before anything new is planned.
 
 Each intent becomes *done* (with what it did), *not done*, or stays *unknown*. How a call is recovered stands beside how
 it is made (``operations/calls``); a lost answer within a run is recovered by the same code.

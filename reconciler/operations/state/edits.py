@@ -1,4 +1,4 @@
-"""Mending the state by hand: binding, renaming, forgetting, accepting a log, deciding what nothing could tell."""
+"""Editing the state: import, rename, remove, accept a message log, decide calls of unknown fate, recover lost entries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.planning.resealing import Resealing
 def change_state(
     workspace: Workspace, effects: Callable[[State], tuple[Effect, ...]], *, command: str, lock_timeout: float
 ) -> State:
-    """Change the state under its lock; no call is made.
+    """Change the state under its lock, without a call.
 
     Raises:
         StateError: it can't be locked, read or written.
@@ -45,17 +45,18 @@ def change_state(
 
 
 def check_address(address: str) -> str:
-    """Raises UsageError for what is no address."""
+    """Return the address. Raises UsageError for what is not a valid one."""
     if not ADDRESS.fullmatch(address):
         raise UsageError(
-            f"`{address}` is not an address",
-            "Lower-case letters, digits, `-` and `_`, at most 63, no leading dash; then, from `for_each`, keys like `[us,16:9]`.",
+            f"`{address}` is not a valid address",
+            "Use up to 63 lowercase letters, digits, `-` and `_`, starting with a letter or a digit. `for_each` adds keys like "
+            "`[us,16:9]`.",
         )
     return address
 
 
 async def bind(workspace: Workspace, api: Reader, address: str, project_id: str, *, lock_timeout: float) -> str:
-    """Bind an existing project to an address; the answer is its status.
+    """Bind an existing project to an address. Returns its status.
 
     Raises:
         UsageError: the address or the project is taken, or there is no such project.
@@ -73,11 +74,11 @@ async def bind(workspace: Workspace, api: Reader, address: str, project_id: str,
     def effects(state: State) -> tuple[Effect, ...]:
         holder = next((a for a, e in state.projects.items() if e.project_id == project_id), None)
         if holder is not None:
-            raise UsageError(f"`{project_id}` is managed as `{holder}` already")
+            raise UsageError(f"`{project_id}` is already managed as `{holder}`")
         if address in state.projects:
             raise UsageError(
-                f"`{address}` stands for `{state.projects[address].project_id}` already",
-                f"Forget that first: `reconciler state rm {quote(address)}`.",
+                f"`{address}` is already bound to `{state.projects[address].project_id}`",
+                f"Remove it from the state first: `reconciler state rm {quote(address)}`.",
             )
         at = workspace.now()
         clean = workspace.redact.fields(live.settings)
@@ -94,20 +95,20 @@ async def bind(workspace: Workspace, api: Reader, address: str, project_id: str,
 
 
 def rename(workspace: Workspace, old: str, new: str, *, lock_timeout: float) -> None:
-    """Rename an address. Raises UsageError where there is none, or the new one is taken."""
+    """Rename an address. Raises UsageError where it is unknown, or the new one is taken."""
     check_address(new)
 
     def effects(state: State) -> tuple[Effect, ...]:
         require_entry(state, old)
         if new in state.projects:
-            raise UsageError(f"the state has a `{new}` already")
+            raise UsageError(f"the state already has `{new}`")
         return (Rename(from_address=old, to_address=new),)
 
     change_state(workspace, effects, command="reconciler state mv", lock_timeout=lock_timeout)
 
 
 def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: float) -> None:
-    """Forget addresses; their projects stay as they are. Raises UsageError where there is none."""
+    """Remove addresses from the state; their projects stay as they are. Raises UsageError for an unknown address."""
 
     def effects(state: State) -> tuple[Effect, ...]:
         for address in addresses:
@@ -118,9 +119,9 @@ def remove(workspace: Workspace, addresses: tuple[str, ...], *, lock_timeout: fl
 
 
 def require_entry(state: State, address: str) -> Entry:
-    """The entry of an address. Raises UsageError where there is none."""
+    """Return the entry of an address. Raises UsageError where there is none."""
     if address not in state.projects:
-        hint = did_you_mean(address, state.projects) or "`reconciler state list` shows what it has."
+        hint = did_you_mean(address, state.projects) or "`reconciler state list` shows its addresses."
         raise UsageError(f"the state has no `{address}`", hint)
     return state.projects[address]
 
@@ -128,10 +129,10 @@ def require_entry(state: State, address: str) -> Entry:
 def accept_log(
     workspace: Workspace, desired: Desired, addresses: tuple[str, ...], *, lock_timeout: float
 ) -> dict[str, Accepted]:
-    """Take the specs' message logs for what was sent; the answer has the addresses whose log was another.
+    """Accept the specs' messages as what was sent. Returns the addresses whose log changes.
 
     Raises:
-        UsageError: the state or the specs have no such address, or a message of unknown fate is open there.
+        UsageError: the state or the specs have no such address, or the address has a message of unknown fate.
         ReconcilerError: the state can't be read or written.
 
     """
@@ -146,11 +147,14 @@ def accept_log(
             held_as = moved.get(address, address)
             entry = again(require_entry(state, held_as))
             if address not in projects:
-                raise UsageError(f"the specs have no `{address}`", "Its log is that of the spec: there has to be one.")
+                raise UsageError(
+                    f"the specs have no `{address}`",
+                    "The message log is taken from the spec, so the specs must declare it.",
+                )
             if any(intent.kind == "message" and intent.address == held_as for intent in state.pending.values()):
                 raise UsageError(
-                    f"whether a message of `{address}` was sent is still open",
-                    "`reconciler apply` finds out first, or you say it with `reconciler state resolve`.",
+                    f"it is not known yet whether a message of `{address}` was sent",
+                    "Run `reconciler apply`, which finds out, or decide it with `reconciler state resolve`.",
                 )
             project = projects[address]
             if not any(d.code == CODE for d in compare(address, project.messages, entry.messages).diagnostics):
@@ -170,10 +174,10 @@ def accept_log(
 
 
 def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float) -> list[str]:
-    """The user says whether calls of unknown fate were done; the answer names them.
+    """Record the user's decision whether an address's calls of unknown fate were done. Returns their names.
 
     Raises:
-        UsageError: nothing is open at this address, or it is a create that was done: that one is bound by import.
+        UsageError: the address has no such call, or it is a create that was done: that has to be imported.
         ReconcilerError: the environment lacks what the message's secret needs.
 
     """
@@ -181,16 +185,18 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
         state, _ = workspace.load()
         open_ = [intent for intent in state.pending.values() if intent.address == address]
         if not open_:
-            raise UsageError(f"nothing is open at `{address}`", "`reconciler plan` shows what is, if anything.")
+            raise UsageError(
+                f"no call of `{address}` has an unknown outcome", "`reconciler plan` lists the calls that have one."
+            )
         workspace.store.begin(state)
         draft = Draft(state)
         for intent in open_:
-            draft.fold(_decided(workspace, intent, state.lineage, sent=sent))
+            draft.fold(_decision(workspace, intent, state.lineage, sent=sent))
         workspace.store.save(draft.state(state.serial + 1))
     return [f"{intent.kind} `{intent.message_id}`" if intent.message_id else intent.kind for intent in open_]
 
 
-def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) -> End:
+def _decision(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) -> End:
     effects: tuple[Effect, ...] = ()
     if sent and intent.kind == "message":
         effects = (declared_sent(intent, workspace.env, lineage=lineage, at=workspace.now()),)
@@ -198,8 +204,9 @@ def _decided(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) 
         effects = (Learn(address=intent.address, not_ours=intent.near),)
     elif sent and intent.kind == "create":
         raise UsageError(
-            "a create that was done is bound, not just declared",
-            f"Say `--not-sent`, then `reconciler import {quote(intent.address)} PROJECT_ID`.",
+            "a create can't be declared done: its project has to be imported",
+            f"Run `reconciler state resolve {quote(intent.address)} --not-sent`, then "
+            f"`reconciler import {quote(intent.address)} PROJECT_ID`.",
         )
     done = sent and intent.plan is not None
     return End(
@@ -222,7 +229,7 @@ async def recover_state(
     confirm: Callable[[list[Finding]], bool],
     lock_timeout: float,
 ) -> list[Finding]:
-    """``state recover``: find what the state lost, show it, ask, bind. The answer is what was found.
+    """``state recover``: find what the state lost, show it, ask, bind. Returns what was found.
 
     ``choose`` is asked about each address for which the account shows projects but nothing tells which one is meant.
 

@@ -1,4 +1,4 @@
-"""``state push`` and ``state history --restore``: one whole state put in place of another, as a new serial."""
+"""``state push`` and ``state history --restore``: replacing the whole state by another, as a new serial."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reconciler.operations.workflows import Workspace
 
 
 class Exchange(Struct, frozen=True):
-    """``old`` is to be replaced by ``new``, for people to judge before it happens."""
+    """``old`` is to be replaced by ``new``; shown to the user before it happens."""
 
     old: State
     new: State
 
     @property
     def gone(self) -> list[str]:
-        """Addresses that nobody would know of any more."""
+        """Addresses that would no longer be managed."""
         return sorted(self.old.projects.keys() - self.new.projects.keys())
 
 
@@ -33,10 +33,10 @@ def replace_state(
     command: str,
     lock_timeout: float,
 ) -> Exchange:
-    """Put ``given`` in place of the state, under its lock; no call is made. ``force``: an older or foreign one, too.
+    """Replace the state by ``given``, under its lock, without a call. ``force``: even by an older or foreign one.
 
-    Calls whose outcome is not known yet stay: the next apply clears them up. What the new state does not know is found
-    in the account, as after the loss of a state.
+    Calls whose outcome is not known yet stay pending: the next apply recovers them. What the new state does not know is
+    found in the account, as after the loss of a state.
 
     Raises:
         StateMismatchError: it belongs to another workspace or API; or, unless forced, is older or of another lineage.
@@ -64,11 +64,11 @@ def _check(old: State, new: State) -> None:
         return
     if new.lineage != old.lineage:
         raise StateMismatchError(
-            f"it is of another lineage: {new.lineage}, not {old.lineage}",
-            "It never was a version of this state. `--force` puts it in its place all the same.",
+            f"this state has another lineage: {new.lineage}, not {old.lineage}",
+            "It is not a version of the current state. `--force` replaces the current state anyway.",
         )
     if new.serial < old.serial:
         raise StateMismatchError(
-            f"it is older: serial {new.serial}, and the state is at {old.serial}",
-            "Somebody went on since it was pulled. `--force` puts it in its place all the same.",
+            f"this state is older: serial {new.serial}, and the current state is at {old.serial}",
+            "The current state was written after this one was pulled. `--force` replaces it anyway.",
         )

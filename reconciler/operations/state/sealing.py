@@ -1,4 +1,4 @@
-"""Secrets of saved plans and of earlier states: plain where the environment has them, sealed with the digests of now."""
+"""Secrets of saved plans and of earlier states: filled from the environment, sealed with current digests."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from reconciler.planning.resealing import Resealing
 
 
 def fill_secrets(run: Run, step: Step) -> Step:
-    """A saved step with the plain values of its secrets, to know them in the account. What lacks them fails when its turn
-    comes.
+    """Fill a saved step's secrets with their plain values, to recognize them in the account. A step that lacks some fails
+    when its turn comes.
     """
     try:
         match step:
@@ -46,7 +46,7 @@ def fill_secrets(run: Run, step: Step) -> Step:
 
 
 def reseal(draft: Draft, desired: Desired | None) -> None:
-    """Where an earlier version made the digests of secrets, the state that is written has those of now."""
+    """Replace digests of secrets that an earlier version made by current ones."""
     if desired is None:
         return
     again = Resealing(seal(desired, draft.lineage), draft.lineage)
