@@ -186,14 +186,14 @@ async def _finish(call: CreateCall, created: Created | None) -> Done:
     if found.status in OVER:
         raise _overtaken(found)
     if found.brief is not None and not brief_matches(step.body["brief"], found):
-        raise Overtaken(f"bound to `{found.id}`, which its key had created from another brief; make a new plan")
+        raise Overtaken(f"bound to `{found.id}`, which its key had made from another brief; make a new plan")
     settings = {name: value for name, value in step.body.items() if name in contract.current().settings}
     await converge(call.run, monitor, step, settings, found, call.number + 1)
-    return Done(f"bound to `{found.id}`, which its key had created before", already=True)
+    return Done(f"bound to `{found.id}`, which its key had made before", already=True)
 
 
 def _overtaken(live: LiveProject) -> Overtaken:
-    return Overtaken(f"bound to `{live.id}`, which its key had created before and which is {live.status}")
+    return Overtaken(f"bound to `{live.id}`, which its key had made before and which is {live.status}")
 
 
 def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
