@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 import click
 
 from reconciler.cli.console import Console, discard
+from reconciler.cli.reference import ENVIRONMENT, ERROR, EXIT_CODES, INTERRUPTED, as_lines
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.version import VERSION
 
@@ -44,6 +45,10 @@ COMMAND_GROUPS: Final = {
     "Sandbox": {
         "sandbox": "Run and control the emulated API.",
     },
+    "Help": {
+        "help": "Read the manual, or the help of a command.",
+        "explain": "Explain an error code or a field.",
+    },
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
 COLLECTOR: Final = (100_000, 20, 20)
@@ -54,17 +59,15 @@ Examples:
   reconciler --api-url sandbox plan      # try it for free: no key, no network
   reconciler plan --out saved.plan       # save the plan
   reconciler apply saved.plan            # execute exactly that plan
-
-\b
-Environment:
-  EVERSINCE_API_KEY         API key (`api.key_env` can name another EVERSINCE_ variable)
-  EVERSINCE_API_URL         API URL or `sandbox`, instead of `api.url` in `reconciler.yaml`
-  RECONCILER_ALLOWED_HOSTS  Other hosts that `api.url` may name, separated by commas:
-                            api.example.com (any port) or host:port
-  RECONCILER_STATE          Where the state is stored, like --state
-  RECONCILER_MAX_PROJECTS   Limit of declared projects [default: 20,000]
-  RECONCILER_MAX_TEXT_MIB   Limit of MiB that specs expand to [default: 64]
+  reconciler help                        # the manual: getting started, specs, state, CI, ...
+  reconciler explain E107                # an error, or a field like projects.settings.craft
 """
+
+
+EPILOG: Final = (
+    f"{EXAMPLES}\n\b\nExit codes:\n{as_lines({str(code): text for code, text in EXIT_CODES.items()})}"
+    f"\n\b\nEnvironment:\n{as_lines(ENVIRONMENT)}"
+)
 
 
 class LazyGroup(click.Group):
@@ -108,7 +111,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(
     cls=LazyGroup,
-    epilog=EXAMPLES,
+    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RECONCILER"},
 )
 @click.option(
@@ -157,24 +160,24 @@ def main() -> NoReturn:
         code = cli.main(prog_name="reconciler", standalone_mode=False, obj=console)
     except ReconcilerError as error:
         console.fail(error.diagnostics)
-        code = 1
+        code = ERROR
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        code = 1
+        code = ERROR
     except click.ClickException as error:
         ctx = error.ctx if isinstance(error, click.UsageError) else None
         usage = f"See `{ctx.command_path} --help`." if ctx else ""
         console.fail((Diagnostic(severity="error", summary=error.format_message(), detail=usage),))
-        code = 1
+        code = ERROR
     except (click.Abort, KeyboardInterrupt):
         console.note("Interrupted.")
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         discard(sys.stdout)
-        code = 1
+        code = ERROR
     except Exception as error:  # noqa: BLE001  the only catch-all: no traceback reaches a user
         console.report_bug(error)
-        code = 1
+        code = ERROR
     gc.freeze()  # the last collection would look for cycles once more
     sys.exit(code if isinstance(code, int) else 0)
 

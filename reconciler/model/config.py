@@ -1,4 +1,4 @@
-"""The workspace's configuration: ``reconciler.yaml``, as values (interfaces.md, workspace)."""
+"""The workspace's configuration: ``reconciler.yaml``, as values (decisions/0014)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Placed(Struct, frozen=True):
 
 
 class Lifecycle(Struct, frozen=True):
-    """What to do when a project leaves the specs, fails, or changes where it can't (interfaces.md, spec files)."""
+    """What to do when a project leaves the specs, fails, or changes where it can't."""
 
     on_remove: OnRemove = "stop"
     on_failed: OnFailed = "keep"

@@ -1,7 +1,7 @@
 """The journal: what is appended between two snapshots of the state, and how it folds into one.
 
 One line for each intent, one for each outcome. An outcome carries its effects on the state, so that replaying the
-journal needs no other knowledge (write-ahead logging; architecture.md, snapshot + journal).
+journal needs no other knowledge (write-ahead logging; decisions/0017).
 """
 
 from __future__ import annotations

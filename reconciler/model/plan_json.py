@@ -1,4 +1,4 @@
-"""A plan as a JSON document (interfaces.md, JSON of a plan), and back. Diagnostics and outcomes, too.
+"""A plan as a JSON document (decisions/0013), and back. Diagnostics and outcomes, too.
 
 Reading is strict: every value is taken by its type and its place; what is shown must be what is sent (``plan_shown``);
 and the plan that came of it is written again and must give the very document that was read, digest included. So an

@@ -1,4 +1,4 @@
-"""The append-only message log: compares the spec's messages with those sent (settled readings 4 and 8)."""
+"""The append-only message log: compares the spec's messages with those sent (decisions/0004, decisions/0008)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ from reconciler.planning.resealing import Resealing
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """The user's selectors (interfaces.md, ``plan``). ``targets`` of ``None``: everything."""
+    """The user's selectors (decisions/0003). ``targets`` of ``None``: everything."""
 
     targets: frozenset[str] | None = None
     replace: frozenset[str] = frozenset()
@@ -295,7 +295,7 @@ def _uploads(steps: Iterable[Step], state: State) -> tuple[FileUpload, ...]:
 
 
 def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterable[Step]:
-    """Mark the steps that have to wait for a slot; an agent at work takes one (settled reading 9)."""
+    """Mark the steps that have to wait for a slot; an agent at work takes one (decisions/0009)."""
     active = (
         live.active
         if live.active is not None

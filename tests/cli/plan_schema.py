@@ -1,4 +1,4 @@
-"""The JSON of plan, show and apply as interfaces.md promises it to other tools, written down independently."""
+"""The JSON of plan, show and apply as it is promised to other tools (decisions/0013), written down independently."""
 
 from __future__ import annotations
 

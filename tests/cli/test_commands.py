@@ -1,4 +1,4 @@
-"""Every command, as its help and interfaces.md describe it."""
+"""Every command, as its help and the manual describe it."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_messages_are_sent_in_order_and_once(campaign):
 
 
 def test_plan_show_and_apply_print_documents_of_the_published_form(tmp_path):
-    # Intent: other tools can rely on the JSON that interfaces.md describes, from all three commands.
+    # Intent: other tools can rely on the JSON that is promised (decisions/0013), from all three commands.
     space = campaign_space(tmp_path / "w")
     planned = space.run("plan", "--format", "json", "--out", "saved.plan", "--detailed-exitcode", code=2).document
     shown = space.run("show", "saved.plan", "--format", "json").document

@@ -15,16 +15,31 @@ import pytest
 from reconciler.cli.main import COMMANDS
 from tests import project_files
 from tests.command import run as reconciler
+from tests.docs.pages import anchors, links
 from tests.spec_files import load_config, load_specs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 SETUP = "python3 -m venv .venv && .venv/bin/pip install -q -c requirements.lock -e "
 
 
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCKS if name == language]
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    ".github/CONTRIBUTING.md",
+    ".github/SECURITY.md",
+    "tests/README.md",
+    "reconciler/README.md",
+)
+JUST = str(Path(sys.executable).with_name("just"))
+
+
+def page_text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(language: str, page: str = README) -> list[str]:
+    return [text for name, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL) if name == language]
 
 
 @functools.cache
@@ -76,8 +91,9 @@ def test_there_is_no_third_command_that_sets_up():
 
 
 def test_the_command_table_is_the_help():
-    table = re.findall(r"^\| `(\S+)` \| (.+) \|$", README.partition("<!-- commands")[2], re.MULTILINE)
-    assert dict(table[: len(COMMANDS)]) == COMMANDS
+    """Intent: the README has those of a normal week, with the words of `--help`."""
+    table = dict(re.findall(r"^\| `(\S+)` \| (.+) \|$", README.partition("<!-- commands")[2], re.MULTILINE))
+    assert len(table) == 10 and table.items() <= COMMANDS.items()
     shown = reconciler("--help", cwd=ROOT).stdout
     for name, text in COMMANDS.items():
         assert f"{name} " in shown
@@ -115,7 +131,7 @@ def test_every_option_of_the_shell_examples_exists():
 
 def test_each_dependency_has_its_line_in_the_table():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    table = README.partition("| package | what for |")[2]
+    table = (ROOT / "reconciler" / "README.md").read_text(encoding="utf-8").partition("| package | what for |")[2]
     for requirement in [*project["dependencies"], *project["optional-dependencies"]["remote"]]:
         assert re.match(r"[\w.-]+", requirement)[0] in table
 
@@ -129,7 +145,8 @@ def test_the_lock_file_pins_every_requirement():
 
 
 def test_the_command_that_measures_finds_its_benchmarks():
-    command = next(text for text in blocks("sh") if "-m benchmark" in text).split()
+    (command,) = re.findall(r"^\.venv/bin/pytest -m benchmark.*$", page_text("tests/README.md"), re.MULTILINE)
+    command = command.split()
     assert command[0] == ".venv/bin/pytest"
     found = subprocess.run(
         [sys.executable, "-m", "pytest", *command[1:], "--collect-only"],
@@ -141,9 +158,53 @@ def test_the_command_that_measures_finds_its_benchmarks():
     assert found.returncode == 0 and "test_plans_and_applies_against_terraforms_own" in found.stdout, found.stderr
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in links(page_text(page)):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_readme_stays_short():
+    assert len(README.splitlines()) <= 202
+
+
+def test_each_guarantee_has_its_evidence():
+    """Intent: what the README promises in a line, tests/README.md shows."""
+    promised = README.partition("## What is guaranteed")[2].partition("\n## ")[0]
+    shown = page_text("tests/README.md").partition("| what holds | how it is shown |")[2].partition("\n\n")[0]
+    assert (
+        8
+        <= len(re.findall(r"^\| [A-Z`]", promised, re.MULTILINE))
+        <= len(re.findall(r"^\| [a-z`]", shown, re.MULTILINE))
+    )
+
+
+def test_the_change_log_has_the_form_of_keep_a_changelog():
+    text = page_text("CHANGELOG.md")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE)[0] == "[Unreleased]"
+    kinds = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert kinds and set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_four_commands_of_a_contributor_are_tasks_that_exist():
+    """Intent: set up is the README's; the others are recipes of the task runner, which finds them."""
+    commands = re.findall(
+        r"^(\S.*?)(?: {2,}#.*)?$", blocks("sh", page_text(".github/CONTRIBUTING.md"))[0], re.MULTILINE
+    )
+    assert len(commands) == 4 and commands[0] == SETUP + "'.[test]'"
+    for command in commands[1:]:
+        program, *args = command.split()
+        assert program == ".venv/bin/just"
+        done = subprocess.run([JUST, "--dry-run", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert ".venv/bin/" in done.stderr
+        assert all((ROOT / arg).exists() for arg in args if "/" in arg)
+    done = subprocess.run([JUST, "--list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.findall(r"`(\w+)` (?:fixes|runs)", page_text(".github/CONTRIBUTING.md")) == ["format", "sweep", "ci"]
+    assert {"format", "sweep", "ci", "lint", "test"} == {*re.findall(r"^    (\w+)", done.stdout, re.MULTILINE)}
 
 
 @pytest.mark.sweep

@@ -283,7 +283,7 @@ PLAN_SHAPE = jsonschema.Draft202012Validator(A_PLAN)
 
 @given(PLANS)
 def test_every_plan_has_the_shape_of_the_interface(plan):
-    """Intent: outside tools find exactly the keys and values that interfaces.md promises, whatever the plan."""
+    """Intent: outside tools find exactly the keys and values that the format promises (decisions/0013), whatever the plan."""
     PLAN_SHAPE.validate(encode_plan(plan))
 
 

@@ -199,7 +199,7 @@ def _claims(run: Run, window: Window, entry: Entry | None, text: str, *, after: 
 
 
 async def settle(run: Run, intent: Intent) -> None:
-    """Wait until a message of unknown fate can't appear any more (settled reading 1). Raises HaltedError."""
+    """Wait until a message of unknown fate can't appear any more (decisions/0001). Raises HaltedError."""
     now, begun = instant(run.now()), instant(intent.at)
     age = (now - begun).total_seconds() if now and begun else 0.0
     left = min(run.options.settle, LONGEST_FLIGHT - age)

@@ -2,7 +2,7 @@
 
 The first page of the list gives the total. Then whichever is cheaper: the remaining pages, or one status call for each
 project that is still missing. Unread is not absent: only a 404 says that a project is gone, and a list that shifts while
-it is read is read again (GitHub's Terraform provider and dnscontrol had this bug).
+it is read is read again (decisions/0018).
 """
 
 from __future__ import annotations

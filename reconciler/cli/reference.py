@@ -1,0 +1,48 @@
+"""Tables that ``--help`` and the manual's reference pages share: exit codes and environment variables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DONE: Final = 0
+ERROR: Final = 1
+CHANGES: Final = 2
+INTERRUPTED: Final = 130
+
+EXIT_CODES: Final = {
+    DONE: "Success; also `watch` stopped by SIGINT or SIGTERM",
+    ERROR: "Error; usage errors, refused plans and failed steps, too",
+    CHANGES: "With --detailed-exitcode: plan found changes, or apply deferred steps",
+    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM",
+}
+ENVIRONMENT: Final = {
+    "EVERSINCE_API_KEY": "API key (`api.key_env` can name another EVERSINCE_ variable)",
+    "EVERSINCE_API_URL": "API URL or `sandbox`, instead of `api.url` in `reconciler.yaml`",
+    "EVERSINCE_WEBHOOK_SECRET": "Secret that signs webhook deliveries, for watch",
+    "RECONCILER_ALLOWED_HOSTS": "Other hosts that `api.url` may name, separated by commas",
+    "RECONCILER_STATE": "Where the state is stored, like --state",
+    "RECONCILER_VAR_<name>": "Value of `${var.<name>}`",
+    "RECONCILER_<OPTION>": "Default of a global option: RECONCILER_CHDIR",
+    "RECONCILER_<COMMAND>_<OPTION>": "Default of an option: RECONCILER_APPLY_TIMEOUT",
+    "RECONCILER_MAX_PROJECTS": "Limit of declared projects [default: 20,000]",
+    "RECONCILER_MAX_TEXT_MIB": "Limit of MiB that specs expand to [default: 64]",
+    "NO_COLOR": "No color, if it is set to anything",
+    "PAGER": "Program that shows the manual's pages; `cat` for none",
+    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies; lower case works, too",
+    "GITHUB_ACTIONS": "If `true`: log groups, annotations and the job summary",
+}
+"""What is read from the environment, besides the variables that ``policy.allowed_env`` names and those by which stores
+of remote states and CI services say who they are.
+"""
+
+
+def as_lines(table: dict[str, str], indent: str = "  ") -> str:
+    """A table as aligned lines; long names have a line of their own."""
+    width = max(len(name) for name in table if len(name) <= _NAME_MAX)
+    return "".join(
+        f"{indent}{name:{width}}  {text}\n" if len(name) <= width else f"{indent}{name}\n{indent}{'':{width}}  {text}\n"
+        for name, text in table.items()
+    )
+
+
+_NAME_MAX: Final = 30
