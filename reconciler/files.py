@@ -1,10 +1,10 @@
-"""Files that this program writes: whole or not at all, and never through a link that came with a checkout.
+"""Files that this program writes: completely or not at all, and never through a link that came with a checkout.
 
-A branch may hold links: `plan` to `/etc`, or a name beside the state to somebody's notes. So a file of ours is a regular
-file or it is refused, and no folder on the way to it is a link that lies in a checkout, in a workspace, or below the
-current directory. Links elsewhere are the machine's (`/tmp`) or the user's own, and are followed.
+A branch may contain links: `plan` to `/etc`, or a name next to the state to somebody's notes. So a file of ours must be a
+regular file, and no folder on the path to it may be a link in a checkout, in a workspace, or below the current directory.
+Links elsewhere are the machine's (`/tmp`) or the user's own, and are followed.
 
-What the operating system refuses is raised as `OSError`.
+Errors of the operating system are raised as `OSError`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ PRIVATE_FOLDER: Final = 0o700
 _MARKS: Final = (".git", "reconciler.yaml")
 _LONGEST_CHAIN: Final = 40
 _NO_SYNC: Final = (errno.EINVAL, errno.ENOTSUP)
-"""How file systems answer that can't sync a folder."""
+"""Errors of file systems that can't sync a folder."""
 
 
 class UnsafeFileError(OSError):
-    """A file that is not used: a link, behind a link, or no regular file. ``strerror`` says which."""
+    """A file that is refused: a link, behind a link, or not a regular file. ``strerror`` says which."""
 
 
 def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> None:
-    """Put a file in a place, with this mode; ``None`` keeps the old file's (a new one's is the user's usual).
+    """Write a file, or replace it, with this mode. ``None`` keeps the old file's mode, or takes the user's default.
 
-    Whoever reads meanwhile sees the old file or the new one. Where it fails, the old one is as it was and nothing is
-    left behind.
+    A reader sees the old file or the new one. On failure the old one is unchanged and nothing is left behind.
 
     Raises:
-        UnsafeFileError: what is there is no regular file, or lies behind a link.
+        UnsafeFileError: there is something else than a regular file, or the path goes through a link.
 
     """
     place = _place(path)
@@ -60,17 +59,17 @@ def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> None:
 
 
 def create(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write a file that must not be there yet.
+    """Write a file that must not exist yet.
 
     Raises:
-        FileExistsError: it is.
-        UnsafeFileError: what is there is no regular file, or lies behind a link.
+        FileExistsError: it exists.
+        UnsafeFileError: there is something else than a regular file, or the path goes through a link.
 
     """
     place = _place(path)
     fd = _opened(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with open(fd, "wb") as file:  # noqa: PTH123  it is open already
+        with open(fd, "wb") as file:  # noqa: PTH123  a descriptor
             file.write(data)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -79,7 +78,7 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Put a finished file in the place of another, in the same folder. Raises UnsafeFileError as :func:`replace`."""
+    """Rename a finished file to another in the same folder. Raises UnsafeFileError as :func:`replace`."""
     place = _place(target)
     _regular(place)
     os.replace(source, place)  # noqa: PTH105
@@ -87,7 +86,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> bool:
-    """Remove a file, or a link itself; ``False`` where there is none. Raises UnsafeFileError: it lies behind a link."""
+    """Remove a file, or a link itself; ``False`` if there is none. Raises UnsafeFileError if the path goes through a link."""
     try:
         _place(path).unlink()
     except FileNotFoundError:
@@ -96,33 +95,33 @@ def remove(path: Path) -> bool:
 
 
 def check(path: Path) -> bool:
-    """Whether a file of ours is there. Raises UnsafeFileError as :func:`replace`."""
+    """Whether a file exists that may be used. Raises UnsafeFileError as :func:`replace`."""
     return _regular(_place(path)) is not None
 
 
 def open_to_append(path: Path, *, mode: int = PRIVATE) -> int:
-    """A descriptor to write at a file's end. Raises UnsafeFileError as :func:`replace`."""
+    """A descriptor to append to a file. Raises UnsafeFileError as :func:`replace`."""
     return _opened(_place(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode)
 
 
 def open_stream(path: Path) -> int:
-    """The same for a place that the user names: devices and pipes are fine, and so are the user's own links.
+    """A descriptor to append to a path that the user gave: devices, pipes and the user's own links are allowed.
 
     Raises:
-        UnsafeFileError: it is or lies behind a link of a checkout.
+        UnsafeFileError: it is a link of a checkout or behind one.
 
     """
     place = _place(path)
     if place.is_symlink():
-        _refuse_if_it_came_along(place)
-    # Not blocking: opening a pipe would wait for its reader. Writing to it may.
+        _refuse_checkout_link(place)
+    # Not blocking: opening a pipe would wait for its reader. Writing may wait.
     fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY, PRIVATE)
     os.set_blocking(fd, True)
     return fd
 
 
 def open_to_read(path: Path) -> BufferedReader:
-    """A file of ours. Raises FileNotFoundError, and UnsafeFileError as :func:`replace`."""
+    """Open a file to read. Raises FileNotFoundError, and UnsafeFileError as :func:`replace`."""
     return open(_opened(_place(path), os.O_RDONLY), "rb")
 
 
@@ -135,10 +134,10 @@ def read(path: Path, limit: int) -> bytes:
 
 
 def make_folder(path: Path, *, mode: int = 0o777) -> None:
-    """Make a folder and those above it, where they are not there; others may do so at the same time.
+    """Create a folder and its parents if they don't exist; other processes may do so at the same time.
 
     Raises:
-        UnsafeFileError: a link of a checkout is on the way, or at its end.
+        UnsafeFileError: the path is a link of a checkout or goes through one.
 
     """
     missing = []
@@ -155,7 +154,7 @@ def make_folder(path: Path, *, mode: int = 0o777) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed runs left of :func:`replace`; only for who knows that nobody else is replacing the file."""
+    """Remove temporary files that killed runs left. Call it only while nobody else can replace the file."""
     place = _place(path)
     start = _prefix(place)
     with contextlib.suppress(OSError), os.scandir(place.parent) as entries:
@@ -166,7 +165,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """See to it that names which were given or taken in a folder are on the disk, where the file system can."""
+    """Sync a folder's names to the disk, if the file system can."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -188,12 +187,12 @@ def _opened(place: Path, flags: int, mode: int = PRIVATE) -> int:
     fd = os.open(place, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise _no_regular_file(place)
+        raise _not_a_regular_file(place)
     return fd
 
 
 def _regular(place: Path) -> os.stat_result | None:
-    """What is known of the regular file in a place; ``None`` where nothing is there."""
+    """The status of the regular file at a path; ``None`` if nothing is there."""
     try:
         found = os.lstat(place)
     except FileNotFoundError:
@@ -201,11 +200,11 @@ def _regular(place: Path) -> os.stat_result | None:
     if stat.S_ISLNK(found.st_mode):
         raise UnsafeFileError(errno.ELOOP, "it is a link, and links are not followed here", str(place))
     if not stat.S_ISREG(found.st_mode):
-        raise _no_regular_file(place)
+        raise _not_a_regular_file(place)
     return found
 
 
-def _no_regular_file(place: Path) -> UnsafeFileError:
+def _not_a_regular_file(place: Path) -> UnsafeFileError:
     return UnsafeFileError(errno.EINVAL, "it is not a regular file", str(place))
 
 
@@ -214,7 +213,7 @@ def _prefix(place: Path) -> str:
 
 
 def _place(path: Path) -> Path:
-    """The path with the links to its folder followed, or refused."""
+    """The path, with the links to its folder followed or refused."""
     path = path.absolute()
     return _followed(path.parent) / path.name
 
@@ -227,9 +226,9 @@ def _followed(path: Path) -> Path:
         here = here.parent if part == ".." else here / part
         try:
             target = here.readlink()
-        except OSError:  # no link; where it is not there, its user will be told
+        except OSError:  # not a link; if it is missing, the caller reports that
             continue
-        _refuse_if_it_came_along(here)
+        _refuse_checkout_link(here)
         links += 1
         if links > _LONGEST_CHAIN:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -238,8 +237,8 @@ def _followed(path: Path) -> Path:
     return here
 
 
-def _refuse_if_it_came_along(link: Path) -> None:
-    """Refuse a link, at its real place, that belongs to a checkout, to a workspace, or to where the command runs."""
+def _refuse_checkout_link(link: Path) -> None:
+    """Refuse a link in a checkout, in a workspace, or below the current directory. Its path has no links."""
     folder, current = link.parent, Path.cwd()
     below_current = current.parent != current and folder.is_relative_to(current)
     if below_current or any(os.path.lexists(above / mark) for above in (folder, *folder.parents) for mark in _MARKS):

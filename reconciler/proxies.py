@@ -1,8 +1,8 @@
-"""Which HTTP proxy a request goes through, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+"""The HTTP proxy of a request, from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
 
-`NO_PROXY` is read in each form that curl, requests, Go or httpx take: names with and without a leading dot, `*` and
-`*.example.com`, addresses with and without brackets, networks (`10.0.0.0/8`), ports, schemes; by commas or blanks. What
-is none of these matches nothing and stops nobody. In lower case the variables win, as curl has it.
+`NO_PROXY` may have each form that curl, requests, Go or httpx accept: names with and without a leading dot, `*` and
+`*.example.com`, addresses with and without brackets, networks (`10.0.0.0/8`), ports, schemes; separated by commas or
+spaces. Anything else matches nothing and is no error. Lower-case variables take precedence, as in curl.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ _BRACKETS: Final = re.compile(r"\[([^\]]*)\](/\d+)?(?::(.*))?")
 
 
 def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
-    """The proxy for an address; ``None``: it is asked directly. This machine is never asked through one.
+    """The proxy for a URL; ``None`` for a direct connection, as always to this machine.
 
     Raises:
-        ConfigError: the variable that applies names none that can be used. Its value, which may hold a password, is not
-            repeated.
+        ConfigError: the value of the variable is not a usable proxy. It is not shown, since it may contain a password.
 
     """
     found = getproxies()
@@ -45,9 +44,9 @@ def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
         pass
     name = next((name for name in os.environ if name.lower() == f"{kind}_proxy"), "the system's proxy setting")
     raise ConfigError(
-        f"{name} names no proxy that can be used",
-        "An http:// or https:// URL is needed, like http://proxy.example:3128; SOCKS is not supported. "
-        f"Or exempt the host: NO_PROXY={url.host}.",
+        f"{name} is not a usable proxy address",
+        "Use an http:// or https:// URL, like http://proxy.example:3128; SOCKS is not supported. "
+        f"Or exclude the host: NO_PROXY={url.host}.",
     )
 
 
@@ -68,7 +67,7 @@ def _matches(entry: str, scheme: str, hosts: set[str], port: int | None) -> bool
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """Host (or network) and port."""
+    """The host (or network) and the port."""
     brackets = _BRACKETS.fullmatch(text)
     if brackets:
         return brackets[1] + (brackets[2] or ""), brackets[3]

@@ -1,4 +1,4 @@
-"""Saved plans: a JSON document in a file that only its owner may read (it holds briefs)."""
+"""Saved plans: a JSON document in a file that only its owner may read, since it contains briefs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from reconciler.model.plan_json import decode_plan, encode_plan, json_text
 from reconciler.model.values import Json
 
 MAX_BYTES: Final = 256 * 1024 * 1024
-"""Far more than the plan of ten thousand projects: a larger file is something else."""
+"""Far more than a plan of ten thousand projects: a larger file is something else."""
 
-_REMEDY = "Make a plan file with `reconciler plan --out FILE`."
+_REMEDY = "Create a plan file with `reconciler plan --out FILE`."
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Write the plan with mode 0600; whoever reads ``path`` meanwhile sees the old file or the new one, whole.
+    """Write the plan with mode 0600. A reader of ``path`` sees the old file or the new one, never a part.
 
     Raises:
-        PlanFileError: the file can't be written; what stood there before stands there still.
+        PlanFileError: the file can't be written; the old one is unchanged.
 
     """
     data = json_text(encode_plan(plan)).encode()
     try:
         files.replace(path, data)
     except OSError as error:
-        remedy = "Name a file in a folder that exists, that you may write to, and that is no link."
+        remedy = "Use a file in an existing folder that you can write to and that is not a link."
         raise PlanFileError(f"can't write the plan file `{path}`: {error.strerror}", remedy) from error
 
 
@@ -39,7 +39,7 @@ def read_plan(path: Path) -> Plan:
     """The plan in the file.
 
     Raises:
-        PlanFileError: there is no such file, it is not a plan file, was edited, or is of another format version.
+        PlanFileError: the file does not exist, is not a plan file, was edited, or has another format version.
 
     """
     try:
@@ -76,7 +76,7 @@ def _refuse_constant(name: str) -> Json:
 
 
 def _without_repetition(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """An object whose every key stands there once: of two, another reader may show the one and we send the other."""
+    """An object without repeated keys: of two, another reader may show the one and we send the other."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(pairs)

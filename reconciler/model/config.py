@@ -1,4 +1,4 @@
-"""The workspace's configuration: ``reconciler.yaml``, as values (decisions/0014)."""
+"""The workspace's configuration, ``reconciler.yaml``, as values (decisions/0014)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from reconciler.model import contract
 from reconciler.model.values import Json
 
 KEY_ENV = "EVERSINCE_API_KEY"
-"""The variable that holds the key, unless ``api.key_env`` names another."""
+"""The environment variable with the key, unless ``api.key_env`` names another."""
 SANDBOX = "sandbox"
-"""The value of ``api.url`` that means: the embedded emulated API, no key, no network."""
+"""The value of ``api.url`` for the embedded emulated API, which needs no key and no network."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class Config(Struct, frozen=True, kw_only=True):
     root: Path
     workspace: str
     named: bool = True
-    """Whether ``workspace`` was written down; if not, it is the folder's name, which is another in another checkout."""
+    """Whether a file names ``workspace``; if not, it is the folder's name, which differs between checkouts."""
     api_url: str = contract.DEFAULT_URL
     key_env: str = KEY_ENV
     specs: str = "specs"
@@ -60,7 +60,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     @property
     def sandbox_dir(self) -> Path:
-        """Where the sandbox's state and database lie, so that trying things out never touches the real state."""
+        """The folder of the sandbox's state and database, so that trials never touch the real state."""
         return self.root / ".reconciler" / "sandbox"
 
     @property

@@ -10,13 +10,13 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
      ├── ConfigError               reconciler.yaml, the environment
      ├── SpecError                 spec files
      ├── StateError                state and journal
-     │    ├── LockError            somebody else holds the lock
+     │    ├── LockError            another run holds the lock
      │    └── StateMismatchError   another workspace, API or lineage; a newer format
      ├── PlanFileError             a saved plan that can't be read
      ├── DownloadError             a rendered file can't be fetched
      ├── UploadError               a file of the workspace can't be uploaded
      ├── GuardError                a policy limit refuses the whole apply
-     └── ApiError                  a call that didn't give what was asked; ``fate`` says what it may have done
+     └── ApiError                  a failed call; ``fate`` says what it may have done
           ├── HaltedError          not sent: the apply was interrupted, or its time was up
           ├── UnreachableError     no connection
           ├── UnknownFateError     sent, but no usable answer came: it may have acted
@@ -39,7 +39,7 @@ from msgspec import Struct
 
 Severity = Literal["error", "warning", "note"]
 Kind = Literal["drift"]
-"""What a finding is about, for tools: stable, and more may come."""
+"""The kind of a finding, for tools: stable, and there may be more."""
 
 
 class Location(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Location(Struct, frozen=True):
 class Diagnostic(Struct, frozen=True, kw_only=True):
     """One finding: what happened (``summary``), more of it and what to do (``detail``), and where.
 
-    ``attention`` marks what the user must look at and no step can mend; ``code`` (``E101``) and ``kind``, where it has
+    ``attention`` marks what the user must look at and no step can fix; ``code`` (``E101``) and ``kind``, where it has
     them, are stable, for tools.
     ``source`` is the whole line at ``location``, where it is known and holds no secret.
     """
@@ -83,7 +83,7 @@ class ReconcilerError(Exception):
 
 
 class UsageError(ReconcilerError):
-    """Flags or arguments that make no sense, or a question that was answered with no."""
+    """Invalid flags or arguments, or a prompt that was answered with no."""
 
 
 class ConfigError(ReconcilerError):
@@ -99,7 +99,7 @@ class StateError(ReconcilerError):
 
 
 class LockError(StateError):
-    """Somebody else holds the workspace's lock."""
+    """Another run holds the workspace's lock."""
 
 
 class StateMismatchError(StateError):
@@ -115,7 +115,7 @@ class DownloadError(ReconcilerError):
 
 
 class UploadError(ReconcilerError):
-    """A file of the workspace can't be uploaded. ``again``: trying once more may help, and can do no harm."""
+    """A file of the workspace can't be uploaded. ``again``: another attempt may help, and can do no harm."""
 
     def __init__(self, summary: str, detail: str = "", *, again: bool = False) -> None:
         super().__init__(summary, detail)
@@ -127,7 +127,7 @@ class GuardError(ReconcilerError):
 
 
 class Fate(StrEnum):
-    """What a failed call did at the server, as far as this side can tell."""
+    """What a failed call did at the server, as far as the client can tell."""
 
     NOT_DONE = "not_done"
     UNKNOWN = "unknown"

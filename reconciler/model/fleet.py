@@ -1,4 +1,4 @@
-"""Everything that is managed as it was at one moment, for those who look."""
+"""All managed projects at one moment, for reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.model.state import Entry
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """One managed project. ``live`` is ``None`` where the account does not show it."""
+    """One managed project. ``live`` is ``None`` if the account does not show it."""
 
     address: str
     entry: Entry
@@ -28,4 +28,4 @@ class Fleet(Struct, frozen=True, kw_only=True):
     at: str
     members: tuple[Member, ...]
     findings: tuple[Diagnostic, ...]
-    """What concerns no managed project."""
+    """Findings about no managed project."""

@@ -1,7 +1,7 @@
-"""The journal: what is appended between two snapshots of the state, and how it folds into one.
+"""The journal: records that are appended between two snapshots of the state, and how they fold into it.
 
-One line for each intent, one for each outcome. An outcome carries its effects on the state, so that replaying the
-journal needs no other knowledge (write-ahead logging; decisions/0017).
+There is one record for each intent and one for each outcome. An outcome contains its effects on the state, so replaying
+the journal needs nothing else (write-ahead logging; decisions/0017).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, Sent
 
 
 class Bind(Struct, frozen=True, kw_only=True, tag_field="kind", tag="bind"):
-    """The address now stands for this project."""
+    """The address is bound to this project."""
 
     address: str
     entry: Entry
 
 
 class Learn(Struct, frozen=True, kw_only=True, tag_field="kind", tag="learn"):
-    """Something was seen of a managed project: settings are merged (``None``: known no more), the rest replaces.
+    """New knowledge of a managed project: settings are merged (``None``: no longer known), the rest is replaced.
 
-    ``replacing`` says that the project was cancelled for the sake of a successor that is still to be created.
-    ``not_ours`` are added to the messages of which the user said so.
+    ``replacing``: the project was cancelled for a successor that is still to be created. ``not_ours`` are added to the
+    messages that the user declared not to be ours.
     """
 
     address: str
@@ -40,7 +40,7 @@ class Learn(Struct, frozen=True, kw_only=True, tag_field="kind", tag="learn"):
 
 
 class Log(Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"):
-    """The agent has this message now."""
+    """The message was sent to the agent."""
 
     address: str
     message: SentMessage
@@ -48,7 +48,7 @@ class Log(Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"):
 
 
 class Drop(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drop"):
-    """The address is managed no more."""
+    """The address is no longer managed."""
 
     address: str
 
@@ -66,7 +66,7 @@ class Spend(Struct, frozen=True, kw_only=True, tag_field="kind", tag="spend"):
 
 
 class Uploaded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="uploaded"):
-    """The account has a file with this content (SHA-256), or no more (``None``)."""
+    """The account has a file with this content (SHA-256), or no longer has it (``None``)."""
 
     digest: str
     upload: Upload | None
@@ -76,16 +76,16 @@ Effect = Bind | Learn | Log | Drop | Rename | Spend | Uploaded
 
 
 class Begin(Struct, frozen=True, kw_only=True, tag_field="type", tag="begin"):
-    """Journal line: an intent, fsynced before its request leaves."""
+    """An intent, synced to the disk before its request is sent."""
 
     intent: Intent
 
 
 class End(Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
-    """Journal line: an outcome. ``op`` names the intent it closes (``None``: a step that makes no call).
+    """An outcome. ``op`` is the intent that it closes (``None``: a step without a call).
 
-    ``result`` ``unknown`` leaves the intent pending. ``plan`` and ``done`` move the address's progress.
-    ``near``: ids of messages that may be the intent's.
+    With ``result`` ``unknown`` the intent stays pending. ``plan`` and ``done`` set the address's progress. ``near`` are ids
+    of messages that may be the intent's.
     """
 
     op: str | None = None
@@ -102,7 +102,7 @@ Record = Begin | End
 
 
 class Draft:
-    """A state being worked on: records fold into it one by one, each at a cost that does not grow with the state."""
+    """A state that changes: records are folded in one by one, each at a cost that does not grow with the state."""
 
     def __init__(self, state: State) -> None:
         self._base = state
@@ -112,7 +112,7 @@ class Draft:
         self.pending: dict[str, Intent] = dict(state.pending)
         self.uploads: dict[str, Upload] = dict(state.uploads)
         self._refers: set[str] | None = None
-        """Addresses that refer to others, once a rename asked for them."""
+        """Addresses with references to others; found at the first rename."""
 
     @property
     def lineage(self) -> str:
@@ -143,7 +143,7 @@ class Draft:
             self.fold(record)
 
     def state(self, serial: int | None = None) -> State:
-        """The result as a frozen value."""
+        """The state as a frozen value."""
         return replace(
             self._base,
             serial=self._base.serial if serial is None else serial,
@@ -163,7 +163,7 @@ class Draft:
             self._refers.add(address)
 
     def _refer(self, old: str, new: str) -> None:
-        """What referred to the old address refers to the new one."""
+        """Let references to the old address refer to the new one."""
         if self._refers is None:
             self._refers = {address for address, entry in self.projects.items() if entry.refers}
 

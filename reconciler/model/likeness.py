@@ -1,10 +1,10 @@
-"""Texts that come back otherwise than they were sent: whether one is the other.
+"""Comparison of a text that was sent with one that the server shows, which may be the same text in another form.
 
-Servers escape, normalize, cut, drop what they can't store, and add lines of their own. They do not put other words in
-the place of ours: that is what tells a server's form of our text from a text of somebody else.
+Servers escape, normalize, cut, drop what they can't store, and add lines of their own. They don't replace our words with
+others: that distinguishes a server's form of our text from a text of somebody else.
 
-Two forms of a text are compared. :func:`plain` takes away what servers change without changing a word; its white space
-is single. :func:`_letters` keeps letters and digits only.
+Two forms of a text are compared. :func:`plain` removes what servers change without changing a word, and makes white space
+single. :func:`_letters` only keeps letters and digits.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from typing import Final, Literal
 Likeness = Literal["same", "near", "different"]
 
 _UNESCAPES: Final = 3
-"""How often a text may have been escaped."""
+"""How many times a text may have been escaped."""
 _LONG: Final = 24
-"""From so many letters on, that one text stands whole in another is no chance."""
+"""A text with so many letters is not contained in another by chance."""
 _SHORT: Final = 12
-"""Below so many letters, that one text stands in another says little."""
+"""A text with fewer letters may be contained in another by chance."""
 _ADDED: Final = 0.25
-"""The least share that our text has in one that a server added lines to."""
+"""The least share of our text in one that a server added lines to."""
 _HOLDS: Final = 0.5
-"""The least share that our text has in one that holds it somewhere."""
+"""The least share of our text in one that contains it somewhere."""
 _CUT_FROM: Final = 100
-"""From so many characters on, a text that is the beginning of ours was cut; a shorter one may be somebody else's."""
+"""A text with so many characters that is the beginning of ours was cut; a shorter one may be somebody else's."""
 _OVERLAP: Final = 0.7
-"""The least share of words that a text keeps where it only lost or only got some."""
+"""The least share of words that a text keeps if it only lost or only gained some."""
 _CLOSE: Final = 0.9
-"""The least share of common words where some were lost and others came."""
+"""The least share of common words if some were lost and others gained."""
 _LOST: Final = 0.5
-"""The least share of its letters that a narrow character set keeps of a text in a language that it was made for."""
+"""The least share of letters that a narrow character set keeps of a text in a language that it is meant for."""
 _FEW: Final = 3
-"""Below so many common words, they say nothing."""
+"""Fewer common words mean nothing."""
 _KEY: Final = 16
-"""Letters of the key that finds texts by their beginnings."""
+"""Letters of the key to find texts by their beginnings."""
 
 _MOST: Final = 200_000
-"""Characters of a text that are looked at."""
+"""The most characters of a text that are compared."""
 
 _TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--[^<>]*)>")
 _BREAK = re.compile(r"<(?:br|/?p|/?div|/?li|hr)\b[^<>]*>", re.IGNORECASE)
@@ -65,14 +65,14 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 _ONE_FORM = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
 _WORD = re.compile(r"[^\W_]+")
 _DROPPED = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "So", "Sk", "Me"))
-"""Controls, what has no width, halves of characters, emoji and their modifiers."""
+"""Controls, characters without width, half surrogate pairs, emoji and their modifiers."""
 
 
 def reader_form(text: str) -> str:
-    """The text as a reader sees it: without the differences between two files that look alike.
+    """The text as a reader sees it: equal for two texts that look the same.
 
-    Line ends, blanks at the ends of lines, final newlines, the kind of a blank (no-break or not), characters without
-    width, and the way in which accents are written (NFC) make no difference.
+    Line ends, spaces at the ends of lines, final newlines, no-break spaces, characters without width, and the way in which
+    accents are written (NFC) make no difference.
     """
     if text.isascii() and "\r" not in text and " \n" not in text and "\t\n" not in text:
         return text.rstrip()
@@ -106,8 +106,8 @@ def _bare(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def plain(text: str) -> str:
-    """The text without what servers change and leave every word as it is: escapes, tags, quotes, dashes, case, what
-    can't be seen, emoji and what stands for them. White space is single.
+    """The text without what servers change while they keep every word: escapes, tags, quotes, dashes, case, invisible
+    characters, emoji and their short codes. White space is single.
     """
     text = unicodedata.normalize("NFKC", _bare(text).translate(_UNIFIED)).translate(_UNIFIED)
     kept = (" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED)
@@ -129,7 +129,7 @@ def _signs(text: str) -> Counter[str]:
 
 
 def _ascii_letters(text: str, form: Literal["NFC", "NFD"] = "NFC") -> str:
-    """What is left of a text that went through a narrow character set."""
+    """The letters and digits that a narrow character set keeps."""
     normal = _SHORTCODE.sub("", unicodedata.normalize(form, _bare(text)).lower())
     return "".join(c for c in normal if c.isascii() and c.isalnum())
 
@@ -141,7 +141,7 @@ def _visible(text: str) -> set[str]:
 
 @lru_cache(maxsize=1024)
 def _words(text: str) -> Counter[str]:
-    """The words; where a script writes none, pairs of its characters."""
+    """The words; in scripts without spaces, pairs of characters."""
     words: list[str] = []
     for word in _WORD.findall(plain(text)):
         if _UNSPACED.search(word):
@@ -156,10 +156,10 @@ def _words(text: str) -> Counter[str]:
 
 @lru_cache(maxsize=4096)
 def classify(sent: str, seen: str) -> Likeness:
-    """Whether a text that is seen is the one that was sent.
+    """Whether a text that the server shows is the one that was sent.
 
-    ``same``: it is, in a form that servers give to texts. ``near``: it may be; only a person can tell. ``different``:
-    it is another text. The cost grows with the length, not with its square.
+    ``same``: it is, perhaps in another form. ``near``: it may be; only a person can tell. ``different``: it is another
+    text. The cost grows with the length, not with its square.
     """
     if sent == seen:
         return "same"
@@ -189,7 +189,7 @@ def _most(*found: Likeness) -> Likeness:
 
 
 def _unscrambled(seen: str) -> str:
-    """UTF-8 that was read in a narrow character set, put right as far as it can be."""
+    """The text, repaired if its UTF-8 was decoded in a narrow character set."""
     if seen.isascii() and "&#" not in seen:
         return seen
     seen = html.unescape(seen)
@@ -199,10 +199,10 @@ def _unscrambled(seen: str) -> str:
 
 
 def _without_letters(sent: str, seen: str, ours: str) -> Likeness:
-    """Where one of the two has no letters: emoji only, or nothing that a narrow character set could keep."""
+    """Compare texts of which one has no letters: only emoji, or nothing that a narrow character set could keep."""
     mine, yours = _visible(sent), _visible(seen)
     if not yours:
-        return "near"  # nobody types nothing
+        return "near"  # nobody sends an empty message
     if ours:
         return "near" if yours <= {*mine, "'"} and not _ascii_letters(sent) else "different"
     if mine == yours:
@@ -212,7 +212,7 @@ def _without_letters(sent: str, seen: str, ours: str) -> Likeness:
 
 
 def _by_signs(sent: str, seen: str, letters: str) -> Likeness:
-    """Equal letters: only signs or accents differ. That some are lost, or some added, is a server's doing."""
+    """Compare texts with equal letters: only signs or accents differ. Servers only lose some, or only add some."""
     if plain(sent).strip(_MARKS) == plain(seen).strip(_MARKS):
         return "same"
     mine, yours = _signs(sent), _signs(seen)
@@ -221,7 +221,7 @@ def _by_signs(sent: str, seen: str, letters: str) -> Likeness:
 
 
 def _added(sent: str, seen: str) -> Likeness:
-    """Whether the text stands whole in a longer one."""
+    """Whether a longer text contains all of it."""
     mine, yours = plain(sent), plain(seen)
     share, letters = len(mine) / max(1, len(yours)), len(_letters(sent))
     if _on_own_lines(_tight(sent), seen):
@@ -234,27 +234,27 @@ def _added(sent: str, seen: str) -> Likeness:
 
 
 def _apart(inner: str, outer: str) -> bool:
-    """Whether a text stands in another as whole words."""
+    """Whether another text contains it as whole words."""
     start = outer.index(inner)
     before, after = outer[:start][-1:], outer[start + len(inner) :][:1]
     return not (before.isalnum() and inner[0].isalnum()) and not (after.isalnum() and inner[-1].isalnum())
 
 
 def _on_own_lines(mine: str, seen: str) -> bool:
-    """Whether the text is the first parts of another, or its last ones."""
+    """Whether it equals the first or the last parts of another text."""
     parts = [_tight(part) for part in _parts(seen)]
     ends = ("".join(parts[:n]) for n in range(1, len(parts)))
     return any(mine == end for end in (*ends, *("".join(parts[n:]) for n in range(1, len(parts)))))
 
 
 def _parts(seen: str) -> list[str]:
-    """Lines, and what stands in brackets or after a colon; of very many the first and the last."""
+    """Lines, and text in brackets or after a colon; of very many the first and the last."""
     parts = [part for part in _PARTS.split(_BREAK.sub("\n", html.unescape(seen)).replace("\\n", "\n")) if part.strip()]
     return parts if len(parts) <= 2 * _SHORT else [*parts[:_SHORT], "\n".join(parts[_SHORT:-_SHORT]), *parts[-_SHORT:]]
 
 
 def _in_part(sent: str, seen: str) -> Likeness:
-    """Whether what a cut or a narrow character set left of the text has something before or behind it."""
+    """Whether the text, cut or damaged by a narrow character set, has something before or after it."""
     parts = _parts(seen)
     for n in range(1, min(len(parts), 5)):
         for rest in ("\n".join(parts[n:]), "\n".join(parts[:-n])):
@@ -264,7 +264,7 @@ def _in_part(sent: str, seen: str) -> Likeness:
 
 
 def _cut(sent: str, seen: str) -> Likeness:
-    """Whether the other text is what a cut left of it."""
+    """Whether the other text is the beginning of it, cut off."""
     head, marked = _uncut(seen)
     mine, rest = _letters(sent), _letters(head)
     if not rest or not mine.startswith(rest):
@@ -277,7 +277,7 @@ def _cut(sent: str, seen: str) -> Likeness:
 
 
 def _uncut(seen: str) -> tuple[str, bool]:
-    """What stands before the mark of a cut, and whether there is such a mark."""
+    """The text before the mark of a cut, and whether there is a mark."""
     text = seen.rstrip()
     head = _HALF.sub("", text.rstrip("\ufffd"))
     tail = html.unescape(head[-40:])
@@ -287,7 +287,7 @@ def _uncut(seen: str) -> tuple[str, bool]:
 
 
 def _damaged(sent: str, seen: str) -> Likeness:
-    """Whether the other text is what a narrow character set left of it."""
+    """Whether the other text is what a narrow character set kept of it."""
     if plain(sent).isascii() and plain(seen).isascii():
         return "different"
     yours = _ascii_letters(seen)
@@ -307,7 +307,7 @@ def _left(mine: str, yours: str, sent: str, *, whole: bool) -> Likeness:
 
 
 def _common(sent: str, seen: str) -> Likeness:
-    """Whether the other text has lost some words, or got some; or, of very many, both."""
+    """Whether the other text lost some words or gained some; or both, if it has very many."""
     mine, yours = _words(sent), _words(seen)
     common = (mine & yours).total()
     if common < _FEW:
@@ -321,10 +321,10 @@ def _common(sent: str, seen: str) -> Likeness:
 
 
 def begins(text: str, shown: str, limit: int) -> bool:
-    """Whether ``shown`` is what a server shows of a text that it cuts at ``limit``, however it counts and marks that.
+    """Whether ``shown`` is what a server shows of a text that it cuts at ``limit``.
 
-    It may count characters, UTF-16 units or bytes, put a mark at the end, and give the text a form of its own. A text
-    that is shown whole must be the same one.
+    It may count characters, UTF-16 units or bytes, put a mark at the end, and change the form of the text. A text that is
+    not cut must be the same one.
     """
     if shown == text[:limit]:
         return True
@@ -345,14 +345,14 @@ def begins(text: str, shown: str, limit: int) -> bool:
 
 
 def beginning(text: str) -> str:
-    """A key under which to look for a text by what a list shows of it: equal for both."""
+    """A key to find a text by its beginning, as a list shows it: equal for both."""
     return _ascii_letters(text[: 50 * _KEY])[:_KEY]
 
 
 def renders(asked: object, shown: object, limit: int | None = None) -> bool:
-    """Whether a value is the form in which a server may keep what was asked for: other blanks, case, escapes.
+    """Whether a value may be the server's form of what was set: other spaces, case, escapes.
 
-    ``limit``: how many characters the server keeps at most. What a person may have meant is no such form.
+    ``limit``: the most characters that the server keeps. A value that a person may have set is not such a form.
     """
     if asked == shown or (asked in ("", None) and shown in ("", None)):
         return True
@@ -366,10 +366,10 @@ def renders(asked: object, shown: object, limit: int | None = None) -> bool:
 
 
 def has_one_form(text: str) -> bool:
-    """Whether a server has no form of its own for a text, but for another case."""
+    """Whether a server can only change the case of a text."""
     return _ONE_FORM.fullmatch(text) is not None
 
 
 def _measure(text: str) -> int:
-    """The largest length that anybody may count."""
+    """The largest length in any unit."""
     return len(text.encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What the account shows: answers of the API as values, and the snapshot that a refresh makes of them."""
+"""Answers of the API as values, and the snapshot that a refresh makes of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from msgspec import Struct, field
 from reconciler.model.values import Json
 
 Source = Literal["list", "status", "patch", "sent", "none"]
-"""Where the knowledge of a field comes from; ``none``: nobody knows."""
+"""Where the value of a field is known from; ``none``: it is unknown."""
 
 
 class LiveProject(Struct, frozen=True, kw_only=True):
     """One project as the list or the status shows it.
 
-    ``settings`` has just the settings that this source shows. ``brief`` is cut at 200 characters (list only).
+    ``settings`` only has the settings that this source shows. ``brief`` is cut at 200 characters (list only).
     ``source_project_id`` is the studio project it was adopted from (list only). Times are the API's ISO 8601 texts.
     """
 
@@ -37,7 +37,7 @@ class LiveProject(Struct, frozen=True, kw_only=True):
     created_at: str | None = None
     updated_at: str | None = None
     differing: frozenset[str] = frozenset()
-    """Settings that are known not to be as the state remembers them, though nobody saw what they are."""
+    """Settings whose value differs from the state's, though it is not known."""
 
 
 class ProjectPage(Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class MessagePage(Struct, frozen=True, kw_only=True):
 
 
 class Created(Struct, frozen=True, kw_only=True):
-    """The answer of a create or an adopt; ``existing``: 200, the project was there before."""
+    """The answer to a create or an adopt. ``existing``: 200, the project already existed."""
 
     id: str
     status: str
@@ -74,11 +74,11 @@ class Created(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What one refresh saw.
+    """The result of one refresh.
 
-    ``missing`` are ids that the API answered 404 for: only these are known to be absent. ``complete`` says that every
-    project of the account was seen; where it is false, an id that is not in ``projects`` is unread, not absent.
-    ``active`` is the number of projects at work in the whole account, if known.
+    ``missing`` are ids that the API answered 404 for: only these are known to be absent. ``complete``: every project of
+    the account was seen; otherwise an id that is not in ``projects`` is unread, not absent. ``active`` is the number of
+    projects at work in the whole account, if known.
     """
 
     projects: Mapping[str, LiveProject] = field(default_factory=dict)

@@ -1,9 +1,9 @@
-"""Keep secrets out of every text that people or disks see.
+"""Redaction: keeps secrets out of every text that is shown or stored.
 
-Two things must hold at once. A part of a secret is secret, too: lists cut texts, messages cut long values. And nobody who
-may write a text that we show (a branch, the server) may find a secret piece by piece, by looking which guesses we hide.
-So a long secret is known by its head, and what follows the head is hidden up to the next mark that ends a word, whether
-it goes on like the secret or not: only a guess of the whole head shows, and no guess of more than that.
+Two things must hold. A part of a secret is secret, too: lists cut texts, messages cut long values. And nobody who can
+write a text that is shown (a branch, the server) may find a secret piece by piece, by checking which guesses are hidden.
+So a long secret is recognized by its head, and everything up to the next mark that ends a word is hidden with it, whether
+it continues like the secret or not: only a guess of the whole head is recognized, and no longer guess.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from reconciler.model.values import Json
 
 T = TypeVar("T", bound=Struct)
 SHORTEST = 4
-"""Values shorter than this many characters are not looked for in foreign text: they would match everywhere."""
+"""Values with fewer characters are not searched for: they would match everywhere."""
 LINE = 8
-"""Lines of a secret with several that are at least this long are secrets, too: texts are broken and cut by lines."""
+"""Lines of a secret that are at least this long are secrets, too: texts are split and cut at lines."""
 HEADED = 16
-"""A secret of so many characters is known by its head; a shorter one as a whole only."""
+"""A secret with so many characters is recognized by its head; a shorter one only as a whole."""
 HEAD = 16
-"""Characters of a head at most; half of the secret, where that is less."""
+"""The most characters of a head; half of the secret, if that is less."""
 
 REPLACEMENT = "(secret)"
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _BREAK = re.compile(r"[\x00-\x1f\x7f]+")
 _MARKS = "\"'`<>()[]{},;|\\…/?&#=:@ "
-"""What ends a word that begins with a secret's head, unless the secret itself has it; controls always do."""
+"""Marks that end a word that begins with a secret's head, unless the secret itself has them; controls always do."""
 
 
 def _written(secret: str) -> Iterator[str]:
-    """The ways in which a text may hold a secret: as it is, or as URLs, JSON, Python, HTML and base64 write it."""
+    """The forms of a secret in a text: as it is, or in a URL, JSON, Python, HTML or base64."""
     yield secret
     yield quote(secret, safe="", errors="surrogateescape")
     yield quote(secret, errors="surrogateescape")
@@ -52,20 +52,20 @@ def _written(secret: str) -> Iterator[str]:
 
 
 def _start(way: str) -> tuple[str, bool]:
-    """What a secret is known by, and whether that is only its head. One of several lines is known by each of these."""
+    """The text by which a secret is recognized, and whether it is only its head. Each line of a secret has its own."""
     headed = len(way) >= HEADED and not _BREAK.search(way)
     return (way[: min(HEAD, len(way) // 2)] if headed else way), headed
 
 
 def _rest(start: str, ways: Iterable[str]) -> re.Pattern[str]:
-    """What may follow a head in whichever secret begins with it: all but the marks that none of these has."""
+    """A pattern for what may follow a head in the secrets that begin with it: all but marks that none of these has."""
     held = "".join(way for way in ways if way.startswith(start))
     marks = "".join(mark for mark in _MARKS if mark not in held)
     return re.compile(rf"[^\x00-\x1f\x7f{re.escape(marks)}]*")
 
 
 class _Known(Struct, frozen=True):
-    """What a text is searched for, and what is hidden behind it: the head of a secret, or all of it and nothing more."""
+    """A text to search for, and a pattern for what is hidden after it, if it is only the head of a secret."""
 
     start: str
     rest: re.Pattern[str] | None = None
@@ -83,7 +83,7 @@ class _Known(Struct, frozen=True):
 
 
 class Redactor:
-    """Replaces known secret values (the API key, every allowed ``${env.…}`` value) wherever they show up."""
+    """Replaces known secret values (the API key, every allowed ``${env.…}`` value) wherever they occur."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = {s for s in secrets if len(s) >= SHORTEST}
@@ -99,19 +99,19 @@ class Redactor:
         return text
 
     def record(self, record: T) -> T:
-        """The same for the text fields of a frozen value."""
+        """Redact the text fields of a frozen value."""
         if not self._secrets:
             return record
         return replace(record, **{n: self(text) for n, text in asdict(record).items() if isinstance(text, str)})
 
     def value(self, value: Json) -> Json:
-        """The same for every string in a JSON value (keys stay)."""
+        """Redact every string in a JSON value, but not keys."""
         if not self._secrets:
             return value
         return self._value(value)
 
     def fields(self, fields: Mapping[str, Json]) -> dict[str, Json]:
-        """The same for every string in the values of some fields."""
+        """Redact every string in the values of fields."""
         return {name: self.value(value) for name, value in fields.items()}
 
     def _value(self, value: Json) -> Json:

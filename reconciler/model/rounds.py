@@ -1,4 +1,4 @@
-"""What a loop of rounds has come to (`watch`), as values."""
+"""The rounds of `watch` and their outcomes, as values."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 Outcome = Literal["converged", "waiting", "differs", "locked", "failed"]
-"""``waiting``: steps are left for later. ``differs``: steps are left, and are not to be done. ``locked``: somebody else
-works on the state. ``failed``: an error, or a step that failed."""
+"""``waiting``: steps are left for later. ``differs``: steps are left that must not be done. ``locked``: another run
+holds the state. ``failed``: an error, or a step that failed."""
 
 OUTCOMES: Final[tuple[Outcome, ...]] = ("converged", "waiting", "differs", "locked", "failed")
 
 FAILED_ROUNDS_MAX: Final = 3
-"""From so many failed rounds in a row on a loop counts as unhealthy."""
+"""A loop with so many failed rounds in a row is unhealthy."""
 
 
 class Round(Struct, frozen=True, kw_only=True):
-    """One round. ``steps`` counts by action and outcome; ``left`` are steps still to do; ``retry_after`` are seconds that
-    the API asked for.
+    """One round. ``steps`` counts by action and outcome; ``left`` counts steps still to do; ``retry_after`` are the seconds
+    that the API asked to wait.
     """
 
     outcome: Outcome
@@ -34,7 +34,7 @@ class Round(Struct, frozen=True, kw_only=True):
 
     @property
     def good(self) -> bool:
-        """Whether the account was read, and what could be done was done."""
+        """Whether the account was read and everything possible was done."""
         return self.outcome in ("converged", "waiting", "differs")
 
 
@@ -55,7 +55,7 @@ class Tally(Struct, frozen=True, kw_only=True):
     last: Round | None = None
 
     def after(self, ended: Round, *, began: float, at: float) -> Tally:
-        """With one round more, which took from ``began`` to ``at``."""
+        """The tally with another round, which took from ``began`` to ``at``."""
         failed = ended.outcome == "failed"
         return replace(
             self,
@@ -69,9 +69,9 @@ class Tally(Struct, frozen=True, kw_only=True):
             last=ended if ended.good else self.last,
         )
 
-    def ailing(self, now: float, *, silence: float) -> str | None:
-        """Why the loop is unhealthy, if it is. ``silence``: seconds without a good round that are too many."""
+    def unhealthy_because(self, now: float, *, silence: float) -> str | None:
+        """Why the loop is unhealthy, or ``None``. ``silence``: the most seconds allowed without a good round."""
         if self.failures >= FAILED_ROUNDS_MAX:
             return f"{self.failures} rounds in a row failed"
         quiet = now - (self.good_at or self.started)
-        return f"no round was good for {quiet:.0f} s" if quiet > silence else None
+        return f"no good round for {quiet:.0f} s" if quiet > silence else None

@@ -1,6 +1,6 @@
-"""The state: what the reconciler knows about what it manages. A cache, not a treasure.
+"""The state: what is known about the managed projects. It can be rebuilt from the specs and the account.
 
-Every value in it is in sealed form (:func:`reconciler.model.values.sealed`): no secret gets in.
+Every value in it is sealed (:func:`reconciler.model.values.sealed`), so it contains no secret.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FORMAT_VERSION = 1
 class Known(Struct, frozen=True):
     """A field's value, where it came from, and when (ISO 8601).
 
-    ``kept`` is what the account shows where this value was asked for, once it was seen; ``before`` what it showed until
-    this value was asked for.
+    ``kept`` is what the account shows for a value that was set, once it was seen; ``before`` is what it showed before the
+    value was set.
     """
 
     value: Json
@@ -36,12 +36,12 @@ class Known(Struct, frozen=True):
 
 
 class SentMessage(Struct, frozen=True, kw_only=True):
-    """A message of the spec that the agent has. ``text`` is what was sent, in masked form.
+    """A message of the spec that was sent to the agent. ``text`` is masked.
 
-    ``digest`` is of the whole request, ``content`` a keyed digest of the text, to know it again in the conversation.
-    ``message_id`` is the conversation's id for it, where it was seen there. ``how`` tells a message that this program
-    sent from one that was found in the conversation, or that the user declared sent. ``projects`` are the addresses
-    that its references name; the digest leaves them out, so that they can be renamed.
+    ``digest`` is of the whole request, ``content`` is a keyed digest of the text, to recognize it in the conversation.
+    ``message_id`` is its id in the conversation, if it was seen there. ``how``: this program sent it, it was found in the
+    conversation, or the user declared it sent. ``projects`` are the addresses in its references; the digest leaves them
+    out, so that they can be renamed.
     """
 
     id: str
@@ -53,11 +53,11 @@ class SentMessage(Struct, frozen=True, kw_only=True):
     how: Literal["sent", "found", "declared"] = "sent"
     projects: tuple[str, ...] = ()
     reads: str | None = None
-    """The digest with a secret text as a reader sees it, where that is not all of it."""
+    """The digest with a secret text as a reader sees it, if that differs."""
 
 
 class Outputs(Struct, frozen=True, kw_only=True):
-    """What the project last showed: for ``output``, never for planning."""
+    """The last known outputs of a project: for ``output``, never for planning."""
 
     status: str | None = None
     project_url: str | None = None
@@ -72,10 +72,10 @@ class Outputs(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, kw_only=True):
     """One managed project.
 
-    ``creation`` are the create-only inputs it was made with, as far as known (sealed); ``retired`` are the ids of
-    earlier generations; ``cursor`` is the newest message id seen in the conversation; ``studio_id`` is what it was
-    adopted from; ``replacing``: cancelled for a successor that is still to be created; ``not_ours`` are ids of messages
-    that read nearly like one of ours, of which the user said that they are not.
+    ``creation`` are the create-only inputs that it was created with, as far as known; ``retired`` are the ids of earlier
+    generations; ``cursor`` is the newest message id seen in the conversation; ``studio_id`` is the studio project that it
+    was adopted from; ``replacing``: it was cancelled for a successor that is still to be created; ``not_ours`` are ids of
+    messages that are similar to one of ours and that the user declared not to be.
     """
 
     project_id: str
@@ -92,15 +92,15 @@ class Entry(Struct, frozen=True, kw_only=True):
     outputs: Outputs = Outputs()
     not_ours: tuple[str, ...] = ()
     reads: Mapping[str, str] = field(default_factory=dict)
-    """Digests of secret create-only inputs as a reader sees them, where that is not all of them."""
+    """Digests of secret create-only inputs as a reader sees them, if that differs."""
 
     @property
     def refers(self) -> bool:
-        """Whether it was made or told with references to other projects."""
+        """Whether its inputs or messages have references to other projects."""
         return bool(projects_in(self.creation)) or any(message.projects for message in self.messages)
 
     def renamed(self, name: Callable[[str], str]) -> Entry:
-        """The same with other addresses in its references."""
+        """The entry with other addresses in its references."""
         if not self.refers:
             return self
         messages = tuple(replace(m, projects=tuple(map(name, m.projects))) for m in self.messages)
@@ -108,7 +108,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """How far the steps of a plan got at one address: the first ``done`` of them are done."""
+    """The progress of a plan at one address: the first ``done`` of its steps are done."""
 
     plan: str
     done: int
@@ -118,10 +118,10 @@ IntentKind = Literal["create", "adopt", "update", "message", "cancel", "release"
 
 
 class Intent(Struct, frozen=True, kw_only=True):
-    """A mutating call that is about to be made, written down before it is.
+    """A mutating call, recorded before it is made.
 
-    ``op`` is unique. ``body`` is the request (portable: secrets as template and digest). ``generation`` is a create's; ``cursor`` and ``message_id``
-    (the spec's id) are a message's; ``plan`` and ``step`` say which step of which plan it serves.
+    ``op`` is unique. ``body`` is the request, without the plain text of secrets. ``generation`` is for a create; ``cursor``
+    and ``message_id`` (the spec's id) are for a message; ``plan`` and ``step`` name the step that it belongs to.
     """
 
     op: str
@@ -136,15 +136,15 @@ class Intent(Struct, frozen=True, kw_only=True):
     plan: str | None = None
     step: int = 0
     final: bool = True
-    """Whether the step is over with this call."""
+    """Whether this is the last call of the step."""
     undecided: bool = False
-    """Looked up, and nothing could tell: the address is blocked until the user decides."""
+    """Its outcome could not be found out: the address is blocked until the user decides."""
     near: tuple[str, ...] = ()
-    """Ids of messages in the conversation that may be this one."""
+    """Ids of messages in the conversation that may be this message."""
 
 
 class Upload(Struct, frozen=True, kw_only=True):
-    """A file that the account has: the id that references give, what it was called here, and when it came there."""
+    """An uploaded file: its id for references, its path in the workspace, and when it was uploaded."""
 
     id: str
     file: str
@@ -152,8 +152,11 @@ class Upload(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """``uploads`` are files of the workspace that were uploaded, by the SHA-256 of what is in them. ``generations`` keeps the last generation of every address ever used, also after it was forgotten, so that no
-    idempotency key is used for two projects. ``pending`` are intents whose outcome is not known yet, by ``op``.
+    """What is known about one workspace at one API.
+
+    ``generations`` has the last generation of every address ever used, even if it was forgotten, so that no idempotency
+    key is used for two projects. ``pending`` are intents whose outcome is unknown, by ``op``. ``uploads`` are files of the
+    workspace that were uploaded, by the SHA-256 of their content.
     """
 
     lineage: str
@@ -196,6 +199,6 @@ def owned(state: State, *, workspace: str, api_url: str) -> State:
         if not same:
             raise StateMismatchError(
                 f"the state belongs to {what} `{theirs}`, not to `{ours}`",
-                "Use that state with its own workspace and API, or name another one with `--state`.",
+                "Use that state with its own workspace and API, or use another one with `--state`.",
             )
     return state

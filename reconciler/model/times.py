@@ -1,4 +1,4 @@
-"""Times as the API writes them: ISO 8601, with a zone or without one."""
+"""Times as the API writes them: ISO 8601, with or without a zone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def instant(text: str | None) -> datetime | None:
-    """The moment that a text names, in UTC where it does not say; ``None`` where it is no time."""
+    """The time of a text, in UTC if it has no zone; ``None`` if it is not a time."""
     try:
         time = datetime.fromisoformat(text or "")
     except ValueError:

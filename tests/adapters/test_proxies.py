@@ -200,7 +200,7 @@ def test_a_proxy_that_can_not_be_used_is_an_error_that_names_the_variable_only(m
         with pytest.raises(ConfigError) as caught:
             await client.__aenter__()
         found = caught.value.diagnostics[0]
-        assert found.summary.startswith(f"{name} names no proxy that can be used")
+        assert found.summary.startswith(f"{name} is not a usable proxy address")
         assert "swordfish" not in str(found)
         assert "NO_PROXY=api.eversince.invalid" in found.detail
         monkeypatch.setenv("NO_PROXY", "api.eversince.invalid")  # the way out that it names
@@ -215,5 +215,5 @@ def test_the_command_says_so_without_a_traceback_and_the_sandbox_needs_no_proxy(
     odd = {"ALL_PROXY": "socks5://me:swordfish@proxy", "NO_PROXY": "*.example.com,[::1]:80,10.0.0.0/8,,"}
     space.run("plan", **odd)
     ran = space.run("--api-url", "https://eversince.ai/api/v1", "plan", code=1, EVERSINCE_API_KEY="es_live_x", **odd)
-    assert "ALL_PROXY names no proxy that can be used" in ran.err
+    assert "ALL_PROXY is not a usable proxy address" in ran.err
     assert "swordfish" not in ran.out + ran.err

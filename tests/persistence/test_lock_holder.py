@@ -104,4 +104,4 @@ def test_a_holder_that_never_says_its_name_is_not_waited_for_without_end(tmp_pat
         hold_lock(tmp_path / "state.json", command="reconciler apply", timeout=0),
     ):
         pass
-    assert "left no name" in caught.value.diagnostics[0].detail
+    assert "its name is unknown" in caught.value.diagnostics[0].detail

@@ -171,7 +171,7 @@ def states(monkeypatch, seed, folder):
         for _ in range(12):
             store.sleep(dice.uniform(0, 60))
             with contextlib.suppress(StateError):
-                Lease(view, seconds=LONG, note=lambda _: None).broken_by(lambda _: True)
+                Lease(view, seconds=LONG, note=lambda _: None).break_lease(lambda _: True)
 
     def last(machine):
         store.sleep(20_000.0)

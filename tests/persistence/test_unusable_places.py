@@ -73,7 +73,7 @@ def test_what_the_kernel_makes_up_holds_no_files(path):
         (errno.EROFS, "read-only"),
         (errno.ENOSPC, "Free some space"),
         (errno.EDQUOT, "Free some space"),
-        (errno.ENOENT, "No file can be made there"),
+        (errno.ENOENT, "No file can be created there"),
         (errno.EIO, "run the command again"),
     ],
 )
@@ -129,7 +129,7 @@ def test_reading_there_says_the_same(tmp_path, name, word):
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("file", "It is a file"), ("file/deeper", "is not there"), ("missing", "is not there")]
+    ("name", "word"), [("file", "It is a file"), ("file/deeper", "does not exist"), ("missing", "does not exist")]
 )
 def test_a_shared_folder_that_is_none_is_said_to_be_that(tmp_path, name, word):
     (tmp_path / "file").write_text("")

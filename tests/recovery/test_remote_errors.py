@@ -37,7 +37,7 @@ def refused(world, *words, env=None, url=f"s3://{BUCKET}/errors", commands=("pla
 
 
 def test_wrong_credentials(world, seaweed):
-    words = ("does not accept the credentials", "AWS_SECRET_ACCESS_KEY", "error")
+    words = ("rejects the credentials", "AWS_SECRET_ACCESS_KEY", "error")
     refused(world, *words, env=seaweed.env(secret="not-the-secret"))
     refused(world, *words, env=seaweed.env(key="wrong-key"))
 
@@ -98,11 +98,11 @@ def answering(status, code, message="As it is."):
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (403, "ExpiredToken", ("does not accept the credentials", "expired")),
+        (403, "ExpiredToken", ("rejects the credentials", "expired")),
         (403, "AccessDenied", ("may not", "list, read, write and delete")),
         (400, "AuthorizationHeaderMalformed", ("another region", "AWS_REGION")),
         (404, "NoSuchBucket", ("there is no bucket",)),
-        (400, "QuotaExceeded", ("is full", "Make room")),
+        (400, "QuotaExceeded", ("is full", "Free some space")),
         (418, "Teapot", ("The store says: Teapot: As it is.",)),
     ],
 )
@@ -121,11 +121,11 @@ def test_what_a_store_answers_can_t_draw_on_the_terminal(world):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ftp://host/path", ("can't lie in `ftp://`", "s3://bucket/prefix")),
-        ("s3://", ("is no place for the state",)),
-        ("s3://key:secret@bucket/prefix", ("Credentials belong into the environment",)),
+        ("ftp://host/path", ("can't be stored in `ftp://`", "s3://bucket/prefix")),
+        ("s3://", ("can't hold the state",)),
+        ("s3://key:secret@bucket/prefix", ("Put credentials into the environment",)),
         ("file://relative/path", ("three slashes",)),
-        ("file:///no/such/folder", ("is not there", "mount or make it")),
+        ("file:///no/such/folder", ("does not exist", "mount it")),
     ],
 )
 def test_an_address_that_can_t_be_used(world, url, words):

@@ -130,19 +130,19 @@ def test_the_tally_is_unhealthy_after_three_failures_in_a_row_or_a_long_silence(
     silence = PACE.silence(100)
     assert silence == 100 + 3 * BACKOFF_MAX
     tally = Tally(started=1000)
-    assert tally.ailing(1000, silence=silence) is None
+    assert tally.unhealthy_because(1000, silence=silence) is None
     for number in range(1, 4):
         tally = tally.after(FAILED, began=1000, at=1001)
         assert tally.failures == number
-        assert (tally.ailing(1001, silence=silence) is not None) == (number == 3)
+        assert (tally.unhealthy_because(1001, silence=silence) is not None) == (number == 3)
     tally = tally.after(Round(outcome="locked"), began=1001, at=1002)
-    assert tally.ailing(1002, silence=silence) == "3 rounds in a row failed"
+    assert tally.unhealthy_because(1002, silence=silence) == "3 rounds in a row failed"
     tally = tally.after(GOOD, began=1002, at=1003)
-    assert tally.ailing(1003 + silence, silence=silence) is None
-    assert tally.ailing(1005 + silence, silence=silence) == f"no round was good for {silence + 2:.0f} s"
+    assert tally.unhealthy_because(1003 + silence, silence=silence) is None
+    assert tally.unhealthy_because(1005 + silence, silence=silence) == f"no good round for {silence + 2:.0f} s"
     for at in range(2000, 10_000, 30):
         tally = tally.after(Round(outcome="locked"), began=at, at=at)
-    assert tally.ailing(10_000, silence=silence) is not None, "locked out for ever is not healthy either"
+    assert tally.unhealthy_because(10_000, silence=silence) is not None, "locked out for ever is not healthy either"
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

@@ -1,8 +1,7 @@
-"""Answers of the API, from bytes to the model's values.
+"""Answers of the API, decoded from bytes to the model's values.
 
-Unknown fields are dropped, unknown statuses kept. What the contract promises must be there and have its type; a field
-that may be missing may be ``null`` too. Reading goes straight from bytes into values: 100 listed projects take a
-quarter of a millisecond.
+Unknown fields are dropped, unknown statuses kept. What the contract promises must be there and have its type; an optional
+field may also be ``null``. Bytes are decoded directly into values: 100 listed projects take a quarter of a millisecond.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ from reconciler.model.values import Json
 T = TypeVar("T")
 Bytes = bytes | bytearray
 TOTAL_MAX = 1_000_000
-"""Projects that an account may claim to hold: five years of the published 500 a day, and more than any list call can
+"""The most projects that an account may claim to have: five years of the published 500 a day, and more than the list can
 page through."""
 PAGE_SLACK = 10
-"""How many times as much as was asked for a page may hold."""
+"""How many times the requested number of items a page may have."""
 CREDITS_MAX = 10**15
-"""A balance from here on is no balance."""
+"""A balance from here on is not believed."""
 WARNING_MAX = 1000
-"""Bytes of a ``credits_warning`` that are read, where it is no text."""
+"""Bytes of a ``credits_warning`` that are read if it is not a string."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
-"""An id or a status, which stand in paths and messages."""
+"""An id or a status, which are used in paths and messages."""
 _Count = Annotated[int, Meta(ge=0)]
 
 
 class UndecodableError(ValueError):
-    """No JSON: cut short, garbled, or another kind of document."""
+    """Not JSON: cut short, garbled, or another kind of document."""
 
 
 class ShapeError(ValueError):
-    """JSON of another shape than the contract's; the text names the field, never its value."""
+    """JSON outside the contract. The text names the field, never its value."""
 
 
 def _credits(raw: Raw) -> int | None:
-    """Credits may come with a fraction; what is not a number, or is none that counts credits, is as good as not there."""
+    """Whole credits, of a number that may have a fraction; ``None`` for anything that can't be a balance."""
     try:
         value = decode(raw, type=int | float)
     except ValueError:
@@ -57,7 +56,7 @@ def _credits(raw: Raw) -> int | None:
 
 
 def _warning(raw: Raw) -> str | None:
-    """The contract does not say of which type ``credits_warning`` is."""
+    """A text for ``credits_warning``, whose type the contract does not fix."""
     text = bytes(raw).decode(errors="replace")
     if text in ("", "null", "false"):
         return None
@@ -173,7 +172,7 @@ def _read(kind: type[T], body: Bytes) -> T:
         wrong = error
     except (ValueError, RecursionError):
         raise UndecodableError("the answer is not JSON") from None
-    try:  # a field may be of a wrong type before the place where the body ceases to be JSON
+    try:  # a field may have a wrong type before the place where the body stops being JSON
         decode(body, type=Raw)
     except (ValueError, RecursionError):
         raise UndecodableError("the answer is not JSON") from None
@@ -182,21 +181,21 @@ def _read(kind: type[T], body: Bytes) -> T:
 
 def _bounded(items: list[T], asked: int) -> list[T]:
     if len(items) > asked * PAGE_SLACK:
-        raise ShapeError(f"a page of {len(items)} where at most {asked} were asked for")
+        raise ShapeError(f"a page of {len(items)} items where at most {asked} were requested")
     return items
 
 
 def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
-    """The settings among these that are there."""
+    """The settings with these names that the answer has."""
     return {name: value for name in names if (value := getattr(answer, name)) is not UNSET}
 
 
 def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
-    """A page of ``GET /projects``; ``limit`` and ``offset`` as asked for, should the answer not repeat them."""
+    """A page of ``GET /projects``; ``limit`` and ``offset`` as asked for, in case the answer does not repeat them."""
     api = contract.current()
     page = _read(_types(api).page, body)
     if page.total > TOTAL_MAX:
-        raise ShapeError(f"`total` is more than {TOTAL_MAX}, which no account holds")
+        raise ShapeError(f"`total` is more than {TOTAL_MAX}, which no account has")
     projects = []
     for item in _bounded(page.projects, limit):
         settings = _shown(item, api.shown_in("list"))
@@ -246,7 +245,7 @@ def project(body: Bytes) -> LiveProject:
 
 
 def made(body: Bytes, *, existing: bool) -> Created:
-    """A create's or an adopt's answer; which of its two shapes it has only matters for the optional fields."""
+    """The answer to a create or an adopt. Its two shapes differ only in optional fields."""
     answer = _read(_Made, body)
     return Created(
         id=answer.id,
@@ -259,7 +258,7 @@ def made(body: Bytes, *, existing: bool) -> Created:
 
 
 def status(body: Bytes) -> str:
-    """The status in a cancel's or a message's answer."""
+    """The status in the answer to a cancel or a message."""
     return _read(_Acted, body).status
 
 
@@ -268,12 +267,12 @@ def settings(body: Bytes) -> dict[str, Json]:
     api = contract.current()
     shown = _shown(_read(_types(api).settings, body), api.shown_in("settings"))
     if not shown:
-        raise ShapeError("the answer holds none of the settings")
+        raise ShapeError("the answer has none of the settings")
     return shown
 
 
 def messages(body: Bytes) -> MessagePage:
-    """A page of a conversation, in the order in which it came. No content is empty content."""
+    """A page of a conversation, in the order of the answer. Missing content is empty content."""
     page = _read(_Messages, body)
     return MessagePage(
         messages=tuple(
@@ -291,7 +290,7 @@ def messages(body: Bytes) -> MessagePage:
 
 
 def ticket(body: Bytes) -> tuple[str, str]:
-    """Where to PUT a file (beyond the contract): the address, and the key that confirms it."""
+    """The URL to PUT a file to, and the key that confirms it (beyond the contract)."""
     answer = _read(_Ticket, body)
     return answer.upload_url, answer.r2_key
 
@@ -302,7 +301,7 @@ def uploaded(body: Bytes) -> str:
 
 
 def balance(body: Bytes) -> int | None:
-    """Credits left, in whole credits; ``None`` for any other answer: the call is beyond the contract."""
+    """Whole credits left; ``None`` for an unexpected answer, since the call is beyond the contract."""
     try:
         return _credits(_read(_Balance, body).credits_balance)
     except ValueError:

@@ -1,7 +1,7 @@
-"""An answer's body, read up to a limit: the server decides neither how much memory it takes nor for how long.
+"""An answer's body, read up to a limit, so that the server can't use up memory.
 
-The limit counts bytes as they are decoded, so a small body that unpacks into a huge one is stopped on its way. It holds
-for every transport (ours, httpx's own through a proxy, one inside this process), because it reads what they all give.
+The limit counts decoded bytes, so reading stops at a small body that unpacks into a huge one. It applies to every
+transport (httpx's own, through a proxy, or within this process).
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import httpx
 from msgspec import Struct
 
 ANSWER_MAX: Final = 4 * 1024**2
-"""Bytes of one answer. The largest that the contract allows are settings with a webhook's address as long as a request may
-be: 1 MB, or 2 MB escaped."""
+"""Bytes of one answer. The largest that the contract allows has settings with a webhook URL of the size of a request:
+1 MB, or 2 MB escaped."""
 LIST_MAX: Final = 2 * 1024**2
-"""Bytes of a page of the list: 100 projects, every character escaped, with addresses of two kilobytes, have 0.5 MB."""
+"""Bytes of a page of the list: 100 projects with URLs of 2 kB and every character escaped have 0.5 MB."""
 MESSAGES_MAX: Final = 8 * 1024**2
 """Bytes of a page of messages: 50 of 10,000 characters have 2 MB in UTF-8, and 6 MB with every character escaped."""
 ERROR_MAX: Final = 1024**2
-"""Bytes of an error's answer; a proxy's page is far below."""
+"""Bytes of an error answer; a proxy's page is much smaller."""
 
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 _DEFLATED: Final = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class BodyRefusedError(ValueError):
-    """A body that is not read to its end: too large, or packed in a way that was not asked for."""
+    """A body that is not read to its end: too large, or in an encoding that was not asked for."""
 
 
 class Answer(Struct, frozen=True):
-    """An answer as far as it came. Header names are case-insensitive."""
+    """An answer as far as it arrived. Header names are case-insensitive."""
 
     status: int
     headers: httpx.Headers
@@ -42,12 +42,12 @@ async def read_body(response: httpx.Response, most: int) -> bytes | bytearray:
     """The decoded body of a streamed response.
 
     Raises:
-        BodyRefusedError: it has more than ``most`` bytes, packed or unpacked, or an encoding that was not asked for.
-        httpx.DecodingError: what came can't be unpacked.
+        BodyRefusedError: it has more than ``most`` bytes, encoded or decoded, or an encoding that was not asked for.
+        httpx.DecodingError: it can't be decoded.
         httpx.TransportError: the connection broke.
 
     """
-    if response.is_stream_consumed:  # a transport within this process has read it whole
+    if response.is_stream_consumed:  # a transport within this process has read all of it
         if len(response.content) > most:
             raise _too_large(most)
         return response.content
@@ -68,7 +68,7 @@ async def read_body(response: httpx.Response, most: int) -> bytes | bytearray:
         if max(came, len(body)) > most:
             raise _too_large(most)
     if unpack is not None and came and not unpack.eof:
-        raise httpx.DecodingError("the packed answer ends early")
+        raise httpx.DecodingError("the compressed answer ends early")
     return body
 
 
@@ -78,7 +78,7 @@ def _unpacker(encoding: str) -> zlib._Decompress | None:
         return None
     if encoding in _DEFLATED:
         return zlib.decompressobj(_GZIP_OR_ZLIB)
-    raise BodyRefusedError("the answer is packed in a way that was not asked for (its Content-Encoding)")
+    raise BodyRefusedError("the answer has a Content-Encoding that was not asked for")
 
 
 def _too_large(most: int) -> BodyRefusedError:

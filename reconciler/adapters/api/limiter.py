@@ -1,7 +1,7 @@
 """The pace of requests: as fast as the account's rate limit allows, never faster.
 
-The limit is per account and minute (published: 30 to 120) and shared with other processes and people, so this side's
-own count is only half of the truth: each answer's ``X-RateLimit-*`` headers tell what is left for everybody.
+The limit is per account and minute (published: 30 to 120) and shared with other processes and people. Besides its own
+count, the limiter uses the ``X-RateLimit-*`` headers of each answer, which say what is left for everybody.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WINDOW = 60.0
 """Seconds over which requests are counted."""
 
 LONGEST_WAIT = 120.0
-"""Seconds. A server that names a later time is asked again then, so that nobody waits in silence for hours."""
+"""Seconds. If a server names a later time, it is asked again then, so that nobody waits in silence for hours."""
 
 _EPOCH_FROM = 1_000_000_000
 """``X-RateLimit-Reset`` from here on is a time (seconds since 1970), below it a number of seconds to wait."""
@@ -27,7 +27,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 
 
 def server_time(headers: Mapping[str, str]) -> float:
-    """Seconds since 1970 by the server's clock (``Date``), by ours where it does not say.
+    """Seconds since 1970 by the server's clock (``Date``), or by ours if there is none.
 
     ``headers`` have lower-case names.
     """
@@ -37,7 +37,7 @@ def server_time(headers: Mapping[str, str]) -> float:
 
 
 def number(text: str | None) -> float | None:
-    """A header's number, zero or more; anything else is ``None``."""
+    """The number in a header, from 0 up; ``None`` for anything else."""
     try:
         value = float(text or "")
     except ValueError:
@@ -46,22 +46,22 @@ def number(text: str | None) -> float | None:
 
 
 class RateLimiter:
-    """Lets requests out in the order in which they were asked for; shared by all tasks of one event loop.
+    """Lets requests through in the order in which they asked; shared by all tasks of one event loop.
 
-    Three things hold a request back: this side has sent the limit within the last 60 seconds; the server has said
-    that nothing remains (``Remaining: 0``) until ``Reset``; the server has answered 429 (``pause``). With none of
-    them a request leaves at once, so a burst costs no waiting. (Sending one ahead after a reset, to learn what others
-    leave of the new minute, was tried: refusals stayed the same, as they come from what is on its way at the end.)
+    Three things hold a request back: this side sent as many as the limit within the last 60 seconds; the server said
+    that nothing remains (``Remaining: 0``) until ``Reset``; the server answered 429 (``pause``). Otherwise it is sent at
+    once, so a burst does not wait. (Sending one request ahead after a reset, to learn what others leave of the new minute,
+    was tried: there were as many refusals, since these come from the requests under way at the end of a minute.)
 
-    Every ``acquire`` is followed by one ``observe``, with empty headers when no answer came: what is on its way has to
-    be taken off what the server says remains.
+    Each ``acquire`` needs one ``observe``, with empty headers if no answer came: requests under way are subtracted from
+    what the server says remains.
     """
 
     def __init__(self, per_minute: int) -> None:
         self._configured = max(1, per_minute)
         self._limit = self._configured
         self._sent: deque[float] = deque()
-        self._on_their_way = 0
+        self._under_way = 0
         self._remaining = math.inf
         self._reset_at = -math.inf
         self._not_before = -math.inf
@@ -70,11 +70,11 @@ class RateLimiter:
 
     @property
     def limit(self) -> int:
-        """Requests a minute: what is configured, or less if the server says so."""
+        """Requests a minute: as configured, or fewer if the server says so."""
         return self._limit
 
     def wait(self) -> float:
-        """Seconds until the next request may leave, as known now; 0 when it may leave at once."""
+        """Seconds until the next request may be sent, as known now."""
         now = asyncio.get_running_loop().time()
         sent = self._sent
         while sent and sent[0] <= now - WINDOW:
@@ -87,7 +87,7 @@ class RateLimiter:
         return max(0.0, until - now)
 
     async def acquire(self) -> None:
-        """Wait until a request may leave. First come, first served."""
+        """Wait until a request may be sent. First come, first served."""
         async with self._order:
             while (seconds := self.wait()) > 0:
                 self._news.clear()
@@ -95,16 +95,16 @@ class RateLimiter:
                     async with asyncio.timeout(seconds):
                         await self._news.wait()
             self._sent.append(asyncio.get_running_loop().time())
-            self._on_their_way += 1
+            self._under_way += 1
             self._remaining -= 1
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Learn from an answer's headers; other names and unreadable values are passed over.
+        """Learn from an answer's headers; unreadable values are ignored.
 
-        ``X-RateLimit-Limit`` is taken as requests a minute. ``X-RateLimit-Reset`` may be a time or a number of
-        seconds. Without a readable ``Reset`` what ``Remaining`` says is not believed: nobody would know until when.
+        ``X-RateLimit-Limit`` is in requests a minute. ``X-RateLimit-Reset`` may be a time or a number of seconds. Without
+        a readable ``Reset``, ``Remaining`` is ignored: it would not say until when.
         """
-        self._on_their_way = max(0, self._on_their_way - 1)
+        self._under_way = max(0, self._under_way - 1)
         headers = {name.lower(): value for name, value in headers.items()}
         limit = number(headers.get("x-ratelimit-limit"))
         if limit is not None and limit >= 1:
@@ -115,10 +115,10 @@ class RateLimiter:
             reset = reset / 1000 if reset >= _MILLISECONDS_FROM else reset
             seconds = reset - server_time(headers) if reset >= _EPOCH_FROM else reset
             self._reset_at = asyncio.get_running_loop().time() + min(seconds, LONGEST_WAIT)
-            self._remaining = max(0, int(remaining) - self._on_their_way)
+            self._remaining = max(0, int(remaining) - self._under_way)
         self._news.set()
 
     def pause(self, seconds: float) -> None:
-        """Send nothing for so many seconds (a 429 with ``Retry-After``); a shorter pause never ends a longer one."""
+        """Send nothing for some seconds (a 429 with ``Retry-After``). A shorter pause does not end a longer one."""
         self._not_before = max(self._not_before, asyncio.get_running_loop().time() + seconds)
         self._news.set()

@@ -1,6 +1,6 @@
-"""JSON in which people wrote what is no text, made JSON again.
+"""Repair of JSON whose strings contain characters that JSON does not allow.
 
-As bytes, so that reading it takes little more memory than reading what is right, and in time that grows with the length.
+It works on the text, so that it takes little more memory than decoding, and time that grows with the length.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Final
 
 _CONTROLS: Final = "".join(chr(number) for number in range(32) if chr(number) not in "\t\n\r")
 _BREAKS: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
-"""White space between values, but no part of a text."""
+"""White space between values, but not allowed in a string."""
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _PAIR: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF: Final = re.compile(rf"(?<!\\)((?:\\\\)*+)(?:(?P<pair>{_PAIR})|\\u[dD][89a-fA-F][0-9a-fA-F]{{2}})")
 
 
 def repaired(body: bytes | bytearray) -> bytes:
-    """The same document: half a character and bytes that are not UTF-8 become U+FFFD, a control in a text its escape; a
-    byte order mark is passed over. What is no JSON beyond that stays none.
+    """The same document with half a surrogate pair and bytes that are not UTF-8 as U+FFFD, controls in strings escaped, and
+    without a byte order mark. Other errors stay as they are.
     """
     utf16 = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = body.decode("utf-16" if utf16 else "utf-8-sig", "replace")
     for control in _CONTROLS:
         text = text.replace(control, f"\\u{ord(control):04x}")
     text = _HALF.sub(lambda found: found[0] if found["pair"] else rf"{found[1]}\ufffd", text)
-    return _unbroken(text).encode()
+    return _escape_breaks(text).encode()
 
 
-def _unbroken(text: str) -> str:
-    """With the breaks within its strings as escapes."""
+def _escape_breaks(text: str) -> str:
+    """Escape the line breaks in strings."""
     done, result = 0, io.StringIO()
     for found in _STRING.finditer(text):
         string = found[0]

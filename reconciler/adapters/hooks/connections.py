@@ -1,4 +1,4 @@
-"""Limits on the connections of the port of `watch`: one that brings no request makes room, and the port stays open."""
+"""Limits on the connections to the port of `watch`: idle ones are closed, and the port stays open."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from typing import Final, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONNECTIONS_MAX: Final = 128
-"""Open at one time: the rounds need file descriptors, too, and some systems give a process 256."""
+"""Open at the same time. The rounds need file descriptors, too, and some systems give a process only 256."""
 
 PENDING_MAX: Final = 1024
 """Connections that the kernel keeps until they are accepted."""
 
 AT_ONCE: Final = 16
-"""Connections that are accepted before the open ones are read again. Far below the limit, so that a request that came
-with its connection is always read before that connection could have to make room.
-"""
+"""Connections that are accepted before the open ones are read again. Far below the limit, so that a request that came with
+its connection is read before that connection can be closed to make room."""
 
 REQUEST_SECONDS: Final = 15.0
-"""From one answer to the next: time for a request to come whole, and for its answer to be taken."""
+"""From one answer to the next: the time for a complete request and for reading its answer."""
 
 
 class LimitedConnection(H11Protocol):
-    """A connection that ends unless a request comes, and is answered, every ``REQUEST_SECONDS``.
+    """A connection that is closed unless a request comes, and is answered, every ``REQUEST_SECONDS``.
 
-    That one rule covers a header that is never finished, a body at a byte a second, a body that goes on after its
-    answer, and an answer that nobody takes. When there are too many connections, none is refused: the one that has
-    waited longest makes room, of the client address that has the most, so that a flood pushes out its own.
+    This one rule covers a header that never ends, a body at a byte a second, a body that continues after its answer, and
+    an answer that nobody reads. If there are too many connections, none is refused: the one that has waited longest is
+    closed, of the client address with the most, so that a flood closes its own connections.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock, and make room where the limit is reached."""
+        """Start the clock, and make room if the limit is reached."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._start_clock()
         open_ones = cast("set[LimitedConnection]", self.connections)

@@ -1,4 +1,4 @@
-"""The port of `watch`: deliveries in, metrics and health out. It runs on a thread, so that it answers at any time."""
+"""The port of `watch`: deliveries in, metrics and health out. It runs on a thread, so that it always answers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from reconciler.adapters.hooks.deliveries import SIGNATURE, TIMESTAMP, VERDICTS,
 from reconciler.model.errors import UsageError
 
 BODY_MAX: Final = 262_144
-"""Bytes of a delivery: many times what a status answer has."""
+"""Bytes of a delivery: many times the size of a status answer."""
 
 _BODY_SECONDS: Final = 10.0
 _CLOSE: Final = {"Connection": "close"}
-"""Goes with an answer before the body's end: else the connection stays, for the rest to come."""
+"""For an answer before the body's end: otherwise the connection stays open for the rest."""
 
 _GRACE_SECONDS: Final = 1
 _LONGEST_START_SECONDS: Final = 30.0
@@ -34,17 +34,17 @@ _LONGEST_START_SECONDS: Final = 30.0
 _ANSWERS: Final[dict[Verdict, tuple[int, str]]] = {
     "accepted": (202, "a round follows"),
     "repeated": (200, "this delivery came before; it is ignored"),
-    "unsigned": (401, f"{SIGNATURE} is not the secret's signature of this delivery"),
-    "stale": (401, f"{TIMESTAMP} is not of now"),
+    "unsigned": (401, f"{SIGNATURE} is not the signature of this delivery with the secret"),
+    "stale": (401, f"{TIMESTAMP} is too old or in the future"),
 }
 
 
 class WatchServer:
     """``GET /healthz``, ``GET /metrics`` and ``POST /webhook``.
 
-    ``secret`` of ``None``: no delivery is taken. The rest is called on the server's thread: ``health`` says why not
-    healthy, or ``None``; ``metrics`` makes the page, from the counts of deliveries by verdict; ``on_delivery`` hears of each
-    accepted one, of which nothing but its coming is used; ``on_refusal`` of the first one refused for a reason.
+    ``secret`` of ``None``: deliveries are refused. The rest is called on the server's thread: ``health`` returns what is
+    wrong, or ``None``; ``metrics`` returns the page for the counts of deliveries by verdict; ``on_delivery`` is called for
+    each accepted delivery, whose content is not used; ``on_refusal`` gets the reason of the first refusal of each kind.
 
     Raises:
         UsageError: the address can't be listened on.
@@ -84,13 +84,13 @@ class WatchServer:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve on a thread for as long as the block lasts; gives the URL at which it is reached."""
+        """Serve on a thread in this context; gives the server's URL."""
         host, port = self._listener.getsockname()[:2]
         thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
         thread.start()
         try:
             if not self._server.up.wait(_LONGEST_START_SECONDS):
-                raise UsageError(f"the port {port} is not served", "Try again, or do without `--listen`.")
+                raise UsageError(f"the server did not start on port {port}", "Try again, or omit `--listen`.")
             yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
         finally:
             self._server.should_exit = True
@@ -117,18 +117,18 @@ class WatchServer:
 
     async def _post_delivery(self, request: Request) -> Response:
         if self._deliveries is None:
-            return PlainTextResponse("no secret is set, so no delivery is taken\n", 403)
+            return PlainTextResponse("no secret is set, so deliveries are refused\n", 403)
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 body = await _body(request)
         except TimeoutError:
-            return PlainTextResponse("the body did not come\n", 408, _CLOSE)
+            return PlainTextResponse("the body did not arrive in time\n", 408, _CLOSE)
         except ClientDisconnect:
             return Response(status_code=400)
         if body is None:
-            return PlainTextResponse(f"a delivery has {BODY_MAX} bytes at most\n", 413, _CLOSE)
+            return PlainTextResponse(f"a delivery has at most {BODY_MAX} bytes\n", 413, _CLOSE)
         headers = request.headers
-        verdict = self._deliveries.judge(headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, ""), body, now=self._now())
+        verdict = self._deliveries.check(headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, ""), body, now=self._now())
         status, text = _ANSWERS[verdict]
         if verdict == "accepted":
             self._on_delivery()
@@ -151,7 +151,7 @@ class _Server(uvicorn.Server):
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body, ``None`` if it is too long; no more of it is read than may be."""
+    """The body; ``None`` if it is too long, in which case the rest is not read."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -165,4 +165,4 @@ def _listen(host: str, port: int) -> socket.socket:
         ((family, *_, address), *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return socket.create_server(address, family=family)
     except OSError as error:
-        raise UsageError(f"can't listen on {host}:{port}: {error}", "Choose another `--listen`.") from error
+        raise UsageError(f"can't listen on {host}:{port}: {error}", "Use another address with `--listen`.") from error

@@ -1,4 +1,4 @@
-"""Why a place on this machine can't hold the state, in words that say what to do."""
+"""Errors of the local disk as diagnostics that say what to do."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Final
 from reconciler.files import UnsafeFileError
 from reconciler.model.errors import StateError
 
-_ELSEWHERE: Final = "or name another place with `--state`"
-_AGAIN: Final = "then run the command again: what was begun is cleared up first"
+_ELSEWHERE: Final = "or use another place with `--state`"
+_AGAIN: Final = "then run the command again: it first clears up what was begun"
 _REMEDIES: Final = (
     ((errno.EACCES, errno.EPERM), f"You need to be able to write in that folder: fix the permissions, {_ELSEWHERE}."),
     ((errno.EROFS,), f"That file system is read-only. Make it writable, {_ELSEWHERE}."),
     ((errno.ENOSPC, errno.EDQUOT), f"Free some space, {_AGAIN}."),
     (
         (errno.ENAMETOOLONG,),
-        "The journal and the lock are put beside the state under longer names. Use a shorter name with `--state`.",
+        "The journal and the lock are next to the state and have longer names. Use a shorter name with `--state`.",
     ),
     ((errno.ENOTDIR,), f"A part of the path is a file, not a folder. Move it away, {_ELSEWHERE}."),
-    ((errno.ENOENT,), "No file can be made there. Name another place with `--state`."),
+    ((errno.ENOENT,), "No file can be created there. Use another place with `--state`."),
     (
         (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL),
-        "That file system can't lock files. Name another place with `--state`, for example on a local disk.",
+        "That file system can't lock files. Use another place with `--state`, for example on a local disk.",
     ),
 )
 
 
 def disk_failure(what: str, path: Path, error: OSError) -> StateError:
-    """What the operating system refused; ``what`` is to be read after "can't" and before the path."""
+    """The diagnostic for an error of the operating system; ``what`` is a verb: "can't WHAT PATH"."""
     if isinstance(error, UnsafeFileError):
         where = path if error.filename is None or Path(error.filename).name == path.name else error.filename
-        remedy = "Remove it if you did not put it there, or name another place with `--state`. Nothing was sent."
+        remedy = "Remove it if you did not put it there, or use another place with `--state`. Nothing was sent."
         return StateError(f"can't {what} `{where}`: {error.strerror}", remedy)
     remedy = next((text for numbers, text in _REMEDIES if error.errno in numbers), f"Fix that, {_AGAIN}.")
     return StateError(f"can't {what} `{path}`: {error.strerror or error}", remedy)

@@ -1,4 +1,4 @@
-"""The state and the journal as JSON: version sniffed first, a future version names its writer (OpenTofu's statefile)."""
+"""The state and the journal as JSON. The version is read first, and a newer one names the program that wrote it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_BYTES = 512 * 1024 * 1024
 
 
 class JournalHeader(Struct, frozen=True, omit_defaults=True):
-    """First line of a journal: which state it continues. ``writer`` tells runs apart that share a store."""
+    """The first line of a journal: the state that it continues. ``writer`` identifies a run among those that share a store."""
 
     journal: int
     lineage: str
@@ -32,14 +32,14 @@ class JournalHeader(Struct, frozen=True, omit_defaults=True):
 
 
 class Follows(Struct, frozen=True):
-    """What a snapshot in a store has folded in: the journal of ``serial`` up to its object number ``objects``."""
+    """What a snapshot in a store contains: the journal of ``serial`` up to its object number ``objects``."""
 
     serial: int
     objects: int
 
 
 class _Head(Struct):
-    """What tells a snapshot's format, whatever that is; the rest of the file is skipped."""
+    """The members that every format has; the rest of the file is skipped."""
 
     format_version: int
     reconciler_version: Json = "a later version"
@@ -48,12 +48,12 @@ class _Head(Struct):
 
 @cache
 def _records() -> Decoder[Record]:
-    """Made once, and where there is a journal: making it takes 3 ms."""
+    """Made once, and only if there is a journal: it takes 3 ms."""
     return Decoder(Record)
 
 
 def encode_state(state: State, version: str, *, follows: Follows | None = None, writer: str = "") -> bytes:
-    """The snapshot, for people to read as well."""
+    """The snapshot, indented for people."""
     head: dict[str, Json] = {"format_version": FORMAT_VERSION, "reconciler_version": version}
     if follows is not None:
         head |= {"writer": writer, "follows": {"serial": follows.serial, "objects": follows.objects}}
@@ -66,11 +66,11 @@ def decode_state(data: bytes, where: str) -> State:
 
 
 def decode_snapshot(data: bytes, where: str) -> tuple[State, Follows | None]:
-    """Read a snapshot, and what it says of the journal before it.
+    """Read a snapshot, and which part of the journal before it it contains.
 
     Raises:
         StateMismatchError: it is of a newer format.
-        StateError: it is not a state, truncated or edited into something else; ``where`` names it.
+        StateError: it is not a state, truncated or damaged; ``where`` names it.
 
     """
     try:
@@ -87,7 +87,7 @@ def decode_snapshot(data: bytes, where: str) -> tuple[State, Follows | None]:
     try:
         state = decode(data, type=State)
     except (ValueError, RecursionError) as error:
-        raise StateError(f"`{where}` is damaged", f"{_said(error, data)}. {_REMEDY}") from error
+        raise StateError(f"`{where}` is damaged", f"{_damage(error, data)}. {_REMEDY}") from error
     wrong = next((a for a in {**state.projects, **state.generations} if not ADDRESS.fullmatch(a)), None)
     if wrong is not None:
         raise StateError(f"`{where}` is damaged", f"{wrong!r} is not an address. {_REMEDY}")
@@ -102,7 +102,7 @@ def _follows(follows: Json) -> Follows | None:
 
 
 def encode_entry(entry: Entry) -> Json:
-    """One address' entry as the snapshot has it."""
+    """The entry of one address as in the snapshot."""
     fields: Json = to_builtins(entry)
     return fields
 
@@ -117,10 +117,10 @@ def encode_header(state: State, writer: str = "") -> bytes:
 
 
 def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[Record], int]:
-    """Header, records, and how many bytes of ``data`` are whole lines: a torn last line is normal and left out.
+    """Header, records, and how many bytes of ``data`` are complete lines. A torn last line is normal and left out.
 
     Raises:
-        StateMismatchError: of a newer format.
+        StateMismatchError: it is of a newer format.
         StateError: a line that is not the last can't be read.
 
     """
@@ -146,14 +146,14 @@ def decode_journal(data: bytes, where: str) -> tuple[JournalHeader | None, list[
     return header, records, whole
 
 
-def _said(error: Exception, state: bytes) -> str:
-    """What is wrong, and with which entry: msgspec leaves the keys of mappings out of the places that it names."""
+def _damage(error: Exception, state: bytes) -> str:
+    """What is wrong, and with which entry: msgspec leaves out the keys of mappings when it names a place."""
     keyed = re.search(r"`\$\.(\w+)\[\.\.\.\]", str(error))
     try:
         entries = decode(state)[keyed[1]] if keyed else None
-    except ValueError:  # further on it is not even text
+    except ValueError:  # the rest is not even text
         entries = None
-    if keyed and isinstance(entries, dict):  # not so where a key comes twice
+    if keyed and isinstance(entries, dict):  # it is not if a key comes twice
         kind = get_args(get_type_hints(State)[keyed[1]])[1]
         for key, entry in entries.items():
             try:
@@ -165,6 +165,6 @@ def _said(error: Exception, state: bytes) -> str:
 
 _REMEDY = (
     "Restore it from git or a backup; or move it away and run `reconciler apply`, "
-    "which finds what exists by the idempotency keys and makes nothing twice"
+    "which finds existing projects by their idempotency keys and creates nothing twice"
 )
-_JOURNAL = "Move it away and run `reconciler apply`: what it did is found in the account and not done again"
+_JOURNAL = "Move it away and run `reconciler apply`: it finds what was done in the account and does not repeat it"

@@ -1,4 +1,4 @@
-"""Records of one moment share one write: what every store's journal has in front of it."""
+"""Group commit: records appended at the same time share one write."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Batch = list[tuple[Record, asyncio.Future[None]]]
 
 
 class GroupCommit(abc.ABC):
-    """Collects records until ``_flush`` takes them; after a write has failed it takes no more."""
+    """Collects records until ``_flush`` writes them. After a failed write it accepts no more."""
 
     def __init__(self) -> None:
         self._waiting: Batch = []
         self._broken: StateError | None = None
 
     async def append(self, record: Record) -> None:
-        """Write one record and return when it is safe. Records of one moment share one write (group commit).
+        """Write one record; return when it is on disk or in the store.
 
         Raises:
-            StateError: it could not be written; nothing more is accepted after that.
+            StateError: it could not be written. No more records are accepted.
 
         """
         loop = asyncio.get_running_loop()
@@ -35,12 +35,12 @@ class GroupCommit(abc.ABC):
 
     @abc.abstractmethod
     def _flush(self) -> None:
-        """Take what waits, and see to it that it is written."""
+        """Write the records that are waiting."""
 
-    def _lost(self, records: Iterable[Record]) -> None:  # noqa: B027  most have no second place for them
-        """What is to be done with records that could not be written."""
+    def _keep_unwritten(self, records: Iterable[Record]) -> None:  # noqa: B027  not every store has a second place
+        """Keep records that could not be written."""
 
-    def _taken(self) -> Batch:
+    def _take_batch(self) -> Batch:
         batch, self._waiting = self._waiting, []
         return batch
 
@@ -49,14 +49,14 @@ class GroupCommit(abc.ABC):
         return [record for record, _ in batch]
 
     @staticmethod
-    def _written(batch: Batch) -> None:
+    def _complete(batch: Batch) -> None:
         for _, future in batch:
             if not future.done():
                 future.set_result(None)
 
-    def _failed(self, batch: Batch, error: StateError) -> None:
+    def _fail(self, batch: Batch, error: StateError) -> None:
         self._broken = error
-        self._lost(self._records(batch))
+        self._keep_unwritten(self._records(batch))
         for _, future in batch:
             if not future.done():
                 future.set_exception(type(error)(error.diagnostics))

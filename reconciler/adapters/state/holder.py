@@ -1,4 +1,4 @@
-"""Who holds a state: said in the lock's companion file or in the lease, for those who have to wait."""
+"""The holder of a lock or lease, written down for those who wait for it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import os
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from reconciler.model.values import Json
+
 
 class Holder(Struct, frozen=True):
-    """A process that works on the state; ``job`` is the URL of its CI job, where it runs in one."""
+    """A process that holds the state's lock. ``job`` is the URL of its CI job, if it runs in one."""
 
     host: str
     pid: int
@@ -26,24 +27,24 @@ class Holder(Struct, frozen=True):
         job = f", job {self.job}" if self.job else ""
         return f"pid {self.pid} on {self.host} since {self.since}: `{self.command}`{job}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, str | int]:
         return asdict(self)
 
 
 def this_process(command: str) -> Holder:
-    """A holder that stands for the process it is called in."""
+    """The holder that this process is."""
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Holder(socket.gethostname(), os.getpid(), since, command, _job())
 
 
-def holder_from(document: Mapping[str, Any]) -> Holder:
-    """A holder as it was written down. Raises KeyError, TypeError, ValueError for what is none."""
+def holder_from(document: Mapping[str, Json]) -> Holder:
+    """Read a holder. Raises KeyError, TypeError or ValueError if the document is not one."""
     texts = {name: str(document[name]) for name in ("host", "since", "command")}
-    return Holder(pid=int(document["pid"]), job=str(document.get("job", "")), **texts)
+    return Holder(pid=int(str(document["pid"])), job=str(document.get("job", "")), **texts)
 
 
 def holder_from_text(text: str) -> Holder | None:
-    """The same from JSON; ``None`` where it can't be told."""
+    """Read a holder from JSON; ``None`` if the text is not one."""
     try:
         return holder_from(json.loads(text))
     except (ValueError, KeyError, TypeError):

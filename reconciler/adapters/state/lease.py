@@ -1,9 +1,9 @@
 """The lock of a state in an object store: a lease, renewed while its holder lives, taken over once it has expired.
 
-Everything that happens to it is the next number in one sequence of objects, each created where absent: taking it, each
-renewal, giving it back, breaking it. So two takers can't both win, and a renewal fails once somebody else has taken over.
-Ages are told by the store's own clock, not by comparing the clocks of two machines; the holder counts from before its
-request left, so it always thinks its lease older than anybody else does.
+Each event (taking, renewing, releasing, breaking) is the next number in one sequence of objects, each created only if
+absent. So two runs can't both take it, and a renewal fails once another run has taken over. Ages are measured by the
+store's own clock, not by comparing the clocks of two machines. The holder counts from before its request was sent, so for
+it the lease is always older than for anybody else.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.json import decode
 
 from reconciler.adapters.state.holder import Holder, holder_from, this_process
 from reconciler.adapters.state.objects import Meta, Objects
 from reconciler.adapters.state.store_errors import no_create_if_absent
 from reconciler.model.errors import LockError, StateError
+from reconciler.model.values import Json
 
 FOLDER: Final = "lease"
 KEPT: Final = 3
-"""Numbers that are kept behind the newest one, to look at."""
+"""Older objects that are kept for inspection."""
 CLOCK_STEP: Final = 1.0
 """Seconds by which a store may round the time of an object."""
 RENEWED_EVERY: Final = 5.0
-"""Seconds, at most: a holder whose lease was ended by hand knows it before its successor has settled (10 s)."""
+"""Seconds at most: a holder whose lease was broken learns of it before its successor acts (10 s)."""
 Standing = Literal["held", "released", "broken"]
-"""``broken``: nobody holds it, but what its last holder wrote may still arrive."""
+"""``broken``: nobody holds it, but writes of its last holder may still arrive."""
 
 
 class Grant(Struct, frozen=True):
@@ -47,12 +49,21 @@ class Grant(Struct, frozen=True):
     """When it was written, by the store's clock."""
 
     def left(self, now: datetime) -> float:
-        """Seconds until it expires unless renewed."""
+        """Seconds until it expires unless it is renewed."""
         return self.seconds + CLOCK_STEP - (now - self.at).total_seconds()
 
 
+class _Written(Struct):
+    """The members of an object that are read again."""
+
+    id: str
+    standing: Standing
+    seconds: float
+    holder: dict[str, Json]
+
+
 class Lease:
-    """One process' hold on one place. ``seconds``: how long it lasts unless renewed; ``note`` tells people."""
+    """One process's lease on one state. ``seconds``: how long it lasts unless renewed. ``note`` gets lines for people."""
 
     def __init__(self, objects: Objects, *, seconds: float, note: Callable[[str], None]) -> None:
         self._objects = objects
@@ -67,18 +78,18 @@ class Lease:
         self._trying: _Clock | None = None
         self._lost: LockError | None = None
         self.seized = False
-        """Whether the lease was not given back by its last holder, which may still believe in it."""
+        """Whether the last holder did not release the lease, and may still rely on it."""
         self.held = False
-        """Whether this process took it and has not given it back."""
+        """Whether this process took it and has not released it."""
         self.doubtful = False
-        """Whether something written under it may still arrive, so that the next holder is to shut it out."""
+        """Whether writes under it may still arrive, so that the next holder must fence them off."""
 
     @contextlib.contextmanager
     def hold(self, command: str, timeout: float) -> Iterator[None]:
         """Take the lease, waiting up to ``timeout`` seconds, and renew it until the block ends.
 
         Raises:
-            LockError: somebody else holds it; says who, and for how long.
+            LockError: another run holds it; the message names it and the time left.
             StateError: the store can't be reached, or can't keep runs apart.
 
         """
@@ -91,47 +102,47 @@ class Lease:
             self._ended.set()
             renewer.join()
             self.held = False
-            self._give_back()
+            self._release()
 
     def check(self) -> None:
-        """Raise LockError where the lease is lost, or may be by now: after a pause, or without the store."""
+        """Raise LockError if the lease is lost or may be: after a pause, or without the store."""
         if self._lost is not None:
             raise LockError(self._lost.diagnostics)
         if self.held and self._since.elapsed() >= self._seconds - self._margin:
             raise LockError(
                 "the lease on the state has run out: it could not be renewed in time",
-                f"This process was paused, or `{self._objects.url}` can't be reached. Another run may work on it by "
-                "now, so nothing more is sent. Run the same command again: what was begun is cleared up first.",
+                f"This process was paused, or `{self._objects.url}` can't be reached. Another run may have the lease "
+                "now, so nothing more is sent. Run the same command again: it first clears up what was begun.",
             )
 
     def renew(self) -> None:
-        """Make sure that the lease is ours, and ours for its whole length from now.
+        """Renew the lease for its whole length from now.
 
         Raises:
-            LockError: it is not: somebody took it over.
+            LockError: another run took it over.
             StateError: the store can't be reached.
 
         """
         with self._renewing:
             if self._lost is not None:
                 raise LockError(self._lost.diagnostics)
-            self._trying = self._trying or _Clock()  # the first try may have arrived though its answer did not
+            self._trying = self._trying or _Clock()  # the first attempt may have arrived though its answer did not
             number = self._number + 1
             if not self._objects.create(_name(number), self._body("held")):
                 other = self._grant(number)
                 if other is None or other.id != self._id:
                     raise self._lose(other)
-            if self._newest().number != number:  # our place in the sequence is long past, and cleared away
+            if self._newest().number != number:  # our number is long past, and was deleted
                 raise self._lose(None)
             self._number, self._since, self._trying = number, self._trying, None
             with contextlib.suppress(StateError):
                 self._objects.delete([_name(number - KEPT)] if number > KEPT else [])
 
-    def broken_by(self, confirm: Callable[[str], bool]) -> bool:
-        """``state unlock``: end a lease of somebody else, if ``confirm``, which is told whose it is, says so.
+    def break_lease(self, confirm: Callable[[str], bool]) -> bool:
+        """End another run's lease (``state unlock``), if ``confirm``, which gets a text that names it, agrees.
 
         Raises:
-            LockError: the answer was no, or it changed meanwhile.
+            LockError: it did not agree, or the lease changed meanwhile.
 
         """
         last = self._last()
@@ -143,13 +154,13 @@ class Lease:
         self._id, self._holder = uuid.uuid4().hex, this_process("reconciler state unlock")
         if not self._objects.create(_name(last.number + 1), self._body("broken")):
             raise LockError(
-                "the lock was renewed or taken meanwhile", "Its holder is alive. Look again before you ask again."
+                "the lock was renewed or taken meanwhile", "Its holder is alive. Check it before you try again."
             )
         return True
 
     @property
     def writer(self) -> str:
-        """Names this hold, in everything that is written under it."""
+        """The id of this lease in everything that is written under it."""
         return self._id
 
     # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,14 +173,14 @@ class Lease:
         while True:
             last = self._last()
             left = self._time_left(last)
-            if left <= 0 and self._took(last):
+            if left <= 0 and self._try_to_take(last):
                 return
             rest = give_up - time.monotonic()
             if rest <= 0:
                 raise self._refusal(last, left)
             time.sleep(min(rest, 1.0, self._seconds / 4))
 
-    def _took(self, last: Grant | None) -> bool:
+    def _try_to_take(self, last: Grant | None) -> bool:
         number = (last.number if last else 0) + 1
         started = _Clock()
         body = self._body("held")
@@ -193,18 +204,18 @@ class Lease:
         return last.left(self._objects.now(_CLOCK))
 
     def _refusal(self, last: Grant | None, left: float) -> LockError:
-        who = f"Held by {last.holder}. {_expires(left)}\n" if last and left > 0 else "Another run was quicker.\n"
+        who = f"Held by {last.holder}. {_expires(left)}\n" if last and left > 0 else "Another run took it first.\n"
         return LockError(
             f"the state `{self._objects.url}` is locked",
-            f"{who}Wait for it to finish, or give it time with `--lock-timeout 5m`. A dead holder's lease expires by "
-            "itself and is taken over; `reconciler state unlock` does not wait for that.",
+            f"{who}Wait for it to finish, or give it time with `--lock-timeout 5m`. A dead holder's lease "
+            "expires and is then taken over; `reconciler state unlock` does not wait for that.",
         )
 
-    # ── keeping and giving back ─────────────────────────────────────────────────────────────────────────────────────
+    # ── keeping and releasing ───────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _margin(self) -> float:
-        """Seconds before the end in which nothing is begun any more."""
+        """Seconds before the end in which nothing new is begun."""
         return min(5.0, self._seconds / 4)
 
     def _renew_until_ended(self) -> None:
@@ -217,9 +228,9 @@ class Lease:
                 self._note(error.diagnostics[0].summary)
                 return
             except StateError:
-                pause = min(1.0, self._seconds / 8)  # again, until the time is up: `check` watches that
+                pause = min(1.0, self._seconds / 8)  # try again until the time is up, which `check` watches
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         if self._lost is not None:
             return
         with self._renewing:
@@ -227,13 +238,13 @@ class Lease:
                 doubtful = self.doubtful or self.seized or self._trying is not None
                 self._objects.create(_name(self._number + 1), self._body("broken" if doubtful else "released"))
             except StateError:
-                self._note(f"The lease on the state could not be given back; it expires in {self._seconds:.0f} s.")
+                self._note(f"The lease on the state could not be released; it expires in {self._seconds:.0f} s.")
 
     def _lose(self, other: Grant | None) -> LockError:
         who = f"{other.holder}" if other else "another run"
         self._lost = LockError(
             "the lease on the state is lost: another run has taken over",
-            f"{who} has it now and clears up what was begun here. Nothing more is sent from here.",
+            f"{who} has it now and clears up what was begun here. This run sends nothing more.",
         )
         return self._lost
 
@@ -252,19 +263,13 @@ class Lease:
         if data is None:
             return None
         try:
-            said: dict[str, Any] = json.loads(data)
-            return Grant(
-                number,
-                str(said["id"]),
-                said["standing"],
-                float(said["seconds"]),
-                holder_from(said["holder"]),
-                at or datetime.now(UTC),
-            )
+            written = decode(data, type=_Written)
+            holder = holder_from(written.holder)
+            return Grant(number, written.id, written.standing, written.seconds, holder, at or datetime.now(UTC))
         except (ValueError, KeyError, TypeError) as error:
             where = self._objects.where(_name(number))
             raise StateError(
-                f"`{where}` is not a lease", "Look what wrote it there; delete it if it is a mistake."
+                f"`{where}` is not a lease", "Find out what wrote it; delete it if it is there by mistake."
             ) from error
 
     def _body(self, standing: Standing) -> bytes:
@@ -281,7 +286,7 @@ class Lease:
 
 
 class _Clock:
-    """Time since now, a suspended machine's included; a clock that is set forward counts, to be on the safe side."""
+    """Time from its creation on, with the time that the machine was suspended. A clock set forward counts, to be safe."""
 
     def __init__(self) -> None:
         self._steady, self._wall = _steady(), time.time()
@@ -301,7 +306,7 @@ def _name(number: int) -> str:
 
 def _expires(left: float) -> str:
     if left <= 0:
-        return "Its lease has expired: the next run takes it over by itself."
+        return "Its lease has expired: the next run takes it over."
     return f"Its lease expires in {max(1, round(left))} s unless it is renewed."
 
 

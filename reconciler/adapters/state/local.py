@@ -1,4 +1,4 @@
-"""The state in a local file: a snapshot, replaced whole, and beside it the journal, only ever appended to."""
+"""The state in a local file: a snapshot, always replaced as a whole, and next to it a journal that is only appended to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from reconciler.model.state import Loaded, State, Version
 class LocalStateStore(GroupCommit):
     """One workspace's state in ``path``; the journal is ``<path>.journal``.
 
-    Reading takes no lock and writes nothing, so ``plan`` can. Everything that writes runs under :meth:`lock`.
+    Reading needs no lock and writes nothing, so ``plan`` can read. Everything that writes needs :meth:`lock`.
     """
 
     def __init__(self, path: Path, *, version: str) -> None:
@@ -52,10 +52,10 @@ class LocalStateStore(GroupCommit):
                 self._close()
 
     def check(self) -> None:
-        """The operating system keeps the lock for as long as this process lives."""
+        """Do nothing: the operating system keeps the lock as long as this process lives."""
 
-    def unlock(self, confirm: Callable[[str], bool]) -> bool:  # noqa: ARG002  nobody to ask: a living holder keeps it
-        """Remove what a dead holder left. Raises as :func:`clear_lock`."""
+    def unlock(self, confirm: Callable[[str], bool]) -> bool:  # noqa: ARG002  nothing to confirm: a living holder keeps it
+        """Remove the files of a dead holder. Raises as :func:`clear_lock`."""
         return clear_lock(self.path)
 
     def versions(self) -> list[Version]:
@@ -67,10 +67,10 @@ class LocalStateStore(GroupCommit):
         raise StateError(_NO_HISTORY, _WHERE_HISTORY_IS)
 
     def load(self) -> Loaded:
-        """Read snapshot and journal. The journal first: if it is folded meanwhile, the snapshot has it all.
+        """Read journal and snapshot, in this order: if the journal is folded meanwhile, the snapshot has all of it.
 
         Raises:
-            StateError: either can't be read; nothing is guessed.
+            StateError: one of them can't be read.
 
         """
         journal_data = self._read(self._journal_path)
@@ -84,11 +84,11 @@ class LocalStateStore(GroupCommit):
                     f"`{self._journal_path}` does not belong to `{self.path}`",
                     f"The journal continues serial {header.serial}, the state is serial {state.serial}"
                     f"{'' if header.lineage == state.lineage else ' of another lineage'}. Was an old copy put back? "
-                    "Move the journal away and run `reconciler apply`: what it did is found in the account.",
+                    "Move the journal away and run `reconciler apply`: it finds what was done in the account.",
                 )
             current = header.serial == state.serial
         elif header is not None:
-            # serial 0, whatever it continues: the snapshot never was or is lost, and planning has to look for all of it
+            # serial 0, whatever it continues: there is no snapshot (any more), so planning has to look for every project
             state = State(lineage=header.lineage, workspace=header.workspace, api_url=header.api_url)
         self._whole = whole if current else None
         self._lineage = header.lineage if header is not None else None
@@ -99,13 +99,13 @@ class LocalStateStore(GroupCommit):
         return Loaded(state, folded=current and bool(records))
 
     def begin(self, state: State) -> None:
-        """Start or go on with the journal that continues ``state`` (as :meth:`load` gave it, or a new one)."""
+        """Start or continue the journal of ``state``, which :meth:`load` returned or which is new."""
         self._state, self._broken = state, None
         if self._lineage is not None and self._lineage != state.lineage:
-            self._whole = None  # an empty journal of a state that never came to be
+            self._whole = None  # an empty journal of a state that was never written
 
     def save(self, state: State) -> None:
-        """Replace the snapshot and drop the journal that is folded into it.
+        """Replace the snapshot and remove the journal that is folded into it.
 
         Raises:
             StateError: it could not be written; the journal still has everything.
@@ -123,17 +123,17 @@ class LocalStateStore(GroupCommit):
         self._whole = None
 
     def _flush(self) -> None:
-        batch = self._taken()
+        batch = self._take_batch()
         try:
             self._write(b"".join(map(encode_record, self._records(batch))))
         except StateError as error:
-            self._failed(batch, error)
-        except BaseException as error:  # whoever waits must hear of it, whatever it is
-            self._failed(batch, StateError("the journal can't be written", f"{type(error).__name__}: {error}"))
+            self._fail(batch, error)
+        except BaseException as error:  # those who wait must get it, whatever it is
+            self._fail(batch, StateError("the journal can't be written", f"{type(error).__name__}: {error}"))
             if not isinstance(error, Exception):
                 raise
         else:
-            self._written(batch)
+            self._complete(batch)
 
     def _write(self, data: bytes) -> None:
         if self._broken is not None:
@@ -147,7 +147,7 @@ class LocalStateStore(GroupCommit):
             self._size += len(data)
         except OSError as error:
             if self._fd is not None:
-                with contextlib.suppress(OSError):  # half a line must not stand before a later run's first
+                with contextlib.suppress(OSError):  # a later run must not append to half a line
                     os.ftruncate(self._fd, self._size)
             raise disk_failure("write", self._journal_path, error) from error
 
@@ -156,7 +156,7 @@ class LocalStateStore(GroupCommit):
         files.make_folder(self.path.parent, mode=files.PRIVATE_FOLDER)
         fd = files.open_to_append(self._journal_path)
         self._fd, self._size = fd, self._whole or 0
-        os.ftruncate(fd, self._size)  # a torn last line, or a journal that is folded already
+        os.ftruncate(fd, self._size)  # drops a torn last line, or a journal that is folded already
         if self._size == 0:
             header = encode_header(self._state)
             files.write_all(fd, header)
@@ -182,5 +182,5 @@ class LocalStateStore(GroupCommit):
 _NO_HISTORY = "a local state keeps no history"
 _WHERE_HISTORY_IS = (
     "A remote state does: `state: s3://bucket/prefix`, `gs://…`, `az://…` or `file:///shared/folder`. "
-    "Until then, keep copies by `reconciler state pull > copy.json`."
+    "Until then, keep copies with `reconciler state pull > copy.json`."
 )

@@ -1,4 +1,4 @@
-"""The local lock: the operating system's, so it dies with its process and is never stuck."""
+"""The local lock. It is the operating system's, so it ends with its process and never stays behind."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 _LONGEST_HOLDER: Final = 65536
 _POLL: Final = 0.05
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 _NAMELESS: Final = 5.0
-"""Seconds for which a holder that can't be named is tried again: it has yet to write its name, or is letting go."""
+"""Seconds to try again if the holder is unknown: it has not written its name yet, or is just releasing the lock."""
 
 
 @contextlib.contextmanager
 def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[None]:
-    """Hold the lock of a state file; ``timeout`` in seconds, 0 gives up at once.
+    """Hold the lock of a state file. ``timeout`` is in seconds; 0 gives up at once.
 
     Raises:
-        LockError: somebody else holds it; says who.
-        StateError: the place can't hold a file, or what is there in place of the state or the lock is no regular file.
+        LockError: another process holds it; the message names it.
+        StateError: no file can be created there, or the state or the lock is not a regular file.
 
     """
     lock_path = state_path.with_name(state_path.name + ".lock")
@@ -41,9 +41,9 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
         files.make_folder(state_path.parent, mode=files.PRIVATE_FOLDER)
         for path in (state_path, holder_path):
             files.check(path)
-        # filelock takes a place that can't hold a file for one that somebody else holds
+        # filelock can't tell a place where no file can be created from a lock that is held
         os.close(files.open_to_append(lock_path))
-        lock = _acquired(lock_path, timeout, holder_path, state_path)
+        lock = _acquire(lock_path, timeout, holder_path, state_path)
     except OSError as error:
         raise disk_failure("lock the state", state_path, error) from error
     try:
@@ -55,9 +55,9 @@ def hold_lock(state_path: Path, *, command: str, timeout: float) -> Iterator[Non
         lock.release()
 
 
-def _acquired(lock_path: Path, timeout: float, holder_path: Path, state_path: Path) -> BaseFileLock:
-    """Take the lock. Once the time is up, it is tried again for as long as its holder can't be named, within bounds."""
-    import filelock  # noqa: PLC0415  10 ms that only those need who write
+def _acquire(lock_path: Path, timeout: float, holder_path: Path, state_path: Path) -> BaseFileLock:
+    """Take the lock. Once the time is up, try a little longer while the holder is unknown."""
+    import filelock  # noqa: PLC0415  10 ms, and only for writing
 
     lock = filelock.FileLock(lock_path, mode=files.PRIVATE)
     end = time.monotonic() + timeout + _NAMELESS
@@ -69,7 +69,7 @@ def _acquired(lock_path: Path, timeout: float, holder_path: Path, state_path: Pa
             if holder is None and time.monotonic() < end:
                 timeout = _POLL
                 continue
-            who = f"Held by {holder}." if holder else "Another process holds it, which left no name."
+            who = f"Held by {holder}." if holder else "Another process holds it, and its name is unknown."
             raise LockError(
                 f"the state `{state_path}` is locked",
                 f"{who}\nWait for it to finish, or give it time with `--lock-timeout 5m`.",
@@ -79,14 +79,14 @@ def _acquired(lock_path: Path, timeout: float, holder_path: Path, state_path: Pa
 
 
 def _write_holder(path: Path, command: str) -> None:
-    with contextlib.suppress(OSError):  # it only informs; the lock itself is held
+    with contextlib.suppress(OSError):  # only information; the lock itself is held
         if files.check(path):  # a dead holder's
             files.remove(path)
         files.create(path, json.dumps(this_process(command).to_json()).encode(), mode=files.PRIVATE)
 
 
 def _holder(path: Path) -> Holder | None:
-    """Who holds the lock, as it wrote itself; ``None`` where nobody did, or only one that is dead."""
+    """The holder that was written down; ``None`` if there is none or it is dead."""
     try:
         holder = holder_from_text(files.read(path, _LONGEST_HOLDER).decode())
     except (OSError, ValueError):
@@ -95,7 +95,7 @@ def _holder(path: Path) -> Holder | None:
 
 
 def _is_dead(holder: Holder) -> bool:
-    """Whether a holder on this machine is known to be gone; of others nothing is known."""
+    """Whether a holder is known to be dead; that is only known on this machine."""
     if holder.host != socket.gethostname() or holder.pid <= 0:
         return False
     try:
@@ -108,10 +108,10 @@ def _is_dead(holder: Holder) -> bool:
 
 
 def clear_lock(state_path: Path) -> bool:
-    """Remove what a dead holder left behind; ``False`` where there was nothing.
+    """Remove the files of a dead holder; ``False`` if there were none.
 
     Raises:
-        LockError: a living process holds the lock: that can't be taken from it.
+        LockError: a living process holds the lock.
 
     """
     leftovers = [state_path.with_name(state_path.name + end) for end in (".holder", ".lock")]

@@ -1,6 +1,6 @@
-"""Numbered, immutable objects in a store, over obstore: created where absent, never overwritten.
+"""Numbered, immutable objects in a store, with obstore: created only if absent, never overwritten.
 
-Create-if-absent and not compare-and-swap on an ETag: of 32 writers racing for one ETag two won on a widely used server.
+Not compare-and-swap on an ETag: of 32 writers racing for one ETag two won on a widely used server.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SCHEMES: Final = ("s3", "gs", "az", "file")
 _NUMBER: Final = re.compile(r"(\d+)\.json")
 _AT_ONCE: Final = 16
 _ANSWERS: Final = (exceptions.BaseError, OSError, ValueError)
-"""What obstore raises: its own tree, and the built-in errors that it maps to."""
+"""What obstore raises: its own exceptions, and the built-in ones that it maps to."""
 
 
 class Meta(Struct, frozen=True):
-    """What a listing says of one object; ``at`` by the store's clock."""
+    """One object in a listing; ``at`` is by the store's clock."""
 
     number: int
     at: datetime
@@ -44,12 +44,12 @@ class Meta(Struct, frozen=True):
 
 
 class Objects:
-    """One place, ``scheme://bucket/prefix``. Opens no connection before it is used.
+    """The objects under ``scheme://bucket/prefix``. No connection is opened before it is used.
 
-    ``timeout``: seconds for one request; those that fail in passing are repeated for as long again.
+    ``timeout``: seconds for one request; passing failures are retried for as long again.
 
     Raises:
-        StateError: the address can't be used. Every method: the store can't be reached, or refuses; says what to do.
+        StateError: the address can't be used. Every method: the store can't be reached, or refuses.
 
     """
 
@@ -58,7 +58,7 @@ class Objects:
         parts = urlsplit(url)
         self._folder: Path | None = None
         if "@" in parts.netloc or parts.query or parts.fragment:
-            raise unusable(f"{parts.scheme}://…", "Credentials belong into the environment, not into the address.")
+            raise unusable(f"{parts.scheme}://…", "Put credentials into the environment, not into the address.")
         if parts.scheme == "file":
             if parts.netloc not in ("", "localhost") or len(parts.path) < 2:
                 raise unusable(url, "Write `file:///absolute/path`, with three slashes.")
@@ -69,30 +69,30 @@ class Objects:
         self._made: ObjectStore | None = None
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object; ``False``: there is another one of that name."""
+        """Create an object; ``False`` if there is another one with this name."""
         with self._mapped("write", name):
             self._make_folder(name)
             try:
                 # a multipart upload would not be create-if-absent
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
             except exceptions.AlreadyExistsError:
-                return self._is(name, data)
+                return self._is_ours(name, data)
             self._sync(name)
         return True
 
     async def create_async(self, name: str, data: bytes) -> bool:
-        """The same without blocking the loop."""
+        """Create an object without blocking the event loop."""
         with self._mapped("write", name):
             self._make_folder(name)
             try:
                 await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
             except exceptions.AlreadyExistsError:
-                return self._is(name, data)
+                return self._is_ours(name, data)
             self._sync(name)
         return True
 
     def is_strict(self, name: str, data: bytes) -> bool:
-        """Whether the store refuses to create once more what is there; one that does not can't keep a state."""
+        """Whether the store refuses to create an object that is there; one that does not can't hold a state."""
         with self._mapped("write", name):
             try:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
@@ -101,7 +101,7 @@ class Objects:
         return False
 
     def read(self, name: str) -> bytes | None:
-        """An object's content; ``None`` where there is none."""
+        """An object's content; ``None`` if there is none."""
         with self._mapped("read", name):
             if shared := self._shared():
                 with suppress(FileNotFoundError):
@@ -114,11 +114,11 @@ class Objects:
                     raise
                 return None
             if found.meta["size"] > MAX_BYTES:
-                raise StateError(f"`{self.where(name)}` is larger than {MAX_BYTES >> 20} MiB", "That is no state.")
+                raise StateError(f"`{self.where(name)}` is larger than {MAX_BYTES >> 20} MiB", "That is not a state.")
             return bytes(found.bytes())
 
     def read_all(self, names: Iterable[str]) -> list[bytes | None]:
-        """Several at once."""
+        """Read several objects at the same time."""
         wanted = list(names)
         if len(wanted) < 2:
             return [self.read(name) for name in wanted]
@@ -126,7 +126,7 @@ class Objects:
             return list(pool.map(self.read, wanted))
 
     def numbered(self, folder: str, *, after: str | None = None) -> list[Meta]:
-        """The numbered objects right in a folder, in order; ``after``: from the one that follows this name."""
+        """The numbered objects directly in a folder, in order; ``after``: only those after this name."""
         with self._mapped("list", folder):
             found = obstore.list(self._store, prefix=folder, offset=after).collect()
         metas = []
@@ -149,7 +149,7 @@ class Objects:
                 obstore.delete(self._store, wanted)
 
     def now(self, name: str) -> datetime:
-        """The store's own clock, by writing an object and asking when that was."""
+        """The store's own clock, read by writing an object and asking for its time."""
         with self._mapped("write", name):
             self._make_folder(name)
             obstore.put(self._store, name, b"{}", use_multipart=False)
@@ -160,8 +160,8 @@ class Objects:
     def where(self, name: str) -> str:
         return f"{self.url.rstrip('/')}/{name}"
 
-    def _is(self, name: str, data: bytes) -> bool:
-        """Whether what is there is ours: an answer was lost, and the request repeated."""
+    def _is_ours(self, name: str, data: bytes) -> bool:
+        """Whether the object that is there is ours: an answer was lost, and the request was repeated."""
         return self.read(name) == data
 
     @property
@@ -180,18 +180,18 @@ class Objects:
         return from_url(self.url, client_options=options, retry_config=retries)
 
     def _shared(self) -> Path | None:
-        """The shared folder of a ``file://`` address; not made, since what should be mounted there may be missing."""
+        """The shared folder of a ``file://`` address. It is not created: a volume may not be mounted yet."""
         if self._folder is not None and not self._folder.is_dir():
             raise missing_folder(self._folder)
         return self._folder
 
     def _make_folder(self, name: str) -> None:
-        """Obstore would make a shared folder's subfolders for everybody to read."""
+        """Create a subfolder of a shared folder; obstore would let everybody read it."""
         if shared := self._shared():
             files.make_folder((shared / name).parent, mode=files.PRIVATE_FOLDER)
 
     def _sync(self, name: str) -> None:
-        """Obstore leaves it to the system when a shared folder's file gets to the disk, and to the umask who reads it."""
+        """Sync a file of a shared folder and make it private, which obstore does not do."""
         if self._folder is None:
             return
         path = self._folder / name

@@ -1,15 +1,15 @@
-"""The state in an object store, in the local one's shape but of immutable objects, each created where absent.
+"""The state in an object store: snapshots and journals like the local ones, as objects that are created only if absent.
 
 ::
 
     state/0000000042.json            a snapshot: serial 43 can be created once, so two writers can't both win
-    journal/0000000042/000007.json   records written on top of it, one object for each group of them
-    lease/0000000007.json            who works on it (see the module ``lease``)
+    journal/0000000042/000007.json   records written after it, one object for each group of them
+    lease/0000000007.json            who holds it (see the module ``lease``)
 
-A journal is one sequence. Whoever takes over a lease that was not given back writes the next object before it relies
-on what it has read: from then on its predecessor's next write collides, and without its intent written down no call
-leaves. A snapshot says up to which object it has folded the journal before it; whatever stands behind that is
-folded on top of it, so that nothing is lost even if a run that was paused for long saves after it was replaced.
+A journal is one sequence. A run that takes over a lease which was not released writes the next object (a fence) before it
+relies on what it read: from then on its predecessor's next write fails, and no call is sent without its intent on
+record. A snapshot says which objects of the journal before it it contains; later ones are folded on top of it, so that
+nothing is lost even if a run that was paused for long saves after it was replaced.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from reconciler.model.journal import Draft, End, Record
 from reconciler.model.state import Loaded, State, Version
 
 KEPT: Final = 50
-"""Serials that stay to be looked at and restored; the newest is always among them."""
+"""Serials that are kept for `state history`; the newest is always among them."""
 PATIENCE: Final = 5.0
-"""Seconds, at least, for a request about the lease: where several ask at once, some stores make them wait."""
-TRIES: Final = 10
-"""How often a state that changes while it is read is read again."""
+"""Seconds at least for a request about the lease: some stores make several at once wait."""
+ATTEMPTS: Final = 10
+"""How many times a state that changes while it is read is read."""
 
 
 class _Seen(Struct, frozen=True):
-    """What the store holds: ``serial`` is the newest snapshot's, ``free`` its journal's first free number."""
+    """The store's content: ``serial`` is the newest snapshot's, ``free`` the first free number in its journal."""
 
     state: State | None
     folded: bool
@@ -59,11 +59,11 @@ class _Seen(Struct, frozen=True):
 
 
 class RemoteStateStore(GroupCommit):
-    """One workspace's state at ``url``. ``spill`` is the folder for what the store can't take any more.
+    """One workspace's state at ``url``. ``spill`` is the folder for outcomes that the store can't take any more.
 
-    ``lease_seconds``: how long the lock outlives a process that is gone.
+    ``lease_seconds``: how long the lock outlives a dead process.
 
-    Reading takes no lock and writes nothing, so ``plan`` can. Everything that writes runs under :meth:`lock`.
+    Reading needs no lock and writes nothing, so ``plan`` can read. Everything that writes needs :meth:`lock`.
 
     Raises:
         StateError: the address can't be used.
@@ -84,7 +84,7 @@ class RemoteStateStore(GroupCommit):
         self._version = version
         self._note = note
         self._objects = Objects(url)
-        # its own connections, so that a slow journal does not hold up a renewal
+        # its own connections, so that a slow journal does not delay a renewal
         patience = Objects(url, timeout=max(PATIENCE, lease_seconds / 4))
         self._lease = Lease(patience, seconds=lease_seconds, note=note)
         self._spill = Spill(spill, url)
@@ -100,26 +100,26 @@ class RemoteStateStore(GroupCommit):
             try:
                 yield
             finally:
-                left = self._taken()
+                left = self._take_batch()
                 if left:
-                    self._failed(left, StateError("broken off"))
+                    self._fail(left, StateError("broken off"))
                 self._lease.doubtful = self._broken is not None or self._task is not None
 
     def unlock(self, confirm: Callable[[str], bool]) -> bool:
-        """End somebody's lease. Raises as :meth:`Lease.broken_by`."""
-        return self._lease.broken_by(confirm)
+        """End another run's lease. Raises as :meth:`Lease.break_lease`."""
+        return self._lease.break_lease(confirm)
 
     def check(self) -> None:
-        """Raise LockError where the lease is lost or may be."""
+        """Raise LockError if the lease is lost or may be."""
         self._lease.check()
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def load(self) -> Loaded:
-        """Read snapshot, journal, and what an earlier run on this machine could not write into it.
+        """Read snapshot, journal, and the outcomes that an earlier run on this machine could not write.
 
         Raises:
-            StateError: the store can't be read; nothing is guessed.
+            StateError: the store can't be read.
             LockError: under the lock: another run has taken over.
 
         """
@@ -137,19 +137,19 @@ class RemoteStateStore(GroupCommit):
                 fences = seen.fences if ends else seen.fences | {seen.free}
                 folded = seen.folded or bool(ends)
                 seen = _Seen(_folded(seen.state, ends), folded, seen.serial, seen.free + 1, fences)
-            self.check()  # what was read before a pause may be old
+            self.check()  # after a pause it may be old
             self._spill.drop(kept)
             self._seen, self._free = seen, seen.free
             return Loaded(seen.state, folded=seen.folded)
 
     def _read(self) -> _Seen:
         serial = self._newest()
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             try:
                 seen, trouble = self._read_serial(serial), None
             except StateError as error:
                 trouble = error
-            newest = self._newest()  # under the lock, too: a save that was paused for long may just have landed
+            newest = self._newest()  # under the lock, too: a save that was paused for long may just have arrived
             if newest == serial:
                 if trouble is not None:
                     raise trouble
@@ -169,10 +169,10 @@ class RemoteStateStore(GroupCommit):
         numbers = [meta.number for meta in self._objects.numbered(_folder(serial))]
         own = self._journals(serial, numbers)
         written = [(header, found) for header, found in (*late, *own) if found]
-        if state is None and written:  # before the first snapshot; a lineage is only changed where nothing was done yet
+        if state is None and written:  # before the first snapshot; a lineage only changes before anything was done
             last = written[-1][0]
             state = State(lineage=last.lineage, workspace=last.workspace, api_url=last.api_url, serial=last.serial)
-        # what is of another lineage was left by a state that was deleted or replaced
+        # records of another lineage are of a state that was deleted or replaced
         records = [r for header, found in written if state and header.lineage == state.lineage for r in found]
         fences = frozenset(n for n, (_, found) in zip(numbers, own, strict=True) if not found)
         return _Seen(_folded(state, records), bool(records), serial, max(numbers, default=0) + 1, fences)
@@ -181,7 +181,9 @@ class RemoteStateStore(GroupCommit):
         name = _snapshot(serial)
         data = self._objects.read(name)
         if data is None:
-            raise StateError(f"`{self._objects.where(name)}` is gone", "It was listed a moment ago. Run it again.")
+            raise StateError(
+                f"`{self._objects.where(name)}` is gone", "It was listed a moment ago. Run the command again."
+            )
         return decode_snapshot(data, self._objects.where(name))
 
     def _journals(self, serial: int, numbers: Sequence[int]) -> list[tuple[JournalHeader, list[Record]]]:
@@ -191,7 +193,7 @@ class RemoteStateStore(GroupCommit):
             where = self._objects.where(name)
             header, records, whole = decode_journal(data or b"", where)
             if header is None or whole != len(data or b""):
-                raise StateError(f"`{where}` is damaged", "It is not whole, or gone. Run the command again.")
+                raise StateError(f"`{where}` is damaged", "It is incomplete or gone. Run the command again.")
             result.append((header, records))
         return result
 
@@ -204,7 +206,7 @@ class RemoteStateStore(GroupCommit):
         return [Version(m.number, m.at.isoformat(timespec="seconds").replace("+00:00", "Z"), m.size) for m in found]
 
     def version(self, serial: int) -> State:
-        """A kept serial. Raises StateError where it is not kept, or can't be read."""
+        """One of the serials that are kept. Raises StateError if it is not kept or can't be read."""
         data = self._objects.read(_snapshot(serial))
         if data is None:
             raise StateError(f"serial {serial} is not kept", "`reconciler state history` lists those that are.")
@@ -213,11 +215,11 @@ class RemoteStateStore(GroupCommit):
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, state: State) -> None:
-        """Start or go on with the journal that continues ``state`` (as :meth:`load` gave it, or a new one)."""
+        """Start or continue the journal of ``state``, which :meth:`load` returned or which is new."""
         self._state, self._broken = state, None
 
     def save(self, state: State) -> None:
-        """Create the next serial, then clear away what is folded into it.
+        """Create the next serial, then delete the journal that is folded into it.
 
         Raises:
             LockError: another run has taken over.
@@ -231,16 +233,16 @@ class RemoteStateStore(GroupCommit):
         if not self._objects.create(_snapshot(state.serial), data):
             raise StateError(
                 f"serial {state.serial} of the state was written by another run",
-                "What this run did stands in the journal. Run the command again: it is folded in then.",
+                "The journal has what this run did. Run the command again: it folds that in.",
             )
         fences = self._seen.fences
         self._state, self._free = state, 1
         self._seen = _Seen(state, folded=False, serial=state.serial, free=1, fences=frozenset())
-        with contextlib.suppress(StateError):  # the next save clears it away
+        with contextlib.suppress(StateError):  # the next save deletes it
             self._clear(folded, fences)
 
     def _clear(self, folded: Follows, fences: frozenset[int]) -> None:
-        """Keep the newest serials. Of a journal that is folded the fences stay as long, to stop whoever was paused."""
+        """Delete old serials and folded journals. Fences are kept as long as their serial, to stop runs that were paused."""
         serials = [meta.number for meta in self._objects.numbered(_STATES)]
         self._objects.delete(_snapshot(serial) for serial in serials[:-KEPT])
         numbers = {meta.number for meta in self._objects.numbered(_folder(folded.serial))} - fences
@@ -258,13 +260,13 @@ class RemoteStateStore(GroupCommit):
         batch: Batch = []
         try:
             while self._waiting:
-                batch = self._taken()
+                batch = self._take_batch()
                 await self._write(self._records(batch))
-                self._written(batch)
+                self._complete(batch)
         except StateError as error:
-            self._failed(batch + self._taken(), error)
+            self._fail(batch + self._take_batch(), error)
         except BaseException:
-            self._failed(batch + self._taken(), StateError("broken off", "Run the same command again."))
+            self._fail(batch + self._take_batch(), StateError("broken off", "Run the same command again."))
             raise
         finally:
             self._task = None
@@ -278,16 +280,16 @@ class RemoteStateStore(GroupCommit):
         if not await self._objects.create_async(name, self._lines(self._state, records)):
             raise LockError(
                 "the lease on the state is lost: another run writes its journal",
-                f"`{self._objects.where(name)}` is not of this run. Nothing more is sent from here.",
+                f"`{self._objects.where(name)}` is not of this run. This run sends nothing more.",
             )
         self._free += 1
 
     def _lines(self, state: State | None, records: Iterable[Record]) -> bytes:
-        """One journal object; without records it only takes its place: a fence."""
+        """One journal object; without records it is a fence, which only takes its number."""
         state = state or State(lineage="", workspace="", api_url="")
         return encode_header(state, self._lease.writer) + b"".join(map(encode_record, records))
 
-    def _lost(self, records: Iterable[Record]) -> None:
+    def _keep_unwritten(self, records: Iterable[Record]) -> None:
         if self._state is None:
             return
         try:
@@ -296,7 +298,7 @@ class RemoteStateStore(GroupCommit):
             self._note(error.diagnostics[0].summary)
         else:
             if path is not None:
-                self._note(f"Outcomes that the store could not take are kept in `{path}`; the next run here adds them.")
+                self._note(f"Outcomes that the store could not take are in `{path}`; the next run here adds them.")
 
 
 def _folded(state: State | None, records: Sequence[Record]) -> State | None:
@@ -308,7 +310,7 @@ def _folded(state: State | None, records: Sequence[Record]) -> State | None:
 
 
 def _still_open(state: State | None, kept: Iterable[tuple[str, Sequence[Record]]]) -> list[Record]:
-    """Of kept outcomes those that nobody has found out otherwise: whose intent still waits in this state."""
+    """The spilled outcomes whose intents are still pending in this state."""
     if state is None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Outcomes that a store could not take any more, kept on this machine until its next run picks them up."""
+"""Outcomes that a store could not take, kept on this machine until its next run adds them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from reconciler.model.journal import End, Record
 
 
 class Spill:
-    """The files of one place, in ``folder``: one for each run that had to leave something behind."""
+    """The files for one store in ``folder``: one for each run that could not write its outcomes."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
         self._stem = hashlib.sha256(url.encode()).hexdigest()[:16]
 
     def keep(self, header: bytes, writer: str, records: Iterable[Record]) -> Path | None:
-        """Write down outcomes; intents are not, for their calls were never made. The file, where there was anything.
+        """Write outcomes to a file; not intents, whose calls were never made. Returns the file, if there was an outcome.
 
         Raises:
-            StateError: not even this can be written; the intent in the store makes the next run look.
+            StateError: the file can't be written. The intent in the store makes the next run check.
 
         """
         lines = b"".join(encode_record(record) for record in records if isinstance(record, End) and record.op)
@@ -45,7 +45,7 @@ class Spill:
         return path
 
     def kept(self) -> dict[Path, tuple[str, list[End]]]:
-        """What earlier runs left: by file, the lineage and the outcomes.
+        """Lineage and outcomes of earlier runs, by file.
 
         Raises:
             StateError: a file can't be read.
@@ -66,7 +66,7 @@ class Spill:
 
     @staticmethod
     def drop(paths: Iterable[Path]) -> None:
-        """Forget what is in the store by now."""
+        """Delete files whose outcomes are in the store now."""
         for path in paths:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What went wrong at an object store, in words that say what to do. Credentials are never part of them."""
+"""Errors of object stores as diagnostics that say what to do, and never show credentials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST: Final = 300
 
 
 def failure(what: str, where: str, error: Exception) -> StateError:
-    """An exception of the store's library as a diagnostic; only what the server names is quoted, and no URL's query."""
+    """The diagnostic for an exception of obstore. It quotes only the server's message, and no URL's query."""
     if isinstance(error, UnsafeFileError):
         return StateError(f"can't {what} `{where}`: {error.strerror}", "Remove it if you did not put it there.")
     text = str(error)
@@ -21,38 +21,38 @@ def failure(what: str, where: str, error: Exception) -> StateError:
     for pattern, summary, remedy in _KNOWN:
         if re.search(pattern, text, re.IGNORECASE):
             return StateError(summary.format(what=what, where=where), f"{remedy}\nThe store says: {quoted}")
-    return StateError(f"can't {what} `{where}`", f"The store says: {quoted}\n{_AGAIN}")
+    return StateError(f"can't {what} `{where}`", f"The store says: {quoted}\nFix that. {_AGAIN}")
 
 
 def missing_folder(folder: Path) -> StateError:
     if folder.is_file():
-        return unusable(f"file://{folder}", "It is a file, and a folder has to be there.")
+        return unusable(f"file://{folder}", "It is a file; a folder is needed.")
     return StateError(
-        f"the state's folder `{folder}` is not there",
-        "It is not made by itself, since what should be mounted there may be missing: mount or make it.",
+        f"the state's folder `{folder}` does not exist",
+        "It is not created automatically, because a volume may not be mounted: mount it or create the folder.",
     )
 
 
 def unusable(url: str, remedy: str) -> StateError:
-    return StateError(f"`{url}` is no place for the state", remedy)
+    return StateError(f"`{url}` can't hold the state", remedy)
 
 
 def no_create_if_absent(url: str) -> StateError:
     return StateError(
-        f"the store at `{url}` overwrites objects that are to be created only where absent",
-        "Two runs could not be kept apart there (HTTP `If-None-Match: *`). Use a store, or a version of it, that honours it.",
+        f"the store at `{url}` overwrites objects that must be created only if absent",
+        "Two runs could write the same state there. Use a store, or a version of it, that honors HTTP `If-None-Match: *`.",
     )
 
 
 def _quoted(text: str) -> str:
-    """The code and message of an XML answer, or the first line; nothing that could hold a secret."""
+    """The code and message of an XML answer, or the first line; nothing that could contain a secret."""
     parts = [match[1].strip() for tag in ("Code", "Message") if (match := re.search(f"<{tag}>([^<]*)</{tag}>", text))]
-    said = ": ".join(parts) or text.partition("\n")[0]
-    said = re.sub(r"\?[^\s\"'`]+", "?…", said)
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", said)[:LONGEST]
+    quoted = ": ".join(parts) or text.partition("\n")[0]
+    quoted = re.sub(r"\?[^\s\"'`]+", "?…", quoted)
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", quoted)[:LONGEST]
 
 
-_AGAIN = "Run the command again when that is mended: what was begun is cleared up first."
+_AGAIN = "Then run the command again: it first clears up what was begun."
 _CREDENTIALS = (
     "s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), or the runner's role; with AWS_REGION and, "
     "for other servers, AWS_ENDPOINT_URL. gs: GOOGLE_APPLICATION_CREDENTIALS. az: AZURE_STORAGE_ACCOUNT_NAME with "
@@ -62,7 +62,7 @@ _KNOWN: Final = (
     (
         "NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist",
         "there is no bucket or container for the state at `{where}`",
-        "Make it, or mend its name in `state`. (With a wrong region a bucket may not be found either.)",
+        "Create it, or fix its name in `state`. (A wrong region may also hide a bucket.)",
     ),
     (
         (
@@ -77,7 +77,7 @@ _KNOWN: Final = (
             "SignatureDoesNotMatch|InvalidAccessKeyId|InvalidToken|ExpiredToken|AuthenticationFailed|401 Unauthorized|"
             "invalid_grant|Unauthenticated"
         ),
-        "the state's store does not accept the credentials (`{where}`)",
+        "the state's store rejects the credentials (`{where}`)",
         f"Wrong, expired, or of another account. Check them in the environment. {_CREDENTIALS}",
     ),
     (
@@ -98,7 +98,7 @@ _KNOWN: Final = (
     (
         "certificate|invalid peer|tls",
         "no trusted connection to the state's store (`{where}`)",
-        "Its certificate is not trusted, or it speaks plain HTTP: check AWS_ENDPOINT_URL (`http://` where that is meant).",
+        "Its certificate is not trusted, or it speaks plain HTTP: check AWS_ENDPOINT_URL (`http://` if that is intended).",
     ),
     (
         "error sending request|timed out|TimedOut|connection|HTTP error",
@@ -108,6 +108,6 @@ _KNOWN: Final = (
     (
         "No space left|os error 28|quota",
         "the state's store is full (`{where}`)",
-        f"Make room. {_AGAIN}",
+        f"Free some space. {_AGAIN}",
     ),
 )

@@ -174,11 +174,13 @@ class _Board:
     def update(self, tally: Tally) -> None:
         self._tally = tally
 
-    def ailing(self) -> str | None:
-        return self._tally.ailing(time.time(), silence=self._silence)
+    def unhealthy_because(self) -> str | None:
+        return self._tally.unhealthy_because(time.time(), silence=self._silence)
 
     def metrics(self, deliveries: Mapping[str, int]) -> str:
-        return metrics_text(self._tally, deliveries=deliveries, healthy=self.ailing() is None, version=self._version)
+        return metrics_text(
+            self._tally, deliveries=deliveries, healthy=self.unhealthy_because() is None, version=self._version
+        )
 
 
 @contextlib.contextmanager
@@ -195,7 +197,7 @@ def _serve(
     server = WatchServer(
         *listen,
         secret=secret,
-        health=board.ailing,
+        health=board.unhealthy_because,
         metrics=board.metrics,
         on_delivery=on_delivery,
         on_refusal=lambda why: console.note(f"a delivery is refused (reported once, counted in /metrics): {why}"),
