@@ -1,4 +1,4 @@
-"""What happens while a command runs, as typed values. The engine emits them; progress, JSON and logs are listeners."""
+"""Events and results of an apply, as typed values. The executor emits events; progress, JSON and logs listen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StepStarted(Struct, frozen=True, kw_only=True):
 
 
 class StepWaiting(Struct, frozen=True, kw_only=True):
-    """The step can't go yet; ``seconds`` until the next look."""
+    """The step has to wait; ``seconds`` until the next check."""
 
     step: Step
     waits_for: str
@@ -33,7 +33,7 @@ class StatusChanged(Struct, frozen=True, kw_only=True):
 
 
 class Uploading(Struct, frozen=True, kw_only=True):
-    """A file that a step of the address refers to is on its way: ``done`` of ``total`` bytes."""
+    """A file that a step uses is being uploaded: ``done`` of ``total`` bytes."""
 
     address: str
     file: str
@@ -50,7 +50,7 @@ class StepEnded(Struct, frozen=True, kw_only=True):
 
 
 class Recovered(Struct, frozen=True, kw_only=True):
-    """An intent of an earlier run was cleared up."""
+    """An open call of an earlier run was resolved."""
 
     address: str
     kind: str
@@ -59,7 +59,7 @@ class Recovered(Struct, frozen=True, kw_only=True):
 
 
 class Noted(Struct, frozen=True, kw_only=True):
-    """Anything else a person should read."""
+    """Anything else that the user should read."""
 
     diagnostic: Diagnostic
 
@@ -69,8 +69,8 @@ Emit = Callable[[Event], None]
 
 
 class StepResult(Struct, frozen=True, kw_only=True):
-    """A step's outcome: ``skipped`` where an earlier step of its address did not get done; ``unknown`` where the call
-    may have acted and nothing could tell. ``already``: it was done before this apply came to it.
+    """A step's outcome: ``skipped`` if an earlier step of its address was not done, ``unknown`` if it can't be told whether
+    the call was done. ``already``: it was done before this apply.
     """
 
     step: Step
@@ -82,7 +82,7 @@ class StepResult(Struct, frozen=True, kw_only=True):
 
 
 class ApplyResult(Struct, frozen=True, kw_only=True):
-    """Everything an apply did. ``results`` stand in the plan's order; ``serial`` is the state's afterwards."""
+    """Everything that an apply did. ``results`` are in the plan's order; ``serial`` is the state's afterwards."""
 
     plan: Plan
     results: tuple[StepResult, ...]
@@ -98,5 +98,5 @@ class ApplyResult(Struct, frozen=True, kw_only=True):
 
     @property
     def converged(self) -> bool:
-        """Every step is done, and the plan had no errors."""
+        """Whether every step is done and the plan had no errors."""
         return not self.interrupted and set(self.counts) <= {"done"} and not self.plan.errors

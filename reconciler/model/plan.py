@@ -24,7 +24,7 @@ FORMAT_VERSION: Final = "1.2"
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One field's change, for people: masked values. ``forces`` says why it can't be made in place."""
+    """The change of a field, with masked values. ``forces`` says why it can't be made in place."""
 
     path: str
     before: Json
@@ -42,7 +42,7 @@ class _Step(Struct, frozen=True, kw_only=True):
     waits_for: str | None = None
     changes: tuple[Change, ...] = ()
     after: tuple[str, ...] = ()
-    """Addresses whose own steps must be done, and whose agents must have finished, before this step is begun."""
+    """Addresses whose steps must be done and whose agents must have finished before this step starts."""
 
     @property
     def ready(self) -> bool:
@@ -50,7 +50,7 @@ class _Step(Struct, frozen=True, kw_only=True):
 
 
 class Create(_Step, frozen=True, kw_only=True):
-    """``body`` is the request but for its ``idempotency_key``, which is ``key``."""
+    """``body`` is the request without its ``idempotency_key``, which is ``key``."""
 
     action: Literal["create"] = "create"
     body: Mapping[str, Value]
@@ -59,7 +59,7 @@ class Create(_Step, frozen=True, kw_only=True):
 
 
 class Replace(_Step, frozen=True, kw_only=True):
-    """Cancel ``project_id`` where its status allows, then create anew. ``project_id`` is the old one's."""
+    """Cancel the old project, whose id is ``project_id``, where its status allows; then create a new one."""
 
     action: Literal["replace"] = "replace"
     body: Mapping[str, Value]
@@ -73,14 +73,14 @@ class Adopt(_Step, frozen=True, kw_only=True):
 
 
 class Import(_Step, frozen=True, kw_only=True):
-    """Bind an existing project; no call. ``studio_id`` is what it was adopted from, where the account shows it."""
+    """Bind an existing project; no call. ``studio_id`` is the id it was adopted from, if the account shows it."""
 
     action: Literal["import"] = "import"
     studio_id: str | None = None
 
 
 class Update(_Step, frozen=True, kw_only=True):
-    """``body``: just the changed settings."""
+    """``body`` has only the changed settings."""
 
     action: Literal["update"] = "update"
     body: Mapping[str, Value]
@@ -96,13 +96,13 @@ class Cancel(_Step, frozen=True, kw_only=True):
 
 
 class Release(_Step, frozen=True, kw_only=True):
-    """Hand the project to the studio (``mode: none``)."""
+    """Release the project to the studio (``mode: none``)."""
 
     action: Literal["release"] = "release"
 
 
 class Forget(_Step, frozen=True, kw_only=True):
-    """Take the address out of the state; no call."""
+    """Remove the address from the state; no call."""
 
     action: Literal["forget"] = "forget"
 
@@ -136,7 +136,7 @@ def sent_body(step: Step) -> Mapping[str, Value]:
 
 
 class Basis(Struct, frozen=True, kw_only=True):
-    """What one address's steps were computed from; a saved plan is refused where this no longer holds.
+    """What the steps of an address were computed from; apply refuses them if this changed.
 
     ``entry`` is a digest of the state's entry (``None``: there was none); ``status`` the live status' class;
     ``observed`` the live values of the fields that the steps change.
@@ -148,18 +148,18 @@ class Basis(Struct, frozen=True, kw_only=True):
 
 
 class FileUpload(Struct, frozen=True):
-    """A file of the workspace that steps refer to and that the account does not have; ``digest`` is its SHA-256."""
+    """A file of the workspace that steps use and the account does not have; ``digest`` is its SHA-256."""
 
     file: str
     digest: str
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Steps of one address stand in the order in which they will run.
+    """Everything that an apply will do. The steps of an address are in the order in which they run.
 
     ``id`` is unique. ``lifecycles`` go into the state with the apply. ``unchanged`` counts addresses without steps.
-    ``requests_used`` are the calls that planning took, ``requests_needed`` those that apply needs at least;
-    ``requests_told`` is what a plan file says of them, where the program that wrote it counts otherwise.
+    ``requests_used`` are the calls that planning made, ``requests_needed`` those that apply needs at least;
+    ``requests_told`` is the number of a plan file whose writer counts differently.
     """
 
     id: str
@@ -177,7 +177,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     managed: int = 0
     uploads: tuple[FileUpload, ...] = ()
     families: tuple[str, ...] = ()
-    """The names of ``for_each`` projects that keep one at least under a key that it had before."""
+    """The base names of ``for_each`` projects of which at least one keeps its key."""
     requests_used: int = 0
     requests_told: int | None = None
     destroy: bool = False
@@ -193,9 +193,9 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def requests_needed(self) -> int:
-        """The least number of calls that apply makes: waiting and look-ups of unknown fates come on top.
+        """The least number of calls that apply makes; waiting and resolving unknown outcomes need more.
 
-        A reference to a project takes one, to read the URL of its video; an upload takes two.
+        A reference to a project takes one call, to read the URL of its video; an upload takes two.
         """
         if self.requests_told is not None:
             return self.requests_told
@@ -214,7 +214,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def idempotency_key(workspace: str, address: str, generation: int) -> str:
-    """The key of a creation: not the state's lineage, so that it survives the loss of the state.
+    """The idempotency key of a create. It does not depend on the state's lineage, so it survives the loss of the state.
 
     Raises:
         ValueError: the workspace's name is so long that the key would exceed the contract's limit.

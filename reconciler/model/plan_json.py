@@ -1,8 +1,8 @@
-"""A plan as a JSON document (decisions/0013), and back. Diagnostics and outcomes, too.
+"""Plans as JSON documents (decisions/0013), and back; also diagnostics and outcomes.
 
-Reading is strict: every value is taken by its type and its place; what is shown must be what is sent (``plan_shown``);
-and the plan that came of it is written again and must give the very document that was read, digest included. So an
-unknown key, a missing one, or a summary, path or key that does not go with its step is found without a rule of its own.
+Reading is strict: every value is checked by its type and its place; what is shown must be what is sent (``plan_shown``);
+and the plan is written again and must give exactly the document that was read, digest included. So an unknown or missing
+key, or a summary, path or idempotency key that does not match its step, is found without a rule of its own.
 """
 
 from __future__ import annotations
@@ -53,32 +53,32 @@ _BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unre
 
 
 def json_text(document: Json) -> str:
-    """One text for stdout and for files: indented, pure ASCII (text of the API may hold half a surrogate pair)."""
+    """The text for stdout and for files: indented, pure ASCII (text of the API may have half a surrogate pair)."""
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def encode_plan(plan: Plan) -> dict[str, Json]:
-    """The document of a plan; :func:`decode_plan` makes an equal plan of it.
+    """The document of a plan, which :func:`decode_plan` turns back into an equal plan.
 
-    Secrets in bodies are portable (template and digest), those in ``changes`` masked.
+    Secrets are portable in bodies (template and digest) and masked in ``changes``.
     """
     content = _content(plan)
     return {**content, "digest": _content_digest(content)}
 
 
 def plan_digest(plan: Plan) -> str:
-    """The SHA-256 by which a plan is approved, in hex: over all that its document says, however that is laid out."""
+    """The SHA-256, in hex, by which a plan is approved: over the content of its document, whatever the layout."""
     return _content_digest(_content(plan))
 
 
 def _content_digest(content: Mapping[str, Json]) -> str:
-    """Sorted keys, no white space, pure ASCII: the same on every Python, and after a tool has indented the file anew."""
+    """A digest with sorted keys, no white space and pure ASCII: the same after a tool has reformatted the file."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _content(plan: Plan) -> dict[str, Json]:
-    """All of a plan's document but its digest."""
+    """The document of a plan without its digest."""
     return {
         "format_version": FORMAT_VERSION,
         "reconciler_version": plan.reconciler_version,
@@ -141,7 +141,7 @@ def _encode_change(change: Change) -> dict[str, Json]:
 
 
 def _specific(step: Step) -> dict[str, Json]:  # noqa: PLR0911  one for each kind
-    """The request, and what else a kind of step needs to be done."""
+    """The members that depend on the kind: the request, and what else apply needs."""
     project = f"/projects/{step.project_id or '{id}'}"
     match step:
         case Create() | Replace():
@@ -198,10 +198,10 @@ def encode_outcome(result: StepResult) -> dict[str, Json]:
 
 
 def decode_plan(document: Json) -> Plan:
-    """The plan that a document of :func:`encode_plan` stands for.
+    """The plan in a document of :func:`encode_plan`.
 
     Raises:
-        PlanFileError: it is not such a document, was edited, or is of another format version.
+        PlanFileError: the document is not valid, was edited, or has another format version.
 
     """
     root = Node(document)
@@ -226,13 +226,13 @@ def _check_version(root: Node) -> None:
     ours = tuple(int(part) for part in FORMAT_VERSION.split("."))
     age = "newer" if (int(number[1]), int(number[2])) > ours else "older"
     raise PlanFileError(
-        f"the plan file has format {version}, {age} than {FORMAT_VERSION} that this program reads",
-        f"It was written by reconciler {writer}: apply it with that version, or make a new plan with this one.",
+        f"the plan file has format {version}, {age} than {FORMAT_VERSION}, which this version reads",
+        f"It was written by reconciler {writer}: apply it with that version, or create a new plan with this one.",
     )
 
 
 def _check_digest(root: Node, content: Mapping[str, Json]) -> None:
-    """The document is ``content`` with its digest."""
+    """Check that the document is ``content`` with its digest."""
     read = root.mapping()
     named = root["digest"].text()
     Node({key: value for key, value in read.items() if key != "digest"}).compare(content)
@@ -240,7 +240,7 @@ def _check_digest(root: Node, content: Mapping[str, Json]) -> None:
     if found != named:
         raise PlanFileError(
             "the plan file was changed after it was written",
-            f"Its content has the digest {found}, but it names {named}. {REMEDY}",
+            f"Its content has the digest {found}, but it says {named}. {REMEDY}",
         )
 
 
@@ -268,13 +268,13 @@ def _plan(root: Node) -> Plan:
         destroy=root["destroy"].flag(),
         refresh_only=root["refresh_only"].flag(),
     )
-    # How many calls an apply takes is the program's business, not the format's: other versions may count otherwise.
+    # How many calls apply needs is not part of the format: other versions may count differently.
     needed = root["requests"]["apply_at_least"].count()
     return plan if needed == plan.requests_needed else replace(plan, requests_told=needed)
 
 
 def _check_order(node: Node, steps: tuple[Step, ...]) -> None:
-    """No address waits for itself: such an apply would never end."""
+    """Check that no address waits for itself, since the apply would never end."""
     waits: dict[str, set[str]] = {}
     for step in steps:
         waits.setdefault(step.address, set()).update(step.after)
@@ -331,11 +331,11 @@ def _step(node: Node, workspace: str) -> Step:  # noqa: PLR0911  one for each ki
 
 
 def _key(node: Node, workspace: str, address: str, generation: int) -> str:
-    """The idempotency key that goes with the step; the comparison at the end finds a document that has another."""
+    """The idempotency key of the step; the comparison at the end refuses a document with another one."""
     try:
         return idempotency_key(workspace, address, generation)
     except ValueError:
-        raise node["address"].fail("makes too long an idempotency key") from None
+        raise node["address"].fail("makes the idempotency key too long") from None
 
 
 def _body(node: Node, call: contract.Call) -> dict[str, Value]:
@@ -353,7 +353,7 @@ def _body(node: Node, call: contract.Call) -> dict[str, Value]:
             reference["digest"].name()
     values = from_portable(Portable(fields))
     if has_sealed(values):
-        raise body.fail("has a `$secret` that is none")
+        raise body.fail("has an invalid `$secret`")
     for required in (field.name for field in known if field.required):
         if not isinstance(values.get(required, body[required].value), str | Secret):
             raise body[required].fail("must be a string")

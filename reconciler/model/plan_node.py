@@ -1,4 +1,4 @@
-"""A value of a plan document together with its place, and what it may be read as."""
+"""Values of a plan document with their places, and how to read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Node(Struct, frozen=True):
-    """Each way of reading raises :class:`PlanFileError` with the place and a remedy where the value is of another type."""
+    """A value and its place. Every method raises :class:`PlanFileError`, with the place and a remedy, if it does not fit."""
 
     value: Json
     place: str = ""
@@ -60,12 +60,12 @@ class Node(Struct, frozen=True):
 
     def address(self) -> str:
         if not ADDRESS.fullmatch(self.text()):
-            raise self.fail("is not an address")
+            raise self.fail("is not a valid address")
         return self.text()
 
     def count(self) -> int:
         if not isinstance(self.value, int) or isinstance(self.value, bool) or self.value < 0:
-            raise self.fail("must be a number from 0 up")
+            raise self.fail("must be a whole number of at least 0")
         return self.value
 
     def flag(self) -> bool:
@@ -83,18 +83,18 @@ class Node(Struct, frozen=True):
         return None if self.value is None else read(self)
 
     def compare(self, expected: Json) -> None:
-        """Raise at the first place that differs from what it should be."""
+        """Raise at the first place that differs from ``expected``."""
         if isinstance(expected, dict):
             for key in self.mapping():
                 if key not in expected:
-                    raise self[key].fail("is not known")
+                    raise self[key].fail("is not a known key")
             for key, value in expected.items():
                 self[key].compare(value)
         elif isinstance(expected, list):
             items = self.each(lambda item: item)
             if len(items) != len(expected):
-                raise self.fail("has another length than it should")
+                raise self.fail(f"must have {len(expected)} items, not {len(items)}")
             for item, value in zip(items, expected, strict=True):
                 item.compare(value)
         elif type(self.value) is not type(expected) or self.value != expected:
-            raise self.fail("does not go with the rest of the plan")
+            raise self.fail("does not match the rest of the plan")

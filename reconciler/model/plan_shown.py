@@ -1,7 +1,7 @@
-"""What a plan shows is what it sends: the rules by which a plan file is refused whose two sides differ.
+"""The check that a plan file shows exactly what it sends.
 
-Reviewers read reasons, changes and ids; apply sends bodies. Each field of a body stands among the step's changes, with
-the very value that is sent (a secret as its template), and nothing else does. A message's body is shown as it is.
+Reviewers read reasons, changes and ids; apply sends bodies. Each field of a body must be among the step's changes, with
+the value that is sent (a secret as its template), and no other field may be. A message's body is shown as it is.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from reconciler.model.values import Json, Value, has_secret, masked, sealed, sho
 
 
 def check_shown(root: Node, plan: Plan) -> None:
-    """Hold a plan against the document that it was read from.
+    """Compare a plan with the document that it was read from.
 
     Raises:
-        PlanFileError: something would be sent that is not shown, or is shown and not sent.
+        PlanFileError: something would be sent that is not shown, or is shown but not sent.
 
     """
     nodes = root["steps"].each(lambda node: node)
@@ -29,18 +29,18 @@ def check_shown(root: Node, plan: Plan) -> None:
     _check_projects(nodes, plan)
     _check_uploads(root["uploads"], plan)
     if plan.refresh_only and plan.steps:
-        raise root["refresh_only"].fail("does not go with steps")
+        raise root["refresh_only"].fail("can't be combined with steps")
 
 
 def _fields(step: Step) -> Mapping[str, Value]:
-    """The fields of the request that stand among the changes. A message, and what is adopted, are shown beside them."""
+    """The fields of the request that are among the changes: not a message, and not the id of an adopted project."""
     if isinstance(step, Message):
         return {}
     return {name: value for name, value in sent_body(step).items() if name != "project_id"}
 
 
 def change_path(name: str) -> str:
-    """How the changes of a step call a field of its body."""
+    """The path of a body's field in the changes of its step."""
     return name if name in contract.current().creation_fields else f"settings.{name}"
 
 
@@ -56,13 +56,13 @@ def _check_changes(node: Node, step: Step) -> None:
             item["after"].compare(masked(value))
             item["sensitive"].compare(has_secret(value))
         elif not (isinstance(step, Replace) and _explains(change, step.body)):
-            raise item["path"].fail("names nothing that the request sends")
+            raise item["path"].fail("is not a field that the request sends")
     for path in left:
         raise node.fail(f"must show `{path}`, which the request sends")
 
 
 def _explains(change: Change, body: Mapping[str, Value]) -> bool:
-    """Whether a change of a replacement says why it must be: a field that is sent no longer, or a part of one that is."""
+    """Whether a change explains a replacement: it is about a field that is no longer sent, or a part of one that is."""
     name = change.path.split("[")[0].split(".")[0]
     if change.forces is None or name not in contract.current().creation_fields:
         return False
@@ -72,14 +72,14 @@ def _explains(change: Change, body: Mapping[str, Value]) -> bool:
 
 
 def _parts(value: Json) -> Iterator[Json]:
-    """A value and all in it, as people see it."""
+    """A value and everything inside it, as people see it."""
     yield shown(value)
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _parts(item)
 
 
 def _check_projects(nodes: tuple[Node, ...], plan: Plan) -> None:
-    """Every address is about one project: that which is shown. A new one has no id yet."""
+    """Check that all steps of an address are about one project. A new project has no id yet."""
     about: dict[str, str] = {}
     new: set[str] = set()
     for node, step in zip(nodes, plan.steps, strict=True):
@@ -87,7 +87,7 @@ def _check_projects(nodes: tuple[Node, ...], plan: Plan) -> None:
             if step.address in new or describe(step).begins == "project":
                 raise node["project_id"].fail("must be null: there is no project yet")
             if about.setdefault(step.address, step.project_id) != step.project_id:
-                raise node["project_id"].fail(f"is not that of the steps of `{step.address}` before it")
+                raise node["project_id"].fail(f"differs from that of the earlier steps of `{step.address}`")
         if isinstance(step, Create | Replace):
             new.add(step.address)
 
@@ -96,4 +96,4 @@ def _check_uploads(node: Node, plan: Plan) -> None:
     files = {(file, digest) for step in plan.steps for digest, file in files_in(sent_body(step)).items()}
     for item, upload in zip(node.each(lambda item: item), plan.uploads, strict=True):
         if (upload.file, upload.digest) not in files:
-            raise item.fail("is not referred to by any step")
+            raise item.fail("is not used by any step")

@@ -1,6 +1,6 @@
 """The kinds of steps, each described once: what it costs, what it does to a project, and the words for it.
 
-How a step is sent stands with the plan's JSON and with the executor; everything else that depends on its kind is here.
+How a step is encoded and executed is elsewhere; everything else that depends on its kind is here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Struct
 Action = Literal["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
 """The names of the kinds, in the order in which a plan's summary counts them."""
 Effect = Literal["ends", "changes", "binds"]
-"""What a step does to a project: stop it or let it go, change it, or bind an address to it."""
+"""The effect on a project: it is stopped or let go, changed, or bound to an address."""
 Weight = Literal["costs", "ends", "changes", "binds"]
 PolicyLimit = Literal["max_creates", "max_cancels", "max_replacements", "max_messages"]
 
@@ -38,7 +38,7 @@ class Words(Struct, frozen=True):
         return f"{count} {self.noun if count == 1 else self.noun + 's'}"
 
     def subjects(self, count: int) -> str:
-        """What so many steps are about: ``2 messages``, or only ``2`` where these are projects."""
+        """What that many steps apply to: ``2 messages``, or only ``2`` for projects."""
         return self.steps(count) if self.repeats else str(count)
 
 
@@ -54,7 +54,7 @@ class StepKind(Struct, frozen=True):
     """The API calls that it takes at least."""
     effect: Effect
     begins: Literal["project", "entry", "nothing"]
-    """Whether the address comes to stand for another project: one that is new to the API, or one that exists."""
+    """Whether the address gets another project (a new entry in the state), and whether that is new or exists already."""
     limit: PolicyLimit | None
     """The key of ``policy`` that limits how many such steps one apply may have."""
     in_summary: bool = True
@@ -66,7 +66,7 @@ class StepKind(Struct, frozen=True):
 
     @property
     def weight(self) -> Weight:
-        """What a reviewer looks for first: the cost, whatever else it does."""
+        """The group in which a reviewer reads it: what costs comes first, whatever its effect."""
         return "costs" if self.spends_credits else self.effect
 
     @property

@@ -480,7 +480,7 @@ def test_a_workspace_too_long_for_its_keys_is_refused():
     """Intent: an idempotency key beyond the contract's limit is an error of the plan file, not a crash."""
     document = encode_plan(PLAN)
     document["workspace"] = "w" * contract.current().max_length("idempotency_key")
-    with pytest.raises(PlanFileError, match="makes too long an idempotency key"):
+    with pytest.raises(PlanFileError, match="makes the idempotency key too long"):
         decode_plan(document)
 
 
