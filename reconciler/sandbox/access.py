@@ -85,7 +85,7 @@ def token_file(db: Path) -> Path:
 
 @contextlib.contextmanager
 def kept_token(db: Path, token: str) -> Iterator[None]:
-    """The token in a file for its owner alone, beside the account, while the block lasts."""
+    """The token in a file that only its owner can read, beside the account, while the block lasts."""
     path = token_file(db)
     files.remove(path)  # whatever came with a checkout
     files.replace(path, f"{token}\n".encode())

@@ -1,4 +1,4 @@
-"""What can be chosen about an emulated account: its speed and limits, the readings that the contract leaves open, how
+"""Options of an emulated account: its speed and limits, the readings that the contract leaves open, how
 strict it is, and what it does to text. The command line, the control calls and their help come from the fields here.
 """
 
@@ -104,7 +104,7 @@ class Options(Struct, frozen=True, kw_only=True):
         """These options but for some, given as JSON has them. Raises ValueError for one that is unknown or wrong."""
         for name in changes:
             if name not in HELP:
-                raise ValueError(f"{name}: no option; there are {', '.join(HELP)}")
+                raise ValueError(f"{name}: unknown option; valid options: {', '.join(HELP)}")
         try:
             return convert(asdict(self) | dict(changes), Options)
         except ValidationError as error:

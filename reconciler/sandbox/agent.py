@@ -1,7 +1,6 @@
 """The emulated agent, as pure data: which status a project has when, and what the agent says meanwhile.
 
-Nothing runs in the background: a run is a list of steps with their times, stored with the project, and whoever looks
-next carries out the steps that are due.
+Nothing runs in the background: a run is a list of steps with their times, stored with the project, and the next call carries out the steps that are due.
 """
 
 from __future__ import annotations

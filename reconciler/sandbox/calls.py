@@ -1,4 +1,4 @@
-"""What each call of the contract does to the account. Every check comes before the first change."""
+"""Effects of each call of the contract on the account. Every check comes before the first change."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def list_projects(account: Account, call: Call, _: str) -> Answer:
     order = "DESC" if account.options.list_order == "newest" else "ASC"
     total = account.one(f"SELECT count(*) FROM projects WHERE {where}", *values)  # noqa: S608 — conditions are ours
     rows = account.all(
-        # The inner query walks an index alone, so a far page costs no reading of the rows before it.
+        # The inner query walks only an index, so a far page costs no reading of the rows before it.
         f"SELECT {views.list_columns(account.contract)} FROM projects WHERE seq IN"  # noqa: S608 — conditions are ours
         f" (SELECT seq FROM projects WHERE {where} ORDER BY seq {order} LIMIT ? OFFSET ?) ORDER BY seq {order}",
         *values,

@@ -45,7 +45,7 @@ def pages(store: Store) -> list[Route]:
 
 
 def routes(store: Store) -> list[Route]:
-    """The controls. None of them asks for a key: whoever serves them puts a ``Guard`` in front."""
+    """The controls. None of them asks for a key: their server puts a ``Guard`` in front."""
 
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":

@@ -1,4 +1,4 @@
-"""The database behind the emulated account: its tables, and how a connection to it is opened."""
+"""Database of the emulated account: its tables, and connections to it."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ CREATE TABLE IF NOT EXISTS faults (n INTEGER PRIMARY KEY, fault TEXT NOT NULL);
 
 
 def connect(path: Path | str, api: Contract) -> sqlite3.Connection:
-    """Opens the database with its tables in place, creating it and its folders where needed, for its owner alone.
+    """Opens the database with its tables in place, creating it and its folders where needed, for its owner only.
 
     Transactions are the caller's (``BEGIN IMMEDIATE``); threads may share the connection if they take turns.
     Durability is given up on purpose: what must survive is the death of a process, not of the machine. A database of an
     older version has ``version`` below ``VERSION`` and is the caller's to bring up to date.
 
     Raises:
-        ConfigError: there can't be a database in that place, it is none, or it is one of a newer version.
+        ConfigError: there can't be a database in that place, it is none, or it was made by a newer version.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""What servers do to the text that they are sent: how it is kept, and how the list cuts it."""
+"""Habits of servers with the text that they are sent: how they keep it, and how the list cuts it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def body(call: Call, shape: Shape, *, strict: bool, limit: int) -> dict[str, Any
     """The body's fields; ``limit`` is in bytes.
 
     Raises:
-        ApiError: 413 for one that is too large, 400 for one that is no JSON or breaks the contract; where the server is
+        ApiError: 413 for one that is too large, 400 for one that is not JSON or breaks the contract; where the server is
             strict, 415 for one of another content type, and 400 for one that names a field twice.
 
     """

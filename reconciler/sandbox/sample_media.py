@@ -23,9 +23,9 @@ def sign(secret: str, project_id: str, expires: str) -> str:
 
 
 def image(project_id: str) -> bytes:
-    """A PNG in one colour that belongs to the project: the same bytes on every call."""
-    colour = hashlib.sha256(project_id.encode()).digest()[:3]
-    rows = (b"\0" + colour * _WIDTH) * _HEIGHT
+    """A PNG in one color that belongs to the project: the same bytes on every call."""
+    color = hashlib.sha256(project_id.encode()).digest()[:3]
+    rows = (b"\0" + color * _WIDTH) * _HEIGHT
     header = struct.pack(">IIBBBBB", _WIDTH, _HEIGHT, 8, 2, 0, 0, 0)
     chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks

@@ -1,4 +1,4 @@
-"""The emulated account on disk, as tests, oracles and people see it: the full truth, and hands to interfere with."""
+"""The emulated account on disk, as tests, oracles and people see it: everything in it, and ways to change it."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ class Store:
         self._stored, self.options = options.stored(), options
         account.set_meta("options", self._stored)
 
-    def _look_again(self) -> None:
-        """Another process may have changed the options meanwhile."""
+    def _reload_options(self) -> None:
+        """Take over the options that another process may have changed."""
         row = self._db.execute("SELECT value FROM meta WHERE name = 'options'").fetchone()
         if row is not None and row[0] != self._stored:
             self._stored, self.options = row[0], restored(row[0])
@@ -167,7 +167,7 @@ class Store:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._look_again()
+                self._reload_options()
                 digests = self.digests if self._keeps_digests else None
                 account = Account(self._db, self.options, self._clock(), self._veil, digests, self.contract)
                 account.advance()
@@ -207,7 +207,7 @@ class Store:
     def conversation(self, project_id: str) -> list[dict[str, Any]]:
         """A project's whole conversation, oldest first, as the API shows messages, with their references."""
         with self.account() as account:
-            seq = _held(account, project_id)["seq"]
+            seq = _project(account, project_id)["seq"]
             rows = account.all("SELECT * FROM messages WHERE project = ? ORDER BY seq", seq)
         return [views.message(row) | {"references": json.loads(row["refs"])} for row in rows]
 
@@ -267,7 +267,7 @@ class Store:
     def person_writes(self, project_id: str, content: str) -> str:
         """A message typed by a person; an idle agent sets to work on it. Gives the message's id."""
         with self.account() as account:
-            project = _held(account, project_id)
+            project = _project(account, project_id)
             message_id = account.add_message(project["seq"], "user", content, source="chat")
             if project["status"] == Status.IDLE:
                 account.resume(project, content)
@@ -276,7 +276,7 @@ class Store:
     def person_sets(self, project_id: str, **settings: Any) -> None:
         """Settings changed by a person, whatever the agent is at."""
         with self.account() as account:
-            account.change(_held(account, project_id)["seq"], **self._settings(settings))
+            account.change(_project(account, project_id)["seq"], **self._settings(settings))
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         known = {"references", *(field.name for field in columns.plain_fields(self.contract))}
@@ -303,7 +303,7 @@ class Store:
     def set_status(self, project_id: str, status: str, *, error_message: str | None = None) -> None:
         """Fixes a project's status, also one that the contract doesn't know; its agent does nothing further."""
         with self.account() as account:
-            account.stop(_held(account, project_id), status, error_message)
+            account.stop(_project(account, project_id), status, error_message)
 
     def finish_all(self) -> None:
         """Lets every agent at work reach the end of its run now."""
@@ -321,7 +321,7 @@ class Store:
             account.set_meta("credits", n)
 
 
-def _held(account: Account, project_id: str) -> sqlite3.Row:
+def _project(account: Account, project_id: str) -> sqlite3.Row:
     row = account.one("SELECT * FROM projects WHERE id = ?", project_id)
     if row is None:
         raise KeyError(project_id)

@@ -1,4 +1,4 @@
-"""What of a text may lie on disk: secrets that are known are replaced by stand-ins, what was sent is kept as digests.
+"""Protection of texts on disk: secrets that are known are replaced by stand-ins, what was sent is kept as digests.
 
 The account has to give back what it was sent, so text goes into its tables; a value that the caller knows to be secret
 goes in as a stand-in, and an answer to the caller has the value again. The request log and the ledger only have to tell

@@ -1,4 +1,4 @@
-"""What the API shows of a project, in the contract's shapes."""
+"""Answers of the API about a project, in the contract's shapes."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def test_what_one_process_changes_another_does(open_account, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"colour": 1}, "colour: no option"),
+        ({"colour": 1}, "colour: unknown option"),
         ({"title_habits": ["shout"]}, "shout"),
         ({"page_max": 0}, "page_max"),
         ({"credits": -1}, "credits"),

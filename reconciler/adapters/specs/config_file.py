@@ -1,4 +1,4 @@
-"""``reconciler.yaml``, the environment and the flags as one :class:`Config`."""
+"""Reader of ``reconciler.yaml``, the environment and the flags: one :class:`Config`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _url(source: str, value: str) -> str:
 
 def _state(source: str, value: str) -> str:
     if not value.strip() or "\0" in value:
-        raise ConfigError((error(Code.BLANK, f"{source}: {quoted(value)} is no place for the state"),))
+        raise ConfigError((error(Code.BLANK, f"{source}: {quoted(value)} is not a valid place for the state"),))
     return value
 
 

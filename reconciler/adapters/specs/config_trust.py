@@ -1,4 +1,4 @@
-"""What ``reconciler.yaml`` may decide: pushing a branch is enough to write it, so it is not trusted.
+"""Limits on what ``reconciler.yaml`` may decide: pushing a branch is enough to write it, so it is not trusted.
 
 Flags and the environment are their owner's. The file may name the vendor's own host, this machine, or a host that the
 environment names; a place for the state inside the workspace, or a bucket; and no credential for specifications to send.
@@ -101,7 +101,7 @@ _VENDOR: Final = tuple(_vendor)
 
 
 def outside_state(root: Path, place: str) -> Problem | None:
-    """Why the file's ``state`` may not be there: it is no bucket and leaves the workspace, by its name or a link."""
+    """Why the file's ``state`` may not be there: it is not a bucket and leaves the workspace, by its name or a link."""
     if place.startswith(_BUCKETS):
         return None
     where, detail = PurePosixPath(place), "name a place outside with --state or RECONCILER_STATE"

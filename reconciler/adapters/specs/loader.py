@@ -1,4 +1,4 @@
-"""Specification files as one :class:`Desired`: all projects of a workspace, checked across files."""
+"""Loader of specification files: all projects of a workspace as one :class:`Desired`, checked across files."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _NONE: Mapping[str, str | Given] = MappingProxyType({})
 def load_var_file(path: Path, workspace: Path) -> dict[str, str | Given]:
     """The variables of a file: one YAML (or JSON) mapping of names to values.
 
-    It may lie anywhere, for the user names it; but whoever may write into the folder ``workspace`` can't make a name in
-    there lead out of it.
+    It may be anywhere, since the user names it; but a link in the folder ``workspace``, which a branch can write, can't lead
+    out of it.
 
     Raises:
         SpecError: it can't be read, or holds something else.
@@ -83,9 +83,9 @@ def load_specs(
 ) -> Desired:
     """Everything that the workspace's specifications declare, every variable filled.
 
-    ``env`` is where ``${env.…}`` is looked up (names in ``policy.allowed_env`` alone), ``variables`` are given for
+    ``env`` is where ``${env.…}`` is looked up (only names in ``policy.allowed_env``), ``variables`` are given for
     ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, which win over declared defaults. Those of ``flags`` must
-    be declared or used: they were typed for these very specs.
+    be declared or used: the user typed them for these specs.
 
     Raises:
         SpecError: with all errors of all files, by file and place.
@@ -95,7 +95,7 @@ def load_specs(
 
 
 class _File(Struct):
-    """The parts of one file that count: its documents' projects, and its defaults."""
+    """The parts of one file that are used: its documents' projects, and its defaults."""
 
     name: str
     projects: list[tuple[str, Layer]] = field(default_factory=list)
@@ -281,7 +281,7 @@ class _Workspace:
             hint = "the part in brackets comes from for_each" if "[" in name else ""
             hint = f"{hint or f'did you mean {quoted(better)}?'} " if better else ""
             detail = f"{hint}An address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit"
-            self._error(Code.ADDRESS, f"{quoted(name)} is no address", detail, at)
+            self._error(Code.ADDRESS, f"{quoted(name)} is not a valid address", detail, at)
             return
         if name in self._named:
             summary = f"the project {quoted(name)} is declared twice"
@@ -352,7 +352,7 @@ class _Workspace:
         self._projects |= {address: spread(project, self._families) for address, project in waiting.items()}
 
     def _check_moved(self) -> None:
-        """A move leads from an undeclared address to a declared one, each in one move alone."""
+        """A move leads from an undeclared address to a declared one, each in only one move."""
         old: dict[str, Moved] = {}
         new: dict[str, Moved] = {}
         leaving = {move.from_address for move in self._moved}

@@ -13,7 +13,7 @@ from reconciler.adapters.specs.validation.suggestions import printable
 from reconciler.adapters.specs.workspace_files import FileProblem, read_text
 
 FILES_MAX: Final = 2_000
-"""Files that are looked at: this is a hint, and a workspace may hold anything."""
+"""Files that are searched: this is a hint, and a workspace may hold anything."""
 BYTES_MAX: Final = 1 << 20
 _SKIPPED: Final = frozenset({".git", ".hg", ".reconciler", ".venv", "venv", "node_modules", "__pycache__"})
 _DECLARATION: Final = re.compile(r"""^[ \t]*(["']?)([a-z0-9][a-z0-9_-]{0,62})\1[ \t]*:""", re.MULTILINE)

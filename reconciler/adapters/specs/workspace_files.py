@@ -34,7 +34,7 @@ def inside(root: Path, name: str) -> Path:
     shown = printable(name)
     path = PurePosixPath(name)
     if "\0" in name or not name.strip():
-        raise FileProblem(Code.OUTSIDE, f"{name!r} is no path", "write a path relative to the workspace")
+        raise FileProblem(Code.OUTSIDE, f"{name!r} is not a path", "write a path relative to the workspace")
     if path.is_absolute() or ".." in path.parts or "\\" in name:
         detail = "write a path relative to the workspace, with / and without .."
         raise FileProblem(Code.OUTSIDE, f"{shown} is not a path inside the workspace", detail)

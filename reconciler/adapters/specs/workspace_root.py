@@ -1,4 +1,4 @@
-"""Where the workspace is: looked for upwards, as git does."""
+"""Search for the workspace, upwards as git does."""
 
 from __future__ import annotations
 

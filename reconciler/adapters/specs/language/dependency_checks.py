@@ -15,7 +15,7 @@ from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model.desired import DesiredProject
 
 CYCLES_MAX: Final = 20
-"""Circles that are told at once: to find each, all projects are looked at."""
+"""Cycles that are reported at once: to find each, all projects are searched."""
 RING_MAX: Final = 20
 """Projects of one circle that are named."""
 Families = Mapping[str, list[str]]
@@ -71,7 +71,7 @@ def cycles(projects: Mapping[str, DesiredProject], families: Families) -> Iterat
         ring = [*members[turn:], *members[:turn], start]
         path = next(path for path, name in _needs(projects[start]) if ring[1] in families.get(name, [name]))
         summary = f"projects wait for one another: {' -> '.join(_shortened(ring))}"
-        yield start, Problem(Code.CYCLE, path, summary, "the arrow reads: waits for; take one of them out")
+        yield start, Problem(Code.CYCLE, path, summary, 'read -> as "waits for"; remove one of them')
         for address in members:
             del graph[address]
 

@@ -88,8 +88,8 @@ def _keys(keys: list[Any], at: Path) -> Iterator[Problem]:
             hint = f'quote it: "{quoted(key)}"' if isinstance(key, int | float) else _KEY_FORM
             yield Problem(Code.FOR_EACH, (*at, index), f"{quoted(key)} can't be a key of for_each", hint)
         elif key in first:
-            detail = f"it is {dotted((*at, first[key]))} already; each makes a project of its own"
-            yield Problem(Code.DUPLICATE_ADDRESS, (*at, index), f"the key {quoted(key)} is there twice", detail)
+            detail = f"it is {dotted((*at, first[key]))} already; each makes its own project"
+            yield Problem(Code.DUPLICATE_ADDRESS, (*at, index), f"the key {quoted(key)} appears twice", detail)
         else:
             first[key] = index
 
@@ -113,7 +113,7 @@ def _entries(entries: dict[str, Any]) -> Iterator[Problem]:
             yield from _name(name, (*at, name))
             if item is None or isinstance(item, dict | list):
                 summary = f"{dotted((*at, name))} can't be {quoted(item)}"
-                yield Problem(Code.FOR_EACH, (*at, name), summary, "a named value is text, a number, true or false")
+                yield Problem(Code.FOR_EACH, (*at, name), summary, "a named value is a string, a number, true or false")
 
 
 def _name(name: str, at: Path) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The places that a project is written in: its own, its file's defaults, the workspace's."""
+"""Layers of a project: its own mapping, its file's defaults, the workspace's defaults."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class LocalMedia(Struct, frozen=True):
 
 
 def local_media(root: Path, name: str) -> LocalMedia:
-    """The file of a name in the workspace, looked at from beginning to end.
+    """The file of a name in the workspace, read from beginning to end.
 
     Raises:
         FileProblem: it is not inside the workspace, can't be read, or is none that can be uploaded.
@@ -51,7 +51,7 @@ def local_media(root: Path, name: str) -> LocalMedia:
     found = contract.current().uploads.get(PurePosixPath(name).suffix.lower())
     if found is None:
         detail = f"its name must end in one of {', '.join(contract.current().uploads)}"
-        raise FileProblem(Code.FILE, f"{shown} is of no kind that can be uploaded", detail)
+        raise FileProblem(Code.FILE, f"{shown} is not a kind of file that can be uploaded", detail)
     kind, content_type = found
     limit = contract.current().limits.upload_bytes[kind]
     with opened(real, name) as file:

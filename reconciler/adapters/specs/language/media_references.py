@@ -1,4 +1,4 @@
-"""References to media in specifications: what may stand in one, and what is kept of it."""
+"""References to media in specifications: their checks, and what is stored of them."""
 
 from __future__ import annotations
 

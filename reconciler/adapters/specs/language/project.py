@@ -1,4 +1,4 @@
-"""One project: defaults merged, variables filled, checked, and made into a value."""
+"""Reader of one project: defaults are merged, variables filled, the result checked and made into a value."""
 
 from __future__ import annotations
 
@@ -193,18 +193,24 @@ def _long_form(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _origin(tree: dict[str, Any], *, needed: bool = True) -> list[Problem]:
-    """Exactly one way to come to be (in defaults: at most one), and fields of creation beside a brief alone."""
+    """Check for exactly one origin (in defaults: at most one), and for create-only fields only with a brief."""
     there = [origin for origin in ORIGINS if origin in tree]
     if not there:
         detail = f"give one of {', '.join(ORIGINS)}"
         return [Problem(Code.MISSING, (), "the project has no brief", detail, on_key=True)] if needed else []
     found = [
-        Problem(Code.CONFLICT, (other,), f"{other} can't stand beside {there[0]}", "keep one of them", on_key=True)
+        Problem(Code.CONFLICT, (other,), f"{other} can't be combined with {there[0]}", "keep one of them", on_key=True)
         for other in there[1:]
     ]
     if there[0] in ("adopt", "import"):
         found += [
-            Problem(Code.CONFLICT, (name,), f"{name} can't stand beside {there[0]}", "it is for creating", on_key=True)
+            Problem(
+                Code.CONFLICT,
+                (name,),
+                f"{name} can't be combined with {there[0]}",
+                "it is only for projects that are created",
+                on_key=True,
+            )
             for name in shapes.current().creation_only
             if name in tree
         ]
@@ -220,7 +226,7 @@ def _message_ids(tree: dict[str, Any]) -> Iterator[Problem]:
         name = given if isinstance(given, str) else str(index + 1)
         if name in first:
             path: Path = ("messages", index, "id") if given is not None else ("messages", index)
-            summary = f"the message id {quoted(name)} is taken by messages[{first[name]}]"
-            detail = "give each message its own id; without one, its position counts"
+            summary = f"the message id {quoted(name)} is already used by messages[{first[name]}]"
+            detail = "give each message its own id; without one, its position is the id"
             yield Problem(Code.DUPLICATE_MESSAGE, path, summary, detail)
         first.setdefault(name, index)

@@ -22,7 +22,7 @@ _WORDS: Final = {"string": "a string", "number": "a number", "bool": "true or fa
 
 
 class Given(Struct, frozen=True):
-    """A value that is no text, and where a file of variables gives it."""
+    """A value that is not a string, and where a file of variables gives it."""
 
     value: Json
     location: Location | None
@@ -45,7 +45,7 @@ class Declarations:
                 detail = "a variable's name has letters, digits, _ and -, and starts with a letter or _"
                 self._error(Code.IDENTIFIER, f"{quoted(name)} can't name a variable", detail, at)
             elif name in self._declared:
-                detail = f"first at {self._declared[name][1]}; a variable is there for all files of the workspace"
+                detail = f"first at {self._declared[name][1]}; a variable is shared by all files of the workspace"
                 self._error(Code.DUPLICATE_VARIABLE, f"the variable {quoted(name)} is declared twice", detail, at)
             elif name in wrong:
                 self.failed.add(name)
@@ -84,11 +84,15 @@ class Declarations:
     def _converted(self, name: str, kind: str, given: str | Given, at: Location | None) -> Json:
         value = given.value if isinstance(given, Given) else _read(kind, given)
         if not fits(kind, value):
-            said = quoted(value if isinstance(given, Given) else given)
+            shown = quoted(value if isinstance(given, Given) else given)
             at = given.location if isinstance(given, Given) else at
             detail = "" if isinstance(given, Given) else "given by --var, --var-file or the environment"
             self._fail(
-                name, Code.VARIABLE_VALUE, f"the variable {quoted(name)} must be {_WORDS[kind]}, not {said}", detail, at
+                name,
+                Code.VARIABLE_VALUE,
+                f"the variable {quoted(name)} must be {_WORDS[kind]}, not {shown}",
+                detail,
+                at,
             )
         return value
 

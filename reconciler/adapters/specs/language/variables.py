@@ -18,21 +18,21 @@ FILLED_MAX: Final = 1_000_000
 
 _TOKEN: Final = re.compile(r"\$\$|\$\{([^}\n]*)(\}?)")
 _NAME: Final = re.compile(r"(var|env|each)\.([A-Za-z_][A-Za-z0-9_-]*)|workspace|address")
-_ALONE: Final = re.compile(r"\$\{var\.([A-Za-z_][A-Za-z0-9_-]*)\}")
+_SINGLE: Final = re.compile(r"\$\{var\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 _FORMS: Final = (
     "${var.NAME}, ${env.NAME}, ${each.NAME}, ${workspace}, ${address}; a dollar before a brace is written $${"
 )
 
 
 class VariableProblem(Exception):  # noqa: N818  becomes a diagnostic
-    """A string whose variables can't be filled: its code, what is wrong, what to do; ``told`` if that was reported."""
+    """A string whose variables can't be filled: its code, what is wrong, what to do; ``reported`` if that was done already."""
 
-    def __init__(self, code: Code, summary: str, detail: str = "", *, told: bool = False) -> None:
+    def __init__(self, code: Code, summary: str, detail: str = "", *, reported: bool = False) -> None:
         super().__init__(summary)
         self.code = code
         self.summary = summary
         self.detail = detail
-        self.told = told
+        self.reported = reported
 
 
 class Scope(NamedTuple):
@@ -65,9 +65,9 @@ class Filler:
         self.used: set[str] = set()
         """The variables that were asked for."""
 
-    def alone(self, text: str) -> Json:
-        """The value of the one variable that a text consists of; None if it is no such text."""
-        match = _ALONE.fullmatch(text)
+    def single_variable(self, text: str) -> Json:
+        """The value of the one variable that a text consists of; None for any other text."""
+        match = _SINGLE.fullmatch(text)
         if match is None:
             return None
         self.used.add(match[1])
@@ -91,7 +91,7 @@ class Filler:
             value, is_env = ("$", False) if token[1] is None else self._value(token, scope)
             if is_env and not secret:
                 detail = "its value would get into the state and the plan; use ${var.…}"
-                raise VariableProblem(Code.SECRET_PLACE, f"{quoted(token[0])} can't stand here", detail)
+                raise VariableProblem(Code.SECRET_PLACE, f"{quoted(token[0])} is not allowed here", detail)
             parts += [value] if is_env else []
             size += len(before) + len(value)
             if size > FILLED_MAX:
@@ -108,10 +108,12 @@ class Filler:
     def _value(self, token: re.Match[str], scope: Scope) -> tuple[str, bool]:
         """What a variable stands for, and whether it comes from the environment."""
         if not token[2]:
-            raise VariableProblem(Code.VARIABLE_SYNTAX, f"{quoted(token[0])} is not closed", f"there are {_FORMS}")
+            raise VariableProblem(Code.VARIABLE_SYNTAX, f"{quoted(token[0])} is not closed", f"valid forms: {_FORMS}")
         name = _NAME.fullmatch(token[1])
         if name is None:
-            raise VariableProblem(Code.VARIABLE_SYNTAX, f"{quoted(token[0])} is no variable", f"there are {_FORMS}")
+            raise VariableProblem(
+                Code.VARIABLE_SYNTAX, f"{quoted(token[0])} is not a variable", f"valid forms: {_FORMS}"
+            )
         match name[1]:
             case "var":
                 value = self._var(name[2])
@@ -131,16 +133,16 @@ class Filler:
     def _var(self, name: str) -> str:
         self.used.add(name)
         if name in self._failed:
-            raise VariableProblem(Code.VARIABLE, f"the variable {quoted(name)} has no value", told=True)
+            raise VariableProblem(Code.VARIABLE, f"the variable {quoted(name)} has no value", reported=True)
         if name in self._variables:
             value = self._variables[name]
             if isinstance(value, list):
-                summary = f"the variable {quoted(name)} is a list, which can't stand in a text"
-                raise VariableProblem(Code.VARIABLE_VALUE, summary, "for_each takes it, alone: ${var." + name + "}")
+                summary = f"the variable {quoted(name)} is a list, which can't be part of a string"
+                raise VariableProblem(Code.VARIABLE_VALUE, summary, "only for_each takes it: ${var." + name + "}")
             return text_of(value)
         known = "given: " + listed(self._variables) if self._variables else "none was given"
         detail = sentences(did_you_mean(name, self._variables), known, f"give it with --var {name}=… or --var-file")
-        raise VariableProblem(Code.VARIABLE, f"there is no variable {quoted(name)}", detail)
+        raise VariableProblem(Code.VARIABLE, f"there is not a variable {quoted(name)}", detail)
 
     def _from_env(self, name: str) -> str:
         if name not in self._allowed:
@@ -163,7 +165,7 @@ def text_of(value: Json) -> str:
 
 def _each(name: str, scope: Scope) -> str:
     if scope.each is None:
-        summary = f"${{each.{name}}} is there in a project with for_each alone"
+        summary = f"${{each.{name}}} exists only in a project with for_each"
         raise VariableProblem(Code.VARIABLE, summary, "give the project a for_each, or take it out")
     if name not in scope.each:
         there = listed([f"${{each.{key}}}" for key in scope.each], in_order=False)
@@ -198,7 +200,7 @@ class Filled:
             value = self._filler.text(text, self._scope, secret=secret)
         except VariableProblem as problem:
             self.failed.add(path)
-            if not problem.told:
+            if not problem.reported:
                 self._report(problem, path)
             return text
         if isinstance(value, Secret):
@@ -232,7 +234,7 @@ class Filled:
         return node
 
     def _typed(self, text: str, path: Path) -> Json:
-        """A text, or where it is a variable alone, true or false for a flag and a list for ``for_each``."""
-        value = self._filler.alone(text)
+        """A text; or, if it is only a variable, true or false for a flag and a list for ``for_each``."""
+        value = self._filler.single_variable(text)
         flag = isinstance(value, bool) and path[-1] in self._shapes.flag_keys
         return value if flag or (isinstance(value, list) and path[0] == "for_each") else self.text(text, path)

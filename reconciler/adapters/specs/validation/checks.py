@@ -1,7 +1,7 @@
 """Checks of trees against shapes: a first look, and only if that is not enough the models, which explain every error.
 
-The models come with pydantic, whose import takes longer than a small plan. So whoever reads files hands in the function
-that asks them (:data:`Explain`), and decides when they are imported.
+The models come with pydantic, whose import takes longer than a small plan. So the caller passes the function that
+asks them (:data:`Explain`), and decides when they are imported.
 """
 
 from __future__ import annotations

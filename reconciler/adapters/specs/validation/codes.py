@@ -1,4 +1,4 @@
-"""The stable codes of everything that can be wrong with a specification, and how such a finding is made."""
+"""Stable codes of errors in specifications, and the diagnostics made of them."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Code(StrEnum):
     DUPLICATE_TARGET = "E123"
     """Two projects that adopt or import the same project."""
     MOVED = "E124"
-    """A ``moved`` entry that makes no sense."""
+    """A ``moved`` entry that is not possible."""
     REMOVED = "E125"
-    """A ``removed`` entry that makes no sense."""
+    """A ``removed`` entry that is not possible."""
 
     VARIABLE = "E130"
-    """A variable that nobody gave."""
+    """A variable without a value."""
     ENV_NOT_ALLOWED = "E131"
     """An environment variable that the policy does not allow."""
     ENV_MISSING = "E132"
@@ -82,7 +82,7 @@ class Code(StrEnum):
     """A variable that is declared twice."""
 
     DESTINATION = "E137"
-    """A server that the configuration file alone names: the key is not sent there."""
+    """A server that only the configuration file names: the key is not sent there."""
 
     BRIEF_FILE = "E140"
     """A ``brief_file`` that can't be used."""
@@ -91,7 +91,7 @@ class Code(StrEnum):
     """A file that can't be uploaded as a reference."""
 
     FOR_EACH = "E150"
-    """A ``for_each`` that is no list, map or matrix of keys that an address may have."""
+    """A ``for_each`` that is not a list, map or matrix of keys that an address may have."""
     DEPENDENCY = "E151"
     """A project that another one refers to or waits for, but that is not declared or can't be what is asked of it."""
     CYCLE = "E152"

@@ -40,7 +40,7 @@ _PATTERNS: Final = {
 def fits(shape: Shape, tree: Any) -> bool:
     """Whether the tree surely has this shape."""
     try:
-        encode(convert(tree, _struct(shape)))  # half a surrogate pair is no text
+        encode(convert(tree, _struct(shape)))  # half a surrogate pair is not a character
     except (ValueError, TypeError):
         return False
     return True

@@ -31,7 +31,7 @@ def config_schema() -> dict[str, Any]:
 def _published(shape: Shape, *, variables: tuple[str, ...] | None = None) -> dict[str, Any]:
     """The model's schema. Within ``variables`` (definitions; all if None) strings may hold ``${…}`` and ``$$``.
 
-    What such a string stands for is known when it is loaded, so a schema can't judge it.
+    What such a string stands for is known when it is loaded, so a schema can't check it.
     """
     published = model_of(shape).model_json_schema()
     definitions = published.pop("$defs", {})

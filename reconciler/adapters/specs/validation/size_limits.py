@@ -1,4 +1,4 @@
-"""How much specifications may ask of a machine: a branch writes them, and a few lines can stand for gigabytes."""
+"""Limits on what specifications may cost a machine: a branch writes them, and a few lines can expand to gigabytes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DEPENDENCIES_MAX: Final = 1_000_000
 FINDINGS_MAX: Final = 10_000
 """Errors after which reading ends; the same one in several projects counts each time."""
 SHOWN_MAX: Final = 1_000
-"""Errors that are told."""
+"""Errors that are listed."""
 _ENV_MAX: Final = 10**9
 
 
 class TooMuchError(Exception):
-    """A bound is passed: nothing more is read. ``detail`` says what to do; the place is where it was noticed."""
+    """A limit is exceeded: nothing more is read. ``detail`` says what to do; the place is where it was noticed."""
 
     def __init__(
         self, summary: str, detail: str, *, location: Location | None = None, address: str | None = None
@@ -50,7 +50,7 @@ class Bounds(Struct, frozen=True):
 
 
 def bounds_of(env: Mapping[str, str]) -> Bounds:
-    """The bounds, which only the environment can move: no file that a branch writes has a say.
+    """The bounds, which only the environment can move: no file of a branch can.
 
     Raises:
         ConfigError: a variable holds no positive number.
@@ -66,12 +66,12 @@ def _number(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name) or str(default)
     if text.isascii() and text.isdecimal() and len(text) < len(str(_ENV_MAX)) and int(text) > 0:
         return int(text)
-    detail = f"give a whole number from 1 to {_ENV_MAX - 1:,}"
+    detail = f"give an integer from 1 to {_ENV_MAX - 1:,}"
     raise ConfigError((error(Code.LIMIT, f"{name}: {quoted(text)} is not a limit", detail),))
 
 
 class Findings(list[Diagnostic]):
-    """What is wrong. Raises TooMuchError where it goes on and on."""
+    """Findings of a run. Raises TooMuchError when there are too many."""
 
     def append(self, finding: Diagnostic, /) -> None:
         super().append(finding)

@@ -1,4 +1,4 @@
-"""Words for people: what was written, made safe to print, and what may have been meant."""
+"""Texts for messages: quoted values, made safe to print, and suggestions."""
 
 from __future__ import annotations
 

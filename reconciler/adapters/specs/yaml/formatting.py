@@ -72,12 +72,12 @@ def formatted(text: str, file: str) -> str:
         documents = reader.documents()
         result = _Writer(reorder=not reader.anchors).write(documents)
     except Exception as failure:
-        detail = f"it has a form of YAML that fmt does not know ({type(failure).__name__}): it is left as it is"
+        detail = f"it has YAML that fmt does not support ({type(failure).__name__}): it was not changed"
         raise FileProblem(Code.FORMAT, f"{file} can't be formatted", detail) from failure
     if _values(result, file) != _values(text, file):
-        raise FileProblem(Code.FORMAT, f"{file} would mean something else once formatted", "it is left as it is")
+        raise FileProblem(Code.FORMAT, f"{file} would mean something else once formatted", "it was not changed")
     if comments(result) != comments(text):
-        raise FileProblem(Code.FORMAT, f"{file} would lose a comment once formatted", "it is left as it is")
+        raise FileProblem(Code.FORMAT, f"{file} would lose a comment once formatted", "it was not changed")
     return result
 
 

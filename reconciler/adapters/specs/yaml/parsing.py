@@ -163,7 +163,7 @@ class _Builder:
     def __init__(self, text: str, file: str, *, pure: bool) -> None:
         self.file = YamlFile()
         self._name = file
-        # ruamel's own way to the C parser looks for plug-ins on the disk, for each file anew
+        # ruamel's own way to the C parser looks for plug-ins on the disk, again for each file
         self._events: Iterator[Any] = (
             YAML(typ="safe", pure=True).parse(text) if pure else iter(CParser(text).get_event, None)
         )
@@ -242,7 +242,7 @@ class _Builder:
                 merged += self._merged(value, at)
             elif key in result:
                 line = result.marks[key][0][0]
-                self._problem(Code.DUPLICATE_KEY, f"the key {quoted(key)} is there twice", f"first on line {line}", at)
+                self._problem(Code.DUPLICATE_KEY, f"the key {quoted(key)} appears twice", f"first on line {line}", at)
             else:
                 result[key] = value
                 result.marks[key] = at, _mark(event)
@@ -259,10 +259,10 @@ class _Builder:
         if isinstance(key, str):
             return key
         if isinstance(key, dict | list):
-            raise self._fatal(Code.YAML_FEATURE, f"{quoted(key)} can't be a key", "keys are text", _mark(event))
+            raise self._fatal(Code.YAML_FEATURE, f"{quoted(key)} can't be a key", "keys are strings", _mark(event))
         text = event.value if isinstance(event, ScalarEvent) else str(key)
         detail = f'quote it: "{printable(text)}"'
-        self._problem(Code.YAML_FEATURE, f"the key {quoted(key)} is not text", detail, _mark(event))
+        self._problem(Code.YAML_FEATURE, f"the key {quoted(key)} is not a string", detail, _mark(event))
         return text
 
     def _merged(self, value: Any, mark: Mark) -> list[YamlMap]:
@@ -275,7 +275,7 @@ class _Builder:
     def _alias(self, event: Any, depth: int) -> Any:
         mark = _mark(event)
         if event.anchor not in self._anchors:
-            summary = f"the alias *{printable(event.anchor)} names nothing that ends before it"
+            summary = f"the alias *{printable(event.anchor)} has no anchor before it"
             raise self._fatal(Code.YAML_FEATURE, summary, "put &name on an earlier value", mark)
         value, height, weight = self._anchors[event.anchor]
         self._expansion += weight
@@ -300,7 +300,7 @@ class _Builder:
         text: str = event.value if event.value.isascii() else joined(event.value)
         if (not text.isascii() and _SURROGATE.search(text)) or "\0" in text:
             detail = r"\uD800 to \uDFFF are halves: only a pair of them is a character; \0 is none"
-            raise self._fatal(Code.SYNTAX, "an escape stands for no character", detail, _mark(event))
+            raise self._fatal(Code.SYNTAX, "an escape is not a character", detail, _mark(event))
         if event.ctag is None:
             return resolve(text) if event.implicit[0] else text
         if event.tag in ("!", _TAG + "str"):

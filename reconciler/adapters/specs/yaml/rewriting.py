@@ -21,7 +21,7 @@ from reconciler.model.config import Config
 from reconciler.model.errors import Diagnostic, Location, SpecError, UsageError
 
 _NOT_GIVEN: Final = frozenset({Code.VARIABLE, Code.ENV_MISSING, Code.ENV_NOT_ALLOWED, Code.VARIABLE_VALUE})
-"""What is no error of the file itself: values from elsewhere, which formatting does not need."""
+"""Errors not of the file itself: missing values, which formatting does not need."""
 
 
 class Rewrite(Struct, frozen=True):
@@ -47,7 +47,7 @@ def rewrites(
     for path in only:
         if not any(_wanted(config.root / name, [path]) for name in names):
             raise UsageError(
-                f"`{path}` is no spec file of this workspace", f"Specs are the YAML files below `{config.specs}`."
+                f"`{path}` is not a spec file of this workspace", f"Specs are the YAML files below `{config.specs}`."
             )
     found = _errors(config, env, explain)
     bad = {finding.location.file for finding in found if finding.location}
@@ -79,7 +79,7 @@ def write(rewrite: Rewrite) -> None:
     path = rewrite.path
     try:
         if read_text(path, rewrite.name, MAX_BYTES) != rewrite.before:
-            raise UsageError(f"`{rewrite.name}` changed meanwhile: it is left as it is", "Run the command again.")
+            raise UsageError(f"`{rewrite.name}` changed meanwhile and was not rewritten", "Run the command again.")
         files.replace(path, rewrite.after.encode(), mode=None)
     except FileProblem as failure:
         raise UsageError(f"can't write `{rewrite.name}`: {failure.summary}") from failure
