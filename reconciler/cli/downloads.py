@@ -12,7 +12,7 @@ from reconciler.operations.read.download import Download
 from reconciler.report.safe_text import clean
 
 _WORDS: Final = {
-    "fetched": "downloaded",
+    "fetched": "fetched",
     "kept": "already downloaded",
     "nothing": "nothing rendered yet",
     "failed": "failed",

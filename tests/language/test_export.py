@@ -121,7 +121,7 @@ def test_named_projects_alone_and_never_twice_or_over_a_file(tmp_path):
     text = (root / "specs" / "exported.yaml").read_text()
     assert "state: cancelled" in text and ids[0] not in text and "title: $${env.HOME} own" in text
     again = reconciler(root, "export", ids[0], "--out", "specs")
-    assert again.returncode == 1 and "is there already" in again.stderr
+    assert again.returncode == 1 and "already exists" in again.stderr
     assert (root / "specs" / "exported.yaml").read_text() == text
     declared = reconciler(root, "export", ids[1], "--out", "out")
     assert declared.returncode == 1 and "already declared" in declared.stderr

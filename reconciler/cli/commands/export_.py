@@ -50,7 +50,7 @@ def command(console: Console, /, *, ids: tuple[str, ...], out: Path, variables: 
 
     made = asyncio.run(work())
     if made.over:
-        console.note(f"Skipped {len(made.over)} failed or cancelled; name them by ID to export them.")
+        console.note(f"{len(made.over)} failed or cancelled left out; name them by ID to export them.")
     if not made.projects:
         console.out("Nothing to export.\n")
         return
