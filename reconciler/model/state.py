@@ -16,7 +16,7 @@ from reconciler.model.errors import StateMismatchError
 from reconciler.model.hosts import same_api
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in, renamed
-from reconciler.model.values import Json, Portable, Sealed
+from reconciler.model.values import Json, Masked, Portable, Sealed
 
 FORMAT_VERSION = 1
 
@@ -46,7 +46,7 @@ class SentMessage(Struct, frozen=True, kw_only=True):
 
     id: str
     digest: str
-    text: str
+    text: Masked
     content: str
     message_id: str | None = None
     at: str

@@ -45,6 +45,9 @@ Sealed = NewType("Sealed", Mapping[str, Json])
 Portable = NewType("Portable", Mapping[str, Json])
 """A body for the journal: each secret is its template and its digest. Made by :func:`portable`."""
 
+Masked = NewType("Masked", str)
+"""A text for people and the state: a secret is its template. Made by :func:`masked_text`."""
+
 V = TypeVar("V", Json, Value)
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _SECRET = "$secret"  # noqa: S105  a key's name
@@ -233,6 +236,11 @@ def masked(value: Value) -> Json:
 def masked_fields(fields: Mapping[str, Value]) -> dict[str, Json]:
     """Fields for people."""
     return _map_fields(fields, _template)
+
+
+def masked_text(value: Value) -> Masked:
+    """A text for people and the state."""
+    return Masked(str(masked(value)))
 
 
 def _template(secret: Secret) -> Json:

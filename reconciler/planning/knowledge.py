@@ -13,6 +13,7 @@ from reconciler.model.plan import Basis, Change, Step
 from reconciler.model.state import Entry, Known, State
 from reconciler.model.values import (
     Json,
+    Revealed,
     Secret,
     Value,
     digest,
@@ -85,7 +86,9 @@ def setting_changes(
 
 def brief_matches(brief: Value, live: LiveProject) -> bool:
     """Whether what the list shows of a brief is the start of this one, however the server cuts and normalizes it."""
-    return live.brief is not None and begins(plain_text(brief), live.brief, contract.current().limits.list_brief)
+    return live.brief is not None and begins(
+        plain_text(brief).expose(), live.brief, contract.current().limits.list_brief
+    )
 
 
 def title_matches(title: Value, live: LiveProject) -> bool:
@@ -94,9 +97,9 @@ def title_matches(title: Value, live: LiveProject) -> bool:
     return agrees(title, shown) or is_form("title", title, shown)
 
 
-def plain_text(value: Value) -> str:
+def plain_text(value: Value) -> Revealed:
     """The plain text of a value, empty for ``None``."""
-    return str(exposed(value) or "")
+    return Revealed(str(exposed(value) or ""))
 
 
 def entry_digest(entry: Entry) -> str:

@@ -59,7 +59,7 @@ class Candidates(Struct, frozen=True):
     def like(self, fields: Mapping[str, Value]) -> Match:
         """The projects with the same brief, as far as the list shows it, and the same title if the fields have one."""
         brief = fields["brief"]
-        text = plain_text(brief)
+        text = plain_text(brief).expose()
         exactly = self.by_brief.get(text[: contract.current().limits.list_brief])
         same = [
             live

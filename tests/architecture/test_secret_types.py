@@ -26,8 +26,9 @@ from reconciler.model.plan_json import json_text
 from reconciler.model.state import Entry, Intent, Known, Outputs, SentMessage
 from reconciler.model.values import (
     Json, Portable, Revealed, Sealed, Secret, Value, WireBody, canonical, digest, filled, from_portable, masked,
-    masked_fields, portable, reveal, sealed, sealed_fields, shown,
+    masked_fields, masked_text, portable, reveal, sealed, sealed_fields, shown,
 )
+from reconciler.planning.knowledge import plain_text
 from reconciler.report.fields import value_text
 from reconciler.report.tables import status_document
 
@@ -47,6 +48,12 @@ REFUSED = {
     "revealed text as what the account keeps": 'Known("x", "sent", "now", kept=plain)',
     "revealed text in a sent message": 'SentMessage(id="m", digest="d", text=plain, content="c", at="now")',
     "a secret in a sent message": 'SentMessage(id="m", digest="d", text=secret, content="c", at="now")',
+    "a text that nothing has masked in a sent message": (
+        'SentMessage(id="m", digest="d", text="what was sent", content="c", at="now")'
+    ),
+    "the plain text of a message in the log": (
+        'SentMessage(id="m", digest="d", text=plain_text(message.body["message"]), content="c", at="now")'
+    ),
     "revealed text in the outputs": "Outputs(agent_message=plain)",
     "a wire body in an intent": 'Intent(op="1", kind="create", address="a", at="now", body=wire)',
     "a declared body in an intent": 'Intent(op="1", kind="create", address="a", at="now", body=body)',
@@ -89,7 +96,7 @@ ACCEPTED = {
     "sealed fields in the state": 'Entry(project_id="p", origin="created", creation=sealed_fields(body))',
     "a sealed value in the state": 'Known(sealed(secret), "sent", "now")',
     "a masked text in the message log": (
-        'SentMessage(id="m", digest="d", text=str(masked(secret)), content="c", at="now")'
+        'SentMessage(id="m", digest="d", text=masked_text(secret), content="c", at="now")'
     ),
     "a portable body in an intent": 'Intent(op="1", kind="create", address="a", at="now", body=portable(body))',
     "an intent's body, read again and revealed for the API": (
@@ -166,11 +173,11 @@ MAY_EXPOSE = {
     "reconciler/adapters/api/sending.py",  # sends it
     "reconciler/adapters/specs/language/variables.py",  # made it, and checks its length and form
     "reconciler/operations/calls/create.py",
-    "reconciler/operations/calls/message.py",
     "reconciler/operations/calls/own_messages.py",
     "reconciler/operations/calls/settings.py",
     "reconciler/planning/kept_values.py",
     "reconciler/planning/knowledge.py",
+    "reconciler/planning/matching.py",
     "reconciler/planning/message_log.py",
     "reconciler/planning/resealing.py",
 }

@@ -9,6 +9,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model.live import LiveMessage
 from reconciler.model.state import SentMessage
+from reconciler.model.values import Revealed
 from reconciler.operations.calls.own_messages import claim
 from reconciler.operations.read.conversation import Window, read_window
 from reconciler.planning.message_log import content_digest
@@ -152,7 +153,7 @@ def logged(name, text, message_id=None):
 
 
 def claimed(seen, log=(), *, text="again", brief=None):
-    return claim(seen, log, text=text, lineage=LINEAGE, env={}, brief=brief)
+    return claim(seen, log, text=Revealed(text), lineage=LINEAGE, env={}, brief=brief)
 
 
 def match(*args, **more):

@@ -24,7 +24,7 @@ from reconciler.model.plan import Message
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
 from reconciler.model.times import instant
-from reconciler.model.values import Json, Value, WireBody, exposed, filled, from_portable, masked
+from reconciler.model.values import Json, Revealed, Value, WireBody, filled, from_portable, masked_text
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.exactly_once import Done, Resolution, commit, in_slot, retry_status
 from reconciler.operations.apply.polling import Monitor, finished
@@ -153,7 +153,7 @@ async def _send(call: MessageCall) -> Done:
 # ── looking into the conversation ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def look_before_sending(run: Run, entry: Entry, text: str) -> tuple[Window, Claims]:
+async def look_before_sending(run: Run, entry: Entry, text: Revealed) -> tuple[Window, Claims]:
     """What came since the log's cursor, and which of it is the message already."""
     window = await read_window(run.api, entry.project_id, entry.cursor)
     return window, _claims(run, window, entry, text)
@@ -185,7 +185,7 @@ async def find_message(run: Run, intent: Intent) -> Found:
     return Found((*known, Log(address=intent.address, message=found, cursor=claims.match.id)))
 
 
-def _claims(run: Run, window: Window, entry: Entry | None, text: str, *, after: str | None = None) -> Claims:
+def _claims(run: Run, window: Window, entry: Entry | None, text: Revealed, *, after: str | None = None) -> Claims:
     return claim(
         window,
         entry.messages if entry else (),
@@ -238,7 +238,7 @@ def logged_message(
         id=message_id,
         digest=message_digest(body),
         projects=projects_in(body),
-        text=str(masked(body["message"])),
+        text=masked_text(body["message"]),
         content=content_digest(lineage, body["message"]),
         at=at,
         how=how,
@@ -269,12 +269,13 @@ async def rebuild_log(
     them are taken for which messages of the conversation that only read nearly like them. ``brief`` is the spec's.
     """
     window = await read_window(api, entry.project_id, None)
+    text_of_brief = None if brief is None else plain_text(brief)
     cursor = None
     log: list[SentMessage] = []
     doubtful: list[tuple[str, str]] = []
     for message in messages:
         text = plain_text(message.body["message"])
-        claims = claim(window, log, text=text, lineage=lineage, env=env, brief=exposed(brief))
+        claims = claim(window, log, text=text, lineage=lineage, env=env, brief=text_of_brief)
         match = claims.match or (claims.near[0] if claims.near else None)
         if match is None:
             break

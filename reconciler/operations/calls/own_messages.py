@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from reconciler.model.likeness import Likeness, classify
 from reconciler.model.live import LiveMessage
 from reconciler.model.state import SentMessage
-from reconciler.model.values import Json, Secret, env_parts, expand_env, is_sealed, seals
+from reconciler.model.values import Json, Revealed, Secret, env_parts, expand_env, is_sealed, seals
 from reconciler.operations.read.conversation import Window
 from reconciler.planning.message_log import content_digest
 
@@ -41,10 +41,10 @@ def claim(
     window: Window,
     log: Iterable[SentMessage],
     *,
-    text: str,
+    text: Revealed,
     lineage: str,
     env: Mapping[str, str],
-    brief: Json = None,
+    brief: Json | Revealed = None,
     after: str | None = None,
     others: Collection[str] = (),
 ) -> Claims:
@@ -58,6 +58,7 @@ def claim(
     message: the agent has them, and sending them again would only cost. ``others`` are ids of messages that the user
     declared not ours.
     """
+    asked = text.expose()
     logged = list(log)
     ids = [message.id for message in window.messages]
     waiting = [
@@ -72,25 +73,25 @@ def claim(
     def take(mine: _Waiting, message: LiveMessage) -> None:
         waiting.remove(mine)
         known.append(replace(mine.message, message_id=message.id))
-        if mine.message.message_id and after not in (None, *ids) and classify(text, message.content) == "same":
+        if mine.message.message_id and after not in (None, *ids) and classify(asked, message.content) == "same":
             rather.append(message)
 
     since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
     left: list[LiveMessage] = []
     for message in _user_messages(
-        window, _brief_text(brief, window, env, lineage), [text, *(mine.text for mine in waiting if mine.text)]
+        window, _brief_text(brief, window, env, lineage), [asked, *(mine.text for mine in waiting if mine.text)]
     ):
         if message.id in taken:
             continue
         ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "same"), None)
         if ours is not None:
             take(ours, message)
-        elif message.id in since and classify(text, message.content) == "same":
+        elif message.id in since and classify(asked, message.content) == "same":
             return Claims(tuple(known), message)
         else:
             left.append(message)
-    near = [m for m in left if m.id in since and classify(text, m.content) == "near"]
-    rivals = sum(mine.text is not None and classify(text, mine.text) != "different" for mine in waiting)
+    near = [m for m in left if m.id in since and classify(asked, m.content) == "near"]
+    rivals = sum(mine.text is not None and classify(asked, mine.text) != "different" for mine in waiting)
     for message in left:
         ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "near"), None)
         if ours is not None:
@@ -109,8 +110,10 @@ def _user_messages(window: Window, brief: str | None, texts: Iterable[str]) -> l
     return users
 
 
-def _brief_text(brief: Json, window: Window, env: Mapping[str, str], lineage: str) -> str | None:
+def _brief_text(brief: Json | Revealed, window: Window, env: Mapping[str, str], lineage: str) -> str | None:
     """The text of a brief; of a sealed one only where the conversation begins with it."""
+    if isinstance(brief, Revealed):
+        return brief.expose()
     if not is_sealed(brief):
         return brief if isinstance(brief, str) else None
     first = next((message.content for message in window.messages if message.role == "user"), "")
