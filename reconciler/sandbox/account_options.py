@@ -23,73 +23,76 @@ class Options(Struct, frozen=True, kw_only=True):
     only.
     """
 
-    speed: Annotated[float, Meta(description="How many times faster agents work.")] = 1.0
-    requests_per_minute: Annotated[int, Meta(ge=0, description="Requests in any 60 seconds; 0: no limit.")] = field(
-        default_factory=lambda: contract.current().limits.requests_per_minute
+    speed: Annotated[float, Meta(description="Speed-up of the agents' work.")] = 1.0
+    requests_per_minute: Annotated[int, Meta(ge=0, description="Limit of requests in any 60 seconds; 0 for none.")] = (
+        field(default_factory=lambda: contract.current().limits.requests_per_minute)
     )
-    active_projects: Annotated[int, Meta(ge=0, description="Projects that may be at work at once; 0: no limit.")] = (
-        field(default_factory=lambda: contract.current().limits.active_projects)
+    active_projects: Annotated[int, Meta(ge=0, description="Limit of projects at work at once; 0 for none.")] = field(
+        default_factory=lambda: contract.current().limits.active_projects
     )
-    creates_per_day: Annotated[
-        int, Meta(ge=0, description="Projects that may be created in 24 hours; 0: no limit.")
-    ] = 0
-    credits: Annotated[int, Meta(ge=0, description="The balance.")] = 100_000
-    create_cost: Annotated[int, Meta(ge=0, description="Credits that a project costs.")] = field(
+    creates_per_day: Annotated[int, Meta(ge=0, description="Limit of projects created in 24 hours; 0 for none.")] = 0
+    credits: Annotated[int, Meta(ge=0, description="Credit balance.")] = 100_000
+    create_cost: Annotated[int, Meta(ge=0, description="Price of a project in credits.")] = field(
         default_factory=lambda: contract.current().limits.create_credits
     )
-    message_cost: Annotated[int, Meta(ge=0, description="Credits that a message costs.")] = field(
+    message_cost: Annotated[int, Meta(ge=0, description="Price of a message in credits.")] = field(
         default_factory=lambda: contract.current().limits.message_credits
     )
-    page_max: Annotated[
-        int, Meta(ge=1, description="Rows that a page has at most, whatever was asked; the answer's `limit` says so.")
-    ] = field(default_factory=lambda: contract.current().limits.list_page)
+    page_max: Annotated[int, Meta(ge=1, description="Largest page of a list, whatever a request asks for.")] = field(
+        default_factory=lambda: contract.current().limits.list_page
+    )
 
     strict: Annotated[
         bool,
         Meta(
-            description="Refuse what a strict server may: a body that is not sent as application/json or names a field "
-            "twice, a url reference without type, a blank title, an empty PATCH."
+            description="Refuse what a strict server may refuse: bodies that are not application/json or name a field "
+            "twice, URL references without a type, blank titles, empty PATCHes."
         ),
     ] = False
-    empty_patch: Annotated[Literal["accept", "reject"], Meta(description="What an empty PATCH meets.")] = "accept"
-    list_order: Annotated[Literal["newest", "oldest"], Meta(description="Which projects a list begins with.")] = (
-        "newest"
-    )
+    empty_patch: Annotated[Literal["accept", "reject"], Meta(description="Accept or reject an empty PATCH.")] = "accept"
+    list_order: Annotated[
+        Literal["newest", "oldest"], Meta(description="Order of project lists: newest or oldest first.")
+    ] = "newest"
     messages_default: Annotated[
-        Literal["newest", "oldest"], Meta(description="Which page of a conversation comes without a cursor.")
+        Literal["newest", "oldest"], Meta(description="Page of a conversation to return without a cursor.")
     ] = "newest"
     unknown_cursor: Annotated[
         Literal["refuse", "empty"],
-        Meta(
-            description="What a message id that is not in the conversation meets as a cursor: an error, or no messages."
-        ),
+        Meta(description="Answer to a cursor that is not in the conversation: an error, or no messages."),
     ] = "refuse"
-    brief_is_message: Annotated[bool, Meta(description="The brief opens the conversation as a user message.")] = True
-    adopted_id_is_studio_id: Annotated[bool, Meta(description="An adopted project keeps its id of the studio.")] = False
-    message_source: Annotated[str, Meta(description="The `source` of messages that come through the API.")] = "chat"
+    brief_is_message: Annotated[bool, Meta(description="Start the conversation with the brief, as a user message.")] = (
+        True
+    )
+    adopted_id_is_studio_id: Annotated[bool, Meta(description="Keep the studio ID of an adopted project.")] = False
+    message_source: Annotated[str, Meta(description="Value of `source` for messages sent through the API.")] = "chat"
     rendering: Annotated[
-        bool, Meta(description="An assembled output passes through `rendering` by itself, between generating and idle.")
+        bool,
+        Meta(description="Let assembled outputs pass through the status `rendering`, between generating and idle."),
     ] = False
-    fail_briefs: Annotated[bool, Meta(description="[fail] in a brief or message makes the agent fail.")] = True
+    fail_briefs: Annotated[bool, Meta(description="Make the agent fail on [fail] in a brief or message.")] = True
     beyond_contract: Annotated[
-        bool, Meta(description="Calls beyond the contract exist: GET /account/credits, uploads.")
+        bool, Meta(description="Offer calls beyond the contract: GET /account/credits and uploads.")
     ] = True
-    log_requests: Annotated[bool, Meta(description="Requests are written down, for /_sandbox/requests.")] = True
+    log_requests: Annotated[bool, Meta(description="Log requests for /_sandbox/requests.")] = True
 
-    title_habits: Annotated[tuple[Habit, ...], Meta(description=f"How titles are kept; some of {_WHICH}.")] = ()
-    message_habits: Annotated[
-        tuple[Habit, ...], Meta(description=f"How messages (and the brief, as one) are kept; some of {_WHICH}.")
+    title_habits: Annotated[
+        tuple[Habit, ...], Meta(description=f"Changes that the server makes to titles: {_WHICH}.")
     ] = ()
-    message_max: Annotated[int, Meta(ge=0, description="Characters that are kept of a message; 0: all.")] = 0
-    message_line: Annotated[str, Meta(description="A line that is appended to each message.")] = ""
+    message_habits: Annotated[
+        tuple[Habit, ...], Meta(description=f"Changes that the server makes to messages and briefs: {_WHICH}.")
+    ] = ()
+    message_max: Annotated[int, Meta(ge=0, description="Characters to keep of a message; 0 for all.")] = 0
+    message_line: Annotated[str, Meta(description="Line to append to each message.")] = ""
     list_brief: Annotated[
-        Cut, Meta(description="How the list cuts a brief: plain (200), ellipsis (200 and …), dots (197 and ...).")
+        Cut, Meta(description="How lists cut briefs: plain (200), ellipsis (200 and …) or dots (197 and ...).")
     ] = "plain"
     list_utf16: Annotated[
-        bool, Meta(description="The list counts UTF-16 units, and may leave half a character at the end.")
+        bool, Meta(description="Count UTF-16 units when cutting, which can leave half a character at the end.")
     ] = False
-    list_lag: Annotated[float, Meta(ge=0, description="Seconds that the list shows settings of before a PATCH.")] = 0.0
-    key_seconds: Annotated[float, Meta(ge=0, description="How long idempotency keys are remembered; 0: for ever.")] = (
+    list_lag: Annotated[
+        float, Meta(ge=0, description="Seconds for which lists show the settings from before a PATCH.")
+    ] = 0.0
+    key_seconds: Annotated[float, Meta(ge=0, description="Seconds to remember idempotency keys for; 0 for always.")] = (
         0.0
     )
 

@@ -18,15 +18,15 @@ def _curly(text: str) -> str:
 
 
 HABITS: Final[dict[Habit, tuple[str, Callable[[str], str]]]] = {
-    "trim": ("no white space at the ends", str.strip),
-    "fold": ("white space in a row becomes one blank", lambda text: re.sub(r"\s+", " ", text)),
-    "lower": ("lower case", str.lower),
+    "trim": ("white space at the ends is removed", str.strip),
+    "fold": ("consecutive white space becomes one space", lambda text: re.sub(r"\s+", " ", text)),
+    "lower": ("letters become lower case", str.lower),
     "escape": ("& < > become &amp; &lt; &gt;", lambda text: html.escape(text, quote=False)),
-    "controls": ("control characters are dropped", lambda text: re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)),
+    "controls": ("control characters are removed", lambda text: re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)),
     "quotes": ("straight quotes become curly", _curly),
     "emoji": ("characters beyond U+FFFF become ?", lambda text: re.sub(r"[\U00010000-\U0010ffff]", "?", text)),
     "joiners": (
-        "characters without width are dropped",
+        "characters without width are removed",
         lambda text: re.sub(r"[\u200b-\u200f\u2060\ufe0e\ufe0f]", "", text),
     ),
     "nfc": ("accents are composed", lambda text: unicodedata.normalize("NFC", text)),
