@@ -111,7 +111,7 @@ class Account:
         for n, text in self.all("SELECT n, detail FROM effects"):
             self.run("UPDATE effects SET detail = ? WHERE n = ?", json.dumps(self._kept(json.loads(text))), n)
         for table, names in (("projects", (*self._texts(), *_LONG_TEXTS)), ("messages", ("content", "refs"))):
-            for row in self.all(f"SELECT seq, {', '.join(names)} FROM {table}"):  # noqa: S608 — names are ours
+            for row in self.all(f"SELECT seq, {', '.join(map(columns.quoted, names))} FROM {table}"):  # noqa: S608 — names are ours
                 hidden = {name: self._hidden_again(name, row[name]) for name in names}
                 changed = {name: text for name, text in hidden.items() if text != row[name]}
                 if "brief" in changed:
@@ -119,7 +119,7 @@ class Account:
                 if "title" in changed:
                     changed |= {"title_folded": _folded(changed["title"])}
                 for name, text in changed.items():
-                    self.run(f"UPDATE {table} SET {name} = ? WHERE seq = ?", text, row["seq"])  # noqa: S608
+                    self.run(f"UPDATE {table} SET {columns.quoted(name)} = ? WHERE seq = ?", text, row["seq"])  # noqa: S608
 
     def _hidden_again(self, name: str, text: str | None) -> str | None:
         if name == "refs":
@@ -179,7 +179,7 @@ class Account:
         values["title_folded"] = _folded(values.get("title"))
         if status == Status.IDLE:
             values |= _output(values, self.now)
-        names = ", ".join(values)
+        names = ", ".join(map(columns.quoted, values))
         marks = ", ".join("?" * len(values))
         seq = self.run(f"INSERT INTO projects ({names}) VALUES ({marks})", *values.values())  # noqa: S608 — names are ours
         if self.options.brief_is_message:
@@ -193,7 +193,7 @@ class Account:
         if "title" in values:
             values["title_folded"] = _folded(values["title"])
         values["updated_at"] = self.now if at is None else at
-        names = ", ".join(f"{name} = ?" for name in values)
+        names = ", ".join(f"{columns.quoted(name)} = ?" for name in values)
         self.run(f"UPDATE projects SET {names} WHERE seq = ?", *values.values(), seq)  # noqa: S608 — names are ours
 
     def lagging(self, project: sqlite3.Row) -> dict[str, Any]:

@@ -20,6 +20,11 @@ def plain_fields(api: Contract) -> tuple[Field, ...]:
     )
 
 
+def quoted(name: str) -> str:
+    """A column's name in SQL: a field may be called like a word of SQL. Double quotes would make a wrong one a string."""
+    return f"[{name}]"
+
+
 def storage_class(field: Field) -> str:
     """The column's type in SQLite. Rows of before there was the field have null in it."""
     return "INTEGER" if field.kind == "flag" else "TEXT"

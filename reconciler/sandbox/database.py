@@ -137,10 +137,13 @@ def _make_tables(connection: sqlite3.Connection, api: Contract) -> None:
     new = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
     fields = {field.name: columns.storage_class(field) for field in columns.plain_fields(api)}
     wanted = {**_COLUMNS, **fields, **_LONG}
+    assert len(wanted) == len(_COLUMNS) + len(fields) + len(_LONG), (
+        "a field has the name of a column of the account's own"
+    )
     if found < VERSION:
         _make_projects(connection, wanted)
     for name in wanted.keys() - _columns(connection):
-        connection.execute(f"ALTER TABLE projects ADD COLUMN {name} {wanted[name]}")
+        connection.execute(f"ALTER TABLE projects ADD COLUMN {columns.quoted(name)} {wanted[name]}")
     for statement in _TABLES.split(";\n"):
         connection.execute(statement)
     if new or found == _DIGESTED:
@@ -153,9 +156,11 @@ def _make_projects(connection: sqlite3.Connection, wanted: Mapping[str, str]) ->
     before = _columns(connection)
     if before:
         connection.execute("ALTER TABLE projects RENAME TO projects_before")
-    connection.execute(f"CREATE TABLE projects ({', '.join(f'{name} {kind}' for name, kind in wanted.items())})")
+    connection.execute(
+        f"CREATE TABLE projects ({', '.join(f'{columns.quoted(name)} {kind}' for name, kind in wanted.items())})"
+    )
     if before:
-        names = ", ".join(name for name in wanted if name in before)
+        names = ", ".join(columns.quoted(name) for name in wanted if name in before)
         connection.execute(f"INSERT INTO projects ({names}) SELECT {names} FROM projects_before")  # noqa: S608 — names are ours
         connection.execute("DROP TABLE projects_before")
 

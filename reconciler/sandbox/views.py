@@ -21,7 +21,7 @@ _LIST_COLUMNS: Final = (
 
 def list_columns(api: Contract) -> str:
     """The columns that the list shows."""
-    return ", ".join((_LIST_COLUMNS, *api.shown_in("list")))
+    return ", ".join((_LIST_COLUMNS, *map(columns.quoted, api.shown_in("list"))))
 
 
 def timestamp(at: float) -> str:

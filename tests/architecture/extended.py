@@ -46,6 +46,7 @@ SETTINGS = {
             default=None,
             help="Subtitles.",
         ),
+        Field(name="order", calls=BOTH, shown_in=LISTED, max_length=8, default="up", help="A word of SQL."),
         Field(
             name="quality", kind="choice", calls=PATCHED, shown_in=PATCHED, values=("draft", "final"), help="Quality."
         ),

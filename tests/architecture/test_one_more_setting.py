@@ -7,8 +7,9 @@ import json
 import jsonschema
 import pytest
 
+from reconciler.sandbox.store import Store
 from tests import command
-from tests.architecture.extended import SETTINGS
+from tests.architecture.extended import SETTINGS, with_field
 from tests.cli.cli_support import APPLY, Ran, make_space
 
 
@@ -51,6 +52,7 @@ CASES = [
     ("reasoning_mode", "low", "high", "medium", "E112"),
     ("narrate", "true", "false", '"yes"', "E110"),
     ("voice", "Ann", "Bo", "x" * 13, "E113"),
+    ("order", "down", "up", "' '", "E118"),
     ("subtitles", "burned-in", "none", "soft", "E112"),
 ]
 """Setting, two values, a wrong one, and its error."""
@@ -83,7 +85,7 @@ def test_a_new_setting_goes_from_spec_to_state_and_is_changed_by_a_patch(tmp_pat
     assert world.known(name) == values[1]
     assert world.changes() == []
     with world.space.account() as store, store.account() as account:
-        (row,) = account.all(f"SELECT {name} FROM projects")
+        (row,) = account.all(f"SELECT [{name}] FROM projects")
     assert row[0] == values[1]
 
     world.write()
@@ -97,7 +99,9 @@ def test_the_schema_knows_a_new_setting(tmp_path, name):
     assert name in schema["$defs"]["Settings"]["properties"]
     assert schema["$defs"]["Settings"]["properties"][name]["description"].startswith(SETTINGS[name].help)
     assert name in json.dumps(schema["$defs"]["LifecycleShape"])
-    settings = {"voice": "Ann", "narrate": True}.get(name, SETTINGS[name].values[:1] and SETTINGS[name].values[0])
+    settings = {"voice": "Ann", "narrate": True, "order": "up"}.get(
+        name, SETTINGS[name].values[:1] and SETTINGS[name].values[0]
+    )
     jsonschema.validate({"projects": {"a": {"brief": "x", "settings": {name: settings}}}}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"projects": {"a": {"brief": "x", "settings": {name: 7}}}}, schema)
@@ -180,3 +184,26 @@ def test_an_api_that_lacks_a_field_refuses_it_in_specs(tmp_path):
     assert (
         "specs/a.yaml:6:7" in refused.err and "unknown key 'reasoning_mode'" in refused.err and "voice" in refused.err
     )
+
+
+def test_saved_plans_formatting_and_what_is_written_for_people_know_a_new_setting(tmp_path):
+    # Intent: the other ways through the program go by the table, too: a plan file, fmt, export, a refreshed state.
+    world = Extended(tmp_path, "subtitles")
+    text = "projects:\n  teaser:\n    settings:\n      subtitles: burned-in\n      title: Teaser\n    brief: Ten seconds.\n"
+    world.space.write("specs/a.yaml", text)
+    world.run("fmt")
+    formatted = (world.space.root / "specs/a.yaml").read_text()
+    assert formatted.index("brief:") < formatted.index("title:") < formatted.index("subtitles:")
+    world.run("plan", "--out", "saved.plan")
+    assert "burned-in" in world.run("show", "saved.plan").out
+    refused = world.space.run("show", "saved.plan", code=1)
+    assert "subtitles" in refused.err, "an API without the field refuses the plan"
+    world.run("apply", "saved.plan", "--poll-interval", "0.05")
+    assert world.changes() == []
+    store = Store(world.space.db, api=with_field("subtitles"))
+    store.person_creates(brief="By hand.", title="Theirs", subtitles="none")
+    store.close()
+    world.run("export", "--out", "specs/found")
+    assert any("subtitles: none" in path.read_text() for path in (world.space.root / "specs/found").rglob("*.yaml"))
+    world.run(*APPLY)
+    assert world.changes() == []
