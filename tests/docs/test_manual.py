@@ -31,6 +31,7 @@ projects:
     settings:
       title: Summer teaser
 """
+ENV = {"WEBHOOK_TOKEN": "canary-hook", "RECONCILER_VAR_market": "us"}
 OWN = re.compile(r"""["'](?:\$\{)?((?:EVERSINCE|RECONCILER)_[A-Z_]+)["']""")
 
 
@@ -148,13 +149,20 @@ def assert_shown(expected: str, output: str) -> None:
         rest = rest[found.end() :]
 
 
+def check(written: Path) -> None:
+    """A file of the page's workspace, with all that is there beside it."""
+    root = next(folder for folder in written.parents if (folder / "reconciler.yaml").exists())
+    config = load_config(root, env=ENV)
+    if written.name != "reconciler.yaml":
+        load_specs(config, env=ENV)
+
+
 def load(root: Path, block: Block) -> None:
     """A YAML example on its own, in a workspace with all that it may refer to."""
     config = "workspace: acme-videos\npolicy: {allowed_env: [WEBHOOK_TOKEN]}\n"
     (root / "reconciler.yaml").write_text(block.body if block.is_config else config, encoding="utf-8")
     (root / "specs" / "summer.yaml").write_text(SPEC if block.is_config else block.body, encoding="utf-8")
-    env = {"WEBHOOK_TOKEN": "canary-hook", "RECONCILER_VAR_market": "us"}
-    load_specs(load_config(root, env=env), env=env)
+    load_specs(load_config(root, env=ENV), env=ENV)
 
 
 @pytest.mark.parametrize("page", RUN)
@@ -170,7 +178,7 @@ def test_every_example_of_a_page_runs(page, workspace, api, tmp_path):
         if block.language == "yaml" and block.name:
             (workspace / block.name).parent.mkdir(parents=True, exist_ok=True)
             (workspace / block.name).write_text(block.body, encoding="utf-8")
-            shown = session(workspace, api, Block("sh", "reconciler validate\n", ""))
+            check(workspace / block.name)
         elif block.language == "sh" and block.is_run:
             shown = session(workspace, api, block)
         elif block.language == "text":
