@@ -221,7 +221,7 @@ class Account:
         message_id, content = f"msg_{secrets.token_hex(8)}", self.veil.hide(content)
         if role == "user":
             options = self.options
-            content = habits.kept(
+            content = habits.stored_text(
                 content, options.message_habits, maximum=options.message_max, line=options.message_line
             )
         self.run(
@@ -241,7 +241,7 @@ class Account:
     def _hidden(self, given: dict[str, Any]) -> dict[str, Any]:
         hidden = given | {name: self.veil.hide_all(given[name]) for name in self._texts() if name in given}
         if hidden.get("title") is not None:
-            hidden["title"] = habits.kept(hidden["title"], self.options.title_habits)
+            hidden["title"] = habits.stored_text(hidden["title"], self.options.title_habits)
         return hidden
 
     # The agent

@@ -35,7 +35,7 @@ HABITS: Final[dict[Habit, tuple[str, Callable[[str], str]]]] = {
 """What may be done to a text, with what it means."""
 
 
-def kept(text: str, habits: Iterable[Habit], *, maximum: int = 0, line: str = "") -> str:
+def stored_text(text: str, habits: Iterable[Habit], *, maximum: int = 0, line: str = "") -> str:
     """A text as the server keeps it: its habits in their order, then cut to ``maximum`` (0: whole), then ``line`` added."""
     for habit in habits:
         text = HABITS[habit][1](text)
@@ -44,7 +44,7 @@ def kept(text: str, habits: Iterable[Habit], *, maximum: int = 0, line: str = ""
     return f"{text}\n{line}" if line else text
 
 
-def listed(text: str, cut: Cut, *, limit: int, utf16: bool) -> str:
+def listed_brief(text: str, cut: Cut, *, limit: int, utf16: bool) -> str:
     """A brief as the list shows it, cut to ``limit``. Counted in UTF-16 units, a cut may leave half a character at the end."""
     if (_utf16_length(text) if utf16 else len(text)) <= limit:
         return text

@@ -52,7 +52,7 @@ def listed(project: Row, call: Call, account: Account) -> dict[str, Any]:
         "source_project_id": project["source_project_id"],
         "status": project["status"],
         **shown,
-        "brief": habits.listed(
+        "brief": habits.listed_brief(
             brief, options.list_brief, limit=account.contract.limits.list_brief, utf16=options.list_utf16
         ),
         "assembled_url": _assembled(project, call, account),

@@ -13,7 +13,11 @@ from typing import Any
 from msgspec import Struct, field
 
 from reconciler.adapters.specs.config_file import FILE
-from reconciler.adapters.specs.language.dependency_checks import cycles, spread, unknown
+from reconciler.adapters.specs.language.dependency_checks import (
+    dependency_cycles,
+    unknown_dependencies,
+    with_families_expanded,
+)
 from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.language.project import ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
@@ -343,13 +347,15 @@ class _Workspace:
             raise TooMuchError(
                 summary, "let projects wait for fewer others: the name of a for_each stands for all of it"
             )
-        found = list(cycles(waiting, self._families))
+        found = list(dependency_cycles(waiting, self._families))
         for address, project in waiting.items() if self._all_read else ():
-            found += ((address, p) for p in unknown(project, self._projects, self._places, self._families))
+            found += ((address, p) for p in unknown_dependencies(project, self._projects, self._places, self._families))
         for address, problem in found:
             at = locate(self._layers[address], problem.path)
             self._error(problem.code, problem.summary, problem.detail, at, address)
-        self._projects |= {address: spread(project, self._families) for address, project in waiting.items()}
+        self._projects |= {
+            address: with_families_expanded(project, self._families) for address, project in waiting.items()
+        }
 
     def _check_moved(self) -> None:
         """A move leads from an undeclared address to a declared one, each in only one move."""

@@ -22,7 +22,7 @@ Families = Mapping[str, list[str]]
 """The addresses that each ``for_each`` made, by the name of its project."""
 
 
-def spread(project: DesiredProject, families: Families) -> DesiredProject:
+def with_families_expanded(project: DesiredProject, families: Families) -> DesiredProject:
     """The project with the name of a ``for_each`` in ``depends_on`` replaced by all that it made."""
     if not any(name in families for name in project.depends_on):
         return project
@@ -30,7 +30,7 @@ def spread(project: DesiredProject, families: Families) -> DesiredProject:
     return replace(project, depends_on=tuple(dict.fromkeys(all_of)))
 
 
-def unknown(
+def unknown_dependencies(
     project: DesiredProject, declared: Mapping[str, DesiredProject], places: Collection[str], families: Families
 ) -> Iterator[Problem]:
     """What a project asks of others that these can't be. ``places`` are all addresses, those of faulty projects too."""
@@ -54,9 +54,11 @@ def _renders_nothing(project: DesiredProject) -> bool:
     return project.settings.get("expected_output") == "assets"
 
 
-def cycles(projects: Mapping[str, DesiredProject], families: Families) -> Iterator[tuple[str, Problem]]:
+def dependency_cycles(projects: Mapping[str, DesiredProject], families: Families) -> Iterator[tuple[str, Problem]]:
     """Each circle of projects that wait for one another, once: the project to report it at, and where in it."""
-    graph = {address: set(spread(project, families).dependencies) for address, project in projects.items()}
+    graph = {
+        address: set(with_families_expanded(project, families).dependencies) for address, project in projects.items()
+    }
     positions = {address: position for position, address in enumerate(projects)}
     for _ in range(CYCLES_MAX):
         try:

@@ -15,7 +15,7 @@ from reconciler.model.references import PROJECT_TYPE
 _ARTICLE: Final = {"upload_id": "an"}
 
 
-def holders(tree: dict[str, Any]) -> Iterator[tuple[Path, list[Any]]]:
+def reference_lists(tree: dict[str, Any]) -> Iterator[tuple[Path, list[Any]]]:
     """Where a project's tree has lists of references, and these."""
     messages = tree.get("messages")
     within = enumerate(messages if isinstance(messages, list) else ())
@@ -27,7 +27,7 @@ def holders(tree: dict[str, Any]) -> Iterator[tuple[Path, list[Any]]]:
 
 def reference_problems(tree: dict[str, Any]) -> Iterator[Problem]:
     """References of the project and of its messages: one source each, and few of them URLs."""
-    for path, references in holders(tree):
+    for path, references in reference_lists(tree):
         urls = 0
         for index, reference in enumerate(references):
             if isinstance(reference, dict):
@@ -60,18 +60,18 @@ def _a(source: str) -> str:
     return f"{_ARTICLE.get(source, 'a')} {source}"
 
 
-def files(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def referenced_files(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """The files that references name, and where."""
-    for path, references in holders(tree):
+    for path, references in reference_lists(tree):
         for index, reference in enumerate(references):
             name = reference.get("file") if isinstance(reference, dict) else None
             if isinstance(name, str) and name.strip():
                 yield (*path, index, "file"), name
 
 
-def symbols(tree: dict[str, Any], digest: Callable[[str], str]) -> None:
-    """Write down what a checked tree leaves open: the type of a project's video, and what is in a file."""
-    for _, references in holders(tree):
+def complete_references(tree: dict[str, Any], digest: Callable[[str], str]) -> None:
+    """Fill in what a checked tree leaves open: the type of a project's video, and the digest of a file."""
+    for _, references in reference_lists(tree):
         for reference in references:
             if "project" in reference:
                 reference.setdefault("type", PROJECT_TYPE)

@@ -9,7 +9,11 @@ from typing import Any, Final
 from reconciler.adapters.specs.language.for_each import scopes_of
 from reconciler.adapters.specs.language.layers import Layer, locate, merged
 from reconciler.adapters.specs.language.local_files import LocalMedia, local_media
-from reconciler.adapters.specs.language.media_references import files, reference_problems, symbols
+from reconciler.adapters.specs.language.media_references import (
+    complete_references,
+    reference_problems,
+    referenced_files,
+)
 from reconciler.adapters.specs.language.variables import Filled, Filler, Scope, VariableProblem
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
@@ -105,7 +109,7 @@ class ProjectReader:
 
     def _files(self, tree: Filled) -> Iterator[Problem]:
         """Files that references name and that can't be uploaded."""
-        for path, name in files(tree.value):
+        for path, name in referenced_files(tree.value):
             try:
                 if path not in tree.failed:
                     self._media(name)
@@ -155,7 +159,7 @@ class ProjectReader:
 
     def _desired(self, address: str, tree: dict[str, Any], at: Location | None) -> DesiredProject:
         origin: Origin
-        symbols(tree, lambda name: self._media(name).digest)
+        complete_references(tree, lambda name: self._media(name).digest)
         if "adopt" in tree:
             origin = AdoptOrigin(tree["adopt"])
         elif "import" in tree:
