@@ -91,36 +91,14 @@ def make_plan(
     entries, moves = _moved(desired, state, selection, result)
     result.diagnostics += _unknown_selectors(desired, entries, selection)
     projects = {} if selection.destroy else desired.projects
-    candidates = Candidates.of(live, entries)
     reseal = Resealing(desired, state.lineage)
     known = {address: reseal(entry) for address, entry in entries.items()}
-    views: dict[str, View] = {}
+    views = _views(desired, projects, known, state, live, selection)
     planned: dict[str, ProjectPlan] = {}
-    bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
-    bound |= {entry.project_id: address for address, entry in entries.items()}
-    renamed = {moved.to_address for moved in desired.moved}
-    for address in [*projects, *sorted(entries.keys() - projects.keys())]:
-        if not selection.takes(address):
-            continue
-        entry = known.get(address)
+    for address, view in views.items():
         project = projects.get(address)
-        view = views[address] = View(
-            address=address,
-            entry=entry,
-            live=live,
-            lineage=state.lineage,
-            workspace=state.workspace,
-            next_generation=state.generations.get(address, 0) + 1,
-            pending=tuple(intent for intent in state.pending.values() if intent.address == address),
-            replace=address in selection.replace,
-            keep_failed=address in selection.keep_failed,
-            candidates=candidates,
-            bound=bound,
-            fresh=state.new,
-            renamed=address in renamed,
-        )
         planned[address] = plan_project(project, view) if project else _removal(address, desired, view)
-        if project is not None and _saves_lifecycle(project, entry, planned[address].steps):
+        if project is not None and _saves_lifecycle(project, view.entry, planned[address].steps):
             result.lifecycles[address] = project.lifecycle
     unseen = [address for address, made in planned.items() if made.rewritten]
     if unseen:
@@ -159,6 +137,40 @@ def make_plan(
         destroy=selection.destroy,
         refresh_only=selection.refresh_only,
     )
+
+
+def _views(
+    desired: Desired,
+    projects: Mapping[str, DesiredProject],
+    entries: Mapping[str, Entry],
+    state: State,
+    live: Snapshot,
+    selection: Selection,
+) -> dict[str, View]:
+    """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
+    candidates = Candidates.of(live, entries)
+    bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
+    bound |= {entry.project_id: address for address, entry in entries.items()}
+    renamed = {moved.to_address for moved in desired.moved}
+    return {
+        address: View(
+            address=address,
+            entry=entries.get(address),
+            live=live,
+            lineage=state.lineage,
+            workspace=state.workspace,
+            next_generation=state.generations.get(address, 0) + 1,
+            pending=tuple(intent for intent in state.pending.values() if intent.address == address),
+            replace=address in selection.replace,
+            keep_failed=address in selection.keep_failed,
+            candidates=candidates,
+            bound=bound,
+            fresh=state.new,
+            renamed=address in renamed,
+        )
+        for address in [*projects, *sorted(entries.keys() - projects.keys())]
+        if selection.takes(address)
+    }
 
 
 def _add(
