@@ -2,7 +2,7 @@
 
 `NO_PROXY` may have each form that curl, requests, Go or httpx accept: names with and without a leading dot, `*` and
 `*.example.com`, addresses with and without brackets, networks (`10.0.0.0/8`), ports, schemes; separated by commas or
-spaces. Anything else matches nothing and is no error. Lower-case variables take precedence, as in curl.
+spaces. Anything else is ignored. Lower-case variables take precedence, as in curl.
 """
 
 from __future__ import annotations

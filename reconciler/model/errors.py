@@ -58,7 +58,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
 
     ``attention`` marks what the user must look at and no step can fix; ``code`` (``E101``) and ``kind``, where it has
     them, are stable, for tools.
-    ``source`` is the whole line at ``location``, where it is known and holds no secret.
+    ``source`` is the whole line at ``location``, if it is known and contains no secret.
     """
 
     severity: Severity

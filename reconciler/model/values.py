@@ -55,9 +55,9 @@ _ENV = re.compile(r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
-"""What one guess at an environment variable's value costs whoever reads the state or a plan: 16 MiB and some 50 ms."""
+"""The cost of one guess at an environment variable's value for a reader of the state or a plan: 16 MiB and some 50 ms."""
 _STRONG: Final = "s1:"
-"""What a digest begins with that was made at that cost."""
+"""The beginning of a digest that was made at this cost."""
 
 
 class Revealed:
@@ -314,7 +314,7 @@ def sealed_digest(value: Mapping[str, str]) -> str:
 
 
 def seals(stored: Mapping[str, str], text: str, env: Mapping[str, str], lineage: str) -> bool:
-    """Whether a stored secret is this text, or reads like it, made of the environment's values that are in it."""
+    """Whether a stored secret is this text or reads like it. Its parts are the environment's values that the text contains."""
     found = sorted((text.index(part), part) for part in set(env.values()) if part and part in text)
     parts = tuple(Revealed(part) for _, part in found)
     forms = (Revealed(form) for form in (text, reader_form(text)) if parts)
@@ -322,7 +322,7 @@ def seals(stored: Mapping[str, str], text: str, env: Mapping[str, str], lineage:
 
 
 def has_sealed(value: Value) -> bool:
-    """Whether anything in a value looks like a stored secret (and would be shown as one)."""
+    """Whether anything in a value looks like a stored secret, and would be shown as one."""
     if isinstance(value, Mapping):
         return _SECRET in value or any(map(has_sealed, value.values()))
     return isinstance(value, list | tuple) and any(map(has_sealed, value))
@@ -340,7 +340,7 @@ def shown(value: Json) -> Json:
 
 
 def canonical(value: Json) -> str:
-    """One text for one value, to digest."""
+    """The canonical JSON text of a value, for a digest."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 

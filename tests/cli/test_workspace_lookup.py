@@ -72,7 +72,7 @@ def test_fmt_takes_paths_from_here(space):
     here.run("fmt", "b.yaml")
 
     assert "      b" not in (here.root / "b.yaml").read_text() and "      c" in (here.root / "c.yaml").read_text()
-    assert "no spec file" in within(space, "specs/briefs").run("fmt", "b.yaml", code=1).err
+    assert "is not a spec file" in within(space, "specs/briefs").run("fmt", "b.yaml", code=1).err
 
 
 def test_chdir_is_where_the_search_begins(space, tmp_path):

@@ -223,7 +223,7 @@ def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
 
 
 def project(body: Bytes) -> LiveProject:
-    """``GET /projects/:id``. Its ``output_type`` is the result, not the wish, so it is no setting."""
+    """``GET /projects/:id``. Its ``output_type`` is the result, so it is not a setting."""
     api = contract.current()
     answer = _read(_types(api).status, body)
     return LiveProject(
