@@ -60,6 +60,22 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert all(PurePosixPath(name).parts[0].endswith(".dist-info") for name in names - package)
 
 
+def test_the_manual_is_in_the_wheel_and_readable_from_it(wheel, tmp_path):
+    """Intent: what is installed has every topic, wherever it is run."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    (tmp_path / "elsewhere").mkdir()
+    for args, said in ((("help", "specs"), "# Spec files"), (("explain", "E107"), "## E107")):
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", *args],
+            cwd=tmp_path / "elsewhere",
+            env={"PYTHONPATH": str(tmp_path / "installed")},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert done.stdout.startswith(said), done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
