@@ -203,7 +203,7 @@ def test_the_four_commands_of_a_contributor_are_tasks_that_exist():
         assert ".venv/bin/" in done.stderr
         assert all((ROOT / arg).exists() for arg in args if "/" in arg)
     done = subprocess.run([JUST, "--list"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.findall(r"`(\w+)` (?:fixes|runs)", page_text(".github/CONTRIBUTING.md")) == ["format", "sweep", "ci"]
+    assert re.findall(r"`(\w+)`\s+(?:fixes|runs)", page_text(".github/CONTRIBUTING.md")) == ["format", "sweep", "ci"]
     assert {"format", "sweep", "ci", "lint", "test"} == {*re.findall(r"^    (\w+)", done.stdout, re.MULTILINE)}
 
 
