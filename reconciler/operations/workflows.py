@@ -222,7 +222,7 @@ async def apply(
         await held.enter_async_context(_halting(api, stop))
         state, folded = workspace.load()
         if request.saved is not None:
-            state = _check_saved(request.saved, state, workspace.config)
+            state = _state_for(request.saved, state, workspace.config)
         workspace.store.begin(state)
         run = Run(
             api=api,
@@ -276,7 +276,7 @@ async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
 async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: float) -> ApplyResult:
     before = run.api.requests
     await recover_open_calls(run)
-    plan, live = await _to_execute(workspace, run, request)
+    plan, live = await _plan_to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
     refused = await check_limits(workspace, run.api, plan, force=request.force)
@@ -308,7 +308,7 @@ class PlanRefusedError(GuardError):
         self.plan = plan
 
 
-async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> tuple[Plan, Snapshot]:
+async def _plan_to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> tuple[Plan, Snapshot]:
     state = run.draft.state()
     if request.saved is not None:
         addresses = {step.address for step in request.saved.steps}
@@ -323,7 +323,7 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
     return await _read_and_plan(workspace, run.api, request.desired, state, request.selection)
 
 
-def _check_saved(saved: Plan, state: State, config: Config) -> State:
+def _state_for(saved: Plan, state: State, config: Config) -> State:
     """Return the state that a saved plan is for; a plan made before there was a state brings its lineage along."""
     for what, theirs, ours, same in (
         ("workspace", saved.workspace, config.workspace, saved.workspace == config.workspace),
