@@ -1,4 +1,4 @@
-"""Observations of managed projects during an apply: they go into the state, for ``output`` and the next plan."""
+"""What was seen of managed projects on the way: it goes into the state, for ``output`` and the next plan."""
 
 from __future__ import annotations
 
