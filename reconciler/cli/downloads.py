@@ -10,6 +10,7 @@ from reconciler.cli.console import Console
 from reconciler.operations.apply.run import utc_now
 from reconciler.operations.read.download import Download
 from reconciler.report.safe_text import clean
+from reconciler.report.tables import NONE_MANAGED
 
 _WORDS: Final = {
     "fetched": "fetched",
@@ -49,7 +50,7 @@ def _note_finished(console: Console, address: str, done: int, total: int | None)
 
 def downloads_text(results: Iterable[Download]) -> str:
     """The results, a line per address."""
-    return "".join(f"{r.address}: {_describe(r)}\n" for r in results) or "No projects are managed.\n"
+    return "".join(f"{r.address}: {_describe(r)}\n" for r in results) or NONE_MANAGED
 
 
 def _describe(result: Download) -> str:

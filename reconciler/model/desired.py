@@ -1,4 +1,4 @@
-"""What the specs say: frozen, every variable filled in, only declared fields present."""
+"""The specs as values: frozen, every variable filled in, only declared fields present."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Moved(Placed, frozen=True):
 
 
 class Removed(Placed, frozen=True):
-    """How to part with an address that left the specs; overrides the lifecycle kept in the state."""
+    """How to stop managing an address that left the specs; overrides the lifecycle in the state."""
 
     address: str
     action: OnRemove

@@ -1,4 +1,4 @@
-"""What is known about a project's fields, from which source, and whether it agrees with the spec."""
+"""Known values of a project's fields, their sources, and whether they agree with the spec."""
 
 from __future__ import annotations
 

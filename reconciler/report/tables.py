@@ -17,6 +17,10 @@ from reconciler.report.safe_text import clean, columns, pad
 from reconciler.report.style import Color, Style
 from reconciler.report.words import plural
 
+NONE_MANAGED: Final = (
+    "No projects are managed.\n"
+    "If there should be some, the state may be lost: `reconciler state recover` finds projects in the account.\n"
+)
 _STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "MODE", "TITLE", "UPDATED", "URL")
 
 
@@ -33,7 +37,7 @@ def status_text(rows: Iterable[StatusRow], *, style: Style) -> str:
     """The table, followed by the error messages of failed projects."""
     rows = list(rows)
     if not rows:
-        return "No projects are managed.\n"
+        return NONE_MANAGED
     text = table(_STATUS_HEAD, [_status_cells(row) for row in rows], style, {2: status_color})
     errors = ((row.address, row.live.error_message) for row in rows if row.live is not None)
     failures = [f"{clean(address)}: {clean(message)}" for address, message in errors if message]
@@ -88,7 +92,7 @@ def status_document(rows: Iterable[StatusRow]) -> dict[str, Json]:
 def output_text(entries: Mapping[str, Entry], *, style: Style) -> str:
     """Ids, URLs and the agent's last message, as last saved in the state."""
     if not entries:
-        return "No projects are managed.\n"
+        return NONE_MANAGED
     return "\n".join(_output(address, entry, style) for address, entry in entries.items())
 
 
@@ -110,7 +114,7 @@ def _output(address: str, entry: Entry, style: Style) -> str:
 def state_list_text(state: State, *, style: Style) -> str:
     """One line for each address, and how many calls have an unknown outcome."""
     if not state.projects:
-        text = "No projects are managed.\n"
+        text = NONE_MANAGED
     else:
         rows = [(a, e.project_id, e.origin, str(e.generation)) for a, e in sorted(state.projects.items())]
         text = table(("ADDRESS", "PROJECT", "ORIGIN", "GENERATION"), rows, style, {})

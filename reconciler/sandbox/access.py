@@ -1,4 +1,4 @@
-"""Who may talk to a served sandbox: programs on this machine, and no web page that a browser on it happens to show."""
+"""Access to a served sandbox: for programs on this machine, but no web page that a browser on it happens to show."""
 
 from __future__ import annotations
 

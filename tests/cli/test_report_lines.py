@@ -9,7 +9,7 @@ from reconciler.model.state import Entry, Intent, Known, Outputs, State
 from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.event_lines import event_line
 from reconciler.report.style import Style
-from reconciler.report.tables import StatusRow, messages_text, output_text, state_list_text, status_text
+from reconciler.report.tables import NONE_MANAGED, StatusRow, messages_text, output_text, state_list_text, status_text
 from tests.cli.report_samples import FAILED, REFUSED, STEPS
 
 PLAIN = Style(color=False)
@@ -142,7 +142,8 @@ def test_a_conversation_reads_like_this():
 
 def test_nothing_managed_says_so():
     """Intent: an empty answer is a sentence, not a bare head line."""
-    none = "No projects are managed.\n"
+    none = NONE_MANAGED
+    assert "No projects are managed" in none and "reconciler state recover" in none
     assert status_text([], style=PLAIN) == none
     assert output_text({}, style=PLAIN) == none
     assert state_list_text(State(lineage="l", workspace="w", api_url="u"), style=PLAIN) == none

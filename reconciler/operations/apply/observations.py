@@ -1,4 +1,4 @@
-"""What was seen of managed projects on the way: it goes into the state, for ``output`` and the next plan."""
+"""Observations of managed projects during an apply: saved in the state, for ``output`` and the next plan."""
 
 from __future__ import annotations
 

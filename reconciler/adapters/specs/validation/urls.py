@@ -1,4 +1,4 @@
-"""Which URLs will do."""
+"""Checks of URLs."""
 
 from __future__ import annotations
 
