@@ -119,7 +119,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--chdir",
     type=click.Path(path_type=Path),
     default=".",
-    help="Run in this directory, or the nearest workspace above it.",
+    help="Use the workspace in this directory or, if there is none, in the nearest directory above it.",
     metavar="DIR",
 )
 @click.option("--state", "state", metavar="PATH|URL", help="Where the state is stored. Overrides `reconciler.yaml`.")

@@ -16,13 +16,13 @@ from reconciler.planning.planner import Selection
 force = click.option(
     "--force",
     is_flag=True,
-    help="Override the guards against losing projects: share, emptied specs, changed keys. Never `protect`.",
+    help="Allow a plan that loses many projects (`policy.max_share`, emptied specs, changed `for_each` keys), but never those with `on_remove: protect`.",
 )
 target = click.option(
     "--target",
     multiple=True,
     metavar="ADDRESS",
-    help="Limit to this project and, unless it is destroyed, what it depends on. Repeatable.",
+    help="Only this project and its dependencies (only the project itself if it is destroyed). Repeatable.",
 )
 
 
@@ -118,7 +118,7 @@ def execution(*, wait: WaitMode, timeout: str | None = None) -> Option:
             "--settle",
             type=click.FloatRange(0),
             metavar="SECONDS",
-            help="Wait this long for a message of unknown outcome to appear.",
+            help="If it is unclear whether a message was sent, wait this long for it to appear.",
         ),
         click.option(
             "--events",

@@ -10,22 +10,22 @@ CHANGES: Final = 2
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = {
-    DONE: "Success; also `watch` stopped by SIGINT or SIGTERM",
-    ERROR: "Error; usage errors, refused plans and failed steps, too",
+    DONE: "Success; for `watch`, also when stopped by Ctrl-C or SIGTERM",
+    ERROR: "Error, including usage errors, refused plans and failed steps",
     CHANGES: "With --detailed-exitcode: plan found changes, or apply deferred steps",
-    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM",
+    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM (except `watch`)",
 }
 ENVIRONMENT: Final = {
     "EVERSINCE_API_KEY": "API key (`api.key_env` can name another EVERSINCE_ variable)",
     "EVERSINCE_API_URL": "API URL or `sandbox`, instead of `api.url` in `reconciler.yaml`",
     "EVERSINCE_WEBHOOK_SECRET": "Secret that signs webhook deliveries, for watch",
-    "RECONCILER_ALLOWED_HOSTS": "Other hosts that `api.url` may name, separated by commas",
+    "RECONCILER_ALLOWED_HOSTS": "Additional hosts allowed in `api.url`, comma-separated",
     "RECONCILER_STATE": "Where the state is stored, like --state",
     "RECONCILER_VAR_<name>": "Value of `${var.<name>}`",
     "RECONCILER_<OPTION>": "Default of a global option: RECONCILER_CHDIR",
     "RECONCILER_<COMMAND>_<OPTION>": "Default of an option: RECONCILER_APPLY_TIMEOUT",
-    "RECONCILER_MAX_PROJECTS": "Limit of declared projects [default: 20,000]",
-    "RECONCILER_MAX_TEXT_MIB": "Limit of MiB that specs expand to [default: 64]",
+    "RECONCILER_MAX_PROJECTS": "Maximum number of declared projects [default: 20,000]",
+    "RECONCILER_MAX_TEXT_MIB": "Maximum size of the expanded specs, in MiB [default: 64]",
     "NO_COLOR": "No color, if it is set to anything",
     "PAGER": "Program that shows the manual's pages; `cat` for none",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies; lower case works, too",

@@ -16,7 +16,7 @@ SETTINGS = {
     field.name: field
     for field in (
         Field(
-            name="reasoning_mode",
+            name="effort_for_tests",
             kind="choice",
             calls=BOTH,
             shown_in=PATCHED,

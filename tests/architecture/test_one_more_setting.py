@@ -49,7 +49,7 @@ class Extended:
 
 
 CASES = [
-    ("reasoning_mode", "low", "high", "medium", "E112"),
+    ("effort_for_tests", "low", "high", "medium", "E112"),
     ("narrate", "true", "false", '"yes"', "E110"),
     ("voice", "Ann", "Bo", "x" * 13, "E113"),
     ("order", "down", "up", "' '", "E118"),
@@ -138,13 +138,13 @@ def test_a_new_setting_with_a_secret_is_sealed_everywhere(tmp_path):
 
 
 def test_a_setting_that_may_hold_no_secret_takes_none(tmp_path):
-    world = Extended(tmp_path, "reasoning_mode", MODE="low")
+    world = Extended(tmp_path, "effort_for_tests", MODE="low")
     world.space.write("reconciler.yaml", "workspace: acme\napi: {url: sandbox}\npolicy: {allowed_env: [MODE]}\n")
-    world.write(reasoning_mode="${env.MODE}")
+    world.write(effort_for_tests="${env.MODE}")
     assert "E134" in world.run("validate", code=1).err
 
 
-@pytest.mark.parametrize("name", ["reasoning_mode", "narrate", "voice", "subtitles"])
+@pytest.mark.parametrize("name", ["effort_for_tests", "narrate", "voice", "subtitles"])
 def test_a_sandbox_of_before_goes_on_with_a_new_setting_and_back(tmp_path, name):
     # Intent: whoever updates the tool keeps what was tried; who goes back to the old one, too.
     value = {"narrate": "true", "voice": "Ann"}.get(name) or SETTINGS[name].values[1]
@@ -179,10 +179,10 @@ def test_a_setting_that_only_a_patch_takes_is_not_sent_with_a_create(tmp_path):
 def test_an_api_that_lacks_a_field_refuses_it_in_specs(tmp_path):
     # Intent: the table is all there is: a spec for another version of the API is an error at its line.
     world = Extended(tmp_path, "voice")
-    world.write(reasoning_mode="low")
+    world.write(effort_for_tests="low")
     refused = world.run("validate", code=1)
     assert (
-        "specs/a.yaml:6:7" in refused.err and "unknown key 'reasoning_mode'" in refused.err and "voice" in refused.err
+        "specs/a.yaml:6:7" in refused.err and "unknown key 'effort_for_tests'" in refused.err and "voice" in refused.err
     )
 
 

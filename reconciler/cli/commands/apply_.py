@@ -59,7 +59,7 @@ def command(
     was made from has changed; it needs no further approval.
 
     A project that depends on others (`depends_on`, `references: [{project: …}]`) waits until these have finished. Local
-    files in `references` are uploaded first, each content once.
+    files in `references` are uploaded first, identical ones only once.
     """
     if planfile is None and digest is not None:
         raise UsageError("`--digest` needs a PLANFILE", "It approves one saved plan.")
