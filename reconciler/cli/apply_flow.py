@@ -111,7 +111,7 @@ def _merge_diagnostics(error: PlanRefusedError) -> tuple[Diagnostic, ...]:
 def _exit_code(result: ApplyResult, *, detailed: bool) -> int:
     if result.interrupted:
         return 130
-    if result.plan.errors or result.plan.unsettled or {"failed", "unknown"} & set(result.counts):
+    if result.plan.errors or {"failed", "unknown"} & set(result.counts):
         return 1
     return 2 if detailed and not result.converged else 0
 
