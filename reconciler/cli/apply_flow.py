@@ -15,6 +15,7 @@ from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import default_signals, stop_on_signal
 from reconciler.cli.plan_options import Applying, Execution
 from reconciler.cli.progress import show_progress
+from reconciler.cli.reference import CHANGES, DONE, ERROR, INTERRUPTED
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult, Event
@@ -110,10 +111,10 @@ def _merge_diagnostics(error: PlanRefusedError) -> tuple[Diagnostic, ...]:
 
 def _exit_code(result: ApplyResult, *, detailed: bool) -> int:
     if result.interrupted:
-        return 130
+        return INTERRUPTED
     if result.plan.errors or {"failed", "unknown"} & set(result.counts):
-        return 1
-    return 2 if detailed and not result.converged else 0
+        return ERROR
+    return CHANGES if detailed and not result.converged else DONE
 
 
 def _print_plan_as_text(console: Console, plan: Plan) -> None:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 
 from reconciler.cli.console import Console
+from reconciler.cli.reference import INTERRUPTED
 
 
 @contextlib.contextmanager
@@ -19,7 +20,7 @@ def stop_on_signal(console: Console) -> Iterator[asyncio.Event]:
 
     def on_signal() -> None:
         if stop.is_set():
-            os._exit(130)
+            os._exit(INTERRUPTED)
         stop.set()
         console.note(
             "Stopping: waiting for calls under way. "

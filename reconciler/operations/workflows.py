@@ -46,6 +46,7 @@ from reconciler.operations.apply.run import (
     default_media,
     utc_now,
 )
+from reconciler.operations.concurrency import cancel_all
 from reconciler.operations.read.missing_declarations import missing_declarations
 from reconciler.operations.read.refresh import refresh, remembered_titles
 from reconciler.operations.recovery.open_calls import recover_open_calls
@@ -268,8 +269,7 @@ async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await cancel_all(watching)
         api.halt.clear()
 
 

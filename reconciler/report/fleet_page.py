@@ -15,7 +15,7 @@ from reconciler.model.fleet import Fleet, Member
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.values import Json, shown
 from reconciler.report.html import findings, long_text
-from reconciler.report.page import Html, el, folded, joined, link, page, web_url
+from reconciler.report.page import Html, el, filter_bar, folded, joined, link, page, web_url
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import status_color
 from reconciler.report.words import plural
@@ -68,14 +68,7 @@ def _filter(fleet: Fleet) -> Html:
         el("label", el("input", type="checkbox", checked=True, value=_kind(status)), f"{status} ({count})")
         for status, count in counts.most_common()
     ]
-    search = el("label", "Address contains", el("input", type="search", id="search", autocomplete="off"))
-    buttons = [
-        el("button", "Unfold all", type="button", id="unfold"),
-        el("button", "Fold all", type="button", id="fold"),
-    ]
-    shown_now = el("p", id="shown", role="status", class_="soft")
-    inside = el("fieldset", el("legend", "Show"), *boxes, el("div", search), el("div", *buttons), shown_now)
-    return el("nav", inside, id="filter", aria_label="Filter the projects", hidden=True)
+    return filter_bar(boxes, "Filter the projects")
 
 
 def _kind(status: str) -> str:

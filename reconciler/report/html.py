@@ -10,7 +10,7 @@ from reconciler.model.plan import Change, Message, Plan, Step, describe
 from reconciler.model.values import Json, masked_fields, shown
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.fields import before_note, literally
-from reconciler.report.page import Html, el, folded, joined, page
+from reconciler.report.page import Html, el, filter_bar, folded, joined, page
 from reconciler.report.safe_text import clean
 from reconciler.report.summary import (
     LIFECYCLES,
@@ -80,7 +80,7 @@ def _lifecycles(plan: Plan) -> Html:
 
 
 def _filter(plan: Plan) -> Html:
-    """The filter; hidden until the script shows it, since without scripts everything is visible."""
+    """The filter by kind of step."""
     kinds = {step.action: describe(step).words.symbol for step in plan.steps}
     if not kinds:
         return Html("")
@@ -88,14 +88,7 @@ def _filter(plan: Plan) -> Html:
         el("label", el("input", type="checkbox", checked=True, value=kind), f"{symbol} {kind} ({_count(plan, kind)})")
         for kind, symbol in kinds.items()
     ]
-    search = el("label", "Address contains", el("input", type="search", id="search", autocomplete="off"))
-    buttons = [
-        el("button", "Unfold all", type="button", id="unfold"),
-        el("button", "Fold all", type="button", id="fold"),
-    ]
-    shown_now = el("p", id="shown", role="status", class_="soft")
-    inside = el("fieldset", el("legend", "Show"), *boxes, el("div", search), el("div", *buttons), shown_now)
-    return el("nav", inside, id="filter", aria_label="Filter the plan", hidden=True)
+    return filter_bar(boxes, "Filter the plan")
 
 
 def _count(plan: Plan, kind: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -75,6 +76,18 @@ def link(url: str | None, label: str) -> Html:
 
 def folded(summary: str, *body: str, **attributes: Attribute) -> Html:
     return el("details", el("summary", summary), *body, **attributes)
+
+
+def filter_bar(boxes: Sequence[Html], label: str) -> Html:
+    """The filter of a page; hidden until the script shows it, since without scripts everything is visible."""
+    search = el("label", "Address contains", el("input", type="search", id="search", autocomplete="off"))
+    buttons = [
+        el("button", "Unfold all", type="button", id="unfold"),
+        el("button", "Fold all", type="button", id="fold"),
+    ]
+    shown_now = el("p", id="shown", role="status", class_="soft")
+    inside = el("fieldset", el("legend", "Show"), *boxes, el("div", search), el("div", *buttons), shown_now)
+    return el("nav", inside, id="filter", aria_label=label, hidden=True)
 
 
 def page(title: str, body: Html, *, script: str | None = None, policy: str = "") -> str:

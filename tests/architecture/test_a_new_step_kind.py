@@ -183,7 +183,7 @@ def completed(tmp_path_factory):
 
 
 def test_mypy_names_every_place_that_must_know_a_new_kind(completed):
-    """Intent: whoever adds a kind of step is led through the code; no table is left to be found in production."""
+    """Intent: an engineer who adds a kind of step is led through the code; no table is left to be found in production."""
     _, asked = completed
     assert {*asked} == {*BRANCHES, NAMED}
 

@@ -146,7 +146,7 @@ def test_a_setting_that_may_hold_no_secret_takes_none(tmp_path):
 
 @pytest.mark.parametrize("name", ["effort_for_tests", "narrate", "voice", "subtitles"])
 def test_a_sandbox_of_before_goes_on_with_a_new_setting_and_back(tmp_path, name):
-    # Intent: whoever updates the tool keeps what was tried; who goes back to the old one, too.
+    # Intent: users who update the tool keep what they tried; those who go back to the old one, too.
     value = {"narrate": "true", "voice": "Ann"}.get(name) or SETTINGS[name].values[1]
     world = Extended(tmp_path, name)
     world.write()

@@ -133,7 +133,7 @@ def version(path):
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("api", CONTRACTS.values(), ids=CONTRACTS)
 def test_an_account_of_an_earlier_version_goes_on(tmp_path, before, api):
-    """Intent: whoever updates keeps the projects that were tried, whatever fields the API has by then."""
+    """Intent: users who update keep the projects that they tried, with any fields the API has by then."""
     path = tmp_path / "account.db"
     old_account(path, before)
     for _ in range(2):  # brought up to date, and opened again

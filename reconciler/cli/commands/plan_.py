@@ -16,6 +16,7 @@ from reconciler.cli.inputs import read_specs
 from reconciler.cli.options import Variables, formats, variables
 from reconciler.cli.plan_options import Selectors, force, selectors
 from reconciler.cli.plan_output import PLAN_FORMATS, print_plan, render_markdown
+from reconciler.cli.reference import CHANGES, DONE, ERROR
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest
@@ -76,8 +77,8 @@ def command(
     errors = tuple(dict.fromkeys((*made.errors, *refused)))
     console.diagnose(errors)
     if errors:
-        return 1
+        return ERROR
     if out is not None:
         write_plan(out, made)
         console.note(f"Saved. Apply exactly this plan with `reconciler apply --digest {digest} {quote(str(out))}`.")
-    return 2 if detailed_exitcode and made.steps else 0
+    return CHANGES if detailed_exitcode and made.steps else DONE

@@ -22,7 +22,7 @@ from reconciler.model.events import StatusChanged, StepWaiting
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
 from reconciler.operations.apply.run import Deferred, Interrupted, Run
-from reconciler.operations.concurrency import run_all
+from reconciler.operations.concurrency import cancel_all, run_all
 from reconciler.operations.read.refresh import list_filtered, merge
 
 LEAST_PAUSE = 1.0
@@ -185,8 +185,7 @@ class Monitor:
     async def aclose(self) -> None:
         """Stop polling."""
         if self._poller is not None:
-            self._poller.cancel()
-            await asyncio.gather(self._poller, return_exceptions=True)
+            await cancel_all(self._poller)
 
     async def _next_tick(self, ids: set[str], what: str) -> None:
         self._watched.update(ids or {""})
