@@ -97,7 +97,7 @@ def test_a_circle_costs_no_call_and_says_what_to_do(tmp_path):
 def test_the_help_of_apply_speaks_of_what_waits_and_of_what_is_uploaded(tmp_path):
     shown = " ".join(reconciler(tmp_path, "apply", "--help").stdout.split())
     assert "waits until these have finished" in shown and "are uploaded first" in shown
-    assert "what it depends on" in shown
+    assert "Only this project and its dependencies" in shown
 
 
 @pytest.mark.parametrize("shape", ["text", "json", "markdown", "html"])
