@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, ImportOrigin
 from reconciler.model.events import Noted
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Revealed, Secret
@@ -395,3 +396,28 @@ def test_a_list_of_the_emulated_api_that_lags_is_no_drift(tmp_path):
         assert len((await world.plan(with_title("Second"))).steps) == 1
 
     in_world(test, tmp_path, list_lag=30.0)
+
+
+@pytest.mark.parametrize("managed", ["imported", "created"])
+def test_what_was_seen_before_a_lost_change_is_not_remembered_as_what_is_there(tmp_path, managed):
+    """Else the state would go on saying what no longer holds: the next plan has nothing to do and does not correct it."""
+
+    async def test(world):
+        made = world.project(brief="A film.", title="Before")
+        origin = ImportOrigin(made) if managed == "imported" else CreateOrigin({"brief": "A film."})
+
+        def wanted(title):
+            return Desired("ws", {"a": DesiredProject("a", origin, settings={"title": title})})
+
+        await world.apply(wanted("Before"))
+        world.store.finish_all()
+        world.store.add_fault(Fault(kind="status", method="PATCH", when="after", status=500, times=0))
+        lost = await world.apply(wanted("After"))
+        assert lost.counts["failed"] == 1 and world.live(world.id("a"))["title"] == "After"
+        assert "title" not in world.state().projects["a"].settings
+
+        world.store.clear_faults()
+        calm = await world.apply(wanted("After"))
+        assert not calm.results and world.state().projects["a"].settings["title"].value == "After"
+
+    in_world(test, tmp_path)

@@ -81,6 +81,7 @@ async def patch(
     async def attempt() -> None:
         live = await monitor.until(project_id, _is_patchable, "the agent to pause", step)
         call = SettingsCall(run, step, number, project_id, body, wire, live, kind, final)
+        monitor.note(_after(live, body, {}))  # if the answer is lost, what was seen before may no longer hold
         answer = await commit(run, monitor, call)
         monitor.note(_after(live, body, answer or {}))
 
