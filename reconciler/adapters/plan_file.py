@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isinf
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +60,10 @@ def read_plan(path: Path) -> Plan:
 def _parse(path: Path, data: bytes) -> Json:
     try:
         document: Json = json.loads(
-            data.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_without_repetition
+            data.decode("utf-8-sig"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_without_repetition,
         )
     except json.JSONDecodeError as error:
         place = Location(str(path), error.lineno, error.colno)
@@ -73,6 +77,12 @@ def _parse(path: Path, data: bytes) -> Json:
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    if isinf(float(text)):  # 1e999, which could not be written again
+        raise ValueError(text)
+    return float(text)
 
 
 def _without_repetition(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

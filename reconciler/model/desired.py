@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic, Location
@@ -20,6 +20,10 @@ KEY: Final = re.compile(r"[A-Za-z0-9._:-]+")
 ADDRESS_MAX: Final = 128
 ADDRESS: Final = re.compile(rf"(?!.{{{ADDRESS_MAX + 1}}}){NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?")
 """A project's address (``re.fullmatch``): ``promo``, ``promo[us]`` or ``promo[us,16:9]``."""
+Address = Annotated[str, Meta(pattern=rf"\A{ADDRESS.pattern}\Z")]
+"""An address in a plan file; msgspec checks it (and :data:`Filled`) where the file is read."""
+Filled = Annotated[str, Meta(min_length=1)]
+"""A string that is not empty."""
 
 OnRemove = Literal["stop", "cancel", "release", "forget", "protect"]
 OnFailed = Literal["keep", "recreate"]
@@ -69,7 +73,7 @@ Origin = CreateOrigin | AdoptOrigin | ImportOrigin
 class DesiredMessage(Placed, frozen=True):
     """One entry of the append-only message log; ``body`` is the request as declared (``message`` always)."""
 
-    id: str
+    id: Filled
     body: Mapping[str, Value]
     location: Location | None = None
 

@@ -33,9 +33,9 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Severity = Literal["error", "warning", "note"]
 Kind = Literal["drift"]
@@ -46,8 +46,8 @@ class Location(Struct, frozen=True):
     """A place in a file: path as the user would type it, line and column counted from 1."""
 
     file: str
-    line: int | None = None
-    column: int | None = None
+    line: Annotated[int, Meta(ge=0)] | None = None
+    column: Annotated[int, Meta(ge=0)] | None = None
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final, Literal, assert_never
+from typing import Annotated, ClassVar, Final, Literal, assert_never
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from reconciler.model import contract
-from reconciler.model.desired import DesiredMessage, Lifecycle
+from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in
@@ -21,6 +21,8 @@ from reconciler.model.step_kinds import KINDS, StepKind
 from reconciler.model.values import Json, Value
 
 FORMAT_VERSION: Final = "1.2"
+
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -35,13 +37,15 @@ class Change(Struct, frozen=True, kw_only=True):
     forces: str | None = None
 
 
-class _Step(Struct, frozen=True, kw_only=True):
-    address: str
-    project_id: str | None = None
+class _Step(Struct, frozen=True, kw_only=True, tag_field="action", tag=str.lower):
+    """A step of a plan file is read as the kind that its ``action`` names, which is the name of the class."""
+
+    address: Address
+    project_id: Filled | None = None
     reason: str
     waits_for: str | None = None
     changes: tuple[Change, ...] = ()
-    after: tuple[str, ...] = ()
+    after: tuple[Address, ...] = ()
     """Addresses whose steps must be done and whose agents must have finished before this step starts."""
 
     @property
@@ -52,66 +56,66 @@ class _Step(Struct, frozen=True, kw_only=True):
 class Create(_Step, frozen=True, kw_only=True):
     """``body`` is the request without its ``idempotency_key``, which is ``key``."""
 
-    action: Literal["create"] = "create"
+    action: ClassVar[Literal["create"]] = "create"
     body: Mapping[str, Value]
-    generation: int
+    generation: Count
     key: str
 
 
 class Replace(_Step, frozen=True, kw_only=True):
     """Cancel the old project, whose id is ``project_id``, where its status allows; then create a new one."""
 
-    action: Literal["replace"] = "replace"
+    action: ClassVar[Literal["replace"]] = "replace"
     body: Mapping[str, Value]
-    generation: int
+    generation: Count
     key: str
 
 
 class Adopt(_Step, frozen=True, kw_only=True):
-    action: Literal["adopt"] = "adopt"
+    action: ClassVar[Literal["adopt"]] = "adopt"
     body: Mapping[str, Value]
 
 
 class Import(_Step, frozen=True, kw_only=True):
     """Bind an existing project; no call. ``studio_id`` is the id it was adopted from, if the account shows it."""
 
-    action: Literal["import"] = "import"
-    studio_id: str | None = None
+    action: ClassVar[Literal["import"]] = "import"
+    studio_id: Filled | None = None
 
 
 class Update(_Step, frozen=True, kw_only=True):
     """``body`` has only the changed settings."""
 
-    action: Literal["update"] = "update"
+    action: ClassVar[Literal["update"]] = "update"
     body: Mapping[str, Value]
 
 
 class Message(_Step, frozen=True, kw_only=True):
-    action: Literal["message"] = "message"
+    action: ClassVar[Literal["message"]] = "message"
     message: DesiredMessage
 
 
 class Cancel(_Step, frozen=True, kw_only=True):
-    action: Literal["cancel"] = "cancel"
+    action: ClassVar[Literal["cancel"]] = "cancel"
 
 
 class Release(_Step, frozen=True, kw_only=True):
     """Release the project to the studio (``mode: none``)."""
 
-    action: Literal["release"] = "release"
+    action: ClassVar[Literal["release"]] = "release"
 
 
 class Forget(_Step, frozen=True, kw_only=True):
     """Remove the address from the state; no call."""
 
-    action: Literal["forget"] = "forget"
+    action: ClassVar[Literal["forget"]] = "forget"
 
 
 class Move(_Step, frozen=True, kw_only=True):
     """Rename in the state; no call."""
 
-    action: Literal["move"] = "move"
-    from_address: str
+    action: ClassVar[Literal["move"]] = "move"
+    from_address: Address
 
 
 Step = Create | Replace | Adopt | Import | Update | Message | Cancel | Release | Forget | Move
@@ -150,8 +154,8 @@ class Basis(Struct, frozen=True, kw_only=True):
 class FileUpload(Struct, frozen=True):
     """A file of the workspace that steps use and the account does not have; ``digest`` is its SHA-256."""
 
-    file: str
-    digest: str
+    file: Filled
+    digest: Filled
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -162,24 +166,24 @@ class Plan(Struct, frozen=True, kw_only=True):
     ``requests_told`` is the number of a plan file whose writer counts differently.
     """
 
-    id: str
+    id: Filled
     reconciler_version: str
     workspace: str
     api_url: str
     created_at: str
     lineage: str
-    serial: int
+    serial: Count
     steps: tuple[Step, ...] = ()
     basis: Mapping[str, Basis] = field(default_factory=dict)
     lifecycles: Mapping[str, Lifecycle] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
-    unchanged: int = 0
-    managed: int = 0
+    unchanged: Count = 0
+    managed: Count = 0
     uploads: tuple[FileUpload, ...] = ()
-    families: tuple[str, ...] = ()
+    families: tuple[Address, ...] = ()
     """The base names of ``for_each`` projects of which at least one keeps its key."""
-    requests_used: int = 0
-    requests_told: int | None = None
+    requests_used: Count = 0
+    requests_told: Count | None = None
     destroy: bool = False
     refresh_only: bool = False
 

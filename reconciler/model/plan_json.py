@@ -1,8 +1,11 @@
 """Plans as JSON documents (decisions/0013), and back; also diagnostics and outcomes.
 
-Reading is strict: every value is checked by its type and its place; what is shown must be what is sent (``plan_shown``);
-and the plan is written again and must give exactly the document that was read, digest included. So an unknown or missing
-key, or a summary, path or idempotency key that does not match its step, is found without a rule of its own.
+The members of steps, changes and the rest are the fields of the model's structs, written and read by msgspec; only what a
+document has in another form is said here: the request of a step, which contains its body, and the place of a diagnostic.
+
+Reading is strict: msgspec checks every value by its type; what is shown must be what is sent (``plan_shown``); and the
+plan is written again and must give exactly the document that was read, digest included. So an unknown or missing key, or a
+summary, path or idempotency key that does not match its step, is found without a rule of its own.
 """
 
 from __future__ import annotations
@@ -12,21 +15,21 @@ import json
 import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Final, TypedDict, assert_never, get_args
+from typing import Final, assert_never
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from reconciler.model import contract
-from reconciler.model.desired import DesiredMessage, Lifecycle, OnFailed, OnImmutableChange, OnRemove
-from reconciler.model.errors import Diagnostic, Kind, Location, PlanFileError, Severity
+from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
+from reconciler.model.errors import Diagnostic, Location, PlanFileError
 from reconciler.model.events import StepResult
-from reconciler.model.live import Source
 from reconciler.model.plan import (
     FORMAT_VERSION,
     Adopt,
     Basis,
     Cancel,
-    Change,
+    Count,
     Create,
     FileUpload,
     Forget,
@@ -43,10 +46,21 @@ from reconciler.model.plan import (
 from reconciler.model.plan_node import REMEDY, Node
 from reconciler.model.plan_shown import check_shown
 from reconciler.model.step_kinds import Action
-from reconciler.model.values import Json, Portable, Secret, Value, from_portable, has_sealed, masked, portable
+from reconciler.model.values import (
+    Json,
+    Portable,
+    Secret,
+    Value,
+    from_portable,
+    has_sealed,
+    masked,
+    masked_fields,
+    portable,
+)
 
 _KEY = "idempotency_key"
-_BASIS_STATUS: Final = ("absent", "active", "idle", "failed", "cancelled", "unread")
+_IN_THE_REQUEST: Final = {"body", "key", "message"}
+"""The fields of a step that its document has in the request."""
 
 
 # Writing
@@ -95,58 +109,27 @@ def _content(plan: Plan) -> dict[str, Json]:
         "unchanged": plan.unchanged,
         "managed": plan.managed,
         "families": list(plan.families),
-        "uploads": [{"file": upload.file, "digest": upload.digest} for upload in plan.uploads],
+        "uploads": [asdict(upload) for upload in plan.uploads],
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
-        "basis": {
-            address: {"entry": basis.entry, "status": basis.status, "observed": dict(basis.observed)}
-            for address, basis in plan.basis.items()
-        },
-        "lifecycles": {
-            address: {
-                "on_remove": lifecycle.on_remove,
-                "on_failed": lifecycle.on_failed,
-                "on_immutable_change": lifecycle.on_immutable_change,
-                "ignore_changes": list(lifecycle.ignore_changes),
-            }
-            for address, lifecycle in plan.lifecycles.items()
-        },
+        "basis": {address: asdict(basis) for address, basis in plan.basis.items()},
+        "lifecycles": {address: masked(asdict(lifecycle)) for address, lifecycle in plan.lifecycles.items()},
     }
 
 
 def encode_step(step: Step) -> dict[str, Json]:
-    return {
-        "address": step.address,
-        "action": step.action,
-        "project_id": step.project_id,
-        "reason": step.reason,
-        "ready": step.ready,
-        "waits_for": step.waits_for,
-        "after": list(step.after),
-        "changes": [_encode_change(change) for change in step.changes],
-        **_specific(step),
-    }
+    fields = {name: value for name, value in asdict(step).items() if name not in _IN_THE_REQUEST}
+    fields["after"] = list(step.after)
+    fields["changes"] = [masked_fields(asdict(change)) for change in step.changes]
+    return {"action": step.action, **fields, "ready": step.ready, **_request(step)}
 
 
-def _encode_change(change: Change) -> dict[str, Json]:
-    return {
-        "path": change.path,
-        "before": masked(change.before),
-        "after": masked(change.after),
-        "before_source": change.before_source,
-        "sensitive": change.sensitive,
-        "drift": change.drift,
-        "forces": change.forces,
-    }
-
-
-def _specific(step: Step) -> dict[str, Json]:  # noqa: PLR0911  one for each kind
-    """The members that depend on the kind: the request, and what else apply needs."""
+def _request(step: Step) -> dict[str, Json]:
+    """The request that a step sends, and the id of its message, which is not sent."""
     project = f"/projects/{step.project_id or '{id}'}"
     match step:
         case Create() | Replace():
-            request = _call("POST", "/projects", {**step.body, _KEY: step.key})
-            return {"request": request, "generation": step.generation}
+            return {"request": _call("POST", "/projects", {**step.body, _KEY: step.key})}
         case Adopt():
             return {"request": _call("POST", "/projects/adopt", step.body)}
         case Update():
@@ -158,12 +141,8 @@ def _specific(step: Step) -> dict[str, Json]:  # noqa: PLR0911  one for each kin
             return {"request": _call("POST", f"{project}/cancel", None)}
         case Release():
             return {"request": _call("PATCH", f"{project}/settings", {"mode": contract.MODE_RELEASED})}
-        case Import():
-            return {"request": None, "studio_id": step.studio_id}
-        case Forget():
+        case Import() | Forget() | Move():
             return {"request": None}
-        case Move():
-            return {"request": None, "from_address": step.from_address}
         case _:
             assert_never(step)
 
@@ -174,18 +153,10 @@ def _call(method: str, path: str, body: Mapping[str, Value] | None) -> Json:
 
 def encode_diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
     location = diagnostic.location
-    return {
-        "severity": diagnostic.severity,
-        "address": diagnostic.address,
-        "summary": diagnostic.summary,
-        "detail": diagnostic.detail,
-        "file": location.file if location else None,
-        "line": location.line if location else None,
-        "column": location.column if location else None,
-        "code": diagnostic.code,
-        "kind": diagnostic.kind,
-        "attention": diagnostic.attention,
-    }
+    place = asdict(location) if location else dict.fromkeys(Location.__struct_fields__)
+    members = asdict(diagnostic) | place
+    del members["location"], members["source"]
+    return members
 
 
 def encode_outcome(result: StepResult) -> dict[str, Json]:
@@ -233,10 +204,11 @@ def _check_version(root: Node) -> None:
 
 def _check_digest(root: Node, content: Mapping[str, Json]) -> None:
     """Check that the document is ``content`` with its digest."""
-    read = root.mapping()
+    read = {key: value for key, value in root.mapping().items() if key != "digest"}
     named = root["digest"].text()
-    Node({key: value for key, value in read.items() if key != "digest"}).compare(content)
     found = _content_digest(content)
+    if _content_digest(read) != found:
+        Node(read).compare(content)
     if found != named:
         raise PlanFileError(
             "the plan file was changed after it was written",
@@ -244,98 +216,86 @@ def _check_digest(root: Node, content: Mapping[str, Json]) -> None:
         )
 
 
+class _State(Struct):
+    lineage: str
+    serial: Count
+
+
+class _Requests(Struct):
+    used: Count
+    apply_at_least: Count
+
+
+class _Kind(Struct):
+    action: Action
+
+
+class _Message(Struct):
+    message_id: Filled
+
+
+class _ProjectReference(Struct):
+    project: Address
+
+
 def _plan(root: Node) -> Plan:
-    workspace = root["workspace"].text()
-    steps = root["steps"].each(lambda node: _step(node, workspace))
-    _check_order(root["steps"], steps)
-    plan = Plan(
-        id=root["id"].name(),
-        reconciler_version=root["reconciler_version"].text(),
-        workspace=workspace,
-        api_url=root["api_url"].text(),
-        created_at=root["created_at"].text(),
-        lineage=root["state"]["lineage"].text(),
-        serial=root["state"]["serial"].count(),
-        steps=steps,
-        basis={address: _basis(node) for address, node in root["basis"].fields()},
-        lifecycles={address: _lifecycle(node) for address, node in root["lifecycles"].fields()},
-        diagnostics=root["diagnostics"].each(_diagnostic),
-        unchanged=root["unchanged"].count(),
-        managed=root["managed"].count(),
-        families=root["families"].each(Node.address),
-        uploads=root["uploads"].each(lambda node: FileUpload(node["file"].name(), node["digest"].name())),
-        requests_used=root["requests"]["used"].count(),
-        destroy=root["destroy"].flag(),
-        refresh_only=root["refresh_only"].flag(),
+    steps = root["steps"]
+    state, requests = root["state"].read(_State), root["requests"].read(_Requests)
+    plan = root.read(
+        Plan,
+        lineage=state.lineage,
+        serial=state.serial,
+        steps=[{**node.mapping(), **_sent(node)} for node in steps],
+        diagnostics=[_diagnostic(node) for node in root["diagnostics"]],
+        basis={address: node.read(Basis) for address, node in root["basis"].fields()},
+        lifecycles={address: node.read(Lifecycle) for address, node in root["lifecycles"].fields()},
+        requests_used=requests.used,
     )
+    _check_keys(steps, plan)
+    _check_order(steps, plan)
     # How many calls apply needs is not part of the format: other versions may count differently.
-    needed = root["requests"]["apply_at_least"].count()
+    needed = requests.apply_at_least
     return plan if needed == plan.requests_needed else replace(plan, requests_told=needed)
 
 
-def _check_order(node: Node, steps: tuple[Step, ...]) -> None:
+def _check_keys(steps: Node, plan: Plan) -> None:
+    """Check that each create has the idempotency key that follows from its address."""
+    for node, step in zip(steps, plan.steps, strict=True):
+        if isinstance(step, Create | Replace):
+            try:
+                key = idempotency_key(plan.workspace, step.address, step.generation)
+            except ValueError:
+                raise node["address"].fail("makes the idempotency key too long") from None
+            node["request"]["body"][_KEY].compare(key)
+
+
+def _check_order(steps: Node, plan: Plan) -> None:
     """Check that no address waits for itself, since the apply would never end."""
     waits: dict[str, set[str]] = {}
-    for step in steps:
+    for step in plan.steps:
         waits.setdefault(step.address, set()).update(step.after)
     try:
         TopologicalSorter(waits).prepare()
     except CycleError:
-        raise node.fail("must not wait for one another") from None
+        raise steps.fail("must not wait for one another") from None
 
 
-class _Common(TypedDict):
-    address: str
-    project_id: str | None
-    reason: str
-    waits_for: str | None
-    after: tuple[str, ...]
-    changes: tuple[Change, ...]
-
-
-def _step(node: Node, workspace: str) -> Step:  # noqa: PLR0911  one for each kind
-    action: Action = node["action"].one_of(get_args(Action))
-    address = node["address"].address()
-    common: _Common = {
-        "address": address,
-        "project_id": node["project_id"].opt(Node.name),
-        "reason": node["reason"].text(),
-        "waits_for": node["waits_for"].opt(Node.text),
-        "after": node["after"].each(Node.address),
-        "changes": node["changes"].each(_change),
-    }
+def _sent(node: Node) -> dict[str, object]:
+    """The fields of a step that the document has in its request."""
+    action = node.read(_Kind).action
     match action:
         case "create" | "replace":
-            kind = Create if action == "create" else Replace
-            generation = node["generation"].count()
-            key = _key(node, workspace, address, generation)
-            return kind(**common, body=_body(node, "create"), generation=generation, key=key)
+            return {"body": _body(node, "create"), "key": node["request"]["body"][_KEY].value}
         case "adopt":
-            return Adopt(**common, body=_body(node, "adopt"))
-        case "import":
-            return Import(**common, studio_id=node["studio_id"].opt(Node.name))
+            return {"body": _body(node, "adopt")}
         case "update":
-            return Update(**common, body=_body(node, "settings"))
+            return {"body": _body(node, "settings")}
         case "message":
-            return Message(**common, message=DesiredMessage(node["message_id"].name(), _body(node, "message")))
-        case "cancel":
-            return Cancel(**common)
-        case "release":
-            return Release(**common)
-        case "forget":
-            return Forget(**common)
-        case "move":
-            return Move(**common, from_address=node["from_address"].address())
+            return {"message": DesiredMessage(node.read(_Message).message_id, _body(node, "message"))}
+        case "import" | "cancel" | "release" | "forget" | "move":
+            return {}
         case _:
             assert_never(action)
-
-
-def _key(node: Node, workspace: str, address: str, generation: int) -> str:
-    """The idempotency key of the step; the comparison at the end refuses a document with another one."""
-    try:
-        return idempotency_key(workspace, address, generation)
-    except ValueError:
-        raise node["address"].fail("makes the idempotency key too long") from None
 
 
 def _body(node: Node, call: contract.Call) -> dict[str, Value]:
@@ -344,13 +304,11 @@ def _body(node: Node, call: contract.Call) -> dict[str, Value]:
     fields = {key: value for key, value in body.mapping().items() if key != _KEY}
     for key in fields.keys() - {field.name for field in known}:
         raise body[key].fail("is not a field of this request")
-    for reference in body["references"].each(lambda item: item) if "references" in fields else ():
-        reference.mapping()
+    for reference in body["references"] if "references" in fields else ():
         if "project" in reference.mapping():
-            reference["project"].address()
+            reference.read(_ProjectReference)
         if "file" in reference.mapping():
-            reference["file"].name()
-            reference["digest"].name()
+            reference.read(FileUpload)
     values = from_portable(Portable(fields))
     if has_sealed(values):
         raise body.fail("has an invalid `$secret`")
@@ -360,44 +318,6 @@ def _body(node: Node, call: contract.Call) -> dict[str, Value]:
     return values
 
 
-def _change(node: Node) -> Change:
-    return Change(
-        path=node["path"].text(),
-        before=node["before"].value,
-        after=node["after"].value,
-        before_source=node["before_source"].one_of(get_args(Source)),
-        sensitive=node["sensitive"].flag(),
-        drift=node["drift"].flag(),
-        forces=node["forces"].opt(Node.text),
-    )
-
-
 def _diagnostic(node: Node) -> Diagnostic:
-    file = node["file"].opt(Node.text)
-    return Diagnostic(
-        severity=node["severity"].one_of(get_args(Severity)),
-        summary=node["summary"].text(),
-        detail=node["detail"].text(),
-        address=node["address"].opt(Node.text),
-        location=None if file is None else Location(file, node["line"].opt(Node.count), node["column"].opt(Node.count)),
-        code=node["code"].opt(Node.text),
-        kind=node["kind"].opt(lambda kind: kind.one_of(get_args(Kind))),
-        attention=node["attention"].flag(),
-    )
-
-
-def _basis(node: Node) -> Basis:
-    return Basis(
-        entry=node["entry"].opt(Node.text),
-        status=node["status"].one_of(_BASIS_STATUS),
-        observed=dict(node["observed"].mapping()),
-    )
-
-
-def _lifecycle(node: Node) -> Lifecycle:
-    return Lifecycle(
-        on_remove=node["on_remove"].one_of(get_args(OnRemove)),
-        on_failed=node["on_failed"].one_of(get_args(OnFailed)),
-        on_immutable_change=node["on_immutable_change"].one_of(get_args(OnImmutableChange)),
-        ignore_changes=node["ignore_changes"].each(Node.text),
-    )
+    location = node.read(Location) if node["file"].value is not None else None
+    return node.read(Diagnostic, location=location)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import PlanFileError
 from reconciler.model.values import Json
 
 REMEDY: Final = "Make a new plan with `reconciler plan --out FILE`; a plan file is not meant to be edited."
+_PLACE: Final = re.compile(r" - at `\$\.([^`]*)`\Z")
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+_PROBLEMS: Final = {
+    "Object missing required field": "is missing",
+    "Expected `str` of length": "must not be empty",
+    "Expected `str` matching": "is not a valid address",
+    "Expected `int`": "must be a whole number of at least 0",
+    "Expected `str`": "must be a string",
+    "Expected `bool`": "must be true or false",
+    "Expected `object`": "must be an object",
+    "Expected `array`": "must be a list",
+    "Expected `str | null`": "must be a string or null",
+    "Expected `int | null`": "must be a whole number or null",
+    "Invalid": "has an unknown value",
+}
+"""How the errors of msgspec begin, and what they mean in a plan; of two that fit, the first."""
 
 T = TypeVar("T")
 
@@ -28,10 +45,18 @@ class Node(Struct, frozen=True):
 
     def __getitem__(self, key: str) -> Node:
         fields = self.mapping()
-        here = f"{self.place}.{key}" if self.place else key
         if key not in fields:
-            raise Node(None, here).fail("is missing")
-        return Node(fields[key], here)
+            raise self._at(key).fail("is missing")
+        return self._at(key, fields[key])
+
+    def _at(self, key: str, value: Json = None) -> Node:
+        return Node(value, f"{self.place}.{key}" if self.place else key)
+
+    def __iter__(self) -> Iterator[Node]:
+        """The items of a list."""
+        if not isinstance(self.value, list):
+            raise self.fail("must be a list")
+        return (Node(item, f"{self.place}[{index}]") for index, item in enumerate(self.value))
 
     def mapping(self) -> dict[str, Json]:
         if not isinstance(self.value, dict):
@@ -41,46 +66,32 @@ class Node(Struct, frozen=True):
     def fields(self) -> Iterator[tuple[str, Node]]:
         """The members of an object whose keys are addresses."""
         for key in self.mapping():
-            yield Node(key, f"{self.place}.{key}").address(), self[key]
-
-    def each(self, read: Callable[[Node], T]) -> tuple[T, ...]:
-        if not isinstance(self.value, list):
-            raise self.fail("must be a list")
-        return tuple(read(Node(item, f"{self.place}[{index}]")) for index, item in enumerate(self.value))
+            if not ADDRESS.fullmatch(key):
+                raise self[key].fail("is not a valid address")
+            yield key, self[key]
 
     def text(self) -> str:
         if not isinstance(self.value, str):
             raise self.fail("must be a string")
         return self.value
 
-    def name(self) -> str:
-        if not self.text():
-            raise self.fail("must not be empty")
-        return self.text()
+    def read(self, kind: type[T], **given: object) -> T:
+        """An object as a struct, some of whose fields are given. A key that it does not know is left to :meth:`compare`."""
+        try:
+            return convert({**self.mapping(), **given}, kind)
+        except ValidationError as error:
+            raise self._refused(str(error)) from None
+        except UnicodeEncodeError:
+            raise self.fail("contains half of a surrogate pair") from None
 
-    def address(self) -> str:
-        if not ADDRESS.fullmatch(self.text()):
-            raise self.fail("is not a valid address")
-        return self.text()
-
-    def count(self) -> int:
-        if not isinstance(self.value, int) or isinstance(self.value, bool) or self.value < 0:
-            raise self.fail("must be a whole number of at least 0")
-        return self.value
-
-    def flag(self) -> bool:
-        if not isinstance(self.value, bool):
-            raise self.fail("must be true or false")
-        return self.value
-
-    def one_of(self, options: tuple[T, ...]) -> T:
-        for option in options:
-            if option == self.text():
-                return option
-        raise self.fail(f"must be one of {', '.join(map(str, options))}")
-
-    def opt(self, read: Callable[[Node], T]) -> T | None:
-        return None if self.value is None else read(self)
+    def _refused(self, error: str) -> PlanFileError:
+        """An error of msgspec, such as "Object missing required field `id` - at `$.steps[0]`", in our words."""
+        node = self
+        for found in (_PLACE.search(error), _MISSING.match(error)):
+            node = node._at(found[1]) if found else node
+        return node.fail(
+            next((words for begins, words in _PROBLEMS.items() if error.startswith(begins)), "is not valid")
+        )
 
     def compare(self, expected: Json) -> None:
         """Raise at the first place that differs from ``expected``."""
@@ -91,7 +102,7 @@ class Node(Struct, frozen=True):
             for key, value in expected.items():
                 self[key].compare(value)
         elif isinstance(expected, list):
-            items = self.each(lambda item: item)
+            items = [*self]
             if len(items) != len(expected):
                 raise self.fail(f"must have {len(expected)} items, not {len(items)}")
             for item, value in zip(items, expected, strict=True):

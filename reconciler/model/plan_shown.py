@@ -23,7 +23,7 @@ def check_shown(root: Node, plan: Plan) -> None:
         PlanFileError: something would be sent that is not shown, or is shown but not sent.
 
     """
-    nodes = root["steps"].each(lambda node: node)
+    nodes = [*root["steps"]]
     for node, step in zip(nodes, plan.steps, strict=True):
         _check_changes(node["changes"], step)
     _check_projects(nodes, plan)
@@ -46,7 +46,7 @@ def change_path(name: str) -> str:
 
 def _check_changes(node: Node, step: Step) -> None:
     left = {change_path(name): value for name, value in _fields(step).items()}
-    for item, change in zip(node.each(lambda item: item), step.changes, strict=True):
+    for item, change in zip(node, step.changes, strict=True):
         if describe(step).begins == "project":
             item["before_source"].compare("none")
         if change.before_source == "none":
@@ -78,7 +78,7 @@ def _parts(value: Json) -> Iterator[Json]:
         yield from _parts(item)
 
 
-def _check_projects(nodes: tuple[Node, ...], plan: Plan) -> None:
+def _check_projects(nodes: list[Node], plan: Plan) -> None:
     """Check that all steps of an address are about one project. A new project has no id yet."""
     about: dict[str, str] = {}
     new: set[str] = set()
@@ -94,6 +94,6 @@ def _check_projects(nodes: tuple[Node, ...], plan: Plan) -> None:
 
 def _check_uploads(node: Node, plan: Plan) -> None:
     files = {(file, digest) for step in plan.steps for digest, file in files_in(sent_body(step)).items()}
-    for item, upload in zip(node.each(lambda item: item), plan.uploads, strict=True):
+    for item, upload in zip(node, plan.uploads, strict=True):
         if (upload.file, upload.digest) not in files:
             raise item.fail("is not used by any step")

@@ -21,7 +21,7 @@ KINDS = "reconciler/model/step_kinds.py"
 DECLARED = '''class Render(_Step, frozen=True, kw_only=True):
     """Render the finished video once more."""
 
-    action: Literal["render"] = "render"
+    action: ClassVar[Literal["render"]] = "render"
     quality: str
 
 
@@ -35,14 +35,11 @@ BRANCHES = {
             return StepKind(words, cost=9, slot=True, calls=1, effect="changes", begins="nothing", limit="max_creates")""",
     ),
     (PLAN, "sent_body"): ("case Render():", 'return {"quality": step.quality}'),
-    ("reconciler/model/plan_json.py", "_specific"): (
+    ("reconciler/model/plan_json.py", "_request"): (
         "case Render():",
-        'return {"request": _call("POST", f"{project}/render", {"quality": step.quality}), "quality": step.quality}',
+        'return {"request": _call("POST", f"{project}/render", {"quality": step.quality})}',
     ),
-    ("reconciler/model/plan_json.py", "_step"): (
-        'case "render":',
-        'return Render(**common, quality=node["quality"].text())',
-    ),
+    ("reconciler/model/plan_json.py", "_sent"): ('case "render":', "return {}"),
     ("reconciler/report/words.py", "step_title"): (
         "case Render():",
         'return f"{what} in {clean(step.quality)} quality"',

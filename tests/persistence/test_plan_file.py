@@ -467,11 +467,12 @@ def test_a_file_too_large_to_be_a_plan_is_not_parsed(tmp_path, monkeypatch):
         read_plan(path)
 
 
-def test_a_number_outside_json_is_refused(tmp_path):
-    """Intent: `Infinity`, which Python would read, never gets into a plan that could not be written again."""
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "-1e999"])
+def test_a_number_outside_json_is_refused(tmp_path, number):
+    """Intent: what Python would read and could not write again never gets into a plan."""
     path = tmp_path / "x.plan"
     write_plan(path, PLAN)
-    path.write_text(path.read_text().replace('"mode": "autonomous"', '"mode": Infinity'))
+    path.write_text(path.read_text().replace('"mode": "autonomous"', f'"mode": {number}'))
     with pytest.raises(PlanFileError, match="not usable JSON"):
         read_plan(path)
 
@@ -546,6 +547,49 @@ def test_a_hand_edit_is_refused_with_its_place(path, value, place):
     found = caught.value.diagnostics[0]
     assert f"`{place}` " in found.summary
     assert "Make a new plan" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (("id",), None, "`id` must be a string"),
+        (("id",), "", "`id` must not be empty"),
+        (("destroy",), 1, "`destroy` must be true or false"),
+        (("serial",), 1, "`serial` is not a known key"),
+        (("steps",), {}, "`steps` must be a list"),
+        (("steps", 0), "x", "`steps[0]` must be an object"),
+        (("steps", 0, "generation"), "0", "`steps[0].generation` must be a whole number of at least 0"),
+        (("steps", 0, "generation"), -1, "`steps[0].generation` must be a whole number of at least 0"),
+        (("steps", 0, "address"), "A/B", "`steps[0].address` is not a valid address"),
+        (("steps", 0, "action"), "delete", "`steps[0].action` has an unknown value"),
+        (("steps", 0, "waits_for"), 5, "`steps[0].waits_for` must be a string or null"),
+        (("steps", 0, "\ud83d"), 5, "`steps[0]` contains half of a surrogate pair"),
+        (("steps", 0, "changes", 1, "sensitive"), None, "`steps[0].changes[1].sensitive` must be true or false"),
+        (("steps", 0, "changes", 1), {}, "`steps[0].changes[1].path` is missing"),
+        (
+            ("steps", 0, "changes", 1, "before_source"),
+            "a - at `$.b`",
+            "`steps[0].changes[1].before_source` has an unknown",
+        ),
+        (("steps", 2, "message_id"), 2, "`steps[2].message_id` must be a string"),
+        (("diagnostics", 0), {"file": "a.yaml", "line": "3"}, "`diagnostics[0].line` must be a whole number or null"),
+        (("diagnostics", 0, "source"), "x", "`diagnostics[0].source` is not a known key"),
+        (("basis", "clip"), [], "`basis.clip` must be an object"),
+        (("basis", "clip", "status"), "busy", "`basis.clip.status` has an unknown value"),
+        (("basis", "clip", "observed"), 1, "`basis.clip.observed` must be an object"),
+        (("requests", "used"), True, "`requests.used` must be a whole number of at least 0"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_in_plain_words(path, value, problem):
+    """Intent: whoever wrote the file by a program reads what is wrong and where, not a library's notation."""
+    document = json.loads(json_text(encode_plan(PLAN)))
+    target = document
+    for part in path[:-1]:
+        target = target[part]
+    target[path[-1]] = value
+    with pytest.raises(PlanFileError) as caught:
+        decode_plan(resealed(document))
+    assert caught.value.diagnostics[0].summary.startswith(f"the plan file is not valid: {problem}")
 
 
 def test_how_many_calls_apply_needs_may_be_counted_otherwise():
