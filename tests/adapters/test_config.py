@@ -105,7 +105,7 @@ CASES = [
     ("api: {url: 'https://x.example/?a=b'}\n", "URL", "1:12", "query"),
     ("api: {url: 'https://user:canary@x.example'}\n", "URL", "1:12", "password"),
     ("api: {key_env: 'EVERSINCE_A B'}\n", "IDENTIFIER", "1:16", "begins with EVERSINCE_"),
-    ("api: {key: x}\n", "UNKNOWN_KEY", "1:7", "valid keys: url, key_env"),
+    ("api: {key: x}\n", "UNKNOWN_KEY", "1:7", "Valid keys: url, key_env"),
     ("specs: ../x\n", "OUTSIDE", "1:8", "not a path inside"),
     ("specs: /\n", "OUTSIDE", "1:8", "not a path inside"),
     ("specs: ''\n", "BLANK", "1:8", "must not be blank"),

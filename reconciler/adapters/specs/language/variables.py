@@ -169,7 +169,7 @@ def _each(name: str, scope: Scope) -> str:
         raise VariableProblem(Code.VARIABLE, summary, "give the project a for_each, or take it out")
     if name not in scope.each:
         there = listed([f"${{each.{key}}}" for key in scope.each], in_order=False)
-        detail = sentences(did_you_mean(name, scope.each), f"there are {there}")
+        detail = sentences(did_you_mean(name, scope.each), f"valid names: {there}")
         raise VariableProblem(Code.VARIABLE, f"for_each has no {quoted(name)}", detail)
     return scope.each[name]
 

@@ -14,7 +14,7 @@ from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.models import model_of
 from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.shape_types import Shape, shape_at
-from reconciler.adapters.specs.validation.suggestions import did_you_mean, printable, quoted, sentences
+from reconciler.adapters.specs.validation.suggestions import did_you_mean, near, printable, quoted, sentences
 from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model.values import Secret
 
@@ -30,6 +30,8 @@ _TYPES: Final = {
 _SIZES: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number", "int_parsing_size"}
 )
+_HOMES: Final = ("settings", "lifecycle")
+"""The mappings of a project that its keys are confused with."""
 _ALLOWED: Final = re.compile(r"'([^']*)'")
 _PATTERNS: Final = {
     shape_types.ADDRESS_PATTERN: "an address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit; keys of "
@@ -100,9 +102,7 @@ def _unknown_key(shape: Shape, path: Path) -> Problem:
     """An unknown key, with the nearest known one, or the mapping that it belongs to."""
     name, known = str(path[-1]), shapes.current()
     owner = shape_at(shape, path[:-1]) or shape
-    homes = [
-        home for home in ("settings", "lifecycle") if (within := shape_at(owner, (home,))) and name in within.names
-    ]
+    homes = [home for home in _HOMES if (within := shape_at(owner, (home,))) and name in within.names]
     if owner is known.defaults and name in known.project.names:
         hint = f"{name} can't be a default"
     elif path[-2:-1] == ("settings",) and name in known.project.names:
@@ -110,7 +110,22 @@ def _unknown_key(shape: Shape, path: Path) -> Problem:
     elif homes:
         hint = f"it belongs under {homes[0]}"
     else:
-        hint = did_you_mean(name, owner.names)
+        questions = _questions(shape, path, owner)
+        hint = questions.get(near(name, questions) or "", "")
     where = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
     detail = sentences(hint, f"valid keys: {', '.join(owner.names)}")
     return Problem(Code.UNKNOWN_KEY, path, f"unknown key {quoted(name)}{where}", detail, on_key=True)
+
+
+def _questions(shape: Shape, path: Path, owner: Shape) -> dict[str, str]:
+    """The keys that may be meant, each with the question that proposes it: here, one level deeper, or one level up."""
+    questions = {name: f"did you mean {quoted(name)}?" for name in owner.names}
+    for home in _HOMES:
+        within = shape_at(owner, (home,))
+        for name in within.names if within else ():
+            questions.setdefault(name, f"did you mean {quoted(f'{home}.{name}')}?")
+    if path[-2:-1] and path[-2] in _HOMES:
+        above = shape_at(shape, path[:-2])
+        for name in above.names if above else ():
+            questions.setdefault(name, f"did you mean {quoted(name)}, beside {path[-2]}?")
+    return questions

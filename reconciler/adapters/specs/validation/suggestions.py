@@ -65,5 +65,8 @@ def listed(names: Collection[str], *, in_order: bool = True) -> str:
 
 
 def sentences(*parts: str) -> str:
-    """The parts that are not empty, as one detail."""
-    return "; ".join(part for part in parts if part)
+    """The parts that are not empty, as one detail. After a question, the next begins a sentence."""
+    detail = ""
+    for part in filter(None, parts):
+        detail += f" {part[0].upper()}{part[1:]}" if detail.endswith("?") else f"; {part}" if detail else part
+    return detail
