@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
+import struct
 import subprocess
 import sys
 import tempfile
@@ -99,18 +101,29 @@ def for_ever(*parts: bytes, head: bytes = CLOSED) -> Misbehave:
     return misbehave
 
 
-def once(body: bytes, *headers: str) -> Misbehave:
-    """Sends one answer."""
+def once(body: bytes | Callable[[], bytes], *headers: str) -> Misbehave:
+    """Sends one answer. A large body is made when it is sent: most runs of the tests never need it."""
     more = "".join(f"{header}\r\n" for header in headers).encode()
-    whole = HEAD + more + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    return lambda send: send(whole)
+
+    def misbehave(send: Send) -> None:
+        data = body if isinstance(body, bytes) else body()
+        send(HEAD + more + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+
+    return misbehave
 
 
+@functools.cache
 def bomb(mebibytes: int, *, wbits: int = zlib.MAX_WBITS | 16) -> bytes:
     """A document of white space that unpacks to a thousand times its size."""
-    packer = zlib.compressobj(9, wbits=wbits)
-    parts = [packer.compress(b" " * 1024**2) for _ in range(mebibytes)]
-    return b"".join(parts) + packer.flush()
+    part = b" " * 1024**2
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(part) + packer.flush(zlib.Z_FULL_FLUSH)  # after which the next one is packed alike
+    checked = zlib.crc32 if wbits > zlib.MAX_WBITS else zlib.adler32
+    total = functools.reduce(lambda value, _: checked(part, value), range(mebibytes), checked(b""))
+    empty = zlib.compress(b"", 9, wbits=wbits)
+    if checked is zlib.crc32:
+        return empty[:10] + packed * mebibytes + empty[10:12] + struct.pack("<II", total, mebibytes * len(part))
+    return empty[:2] + packed * mebibytes + empty[2:4] + struct.pack(">I", total)
 
 
 @dataclass
