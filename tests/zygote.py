@@ -23,7 +23,8 @@ def _imported():
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # what needs an extra that is not installed
                 importlib.import_module(module.name)
-    importlib.import_module("anyio._backends._asyncio")
+    for later in ("anyio._backends._asyncio", "filelock", "encodings.utf_8_sig"):
+        importlib.import_module(later)  # what runs would import, each of them
     gc.collect()
     gc.freeze()
 

@@ -69,12 +69,7 @@ class World:
     def copy(self, folder):
         """The same workspace and the same account once more, with fates of their own."""
         world = self._twin(folder)
-        for name in ("reconciler.yaml", "specs", self.state.name, self.journal.name):
-            path = self.folder / name
-            if path.is_dir():
-                shutil.copytree(path, world.folder / name)
-            elif path.exists():
-                shutil.copy2(path, world.folder / name)
+        shutil.copytree(self.folder, world.folder, ignore=shutil.ignore_patterns(".run-*"), dirs_exist_ok=True)
         return world
 
     def _twin(self, folder):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.recovery.runs import kill_at
+from tests.recovery.runs import World, kill_at
 from tests.security.test_plan_digest import resealed
 
 BEFORE = """\
@@ -25,15 +25,33 @@ EFFECTS = ["cancel", "create", "message", "message", "message", "message", "mess
 CALLS = 9
 
 
-@pytest.fixture
-def world(new_world):
-    world = new_world(BEFORE)
+@pytest.fixture(scope="session")
+def planned(zygote, accounts, shelf):
+    """Applied once, with the plan of what comes next."""
+    world = World.new(zygote, accounts, shelf / "planned", BEFORE)
     world.converges()
     world.specs(AFTER)
-    world.base = len(world.kinds())
     saved = world.run("plan", "--out", "saved.plan")
     assert saved.code == 0, str(saved)
-    return world
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(planned, folder):
+    world = planned.copy(folder / "w")
+    world.base = len(world.kinds())
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="session")
+def first_planned(zygote, accounts, shelf):
+    """Never applied, with the plan of all."""
+    world = World.new(zygote, accounts, shelf / "first-planned", BEFORE)
+    assert world.run("plan", "--out", "saved.plan").code == 0
+    yield world
+    world.close()
 
 
 def effects(world):
@@ -181,14 +199,14 @@ def test_a_plan_of_a_workspace_without_state_goes_with_a_state_that_is_still_new
 
 
 @pytest.mark.parametrize("n", range(1, 12))
-def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(new_world, n):
-    world = new_world(BEFORE)
-    assert world.run("plan", "--out", "saved.plan").code == 0
+def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(first_planned, folder, n):
+    world = first_planned.copy(folder / "w")
     ended = saved(world, orders=[kill_at("state", n)])
     assert ended.killed
     done = saved(world)
     assert done.code == 0, str(done)
     assert len(world.created()) == 3
+    world.close()
 
 
 def test_a_plan_whose_key_binds_a_project_of_another_brief_sends_it_nothing(new_world):

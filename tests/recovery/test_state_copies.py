@@ -1,26 +1,44 @@
 """`state pull`, `push` and `history`: a whole state copied, moved to another place, or put back, and nothing done twice."""
 
+import itertools
 import json
 
 import pytest
 
 from tests.cli.cli_support import Space, on_terminal
-from tests.recovery.runs import kill_at
+from tests.recovery.remote import RemoteWorld, in_folder
+from tests.recovery.runs import World, kill_at
 
 ONE = "projects:\n  a: {brief: The brief of a., settings: {title: A}, messages: [one, two]}\n"
 TWO = ONE + "  b: {brief: The brief of b., messages: [hello]}\n"
 
 
-@pytest.fixture(params=["file", "folder"])
-def world(request, new_world, new_remote):
+@pytest.fixture(scope="session", params=["file", "folder"])
+def applied(request, zygote, accounts, shelf):
     """Applied with one project; then with two."""
-    world = new_world(ONE) if request.param == "file" else new_remote(ONE, place="folder")
+    place = shelf / f"applied-{request.param}"
+    if request.param == "file":
+        world = World.new(zygote, accounts, place, ONE)
+    else:
+        numbers = itertools.count()
+        world = RemoteWorld.new(
+            zygote, accounts, place, ONE, new_place=lambda: in_folder(shelf / f"applied-places-{next(numbers)}")
+        )
     world.converges()
-    world.pulled = pull(world)
+    pull(world)
     world.specs(TWO)
     world.converges()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(applied, folder):
+    world = applied.copy(folder / "w")
+    world.pulled = json.loads((world.folder / "copy.json").read_text())
     world.before = sorted(world.kinds())
-    return world
+    yield world
+    world.close()
 
 
 def pull(world, name="copy.json"):
