@@ -6,6 +6,7 @@ import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,23 @@ def zygote() -> Zygote:
     made = Zygote()
     atexit.register(made.close)
     return made
+
+
+@functools.cache
+def command() -> Path:
+    """An executable that shells start as ``reconciler``: this installation's, forked as those of :func:`run` are."""
+    folder = Path(tempfile.mkdtemp(prefix="started-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    address = folder / "socket"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.zygote", str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    )
+    atexit.register(server.communicate)
+    assert server.stdout.readline()
+    path = folder / "reconciler"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{ROOT / "tests" / "started.py"}" "{address}" "$@"\n')
+    path.chmod(0o755)
+    return path
 
 
 def environment(**more: str) -> dict[str, str]:

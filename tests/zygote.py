@@ -1,6 +1,7 @@
 """A process that has the program imported and forks a child for each run: a real process in 30 ms instead of 600.
 
-Runs as a script; a JSON line in, a JSON line out. It has one thread, so that forking it is safe.
+Runs as a script; a JSON line in, a JSON line out. It has one thread, so that forking it is safe. Given the address of a
+socket, it serves ``tests/started.py`` there, which stands in for the program's command where a shell starts it.
 """
 
 import contextlib
@@ -9,7 +10,9 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -32,11 +35,6 @@ def _imported():
 def _child(order):
     """The run: the program's own ``main`` and nothing before it but the counting of points."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    streams = [(0, order.get("in", os.devnull), os.O_RDONLY)] + [
-        (number, order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for number, name in ((1, "out"), (2, "err"))
-    ]
-    for number, path, flags in streams:
-        os.dup2(os.open(path, flags, 0o600), number)
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
@@ -68,7 +66,15 @@ def _child(order):
     sys.stderr.flush()
     if order.get("trace"):
         Path(order["trace"]).write_text(json.dumps(points.names))
-    os._exit(code)
+    return code
+
+
+def _redirect(order):
+    streams = [(0, order.get("in", os.devnull), os.O_RDONLY)] + [
+        (number, order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for number, name in ((1, "out"), (2, "err"))
+    ]
+    for number, path, flags in streams:
+        os.dup2(os.open(path, flags, 0o600), number)
 
 
 def _wait(pid, timeout):
@@ -95,12 +101,50 @@ def serve():
         if order["do"] == "start":
             pid = os.fork()
             if pid == 0:
-                _child(order)
+                _redirect(order)
+                os._exit(_child(order))
             answer = {"pid": pid}
         else:
             answer = _wait(order["pid"], order["timeout"])
         answers.write(json.dumps(answer) + "\n")
 
 
+def _started(connection):
+    """One run as ``tests/started.py`` asks for it: with its streams, folder and environment."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, streams, *_ = socket.recv_fds(connection, 1, 3)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin, sys.stdout, sys.stderr = (  # as they are at a start: what they are is known by then
+        os.fdopen(number, mode, 1 if os.isatty(number) or number == 2 else -1, "utf-8", errors, closefd=False)
+        for number, mode, errors in ((0, "r", "strict"), (1, "w", "strict"), (2, "w", "backslashreplace"))
+    )
+    with connection.makefile("rb") as asked:
+        count, cwd, *words = asked.read().split(b"\0")
+    argv, env = words[: int(count)], words[int(count) :]
+    connection.sendall(b"%d\n" % os.getpid())
+    order = {"cwd": cwd, "argv": map(os.fsdecode, argv), "env": dict(os.fsdecode(e).split("=", 1) for e in env)}
+    connection.sendall(b"%d\n" % _child(order))
+
+
+def listen(address):
+    """Starts runs for whoever connects, until its input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: they say themselves how they ended
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        _imported()
+        os.write(1, b'{"ready": true}\n')
+        while listener in select.select([0, listener], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection:
+                if os.fork() == 0:
+                    listener.close()
+                    _started(connection)
+                    os._exit(0)
+
+
 if __name__ == "__main__":
-    serve()
+    listen(*sys.argv[1:]) if sys.argv[1:] else serve()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import click
 import pytest
 
 from reconciler.cli.main import cli
 from reconciler.cli.reference import ENVIRONMENT
-from tests.cli.cli_support import Space
+from tests.command import command
 from tests.docs.pages import MANUAL, PAGES, Block, anchors, blocks, links, text_of
 from tests.manual import with_tables
 from tests.project_files import ROOT, shell
@@ -105,8 +105,8 @@ def workspace(tmp_path) -> Path:
 @pytest.fixture
 def api(tmp_path):
     """The emulated API over a real socket: examples talk to it as to the real one."""
-    space = Space(tmp_path)
-    with space.start("sandbox", "serve", "--port", "0", "--speed", "200", "--db", str(tmp_path / "api.db")) as server:
+    serve = ("sandbox", "serve", "--port", "0", "--speed", "200", "--db", str(tmp_path / "api.db"))
+    with Popen([command(), *serve], cwd=tmp_path, stdout=PIPE, stderr=PIPE, encoding="utf-8") as server:
         url = re.search(r"http://\S+", server.stdout.readline())[0]
         drains = [threading.Thread(target=pipe.read, daemon=True) for pipe in (server.stdout, server.stderr)]
         for drain in drains:
@@ -131,7 +131,7 @@ def session(workspace: Path, url: str, block: Block) -> str:
         "WEBHOOK_TOKEN": "canary-hook",
     }
     exports = "".join(f"export {name}='{value}'\n" for name, value in settings.items())
-    prelude = f'{exports}reconciler() {{ "{sys.executable}" -m reconciler "$@"; }}\nset -euo pipefail\n'
+    prelude = f'{exports}reconciler() {{ "{command()}" "$@"; }}\nset -euo pipefail\n'
     done = shell(f"exec 2>&1\n{prelude}{block.body}", workspace)
     assert done.returncode == block.exit_code, f"{block.body}\n{done.returncode}: {done.stdout}"
     assert "Traceback" not in done.stdout

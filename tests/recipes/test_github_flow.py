@@ -3,11 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 
 import httpx
 import pytest
 
+from tests.command import command
 from tests.recipes.workflow import GITHUB, REPOSITORY, GitHub, git
 
 SPEC = """\
@@ -23,10 +23,8 @@ projects:
 def api(tmp_path):
     """A sandbox as users start it."""
     (tmp_path / "served").mkdir()
-    command = [sys.executable, "-m", "reconciler", "sandbox", "serve", "--port", "0", "--speed", "500"]
-    with subprocess.Popen(
-        command, cwd=tmp_path / "served", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as server:
+    serve = [command(), "sandbox", "serve", "--port", "0", "--speed", "500"]
+    with subprocess.Popen(serve, cwd=tmp_path / "served", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
             url = server.stdout.readline().decode().strip()
             with httpx.Client(base_url=url, headers={"Authorization": "Bearer any"}, trust_env=False) as client:
@@ -58,7 +56,7 @@ def site(tmp_path, api):
 
 
 def formatted(folder):
-    subprocess.run([sys.executable, "-m", "reconciler", "-C", str(folder), "fmt"], check=True, capture_output=True)
+    subprocess.run([command(), "-C", str(folder), "fmt"], check=True, capture_output=True)
 
 
 def effects(api):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import command
 from tests.recipes.workflow import GITHUB, ROOT, git, listed, load
 
 CI = ROOT / "examples" / "ci"
@@ -277,7 +278,7 @@ def gitlab_job(name, checkout, workspace, **env):
     assert folder.startswith("out=")
     script = [folder, *document[name]["script"]]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_"))}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{command().parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-eo", "pipefail", "-c", "\n".join(script)],
         cwd=checkout,

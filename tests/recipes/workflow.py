@@ -18,6 +18,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.command import command
+
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / "examples" / "ci" / "github"
 REPOSITORY = "acme/videos"
@@ -198,8 +200,7 @@ class Runner:
                 continue
             if step["name"] == "Install reconciler" and not self.github.installs:
                 (Path(context["runner"]["temp"]) / "tools").mkdir()
-                command = Path(sys.executable).with_name("reconciler")
-                (Path(context["runner"]["temp"]) / "tools" / "reconciler").symlink_to(command)
+                (Path(context["runner"]["temp"]) / "tools" / "reconciler").symlink_to(command())
                 continue
             env = {**base, **{k: filled(v, context) for k, v in step.get("env", {}).items()}}
             outputs = self._bash(step, env, result, context)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.report.markdown import marker
-from tests.recipes.wheels import COMMAND
+from tests.command import command
 from tests.recipes.workflow import GITHUB, REPOSITORY, GitHub, git, listed
 
 FOLDERS = [
@@ -75,7 +75,7 @@ def workspace(folder, config="workspace: w\n", spec="projects: {teaser: {brief: 
 
 def reconciler(cwd, *arguments, **env):
     given = {"PATH": "/usr/bin:/bin", "EVERSINCE_API_URL": "sandbox", **env}
-    return subprocess.run([COMMAND, *arguments], cwd=cwd, env=given, capture_output=True, text=True, check=False)
+    return subprocess.run([command(), *arguments], cwd=cwd, env=given, capture_output=True, text=True, check=False)
 
 
 def test_the_recipe_and_the_tool_name_a_folder_alike(tmp_path):
@@ -91,15 +91,15 @@ def test_the_recipe_and_the_tool_name_a_folder_alike(tmp_path):
     assert not {char for name in names.values() for char in name} & set('":<>|*?\r\n\\/ ')
 
 
-@pytest.mark.parametrize("command", [("plan",), ("show", "../../saved.plan")], ids=lambda c: c[0])
-def test_the_marker_is_the_folder_s_path_in_its_repository(tmp_path, command):
+@pytest.mark.parametrize("shows", [("plan",), ("show", "../../saved.plan")], ids=lambda c: c[0])
+def test_the_marker_is_the_folder_s_path_in_its_repository(tmp_path, shows):
     """Intent: two folders with one workspace name differ; from where a command is started does not count."""
     git(tmp_path, "init", "-q")
     for folder in ("a/b", "a__b/c", "A/b"):
         workspace(tmp_path / folder)
     assert reconciler(tmp_path, "-C", "a/b", "plan", "--out", "saved.plan").returncode == 0
     markdown = ("--format", "markdown")
-    here = [command[0], *(str((tmp_path / "a/b" / word).resolve()) for word in command[1:]), *markdown]
+    here = [shows[0], *(str((tmp_path / "a/b" / word).resolve()) for word in shows[1:]), *markdown]
     lines = {}
     for folder in ("a/b", "a__b/c", "A/b"):
         starts = [
