@@ -111,7 +111,6 @@ def serve():
 
 def _started(connection):
     """One run as ``tests/started.py`` asks for it: with its streams, folder and environment."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, streams, *_ = socket.recv_fds(connection, 1, 3)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -131,7 +130,6 @@ def _started(connection):
 def listen(address):
     """Starts runs for whoever connects, until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: they say themselves how they ended
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
@@ -144,6 +142,9 @@ def listen(address):
                     listener.close()
                     _started(connection)
                     os._exit(0)
+            with contextlib.suppress(ChildProcessError):  # those that have ended; they said themselves how
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
 
 
 if __name__ == "__main__":

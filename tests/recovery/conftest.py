@@ -41,13 +41,30 @@ def folder():
         yield path
 
 
+@pytest.fixture(scope="session")
+def applied(zygote, accounts, shelf):
+    """``applied(specs)``: a workspace that was applied once, made once for each text; to be copied."""
+    worlds = {}
+
+    def get(specs):
+        if specs not in worlds:
+            worlds[specs] = World.new(zygote, accounts, shelf / f"applied-{len(worlds)}", specs)
+            worlds[specs].converges()
+        return worlds[specs]
+
+    yield get
+    for world in worlds.values():
+        world.close()
+
+
 @pytest.fixture
-def new_world(zygote, accounts, folder):
-    """Makes workspaces: ``new_world(specs)``."""
+def new_world(zygote, accounts, applied, folder):
+    """Makes workspaces: ``new_world(specs)``; ``new_world(specs, once=True)``: one that was applied once."""
     worlds = []
 
-    def make(specs, **more):
-        world = World.new(zygote, accounts, folder / str(len(worlds)), specs, **more)
+    def make(specs, *, once=False, **more):
+        place = folder / str(len(worlds))
+        world = applied(specs).copy(place) if once else World.new(zygote, accounts, place, specs, **more)
         worlds.append(world)
         return world
 

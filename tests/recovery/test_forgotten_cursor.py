@@ -33,8 +33,7 @@ def forget_all_ids(entry):
 
 @pytest.fixture
 def world(new_world):
-    world = new_world(SPECS)
-    world.converges()
+    world = new_world(SPECS, once=True)
     world.specs(MORE)
     return world
 

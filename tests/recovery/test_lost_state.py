@@ -35,8 +35,7 @@ def test_a_deleted_state_costs_nothing_but_reading(zygote, accounts, folder):
 
 
 def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
-    world = new_world(TWO)
-    world.converges()
+    world = new_world(TWO, once=True)
     world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
     world.converges()
     before = counts(world)
@@ -46,8 +45,7 @@ def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
 
 
 def test_a_snapshot_that_is_lost_beside_the_journal_of_a_rename_makes_no_second_project(new_world):
-    world = new_world(TWO)
-    world.converges()
+    world = new_world(TWO, once=True)
     renamed = TWO.replace("  first:", "  renamed:").replace("title: First", "title: Renamed")
     world.specs(renamed + "moved: [{from: first, to: renamed}]\n")
     before = counts(world)
@@ -77,8 +75,7 @@ def test_an_old_copy_of_the_state_put_back_repeats_nothing(new_world, old):
 
 
 def test_after_a_replacement_the_newest_generation_is_found(new_world):
-    world = new_world(TWO)
-    world.converges()
+    world = new_world(TWO, once=True)
     world.specs(TWO.replace("The first brief.", "A newer brief."))
     world.converges()
     newest = world.entries()["first"]["project_id"]
@@ -90,8 +87,7 @@ def test_after_a_replacement_the_newest_generation_is_found(new_world):
 
 
 def test_after_a_replacement_on_request_the_newest_generation_is_found(new_world):
-    world = new_world(TWO)
-    world.converges()
+    world = new_world(TWO, once=True)
     assert world.apply("--replace", "first").code == 0
     newest = world.entries()["first"]["project_id"]
     before = counts(world)
@@ -142,8 +138,7 @@ def test_a_cancelled_successor_of_a_failed_project_is_not_made_anew(new_world):
 
 
 def test_a_project_that_a_person_cancelled_stays_cancelled(new_world):
-    world = new_world(TWO)
-    world.converges()
+    world = new_world(TWO, once=True)
     world.store.set_status(world.entries()["second"]["project_id"], "cancelled")
     before = counts(world)
     world.state.unlink()

@@ -14,7 +14,7 @@ TWO = ONE + "  b: {brief: The brief of b., messages: [hello]}\n"
 
 
 @pytest.fixture(scope="session", params=["file", "folder"])
-def applied(request, zygote, accounts, shelf):
+def twice_applied(request, zygote, accounts, shelf):
     """Applied with one project; then with two."""
     place = shelf / f"applied-{request.param}"
     if request.param == "file":
@@ -33,8 +33,8 @@ def applied(request, zygote, accounts, shelf):
 
 
 @pytest.fixture
-def world(applied, folder):
-    world = applied.copy(folder / "w")
+def world(twice_applied, folder):
+    world = twice_applied.copy(folder / "w")
     world.pulled = json.loads((world.folder / "copy.json").read_text())
     world.before = sorted(world.kinds())
     yield world
@@ -121,8 +121,7 @@ def test_calls_whose_outcome_is_not_known_survive_a_push(world):
 
 
 def test_a_state_moves_from_a_file_to_a_shared_place(new_world, new_remote):
-    here = new_world(TWO)
-    here.converges()
+    here = new_world(TWO, once=True)
     pull(here)
     there = new_remote(TWO, place="folder")
     moved = here.run("--state", there.place.url, "state", "push", "copy.json", "--auto-approve")
@@ -146,8 +145,7 @@ def test_without_a_terminal_nothing_is_replaced_unless_approved(world):
 
 @pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1)])
 def test_at_a_terminal_a_push_asks(new_world, answer, code):
-    world = new_world(ONE)
-    world.converges()
+    world = new_world(ONE, once=True)
     pull(world)
     before = world.document()["serial"]
     space = Space(world.folder, {"EVERSINCE_API_KEY": world.key})
@@ -161,8 +159,7 @@ def test_at_a_terminal_a_push_asks(new_world, answer, code):
 
 
 def test_a_local_state_has_no_history_and_says_where_there_is_one(new_world):
-    world = new_world(ONE)
-    world.converges()
+    world = new_world(ONE, once=True)
     for more in ((), ("--restore", "1", "--auto-approve")):
         refused = world.run("state", "history", *more)
         assert refused.code == 1 and "s3://" in refused.err

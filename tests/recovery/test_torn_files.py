@@ -19,8 +19,7 @@ EFFECTS = ["create"] * 3 + ["message"] * 4
 @pytest.fixture
 def world(new_world):
     """A workspace that was applied once; new specs ask for one more project."""
-    world = new_world(SPECS)
-    world.converges()
+    world = new_world(SPECS, once=True)
     world.specs(MORE)
     return world
 
