@@ -14,8 +14,7 @@ TOLD = TEASER + (
 
 @pytest.fixture
 def world(new_world):
-    world = new_world(TEASER, once=True)
-    return world
+    return new_world(TEASER, once=True)
 
 
 def references(world, kind="create"):

@@ -73,8 +73,7 @@ def listing(monkeypatch, cut):
 
 @pytest.fixture
 def world(new_world):
-    world = new_world(ONE, once=True)
-    return world
+    return new_world(ONE, once=True)
 
 
 def it(world):

@@ -20,8 +20,7 @@ def with_messages(*messages):
 
 @pytest.fixture
 def world(new_world):
-    world = new_world(ONE, once=True)
-    return world
+    return new_world(ONE, once=True)
 
 
 def it(world):

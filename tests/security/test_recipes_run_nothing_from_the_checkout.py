@@ -145,10 +145,9 @@ def test_the_gitlab_jobs_run_nothing_of_a_branch(tmp_path, repository, release, 
     (saved,) = repository.glob("reconciler-plan/*/saved.plan")
     shown = subprocess.run([*RECONCILER, "show", saved, "--format", "json"], capture_output=True, check=True).stdout
     (approved,) = re.findall(rb'"digest": ?"([0-9a-f]{64})"', shown)
-    for value in ("", "0" * 64):
-        refused = gitlab("apply", repository, EVERSINCE_API_KEY=KEY, DIGEST=value, **env)
-        assert refused.returncode == 1, refused.stdout
-        assert "digest" in refused.stderr.lower()
+    refused = gitlab("apply", repository, EVERSINCE_API_KEY=KEY, DIGEST="0" * 64, **env)  # without one: test_recipes
+    assert refused.returncode == 1, refused.stdout
+    assert "digest" in refused.stderr.lower()
     done = gitlab("apply", repository, EVERSINCE_API_KEY=KEY, DIGEST=approved.decode(), **env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (repository / "reconciler-events" / "events.jsonl").exists()
