@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import click
 
 from reconciler.cli.console import Console, discard
-from reconciler.cli.reference import ENVIRONMENT, ERROR, EXIT_CODES, INTERRUPTED, as_lines
+from reconciler.cli.reference import DONE, ENVIRONMENT, ERROR, EXIT_CODES, INTERRUPTED, as_lines
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.version import VERSION
 
@@ -179,7 +179,7 @@ def main() -> NoReturn:
         console.report_bug(error)
         code = ERROR
     gc.freeze()  # the last collection would look for cycles once more
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code if isinstance(code, int) else DONE)
 
 
 def _open_missing_streams() -> None:

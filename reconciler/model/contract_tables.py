@@ -6,7 +6,8 @@ JSON Schema, answers, the sandbox's checks and columns, redaction and help text 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Literal
@@ -23,6 +24,12 @@ Kind = Literal["text", "choice", "flag", "https_url", "references"]
 """Types of values. ``text`` is a string, ``choice`` one of a field's ``values``, ``flag`` true or false."""
 ReferenceType = Literal["image", "video", "audio", "url"]
 UploadType = Literal["image", "video", "audio"]
+
+
+def _refuse_repetition(names: Iterable[str], what: str) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"{what} `{twice[0]}` twice")
 
 
 class Field(Struct, frozen=True, kw_only=True, eq=False):
@@ -62,6 +69,10 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
     help_null: str = ""
     """What null does, in one sentence."""
     examples: tuple[Json, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that no value is listed twice. Raises ValueError."""
+        _refuse_repetition(self.allowed("settings"), f"the field `{self.name}` lists the value")
 
     @property
     def changeable(self) -> bool:
@@ -168,6 +179,10 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     """The mode of an adopted project if none is sent."""
     uploads: Mapping[str, tuple[UploadType, str]]
     """Files that can be uploaded, by the end of their name: their kind and content type (published)."""
+
+    def __post_init__(self) -> None:
+        """Check that no field is declared twice. Raises ValueError."""
+        _refuse_repetition((field.name for field in self.fields), f"the contract {self.version} declares the field")
 
     @cached_property
     def _by_name(self) -> dict[str, Field]:

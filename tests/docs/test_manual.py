@@ -119,8 +119,8 @@ def api(tmp_path):
                 drain.join(20)
 
 
-def session(workspace: Path, url: str, block: Block) -> str:
-    """Run the lines of a shell block; what they printed."""
+def prelude(workspace: Path, url: str) -> str:
+    """What a shell is told before the lines of a page: the emulated API's address, a key, and which `reconciler` is run."""
     settings = {
         "EVERSINCE_API_URL": url,
         "EVERSINCE_API_KEY": "es_test_canary-of-the-manual",
@@ -131,8 +131,15 @@ def session(workspace: Path, url: str, block: Block) -> str:
         "WEBHOOK_TOKEN": "canary-hook",
     }
     exports = "".join(f"export {name}='{value}'\n" for name, value in settings.items())
-    prelude = f'{exports}reconciler() {{ "{command()}" "$@"; }}\nset -euo pipefail\n'
-    done = shell(f"exec 2>&1\n{prelude}{block.body}", workspace)
+    return f'exec 2>&1\n{exports}reconciler() {{ "{command()}" "$@"; }}\nset -euo pipefail\n'
+
+
+def session(workspace: Path, url: str, block: Block) -> str:
+    """Run the lines of a shell block, in the folder where the block before it ended; what they printed."""
+    folder = workspace.parent / "folder"
+    kept = f"trap 'pwd > \"{folder}\"' EXIT\n"
+    here = Path(folder.read_text(encoding="utf-8").strip()) if folder.exists() else workspace
+    done = shell(f"{prelude(workspace, url)}{kept}{block.body}", here)
     assert done.returncode == block.exit_code, f"{block.body}\n{done.returncode}: {done.stdout}"
     assert "Traceback" not in done.stdout
     return done.stdout
@@ -183,6 +190,23 @@ def test_every_example_of_a_page_runs(page, workspace, api, tmp_path):
             shown = session(workspace, api, block)
         elif block.language == "text":
             assert_shown(block.body, shown)
+
+
+@pytest.mark.parametrize("page", ["getting-started"])
+def test_the_commands_of_a_walk_can_be_pasted_into_one_shell(page, workspace, api):
+    """Intent: who follows the page in one terminal, block after block, ends where it says: nothing is meant for a new one."""
+    lines, pictures = [prelude(workspace, api)], []
+    for block in blocks(text_of(page)):
+        if block.language == "sh" and block.is_run:
+            lines.append(block.body)
+        elif block.language == "yaml" and block.name:
+            lines.append(f"cat > '{workspace / block.name}' <<'END'\n{block.body}END\n")
+        elif block.language == "text":
+            pictures.append(block.body)
+    assert len(lines) > 5 and pictures
+    done = shell("".join(lines), workspace)
+    assert done.returncode == 0, done.stdout
+    assert_shown("".join(pictures), done.stdout)
 
 
 OPTIONS = re.compile(r"(?<=\s)(--[a-z][a-z-]*)")

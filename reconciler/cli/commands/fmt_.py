@@ -11,6 +11,7 @@ import click
 from reconciler.adapters.specs.yaml.rewriting import Rewrite, rewrites, write
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import explain_errors, load_configuration
+from reconciler.cli.reference import DONE, ERROR
 from reconciler.report.safe_text import clean
 
 
@@ -41,7 +42,7 @@ def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: boo
         if not (check or diff):
             write(rewrite)
     console.diagnose(problems)
-    return 1 if problems or (check and done) else 0
+    return ERROR if problems or (check and done) else DONE
 
 
 def _diff(rewrite: Rewrite) -> str:

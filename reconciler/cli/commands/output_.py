@@ -14,6 +14,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.downloads import downloads_text, show_downloads
 from reconciler.cli.options import formats
+from reconciler.cli.reference import DONE, ERROR
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import Entry
 from reconciler.operations.read.download import Download, download
@@ -61,7 +62,7 @@ def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None
         console.json({a: {"project_id": e.project_id, **asdict(e.outputs)} for a, e in entries.items()})
     else:
         console.out(output_text(entries, style=console.style()))
-    return 0
+    return DONE
 
 
 def _download(context: CommandContext, entries: Mapping[str, Entry], folder: Path, limit: int, *, json: bool) -> int:
@@ -88,4 +89,4 @@ def _download(context: CommandContext, entries: Mapping[str, Entry], folder: Pat
         console.out(downloads_text(results))
     errors = [r.error for r in results if r.error]
     console.diagnose(errors)
-    return 1 if errors else 0
+    return ERROR if errors else DONE

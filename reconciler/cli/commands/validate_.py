@@ -7,6 +7,7 @@ import click
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing, read_specs
 from reconciler.cli.options import Variables, formats, variables
+from reconciler.cli.reference import DONE, ERROR
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError
@@ -55,7 +56,7 @@ def command(console: Console, /, *, variables: Variables, format_: str) -> int:
         console.diagnose(found)
         if not errors:
             console.out(f"Valid: {projects} project{'' if projects == 1 else 's'}.\n")
-    return 1 if errors else 0
+    return ERROR if errors else DONE
 
 
 def _check_name(config: Config) -> tuple[Diagnostic, ...]:

@@ -20,6 +20,7 @@ from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import stop_on_signal
 from reconciler.cli.options import DURATION, Variables, as_struct, variables
 from reconciler.cli.plan_options import Execution, execution, target
+from reconciler.cli.reference import DONE
 from reconciler.cli.watch_rounds import RoundOptions, Rounds
 from reconciler.model.errors import UsageError
 from reconciler.model.hosts import is_loopback
@@ -139,7 +140,7 @@ def command(console: Console, /, *, watching: WatchOptions, variables: Variables
     )
     asyncio.run(_watch(context, watching, rounds, secret))
     console.note("Stopped.")
-    return 0
+    return DONE
 
 
 async def _watch(context: CommandContext, watching: WatchOptions, options: RoundOptions, secret: str | None) -> None:
