@@ -212,3 +212,12 @@ def test_the_first_command_works_in_a_fresh_clone(tmp_path):
     done = project_files.shell(blocks("sh")[0], project_files.copy(tmp_path / "reconciler"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == blocks("text")[0].strip()
+
+
+def test_the_evidence_names_what_a_run_counts():
+    """Intent: the figures of tests/README.md are found again, by their names, in the line that the recovery tests print."""
+    shown = re.search(r"```text\nrecovery: (.*?)```", page_text("tests/README.md"), re.DOTALL)
+    assert shown
+    named = re.findall(r"([a-z][a-z: ]*): \d+", shown[1])
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "recovery").glob("*.py"))
+    assert len(named) > 5 and [name for name in named if f'"{name}"' not in code] == []
