@@ -2,6 +2,7 @@
 limits, folders lie in memory, and canaries are set out that nothing may hold.
 """
 
+import itertools
 import os
 import shutil
 import sys
@@ -30,6 +31,20 @@ settings.load_profile("suite")
 def pytest_xdist_auto_num_workers():
     """Two for each core: leases, back-offs and settle times are waited for in a third of the time."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)  # when those are left that will run
+def pytest_collection_modifyitems(config, items):
+    """Each process begins with its share of the long tests, else all are done but the one that got to them last."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    each = len(items) // processes  # what xdist gives to each before they take from one another
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = (item for item in items if not item.get_closest_marker("long"))
+    ordered = []
+    for number in range(processes):
+        mine = long[number::processes]
+        ordered += [*mine, *itertools.islice(others, max(0, each - len(mine)))]
+    items[:] = [*ordered, *others]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -179,12 +179,14 @@ def completed(tmp_path_factory):
     return copy, asked
 
 
+@pytest.mark.long
 def test_mypy_names_every_place_that_must_know_a_new_kind(completed):
     """Intent: an engineer who adds a kind of step is led through the code; no table is left to be found in production."""
     _, asked = completed
     assert {*asked} == {*BRANCHES, NAMED}
 
 
+@pytest.mark.long
 def test_what_mypy_is_content_with_runs(completed):
     """Intent: a completed kind is counted, priced, limited, shown, saved and read wherever plans are."""
     copy, _ = completed

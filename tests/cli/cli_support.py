@@ -220,7 +220,7 @@ def answering(status: int, body: str, headers: Mapping[str, str] | None = None) 
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server_ = Answering(f"http://127.0.0.1:{server.server_port}/api/v1")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield server_
         finally:

@@ -129,6 +129,7 @@ def dripping(connection, over):
         connection.sendall(b" ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answer", [never, dripping])
 @pytest.mark.parametrize("how", ["--timeout", "SIGINT"])
 def test_a_call_under_way_has_a_bounded_grace_and_is_then_of_unknown_fate(tmp_path, answer, how):

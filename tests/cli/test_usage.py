@@ -81,7 +81,7 @@ def deaf_server():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Deaf) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/api/v1", heard
         finally:

@@ -227,6 +227,7 @@ def in_a_world_of_its_own(scenario: Scenario) -> None:
         in_world(lambda world: holds(world, scenario), Path(folder), **scenario.options)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("examples", [100, pytest.param(400, marks=pytest.mark.sweep)])
 def test_after_an_apply_the_plan_is_empty(examples: int) -> None:
     tried(in_a_world_of_its_own, SCENARIOS, examples)

@@ -117,6 +117,7 @@ def failures(jobs):
     return {name: job.failed for name, job in jobs.items() if job.failed}
 
 
+@pytest.mark.long
 def test_plan_approve_merge_apply_and_drift(site, api):
     """Intent: the pull-request flow as the recipe's comments promise it, from the plan to a drift found and mended."""
     repository, github = site
@@ -327,6 +328,7 @@ TAMPERED = {
 }
 
 
+@pytest.mark.long
 def test_only_what_was_reviewed_is_applied(site, api):
     """Intent: neither an artifact, nor somebody's comment, nor another run decides what is applied."""
     repository, github = site

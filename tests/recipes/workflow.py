@@ -5,6 +5,7 @@ Two more steps are not as they are there: Python is there already, and unless ``
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -27,7 +28,12 @@ _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 
 def load(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path)
+    return _loaded(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _loaded(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -88,8 +88,17 @@ def campaign(zygote, accounts, shelf):
     base.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("point", [("read", 1), *(("call", n) for n in range(1, 60, 9)), ("state", 3), ("state", 50)])
+POINTS = [("read", 1), *(("call", n) for n in range(1, 60, 9)), ("state", 3), ("state", 50)]
+
+
+@pytest.mark.parametrize(
+    ("number", "point"),
+    [
+        *((signal.SIGINT, point) for point in POINTS),
+        *((signal.SIGTERM, point) for point in POINTS[::3]),  # which goes the same way
+        *(pytest.param(signal.SIGTERM, point, marks=pytest.mark.sweep) for n, point in enumerate(POINTS) if n % 3),
+    ],
+)
 def test_the_first_interrupt_finishes_what_is_under_way(campaign, folder, number, point):
     base, wanted = campaign
     world = base.copy(folder / "world")

@@ -51,6 +51,7 @@ def disturbed(matrix, folder, figures, first, second=None, *, plans=True):
         world.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "chunk", [pytest.param(chunk, marks=[pytest.mark.sweep] if chunk % SHARE else []) for chunk in range(CHUNKS)]
 )
@@ -67,6 +68,7 @@ def _pairs(totals):
     return list(itertools.product(points, points))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("chunk", range(6))
 def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     pairs = random.Random(3).sample(_pairs(matrix[2]), 50 * SAMPLED_PAIRS)

@@ -70,17 +70,20 @@ def _sampled(totals, count, seed):
     return [points[int((number + random.Random(seed).random()) * step)] for number in range(count)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("chunk", range(SAMPLED // AT_ONCE))
 def test_a_run_killed_anywhere_is_completed_from_another_machine(matrix, folder, figures, chunk):
     points = _sampled(matrix[2], SAMPLED, 5)[chunk :: SAMPLED // AT_ONCE]
     disturbed(matrix, folder, figures, [(point,) for point in points])
 
 
+@pytest.mark.long
 def test_a_run_killed_again_while_it_recovers_is_completed_from_a_third_machine(matrix, folder, figures):
     seconds = [("state", n) for n in range(1, 1 + 4 * PAIRS, 4)]
     disturbed(matrix, folder, figures, list(zip(_sampled(matrix[2], PAIRS, 6), seconds, strict=True)))
 
 
+@pytest.mark.long
 def test_a_state_in_a_shared_folder_survives_the_same(shared_matrix, folder, figures):
     disturbed(shared_matrix, folder, figures, [(point,) for point in _sampled(shared_matrix[2], AT_ONCE, 7)])
 

@@ -65,7 +65,7 @@ class Host:
         self.url = f"http://127.0.0.1:{self.server.server_port}/renders/secret-name.mp4?sig=1"
 
     def __enter__(self):
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         return self
 

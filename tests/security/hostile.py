@@ -81,7 +81,7 @@ class Hostile:
         return "\r\n".join(head).encode() + b"\r\n\r\n" + data
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

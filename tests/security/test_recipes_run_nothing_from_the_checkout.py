@@ -85,6 +85,7 @@ def test_the_planted_files_are_alive(repository, canary, command):
     assert canary.read_text()
 
 
+@pytest.mark.long
 def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside):
     """Intent: plan, and after the merge apply and drift, do their work; each with all that the branch planted."""
     env = {"EVERSINCE_API_KEY": KEY, "RECONCILER_APPLY_POLL_INTERVAL": "0.05", **release.env}
@@ -136,6 +137,7 @@ def gitlab(job, checkout, **env):
     )
 
 
+@pytest.mark.long
 def test_the_gitlab_jobs_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside):
     env = {"RECONCILER_SOURCE": release.source, "RECONCILER_STATE": str(tmp_path / "state.json"), **release.env}
     for job, code in (("validate", 1), ("plan", 0), ("drift", 2)):
