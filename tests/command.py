@@ -26,6 +26,8 @@ class Zygote:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
+        self.kibibytes = 0
+        """The most memory that the run which ended last had at once; with what it shares with the zygote."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
         )
@@ -44,7 +46,10 @@ class Zygote:
         """The exit code; none while it runs, and then to be asked again. Others start and wait meanwhile."""
         end = time.monotonic() + timeout
         while True:
-            code = self._ask(do="wait", pid=pid, timeout=0.2)["code"]
+            answer = self._ask(do="wait", pid=pid, timeout=0.2)
+            code = answer["code"]
+            if code is not None:
+                self.kibibytes = answer["kibibytes"]
             if code is not None or time.monotonic() > end:
                 return code
 

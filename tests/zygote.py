@@ -81,9 +81,9 @@ def _wait(pid, timeout):
     end = time.monotonic() + timeout
     pause = 0.001
     while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        done, status, used = os.wait4(pid, os.WNOHANG)
         if done:
-            return {"code": os.waitstatus_to_exitcode(status)}
+            return {"code": os.waitstatus_to_exitcode(status), "kibibytes": used.ru_maxrss}
         time.sleep(pause)
         pause = min(0.01, pause * 1.5)
     return {"code": None}

@@ -157,9 +157,9 @@ def on_terminal(
     """
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        space.command(*args),
+        [command.command(), *args],
         cwd=space.root,
-        env=environment(PYTHONPATH=str(ROOT), TERM="xterm", **{**space.env, **env}),
+        env=environment(TERM="xterm", **{**space.env, **env}),
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -162,8 +162,11 @@ def test_out_of_time_defers_the_rest_and_the_same_command_goes_on(slow):
 
 def test_out_of_time_with_a_plan_file_the_same_file_goes_on(slow):
     assert slow.run("plan", "--out", "it.plan").code == 0
-    for code in (2, 2, 2, 0):
+    codes = []
+    while not codes or codes[-1] == 2:  # three times, more where the machine is busy
         ended = slow.run("apply", "it.plan", "--timeout", "0.2s", "--poll-interval", "0.02", "--detailed-exitcode")
-        assert ended.code == code, str(ended)
+        codes.append(ended.code)
+        assert len(codes) < 30, str(ended)
         slow.store.finish_all()
+    assert len(codes) >= 4 and codes[-1] == 0, str(ended)
     assert effects(slow) == EFFECTS

@@ -10,10 +10,11 @@ import pytest
 from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
 from tests.recovery.runs import kill_at
 
-CHUNKS = 14
-SHARE = 4
+CHUNKS = 28
+SHARE = 7
 """One chunk in so many is part of the default run, the others of the sweep."""
 SAMPLED_PAIRS = 42
+"""Of which two chunks in three are part of the default run."""
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def _pairs(totals):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("chunk", range(6))
+@pytest.mark.parametrize("chunk", [0, 1, 2, 3, *(pytest.param(chunk, marks=pytest.mark.sweep) for chunk in (4, 5))])
 def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     pairs = random.Random(3).sample(_pairs(matrix[2]), 50 * SAMPLED_PAIRS)
     early = [(a, b) for a, b in pairs if b[1] <= 30][:SAMPLED_PAIRS]

@@ -6,20 +6,16 @@ import contextlib
 import functools
 import http.client
 import struct
-import subprocess
-import sys
-import tempfile
 import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Self
 from urllib.parse import urlsplit
 
 from tests.cli.cli_support import Space
-from tests.command import ROOT, environment
+from tests.command import zygote
 
 Send = Callable[[bytes], None]
 Misbehave = Callable[[Send], None]
@@ -135,24 +131,7 @@ class Took:
     """The most memory that it had at once."""
 
 
-_MEASURE = (
-    "import os,subprocess,sys;p=subprocess.Popen(sys.argv[2:]);_,s,u=os.wait4(p.pid,0);"
-    "open(sys.argv[1],'w').write(str(u.ru_maxrss));os._exit(os.waitstatus_to_exitcode(s)&255)"
-)
-
-
-def measured(space: Space, *args: str, seconds: float = 100.0) -> Took:
-    """Run the command as a process whose parent is small: a child counts its parent's memory until it is another."""
-    with tempfile.TemporaryDirectory() as folder:
-        peak = Path(folder, "peak")
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _MEASURE, str(peak), *space.command(*args)],
-            cwd=space.root,
-            env=environment(PYTHONPATH=str(ROOT), **space.env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-        return Took(done.returncode, done.stdout, done.stderr, int(peak.read_text()))
+def measured(space: Space, *args: str) -> Took:
+    """Run the command, and see how much memory it took."""
+    done = space.run(*args, code=None)
+    return Took(done.code, done.out, done.err, zygote().kibibytes)
