@@ -60,7 +60,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "RemovedShape": {"address": "a", "action": "forget"},
     "VariableShape": {"type": "list", "default": ["a"], "description": "Which."},
     "Document": {},
-    "ApiShape": {"url": "https://eversince.ai/api/v1", "key_env": "EVERSINCE_KEY_2"},
+    "ApiShape": {"url": "http://127.0.0.1:60999/api/v1", "key_env": "EVERSINCE_KEY_2"},
     "LimitsShape": {"active_projects": 5, "requests_per_minute": 30, "settle_seconds": 1, "lease_seconds": 60.5},
     "PolicyShape": {
         "max_creates": 0,
@@ -179,6 +179,9 @@ HOSTS = (
     "a:1",
     "a:0",
     "a:",
+    "a:65535",
+    "a:65536",
+    "a:64999",
     "a:65535",
     "a:65536",
     "a:99999",

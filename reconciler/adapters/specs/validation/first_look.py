@@ -25,7 +25,7 @@ from reconciler.adapters.specs.validation.shape_types import (
     Type,
 )
 
-_HOST: Final = "[A-Za-z0-9.-]+(:[0-9]{1,4})?"
+_HOST: Final = "[A-Za-z0-9.-]+(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"  # ports up to 64999
 _PATTERNS: Final = {
     "any": None,
     "visible": r"\S",
