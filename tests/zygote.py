@@ -26,7 +26,13 @@ def _imported():
         if not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # what needs an extra that is not installed
                 importlib.import_module(module.name)
-    for later in ("anyio._backends._asyncio", "filelock", "encodings.utf_8_sig", "tests.recovery.kill_points"):
+    for later in (
+        "anyio._backends._asyncio",
+        "deepdiff",
+        "filelock",
+        "encodings.utf_8_sig",
+        "tests.recovery.kill_points",
+    ):
         importlib.import_module(later)  # what runs would import, each of them
     gc.collect()
     gc.freeze()
