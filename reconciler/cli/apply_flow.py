@@ -112,7 +112,7 @@ def _merge_diagnostics(error: PlanRefusedError) -> tuple[Diagnostic, ...]:
 def _exit_code(result: ApplyResult, *, detailed: bool) -> int:
     if result.interrupted:
         return INTERRUPTED
-    if result.plan.errors or {"failed", "unknown"} & set(result.counts):
+    if result.plan.errors or result.plan.unsettled or {"failed", "unknown"} & set(result.counts):
         return ERROR
     return CHANGES if detailed and not result.converged else DONE
 

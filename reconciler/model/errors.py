@@ -12,6 +12,7 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
      ├── StateError                state and journal
      │    ├── LockError            another run holds the lock
      │    └── StateMismatchError   another workspace, API or lineage; a newer format
+     ├── IdentityError             a live project that is not the address's own
      ├── PlanFileError             a saved plan that can't be read
      ├── DownloadError             a rendered file can't be fetched
      ├── UploadError               a file of the workspace can't be uploaded
@@ -38,8 +39,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Severity = Literal["error", "warning", "note"]
-Kind = Literal["drift"]
-"""The kind of a finding, for tools: stable, and there may be more."""
+Kind = Literal["drift", "identity", "lost-state"]
+"""The kind of a finding, for tools: stable, and there may be more. ``identity``: nothing tells whether a live project is
+the address's own, so no step is planned for it."""
 
 
 class Location(Struct, frozen=True):
@@ -104,6 +106,10 @@ class LockError(StateError):
 
 class StateMismatchError(StateError):
     """A state of another workspace, API or lineage, or of a format newer than this program."""
+
+
+class IdentityError(ReconcilerError):
+    """A live project answered that is not the address's own."""
 
 
 class PlanFileError(ReconcilerError):

@@ -59,7 +59,7 @@ class Rename(Struct, frozen=True, kw_only=True, tag_field="kind", tag="rename"):
 
 
 class Spend(Struct, frozen=True, kw_only=True, tag_field="kind", tag="spend"):
-    """A generation of the address's idempotency key is used up."""
+    """A generation of the address's idempotency key is used up; 0: none is known to be, but one may be."""
 
     address: str
     generation: int

@@ -210,6 +210,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     def errors(self) -> tuple[Diagnostic, ...]:
         return tuple(d for d in self.diagnostics if d.severity == "error")
 
+    @property
+    def unsettled(self) -> tuple[Diagnostic, ...]:
+        """Addresses that may have a live project already, so that nothing is planned for them."""
+        return tuple(d for d in self.diagnostics if d.kind == "identity")
+
     def by_address(self) -> dict[str, list[Step]]:
         result: dict[str, list[Step]] = {}
         for step in self.steps:

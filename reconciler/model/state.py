@@ -155,7 +155,7 @@ class State(Struct, frozen=True, kw_only=True):
     """What is known about one workspace at one API.
 
     ``generations`` has the last generation of every address ever used, even if it was forgotten, so that no idempotency
-    key is used for two projects. ``pending`` are intents whose outcome is unknown, by ``op``. ``uploads`` are files of the
+    key is used for two projects; 0 where nothing tells whether one was used. ``pending`` are intents whose outcome is unknown, by ``op``. ``uploads`` are files of the
     workspace that were uploaded, by the SHA-256 of their content.
     """
 

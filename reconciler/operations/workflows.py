@@ -28,7 +28,7 @@ from reconciler.model.errors import (
 )
 from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.hosts import same_api
-from reconciler.model.journal import Draft, End, Learn, Record
+from reconciler.model.journal import Draft, End, Learn, Record, Spend
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import Create, Plan, describe
 from reconciler.model.plan_json import plan_digest
@@ -53,7 +53,7 @@ from reconciler.operations.recovery.open_calls import recover_open_calls
 from reconciler.operations.state.sealing import fill_secrets, reseal
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.ordering import with_dependencies
-from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, wanted_ids
+from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, unsettled_addresses, wanted_ids
 from reconciler.planning.safety import violations
 
 
@@ -170,7 +170,7 @@ async def read_live(api: ApiClient, desired: Desired, state: State, selection: S
     live = await refresh(
         api,
         wanted,
-        everything=bool(new) and state.new,
+        everything=bool(new) and (state.new or any(p.address in unsettled_addresses(state) for p in new)),
         failed=bool(new),
         titles=remembered_titles(state),
         at=at,
@@ -223,7 +223,7 @@ async def apply(
         await held.enter_async_context(_halting(api, stop))
         state, folded = workspace.load()
         if request.saved is not None:
-            state = _state_for(request.saved, state, workspace.config)
+            state = _check_saved(request.saved, state, workspace.config)
         workspace.store.begin(state)
         run = Run(
             api=api,
@@ -276,7 +276,7 @@ async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
 async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: float) -> ApplyResult:
     before = run.api.requests
     await recover_open_calls(run)
-    plan, live = await _plan_to_execute(workspace, run, request)
+    plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
     refused = await check_limits(workspace, run.api, plan, force=request.force)
@@ -296,6 +296,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         await monitor.aclose()
         fold_observations(run, monitor, drift=plan.refresh_only, since=live.at)
         _keep_lifecycles(run.draft, plan)
+        _keep_unsettled(run.draft, plan)
         reseal(run.draft, request.desired)
     return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
 
@@ -308,7 +309,7 @@ class PlanRefusedError(GuardError):
         self.plan = plan
 
 
-async def _plan_to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> tuple[Plan, Snapshot]:
+async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> tuple[Plan, Snapshot]:
     state = run.draft.state()
     if request.saved is not None:
         addresses = {step.address for step in request.saved.steps}
@@ -323,7 +324,7 @@ async def _plan_to_execute(workspace: Workspace, run: Run, request: ApplyRequest
     return await _read_and_plan(workspace, run.api, request.desired, state, request.selection)
 
 
-def _state_for(saved: Plan, state: State, config: Config) -> State:
+def _check_saved(saved: Plan, state: State, config: Config) -> State:
     """Return the state that a saved plan is for; a plan made before there was a state brings its lineage along."""
     for what, theirs, ours, same in (
         ("workspace", saved.workspace, config.workspace, saved.workspace == config.workspace),
@@ -347,3 +348,10 @@ def _keep_lifecycles(draft: Draft, plan: Plan) -> None:
         entry = draft.projects.get(address)
         if entry is not None and entry.lifecycle != lifecycle:
             draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
+
+
+def _keep_unsettled(draft: Draft, plan: Plan) -> None:
+    """After this apply the state is no longer new, but to these addresses it still is: their projects may be there."""
+    for address in {d.address for d in plan.unsettled if d.address is not None} - draft.projects.keys():
+        if address not in draft.generations:
+            draft.fold(End(effects=(Spend(address=address, generation=0),)))

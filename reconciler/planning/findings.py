@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Final
 
 from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
-from reconciler.model.errors import Diagnostic, Severity
+from reconciler.model.errors import Diagnostic, Kind, Severity
+from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
 from reconciler.model.values import Json, Value, has_secret, masked
 
+_ACCOUNT_FROM: Final = 2
+"""Managed projects of which not one is visible tell another account; a single one is reported as gone."""
 _NAMED: Final = 5
 """How many addresses a note lists."""
 
 
-def attention(project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning") -> Diagnostic:
+def attention(
+    project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning", kind: Kind | None = None
+) -> Diagnostic:
     """A finding that needs the user's attention. An ``error`` keeps the whole plan from being applied."""
     return Diagnostic(
         severity=severity,
@@ -26,6 +31,52 @@ def attention(project: DesiredProject, summary: str, detail: str, *, severity: S
         detail=detail,
         location=project.location,
         attention=True,
+        kind=kind,
+    )
+
+
+def other_account(entries: Mapping[str, Entry], live: Snapshot) -> Diagnostic | None:
+    """None of several managed projects is there: that is no accident, as the API can't delete."""
+    if len(entries) < _ACCOUNT_FROM or not all(entry.project_id in live.missing for entry in entries.values()):
+        return None
+    ids = sorted(entry.project_id for entry in entries.values())
+    named = ", ".join(f"`{project_id}`" for project_id in ids[:_NAMED])
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return Diagnostic(
+        severity="error",
+        kind="identity",
+        summary=f"the API key is of another account: it shows none of the {len(ids)} managed projects",
+        detail=f"The state knows {named}{more}. The API can't delete projects, so nothing is planned.\n"
+        "Use the key of the account that has them. If they are really gone, `reconciler state rm` forgets them.",
+    )
+
+
+def maybe_lost(alike: int, new: int) -> Iterator[Diagnostic]:
+    """Before the first apply nobody knows whether a state was lost; the account's projects may tell."""
+    if not alike:
+        return
+    yield Diagnostic(
+        severity="warning",
+        kind="lost-state",
+        summary=f"the state is new, but the account has projects that look like {alike} of the {new} in the specs",
+        detail="If they are yours, the state was lost: run `reconciler state recover` first.\n"
+        "What this plan creates and sends is an upper bound: a project that its key finds is not created again, and a "
+        "message that its conversation holds is not sent again.",
+    )
+
+
+def unsettled(project: DesiredProject, alike: Sequence[LiveProject], why: str) -> Diagnostic:
+    """Likeness binds nothing: a project that looks like the address's own may be another team's, or be its own."""
+    address = quote(project.address)
+    one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
+    named = ", ".join(f"`{p.id}` ({p.status}, created {p.created_at or 'at an unknown time'})" for p in alike[:_NAMED])
+    return attention(
+        project,
+        f"`{project.address}` may exist already: {named} {'has' if len(alike) == 1 else 'have'} its brief and title",
+        f"The state is new, and the key can't settle it: {why}. Nothing is done for this address.\n"
+        f"If the state was lost: `reconciler state recover`, or `reconciler import {address} {one}`. "
+        f"If it is someone else's: `--replace {address}` creates one of your own.",
+        kind="identity",
     )
 
 

@@ -7,6 +7,7 @@ The state may be lost or an old copy. Then the idempotency key decides for most 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,8 +16,18 @@ from reconciler.model.desired import CreateOrigin, DesiredProject
 from reconciler.model.likeness import beginning
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry
+from reconciler.model.times import instant
 from reconciler.model.values import Value
 from reconciler.planning.knowledge import brief_matches, plain_text, title_matches
+
+KEY_SECONDS: Final = 23 * 3600.0
+"""How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
+
+
+def key_may_be_forgotten(project: LiveProject, at: str) -> bool:
+    """Whether a project may be so old at the time ``at`` that the key which made it would make another one."""
+    made, now = instant(project.created_at), instant(at)
+    return made is None or now is None or (now - made).total_seconds() > KEY_SECONDS
 
 
 class Match(Struct, frozen=True):
@@ -25,6 +36,10 @@ class Match(Struct, frozen=True):
     alive: tuple[LiveProject, ...]
     failed: tuple[LiveProject, ...]
     cancelled: tuple[LiveProject, ...]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.alive or self.failed or self.cancelled)
 
 
 class Candidates(Struct, frozen=True):
@@ -37,8 +52,9 @@ class Candidates(Struct, frozen=True):
     failed: bool
 
     @classmethod
-    def of(cls, live: Snapshot, entries: Mapping[str, Entry]) -> Candidates:
-        managed = {entry.project_id for entry in entries.values()}
+    def of(cls, live: Snapshot, entries: Mapping[str, Entry], imports: frozenset[str] = frozenset()) -> Candidates:
+        """``imports``: projects that the user has said what they are."""
+        managed = {*imports, *(entry.project_id for entry in entries.values())}
         managed.update(old for entry in entries.values() for old in entry.retired)
         groups: dict[str, list[LiveProject]] = {}
         failed = False

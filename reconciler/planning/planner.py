@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -30,7 +29,7 @@ from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Json
 from reconciler.planning.address_view import ProjectPlan, View
-from reconciler.planning.findings import ambiguous, did_you_mean, rewritten
+from reconciler.planning.findings import ambiguous, did_you_mean, maybe_lost, other_account, rewritten
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.matching import Candidates
 from reconciler.planning.ordering import order
@@ -93,7 +92,13 @@ def make_plan(
     projects = {} if selection.destroy else desired.projects
     reseal = Resealing(desired, state.lineage)
     known = {address: reseal(entry) for address, entry in entries.items()}
-    views = _views(desired, projects, known, state, live, selection)
+    candidates = Candidates.of(live, entries, imported_ids(desired))
+    elsewhere = other_account(entries, live)
+    result.diagnostics += [elsewhere] if elsewhere else []
+    if state.new:
+        new = new_addresses(desired, state, selection)
+        result.diagnostics += maybe_lost(sum(candidates.match(project).any for project in new), len(new))
+    views = {} if elsewhere else _views(desired, projects, known, state, live, selection, candidates)
     planned: dict[str, ProjectPlan] = {}
     for address, view in views.items():
         project = projects.get(address)
@@ -146,9 +151,10 @@ def _views(
     state: State,
     live: Snapshot,
     selection: Selection,
+    candidates: Candidates,
 ) -> dict[str, View]:
     """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
-    candidates = Candidates.of(live, entries)
+    unsettled = unsettled_addresses(state)
     bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
     bound |= {entry.project_id: address for address, entry in entries.items()}
     renamed = {moved.to_address for moved in desired.moved}
@@ -165,7 +171,7 @@ def _views(
             keep_failed=address in selection.keep_failed,
             candidates=candidates,
             bound=bound,
-            fresh=state.new,
+            fresh=state.new or address in unsettled,
             renamed=address in renamed,
         )
         for address in [*projects, *sorted(entries.keys() - projects.keys())]
@@ -328,15 +334,20 @@ def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterabl
             yield replace(step, waits_for=f"a free slot ({active_limit} projects may be active at once)")
 
 
+def unsettled_addresses(state: State) -> frozenset[str]:
+    """Addresses for which nothing was done, as it could not be told whether the account has their projects already."""
+    return frozenset(address for address, generation in state.generations.items() if not generation)
+
+
+def imported_ids(desired: Desired) -> frozenset[str]:
+    """The projects that the specs take over by their ids."""
+    origins = (project.origin for project in desired.projects.values())
+    return frozenset(origin.project_id for origin in origins if isinstance(origin, ImportOrigin))
+
+
 def wanted_ids(desired: Desired, state: State) -> frozenset[str]:
     """The ids of the projects to read: those managed and those to import."""
-    imports = (project.origin for project in desired.projects.values())
-    return frozenset(
-        chain(
-            (entry.project_id for entry in state.projects.values()),
-            (origin.project_id for origin in imports if isinstance(origin, ImportOrigin)),
-        )
-    )
+    return imported_ids(desired) | {entry.project_id for entry in state.projects.values()}
 
 
 def new_addresses(desired: Desired, state: State, selection: Selection) -> list[DesiredProject]:
@@ -351,6 +362,6 @@ def new_addresses(desired: Desired, state: State, selection: Selection) -> list[
         and not project.cancelled
         and selection.takes(address)
         and address not in state.projects
-        and address not in state.generations
+        and not state.generations.get(address)
         and address not in moved
     ]

@@ -21,8 +21,10 @@ from reconciler.planning.findings import (
     created_released,
     open_calls,
     protected,
+    unsettled,
 )
 from reconciler.planning.knowledge import brief_matches
+from reconciler.planning.matching import Match, key_may_be_forgotten
 from reconciler.planning.removal import cancel_step, waits_to_stop
 from reconciler.planning.updates import plan_messages, plan_updates
 
@@ -103,29 +105,9 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
     reason = "it is in the specs and not in the state"
     if view.next_generation == 1 and not view.replace:
         match = view.candidates.match(project)
-        alive = ", ".join(f"`{p.id}`" for p in match.alive)
-        if match.alive and view.fresh and (view.candidates.failed or view.renamed):
-            # the state is lost, and the key of a project that failed, or was made under another name, would make another
-            # one: bind by what the list shows
-            if len(match.alive) == 1:
-                live = match.alive[0]
-                result.steps.append(
-                    Import(
-                        address=project.address,
-                        project_id=live.id,
-                        reason="the account already has it: same brief and title",
-                    )
-                )
-                plan_updates(project, view, result, live=live, settings=project.settings, sent=())
-            else:
-                result.diagnostics.append(
-                    attention(
-                        project,
-                        f"several projects of the account could be `{project.address}`: {alive}",
-                        f"Choose one with `reconciler import {quote(project.address)} PROJECT_ID`, "
-                        f"or create a new one with `--replace {quote(project.address)}`.",
-                    )
-                )
+        doubt = _doubt(match, view) if match.alive and view.fresh else None
+        if doubt is not None:
+            result.diagnostics.append(unsettled(project, match.alive, doubt))
             return
         # the key of a failed project makes another one; so a cancelled one is not reached by a key that may be such
         lost = match.failed or (match.cancelled if view.fresh and view.candidates.failed else ())
@@ -137,10 +119,12 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
                     f"the account has a {lost[0].status} project with this brief that is not in the state: {ids}",
                     f"Bind it with `reconciler import {quote(project.address)} {lost[0].id}`, "
                     f"or create a new one with `--replace {quote(project.address)}`.",
+                    kind="identity" if view.fresh else None,
                 )
             )
             return
         if match.alive:
+            alive = ", ".join(f"`{p.id}`" for p in match.alive)
             reason = (
                 f"not in the state; its key binds {alive} if an earlier run created that, else it creates a new one"
             )
@@ -161,7 +145,18 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
     plan_messages(project, result, live=None, sent=())
 
 
-# ── an address that is in the state ─────────────────────────────────────────────────────────────────────────────────
+def _doubt(match: Match, view: View) -> str | None:
+    """Why the address's key can't tell whether a look-alike is its own, if so: it might make a second one."""
+    if view.renamed:
+        return "the address had another name, and its project the key of that name"
+    if view.candidates.failed:
+        return "a project of the account failed, and the key of a failed project makes another one"
+    if any(key_may_be_forgotten(project, view.live.at) for project in match.alive):
+        return "it is so old that the API may have forgotten its key"
+    return None
+
+
+# ── an address that is in the state ──────────────────────────────────────────────────────────────────────────────────
 
 
 def _plan_managed(project: DesiredProject, entry: Entry, view: View, result: ProjectPlan) -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.live import LiveProject
 from reconciler.model.redact import Redactor
-from reconciler.operations.read.export import name_projects, write_spec
+from reconciler.operations.read.export import names, spec
 from tests.language.language_support import account, make, reconciler
 
 
 def exported(project):
     """The one project of an export's text."""
-    parsed = parse("projects:\n" + write_spec("a", project, Redactor(["canary-7f3a"])), "a")
+    parsed = parse("projects:\n" + spec("a", project, Redactor(["canary-7f3a"])), "a")
     assert parsed.problems == []
     ((root, _),) = parsed.documents
     assert list(root) == ["projects"] and list(root["projects"]) == ["a"]
@@ -51,25 +51,23 @@ def test_any_text_stays_text(title, brief, id_):
 
 def test_what_the_list_shows_is_written_and_nothing_else():
     shown = {"title": "Older", "mode": "collaborative", "expected_output": None}
-    text = write_spec("older", project(settings=shown, brief="b" * 200), Redactor())
+    text = spec("older", project(settings=shown, brief="b" * 200), Redactor())
     assert text == (
         "  older:\n    # brief (cut at 200 characters):\n    #   " + "b" * 200 + "\n    import: proj_1\n"
         "    settings:\n      title: Older\n      mode: collaborative\n"
     )
-    assert write_spec("a", project(settings={"title": None}, brief="short"), Redactor()) == (
+    assert spec("a", project(settings={"title": None}, brief="short"), Redactor()) == (
         "  a:\n    # brief:\n    #   short\n    import: proj_1\n"
     )
     assert exported(project(settings={"title": "t" * 31, "mode": "unheard-of"})) == {"import": "proj_1"}
     assert exported(project(status="cancelled")) == {"import": "proj_1", "state": "cancelled"}
-    secret = write_spec("a", project(settings={"title": "canary-7f3a"}, brief="canary-7f3a"), Redactor(["canary-7f3a"]))
+    secret = spec("a", project(settings={"title": "canary-7f3a"}, brief="canary-7f3a"), Redactor(["canary-7f3a"]))
     assert "canary" not in secret
 
 
 def test_addresses_come_from_titles_and_are_unique():
     titles = ["Summer Teaser!", "summer-teaser", None, "", "日本", "x" * 90, "-a-", "promo"]
-    found = name_projects(
-        [project(id=f"p{n}", settings={"title": t}) for n, t in enumerate(titles)], {"promo", "project"}
-    )
+    found = names([project(id=f"p{n}", settings={"title": t}) for n, t in enumerate(titles)], {"promo", "project"})
     assert list(found) == [
         "summer-teaser", "summer-teaser-2", "project-2", "project-3", "project-4", "x" * 50, "a", "promo-2",
     ]  # fmt: skip

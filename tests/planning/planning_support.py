@@ -104,7 +104,7 @@ def live(project_id: str = ID, *, status: str = "idle", brief: str | None = BRIE
         settings=shown,
         brief=brief,
         source_project_id=source_project_id,
-        **more,
+        **{"created_at": AT, **more},
     )
 
 

@@ -1,7 +1,9 @@
 """Projects that the state does not know: created, adopted, imported, or found again after a lost state."""
 
 import pytest
+from msgspec.structs import replace
 
+from reconciler.model.desired import Moved
 from reconciler.model.errors import Location
 from reconciler.model.values import Revealed, Secret
 from tests.planning.planning_support import (
@@ -223,6 +225,14 @@ BROKEN = live("proj_x", brief="Another.", status="failed")
 """Some failed project: keys can't be relied on, as one of them may be of a project that failed."""
 
 
+def identity(made):
+    """The plan's only finding about whose a project is; beside it, the plan says that the state may be lost."""
+    (found,) = made.unsettled
+    assert found.attention and found.severity == "warning"
+    assert [d.kind for d in made.diagnostics if d is not found] == ["lost-state"]
+    return found
+
+
 def test_without_failures_the_key_decides_and_the_reason_says_so():
     step = only(plan(created(), None, foreign()))
 
@@ -230,13 +240,51 @@ def test_without_failures_the_key_decides_and_the_reason_says_so():
     assert step.reason.startswith("not in the state; its key binds `proj_9` if")
 
 
-def test_where_something_failed_the_one_candidate_is_bound_by_what_the_list_shows():
-    made = plan(created(settings={"craft": "ugc"}, messages=["one"]), None, account(foreign(), BROKEN))
+def test_likeness_binds_nothing_where_something_failed_and_others_go_on():
+    """Intent: a look-alike may be another team's; the key of a failed project would make a second one."""
+    specs = desired(created(settings={"craft": "ugc"}, messages=["one"]), created("b", brief="Its own."))
+    made = plan(specs, None, account(foreign(), BROKEN))
 
-    assert actions(made) == ["import", "update", "message"]
-    assert made.steps[0].project_id == "proj_9"
-    assert "same brief and title" in made.steps[0].reason
-    assert made.steps[1].body == {"craft": "ugc"}
+    assert [(s.address, s.action) for s in made.steps] == [("b", "create")]
+    found = identity(made)
+    assert found.address == "a" and "`a` may exist already: `proj_9` (idle, created" in found.summary
+    for way in ("reconciler state recover", "reconciler import a proj_9", "--replace a"):
+        assert way in found.detail
+
+
+@pytest.mark.parametrize(
+    ("made_at", "settled"),
+    [("2026-01-01T12:00:00Z", True), ("2025-12-30T12:00:00Z", False), (None, False), ("yesterday", False)],
+)
+def test_a_key_settles_only_what_it_surely_knows(made_at, settled):
+    seen = replace(account(foreign(created_at=made_at)), at="2026-01-01T12:00:01Z")
+    made = plan(created(messages=["one"]), None, seen)
+
+    assert actions(made) == (["create", "message"] if settled else [])
+    assert bool(made.unsettled) is not settled
+    assert [d.kind for d in made.diagnostics] == (["lost-state"] if settled else ["lost-state", "identity"])
+
+
+def test_a_project_made_under_another_name_is_not_taken_by_its_looks():
+    specs = desired(created(), moved=(Moved("old", "a"),))
+    assert identity(plan(specs, None, foreign())).address == "a"
+
+
+def test_what_the_user_says_is_no_look_alike():
+    """Intent: `import` says whose a project is, so it is a candidate for no other address."""
+    made = plan(desired(created(), imported("b", "proj_9")), None, account(foreign("proj_9"), BROKEN))
+    assert [(s.address, s.action) for s in made.steps] == [("a", "create"), ("b", "import")]
+    asked = plan(created(), None, account(foreign(), BROKEN), replace=["a"])
+    assert only(asked).action == "create"
+
+
+def test_a_plan_without_a_state_says_how_many_may_be_there_already():
+    specs = desired(created(messages=["one"]), created("b", brief="B."), created("c", brief="C."))
+    made = plan(specs, None, account(foreign(), live("proj_2", brief="B."), live("proj_3", brief="Other.")))
+    told = made.diagnostics[0]
+    assert told.kind == "lost-state" and "look like 2 of the 3 in the specs" in told.summary
+    assert "reconciler state recover" in told.detail and "upper bound" in told.detail
+    assert not plan(specs, state(), account(foreign())).diagnostics
 
 
 def test_with_a_state_a_living_look_alike_is_a_strangers_and_never_bound_by_its_looks():
@@ -256,23 +304,23 @@ def test_of_two_candidates_none_is_guessed():
     made = plan(created(), None, account(foreign(), foreign("proj_8"), BROKEN))
 
     assert not made.steps
-    assert finding(made).attention and finding(made).severity == "warning"
-    assert "`proj_9`, `proj_8`" in finding(made).summary
-    assert "reconciler import a PROJECT_ID" in finding(made).detail
+    found = identity(made)
+    assert "`proj_9`" in found.summary and "`proj_8`" in found.summary
+    assert "reconciler import a PROJECT_ID" in found.detail
 
 
 def test_a_failed_project_with_the_same_brief_is_not_made_again_unasked():
     made = plan(created(), None, account(foreign(status="failed"), foreign("proj_8", status="failed")))
 
     assert not made.steps
-    assert finding(made).attention and "`proj_9`, `proj_8`" in finding(made).summary
-    assert "reconciler import a proj_9" in finding(made).detail and "--replace a" in finding(made).detail
+    found = identity(made)
+    assert "`proj_9`, `proj_8`" in found.summary
+    assert "reconciler import a proj_9" in found.detail and "--replace a" in found.detail
 
 
 @pytest.mark.parametrize(
     ("specs", "seen"),
     [
-        (desired(created("a"), created("b")), account(foreign(), BROKEN)),
         (
             desired(adopted("a"), imported("b", "proj_9", messages=["one"])),
             live("proj_9", source_project_id="studio_1"),
@@ -287,10 +335,10 @@ def test_two_addresses_never_come_to_stand_for_one_project(specs, seen):
     assert all("would be bound to `a`, `b`" in d.summary for d in made.diagnostics)
 
 
-def test_one_that_lives_beside_a_failed_one_is_bound():
+def test_one_that_lives_beside_a_failed_one_is_not_bound_by_its_looks():
     made = plan(created(), None, account(foreign(status="failed"), foreign("proj_8")))
 
-    assert only(made).action == "import" and only(made).project_id == "proj_8"
+    assert not made.steps and "`proj_8`" in identity(made).summary
 
 
 def test_a_cancelled_one_is_left_to_its_key():
@@ -339,7 +387,7 @@ def test_a_long_brief_is_compared_as_far_as_the_list_shows_it():
     made = plan(created(brief=brief), None, account(foreign(brief="x" * 200), BROKEN))
     other = plan(created(brief=brief), None, account(foreign(brief="x" * 100), BROKEN))  # no list cuts that early
 
-    assert only(made).action == "import"
+    assert not made.steps and made.unsettled
     assert only(other).action == "create"
 
 
@@ -349,5 +397,5 @@ def test_a_secret_brief_and_title_are_compared_by_their_plain_text():
     made = plan(created(brief=brief), None, account(foreign(brief="Call me"), BROKEN))
     unknown = plan(created(brief=Secret("Call ${env.X}", "digest")), None, account(foreign(brief="Call me"), BROKEN))
 
-    assert only(made).action == "import"
+    assert not made.steps and made.unsettled
     assert only(unknown).action == "create"

@@ -173,9 +173,15 @@ def test_a_list_that_shifts_or_breaks_off_is_no_reason_to_make_anything(crowded,
     world.store.add_fault(fault)
     Within(world, patience=5.0).apply()
     world.store.clear_faults()
-    for _ in range(2 if lost else 1):  # what the lost state had for created from the old brief is replaced only then
-        done = Within(world, patience=5.0).apply()
-        assert done.error is None, str(done)
+    if lost:  # beside a failed project no key settles what is whose: the plan says how to go on
+        done = world.run("state", "recover", "--auto-approve")
+        assert done.code == 0, str(done)
+    done = Within(world, patience=5.0).apply()
+    assert done.error is None, str(done)
+    if lost:  # a project of the old brief is not bound, so what was to replace it is left to the user
+        _, twice, _ = judge(truth(world), wanted)
+        assert not twice
+        return
     assert not Within(world, patience=5.0).plan().steps
     found = truth(world)
     assert found.creates == wanted.creates

@@ -218,7 +218,8 @@ def test_a_plan_whose_key_binds_a_project_of_another_brief_sends_it_nothing(new_
     for _ in range(2):
         done = saved(world)
         assert done.code == 1, str(done)
-        assert "stale" in done.out
+        assert "the key `recovery/a/1` belongs to" in done.out
+        assert not world.state.exists() or not world.entries()
     assert world.kinds() == ["create"]
 
 

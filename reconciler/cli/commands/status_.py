@@ -12,7 +12,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.options import formats
 from reconciler.model import contract
-from reconciler.operations.read.refresh import read_overview
+from reconciler.operations.read.overview import read_overview
 from reconciler.report.tables import StatusRow, status_document, status_text
 
 

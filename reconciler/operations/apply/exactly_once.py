@@ -13,6 +13,7 @@ from reconciler.model.errors import (
     ApiError,
     CreditsError,
     Fate,
+    IdentityError,
     ProjectLimitError,
     ReconcilerError,
     WrongStatusError,
@@ -60,7 +61,7 @@ class Call(Protocol[T]):
         """Make the request once. Raises ApiError, whose fate says whether it may have acted."""
 
     async def effects(self, answer: T, intent: Intent) -> tuple[Effect, ...]:
-        """What the answer changes in the state."""
+        """What the answer changes in the state. Raises IdentityError where it is about another's project."""
 
     @staticmethod
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
@@ -81,6 +82,7 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
 
     Raises:
         ApiError: the API refused, or can't be reached: not done.
+        IdentityError: what answered belongs to another address or state; nothing of it is kept.
         Undecided: nothing could tell what became of it; the intent stays pending.
         Interrupted: the user asked to stop.
 
@@ -94,7 +96,12 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
                 raise
             lost = error
         else:
-            await run.record_done(intent, *await call.effects(answer, intent))
+            try:
+                effects = await call.effects(answer, intent)
+            except IdentityError as error:  # what answered is not the address's own: nothing of it is kept
+                await run.record(End(op=intent.op, result="not_done", note=summary_of(error)))
+                raise
+            await run.record_done(intent, *effects)
             return answer
         try:
             resolution = await resolve(run, monitor, intent, call.recover)

@@ -15,6 +15,7 @@ from reconciler.model import contract
 from reconciler.model.errors import (
     ApiError,
     CreditsError,
+    IdentityError,
     NotFoundError,
     ProjectLimitError,
     RateLimitedError,
@@ -29,7 +30,7 @@ from reconciler.model.plan import Create, Replace, idempotency_key
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent
 from reconciler.model.times import instant
-from reconciler.model.values import Json, Sealed, Value, WireBody, exposed, from_portable
+from reconciler.model.values import Json, Value, WireBody, exposed, from_portable
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.entries import bound_entry, created_entry
 from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot
@@ -38,13 +39,13 @@ from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
 from reconciler.operations.read.refresh import list_filtered
 from reconciler.planning.knowledge import brief_matches, title_matches
+from reconciler.planning.matching import KEY_SECONDS
 
 KEY_CONFLICT: Final = 409
 """How servers refuse an idempotency key that was used for another request; the contract does not say."""
 GENERATIONS: Final = 50
 """How many used-up generations of a key are skipped."""
-KEY_LIVES: Final = timedelta(hours=23)
-"""How long the API surely knows a key: elsewhere at least a day (Stripe); the contract does not say."""
+KEY_LIVES: Final = timedelta(seconds=KEY_SECONDS)
 CLOCK_SKEW: Final = timedelta(hours=1)
 """How far the account's clock may be off when it says when a project was created."""
 
@@ -81,6 +82,7 @@ class CreateCall(Struct):
         return await self.run.api.create(self.wire)
 
     async def effects(self, created: Created, intent: Intent) -> tuple[Bind | Spend]:
+        """Raises IdentityError: the key belongs to a project that is not the one asked for."""
         run, address, body = self.run, self.step.address, self.step.body
         entry = created_entry(run, intent, body, created, self.old)
         if created.existing:
@@ -88,6 +90,8 @@ class CreateCall(Struct):
             self.used_up = _is_predecessor(run, self.monitor, self.step, found, self.old)
             if self.used_up:
                 return (Spend(address=address, generation=self.generation),)
+            if found.status not in OVER and not _is_as_asked(self.step, found):
+                raise _another_project(self.step, str(self.body["idempotency_key"]), found)
             entry = _entry_of_existing(run, self.step, found, entry, self.old)
         self.monitor.names[created.id] = address
         if self.existing is not None:
@@ -185,8 +189,6 @@ async def _finish(call: CreateCall, created: Created | None) -> Done:
         return Done()
     if found.status in OVER:
         raise _overtaken(found)
-    if found.brief is not None and not brief_matches(step.body["brief"], found):
-        raise Overtaken(f"bound to `{found.id}`, which its key had made from another brief; make a new plan")
     settings = {name: value for name, value in step.body.items() if name in contract.current().settings}
     await converge(call.run, monitor, step, settings, found, call.number + 1)
     return Done(f"bound to `{found.id}`, which its key had made before", already=True)
@@ -194,6 +196,27 @@ async def _finish(call: CreateCall, created: Created | None) -> Done:
 
 def _overtaken(live: LiveProject) -> Overtaken:
     return Overtaken(f"bound to `{live.id}`, which its key had made before and which is {live.status}")
+
+
+def _is_as_asked(step: Create | Replace, found: LiveProject) -> bool:
+    """Whether the key's project is the one asked for, as far as the list shows it."""
+    return (found.brief is None or brief_matches(step.body["brief"], found)) and (
+        "title" not in step.body or "title" not in found.settings or title_matches(step.body["title"], found)
+    )
+
+
+def _another_project(step: Create | Replace, key: str, found: LiveProject) -> IdentityError:
+    same_brief = found.brief is None or brief_matches(step.body["brief"], found)
+    return IdentityError(
+        f"the key `{key}` belongs to `{found.id}`, which has another {'title' if same_brief else 'brief'}",
+        f"It was not bound, and nothing of it was changed. Its title: {found.settings.get('title') or 'none'}. "
+        f"Its brief begins: {found.brief or 'unknown'}\n"
+        "Either a second state is used under this workspace's name (another folder, or another `--state`): give each a "
+        "`workspace` of its own. Or the state was lost and the spec has changed since: bind the project with "
+        f"`reconciler state recover` or `reconciler import {quote(step.address)} {found.id}`; the next plan then shows "
+        "what changed.",
+        address=step.address,
+    )
 
 
 def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
@@ -245,12 +268,11 @@ def _is_predecessor(run: Run, monitor: Monitor, step: Create | Replace, found: L
 
 
 def _entry_of_existing(run: Run, step: Create | Replace, found: LiveProject, sent: Entry, old: Entry | None) -> Entry:
-    """The entry of a project that the key made before: perhaps from another brief, surely with settings of its own."""
-    agrees_so_far = found.brief is None or brief_matches(step.body["brief"], found)
+    """The entry of a project that the key made before: from the same brief, with settings of its own."""
     return replace(
         bound_entry(run, found, origin="created", old=old, settings=step.body),
         generation=sent.generation,
-        creation=sent.creation if agrees_so_far else Sealed({"brief": run.redact.value(found.brief)}),
+        creation=sent.creation,
     )
 
 
@@ -287,9 +309,9 @@ async def _bind_by_key(
         return Resolution("not_done", f"its key can't be sent again yet: it waits for {why}")
     except ReconcilerError as error:  # a project that it refers to is over
         return Resolution("not_done", summary_of(error))
+    if created.existing and all(p.id != created.id for p in alive):
+        return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
-    if created.existing and all(p.id != created.id for p in alive):  # another project than the one that looks like it
-        entry = replace(entry, creation=Sealed({}))
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
 
 

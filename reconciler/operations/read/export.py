@@ -57,8 +57,8 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
     over = [p for p in free if p.status in (contract.Status.FAILED, contract.Status.CANCELLED)]
     chosen = [p for p in free if p.id in ids] if ids else [p for p in free if p not in over]
     taken = {address.partition("[")[0] for address in (*desired.projects, *state.projects)}
-    named = name_projects(sorted(chosen, key=lambda p: (p.created_at or "", p.id)), taken)
-    text = _HEAD + "".join(write_spec(address, project, workspace.redact) for address, project in named.items())
+    named = names(sorted(chosen, key=lambda p: (p.created_at or "", p.id)), taken)
+    text = _HEAD + "".join(spec(address, project, workspace.redact) for address, project in named.items())
     left_out = () if ids else tuple(project.id for project in over)
     return Export(text, {address: project.id for address, project in named.items()}, left_out)
 
@@ -85,7 +85,7 @@ def declared_ids(desired: Desired, state: State, live: Snapshot) -> dict[str, st
     return declared
 
 
-def name_projects(projects: Iterable[LiveProject], taken: Collection[str]) -> dict[str, LiveProject]:
+def names(projects: Iterable[LiveProject], taken: Collection[str]) -> dict[str, LiveProject]:
     """An address for each project: its title's letters and digits, and a number where that is taken."""
     result: dict[str, LiveProject] = {}
     for project in projects:
@@ -99,7 +99,7 @@ def name_projects(projects: Iterable[LiveProject], taken: Collection[str]) -> di
     return result
 
 
-def write_spec(address: str, project: LiveProject, redact: Redactor) -> str:
+def spec(address: str, project: LiveProject, redact: Redactor) -> str:
     """One project's lines: its brief as a comment, its id, and the settings that the list shows and a spec can hold."""
     lines = [f"  {address}:"]
     if project.brief:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, ReconcilerError
 from reconciler.model.live import LiveProject, ProjectPage, Snapshot
-from reconciler.model.state import Entry, State
+from reconciler.model.state import State
 from reconciler.operations.concurrency import run_all
 
 ROUNDS = 4
@@ -239,22 +239,6 @@ def merge(listed: LiveProject, status: LiveProject) -> LiveProject:
         source_project_id=listed.source_project_id,
         source="list",
     )
-
-
-async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
-    """Read the list, then the status of each failed project: the list does not say why. Raises as ``refresh``."""
-    ids = frozenset(entry.project_id for entry in entries.values())
-    if not ids:
-        return Snapshot(at=at)
-    live = await refresh(api, ids, at=at)
-    unexplained = [
-        p
-        for i, p in live.projects.items()
-        if i in ids and p.status == contract.Status.FAILED and p.error_message is None
-    ]
-    answers = await run_all(api.project(p.id) for p in unexplained)
-    explained = {p.id: merge(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
-    return replace(live, projects={**live.projects, **explained})
 
 
 def remembered_titles(state: State) -> dict[str, str]:

@@ -1,0 +1,29 @@
+"""Managed projects as they are now, with what only their status shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from reconciler.model import contract
+from reconciler.model.live import Snapshot
+from reconciler.model.state import Entry
+from reconciler.operations.concurrency import run_all
+from reconciler.operations.read.refresh import Reader, merge, refresh
+
+
+async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
+    """Read the list, then the status of each failed project: the list does not say why. Raises as ``refresh``."""
+    ids = frozenset(entry.project_id for entry in entries.values())
+    if not ids:
+        return Snapshot(at=at)
+    live = await refresh(api, ids, at=at)
+    unexplained = [
+        p
+        for i, p in live.projects.items()
+        if i in ids and p.status == contract.Status.FAILED and p.error_message is None
+    ]
+    answers = await run_all(api.project(p.id) for p in unexplained)
+    explained = {p.id: merge(p, answer) for p, answer in zip(unexplained, answers, strict=True)}
+    return replace(live, projects={**live.projects, **explained})
