@@ -109,7 +109,11 @@ class StateMismatchError(StateError):
 
 
 class IdentityError(ReconcilerError):
-    """A live project answered that is not the address's own."""
+    """A live project answered that is not the address's own: ``project_id``."""
+
+    def __init__(self, project_id: str, summary: str, detail: str, *, address: str) -> None:
+        super().__init__(summary, detail, address=address)
+        self.project_id = project_id
 
 
 class PlanFileError(ReconcilerError):

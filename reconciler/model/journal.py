@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.references import renamed
-from reconciler.model.state import Entry, Intent, Known, Outputs, Progress, SentMessage, State, Upload
+from reconciler.model.state import Dispute, Entry, Intent, Known, Outputs, Progress, SentMessage, State, Upload
 
 
 class Bind(Struct, frozen=True, kw_only=True, tag_field="kind", tag="bind"):
@@ -65,6 +65,13 @@ class Spend(Struct, frozen=True, kw_only=True, tag_field="kind", tag="spend"):
     generation: int
 
 
+class Disputed(Struct, frozen=True, kw_only=True, tag_field="kind", tag="disputed"):
+    """The address's key belongs to another project, which was not bound."""
+
+    address: str
+    dispute: Dispute
+
+
 class Uploaded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="uploaded"):
     """The account has a file with this content (SHA-256), or no longer has it (``None``)."""
 
@@ -72,7 +79,7 @@ class Uploaded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="uploade
     upload: Upload | None
 
 
-Effect = Bind | Learn | Log | Drop | Rename | Spend | Uploaded
+Effect = Bind | Learn | Log | Drop | Rename | Spend | Disputed | Uploaded
 
 
 class Begin(Struct, frozen=True, kw_only=True, tag_field="type", tag="begin"):
@@ -108,6 +115,7 @@ class Draft:
         self._base = state
         self.projects: dict[str, Entry] = dict(state.projects)
         self.generations: dict[str, int] = dict(state.generations)
+        self.disputes: dict[str, Dispute] = dict(state.disputes)
         self.progress: dict[str, Progress] = dict(state.progress)
         self.pending: dict[str, Intent] = dict(state.pending)
         self.uploads: dict[str, Upload] = dict(state.uploads)
@@ -149,6 +157,7 @@ class Draft:
             serial=self._base.serial if serial is None else serial,
             projects=dict(self.projects),
             generations=dict(self.generations),
+            disputes=dict(self.disputes),
             progress=dict(self.progress),
             pending=dict(self.pending),
             uploads=dict(self.uploads),
@@ -179,6 +188,7 @@ class Draft:
             case Bind():
                 self._put(effect.address, effect.entry)
                 self._spend(effect.address, effect.entry.generation)
+                self.disputes.pop(effect.address, None)
             case Learn():
                 entry = self.projects.get(effect.address)
                 if entry is not None:
@@ -211,6 +221,8 @@ class Draft:
                     self._spend(effect.to_address, self.generations.get(effect.to_address, 0))
             case Spend():
                 self._spend(effect.address, effect.generation)
+            case Disputed():
+                self.disputes[effect.address] = effect.dispute
             case Uploaded():
                 self.uploads.pop(effect.digest, None)
                 self.uploads |= {effect.digest: effect.upload} if effect.upload else {}

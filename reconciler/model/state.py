@@ -151,12 +151,20 @@ class Upload(Struct, frozen=True, kw_only=True):
     at: str
 
 
+class Dispute(Struct, frozen=True):
+    """A generation of an address's key that was used for another project: ``project_id``, where the API told it."""
+
+    generation: int
+    project_id: str | None = None
+
+
 class State(Struct, frozen=True, kw_only=True):
     """What is known about one workspace at one API.
 
     ``generations`` has the last generation of every address ever used, even if it was forgotten, so that no idempotency
-    key is used for two projects; 0 where nothing tells whether one was used. ``pending`` are intents whose outcome is unknown, by ``op``. ``uploads`` are files of the
-    workspace that were uploaded, by the SHA-256 of their content.
+    key is used for two projects; 0 where nothing tells whether one was used. ``disputes`` are addresses that have no
+    project because their key answered with another one. ``pending`` are intents whose outcome is unknown, by ``op``.
+    ``uploads`` are files of the workspace that were uploaded, by the SHA-256 of their content.
     """
 
     lineage: str
@@ -165,6 +173,7 @@ class State(Struct, frozen=True, kw_only=True):
     serial: int = 0
     projects: Mapping[str, Entry] = field(default_factory=dict)
     generations: Mapping[str, int] = field(default_factory=dict)
+    disputes: Mapping[str, Dispute] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
     pending: Mapping[str, Intent] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)

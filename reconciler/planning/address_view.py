@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
-from reconciler.model.state import Entry, Intent
+from reconciler.model.state import Dispute, Entry, Intent
 from reconciler.planning.findings import (
     not_read,
     unknown_outcome,
@@ -45,8 +45,16 @@ class View(Struct, frozen=True, kw_only=True):
     """Whether a failed project is only reported, whatever ``on_failed`` says."""
     fresh: bool = False
     """Whether the state is new or lost: it has no serial yet."""
+    dispute: Dispute | None = None
+    """What is known of the address's key, if it answered with another project."""
     renamed: bool = False
     """Whether the specs say that the address had another name, whose key its project may have."""
+
+    @property
+    def generation(self) -> int:
+        """The generation of the key that a create uses; the user's ``--replace`` passes over a disputed one."""
+        disputed = self.dispute.generation if self.dispute is not None and self.replace else 0
+        return max(self.next_generation, disputed + 1)
 
     @property
     def project(self) -> LiveProject | None:

@@ -13,6 +13,7 @@ from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
 from reconciler.model.values import Json, Value, has_secret, masked
+from reconciler.planning.knowledge import brief_matches
 
 _ACCOUNT_FROM: Final = 2
 """Managed projects of which not one is visible tell another account; a single one is reported as gone."""
@@ -65,14 +66,31 @@ def maybe_lost(alike: int, new: int) -> Iterator[Diagnostic]:
     )
 
 
-def unsettled(project: DesiredProject, alike: Sequence[LiveProject], why: str) -> Diagnostic:
-    """Likeness binds nothing: a project that looks like the address's own may be another team's, or be its own."""
+def another_project(address: str, key: str, fields: Mapping[str, Value], other: LiveProject) -> tuple[str, str]:
+    """Summary and details of the finding that the address's key belongs to a project that was not asked for."""
+    same_brief = other.brief is None or brief_matches(fields["brief"], other)
+    summary = f"the key `{key}` belongs to `{other.id}`, which has another {'title' if same_brief else 'brief'}"
+    return summary, (
+        f"It was not bound, and nothing of it was changed. Its title: {other.settings.get('title') or 'none'}. "
+        f"Its brief begins: {other.brief or 'unknown'}\n"
+        "Either a second state is used under this workspace's name (another folder, or another `--state`): give each a "
+        f"`workspace` of its own, or create a second project with `--replace {quote(address)}`. Or the state was lost and "
+        "the spec has changed since: bind the project with `reconciler state recover` or "
+        f"`reconciler import {quote(address)} {other.id}`; the next plan then shows what changed."
+    )
+
+
+def unsettled(project: DesiredProject, alike: Sequence[LiveProject], why: str, *, exactly: bool) -> Diagnostic:
+    """Likeness binds nothing: a project that looks like the address's own may be another team's, or be its own.
+    ``exactly``: it has the brief and the title; if not, it may have been renamed or rewritten since.
+    """
     address = quote(project.address)
     one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
     named = ", ".join(f"`{p.id}` ({p.status}, created {p.created_at or 'at an unknown time'})" for p in alike[:_NAMED])
     return attention(
         project,
-        f"`{project.address}` may exist already: {named} {'has' if len(alike) == 1 else 'have'} its brief and title",
+        f"`{project.address}` may exist already: {named} {'has' if len(alike) == 1 else 'have'} "
+        + ("its brief and title" if exactly else "a similar brief and title"),
         f"The state is new, and the key can't settle it: {why}. Nothing is done for this address.\n"
         f"If the state was lost: `reconciler state recover`, or `reconciler import {address} {one}`. "
         f"If it is someone else's: `--replace {address}` creates one of your own.",

@@ -32,6 +32,9 @@ _STATUS_CLASS: Mapping[str, str] = {
     contract.Status.CANCELLED: "cancelled",
 }
 
+_MARK_OF_A_CUT = 3
+"""How long the mark of a cut may be (`...`)."""
+
 
 def agrees(desired: Value, known: Json) -> bool:
     """Whether a known value (sealed, or read from the account) reads the same as the desired one."""
@@ -91,10 +94,22 @@ def brief_matches(brief: Value, live: LiveProject) -> bool:
     )
 
 
+def is_whole(listed: str) -> bool:
+    """Whether a brief in the list is so short that it was not cut, however the server counts."""
+    return len(listed.encode("utf-16-le")) // 2 < contract.current().limits.list_brief - _MARK_OF_A_CUT
+
+
 def title_matches(title: Value, live: LiveProject) -> bool:
     """Whether a project has this title, perhaps normalized by the account."""
     shown = live.settings.get("title")
     return agrees(title, shown) or is_form("title", title, shown)
+
+
+def is_as_asked(fields: Mapping[str, Value], live: LiveProject) -> bool:
+    """Whether a project has the brief and the title of a create, as far as the list shows them."""
+    return (live.brief is None or brief_matches(fields["brief"], live)) and (
+        "title" not in fields or "title" not in live.settings or title_matches(fields["title"], live)
+    )
 
 
 def plain_text(value: Value) -> Revealed:

@@ -6,10 +6,13 @@ The state may be lost or an old copy. Then the idempotency key decides for most 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
@@ -17,11 +20,16 @@ from reconciler.model.likeness import beginning
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry
 from reconciler.model.times import instant
-from reconciler.model.values import Value
+from reconciler.model.values import Json, Value, exposed
 from reconciler.planning.knowledge import brief_matches, plain_text, title_matches
 
 KEY_SECONDS: Final = 23 * 3600.0
 """How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
+
+
+SIMILAR: Final = 0.6
+"""How much of two briefs must agree (``difflib``) for one to be perhaps the other, rewritten."""
+_OVER: Final = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
 
 
 def key_may_be_forgotten(project: LiveProject, at: str) -> bool:
@@ -38,18 +46,22 @@ class Match(Struct, frozen=True):
     cancelled: tuple[LiveProject, ...]
 
     @property
-    def any(self) -> bool:
-        return bool(self.alive or self.failed or self.cancelled)
+    def all(self) -> tuple[LiveProject, ...]:
+        return (*self.alive, *self.failed, *self.cancelled)
 
 
 class Candidates(Struct, frozen=True):
     """Unmanaged API projects. ``by_brief``: by the brief that the list shows. ``by_beginning``: by what all forms of that
-    brief have in common, for briefs not cut at the contract's length. ``failed``: whether any of them failed.
+    brief have in common, for briefs not cut at the contract's length. ``by_title``: by the title, in lower case.
+    ``failed``: whether any of them failed.
     """
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]
     by_beginning: Mapping[str, tuple[LiveProject, ...]]
+    by_title: Mapping[str, tuple[LiveProject, ...]]
     failed: bool
+    claimed: frozenset[str] = frozenset()
+    """Projects with the very brief and title that a new address declares: they are like no other one's."""
 
     @classmethod
     def of(cls, live: Snapshot, entries: Mapping[str, Entry], imports: frozenset[str] = frozenset()) -> Candidates:
@@ -65,7 +77,29 @@ class Candidates(Struct, frozen=True):
         beginnings: dict[str, list[LiveProject]] = {}
         for brief, group in groups.items():
             beginnings.setdefault(beginning(brief), []).extend(group)
-        return cls(_fixed(groups), _fixed(beginnings), failed)
+        titles: dict[str, list[LiveProject]] = {}
+        for project in chain.from_iterable(groups.values()):
+            titles.setdefault(_folded(project.settings.get("title")), []).append(project)
+        return cls(_fixed(groups), _fixed(beginnings), _fixed(titles), failed)
+
+    def claimed_by(self, projects: Iterable[DesiredProject]) -> Candidates:
+        """The same, knowing the new addresses."""
+        return replace(self, claimed=frozenset(p.id for project in projects for p in self.match(project).all))
+
+    def may_have(self, project: DesiredProject) -> bool:
+        """Whether any of them may be what a project declares, perhaps renamed or rewritten since."""
+        return bool(self.match(project).all or self.near(project))
+
+    def near(self, project: DesiredProject) -> tuple[LiveProject, ...]:
+        """The projects that were perhaps renamed (the same brief) or rewritten (the same title, a similar brief) since."""
+        assert isinstance(project.origin, CreateOrigin)
+        brief, title = project.origin.creation["brief"], exposed(project.settings.get("title"))
+        found = self.like({"brief": brief}).all if title is not None else ()
+        if not found and isinstance(title, str):
+            text = plain_text(brief).expose()[: contract.current().limits.list_brief]
+            same_title = self.by_title.get(_folded(title), ())
+            found = tuple(live for live in same_title if live.status not in _OVER and _is_similar(text, live.brief))
+        return tuple(live for live in found if live.id not in self.claimed)
 
     def match(self, project: DesiredProject) -> Match:
         """The projects that look like what a project declares (see :meth:`like`)."""
@@ -83,10 +117,18 @@ class Candidates(Struct, frozen=True):
             if brief_matches(brief, live) and ("title" not in fields or title_matches(fields["title"], live))
         ]
         return Match(
-            alive=tuple(p for p in same if p.status not in {contract.Status.FAILED, contract.Status.CANCELLED}),
+            alive=tuple(p for p in same if p.status not in _OVER),
             failed=tuple(p for p in same if p.status == contract.Status.FAILED),
             cancelled=tuple(p for p in same if p.status == contract.Status.CANCELLED),
         )
+
+
+def _folded(title: Json) -> str:
+    return title.strip().casefold() if isinstance(title, str) else ""
+
+
+def _is_similar(brief: str, other: str | None) -> bool:
+    return SequenceMatcher(None, brief, other or "", autojunk=False).ratio() >= SIMILAR
 
 
 def _fixed(groups: Mapping[str, list[LiveProject]]) -> dict[str, tuple[LiveProject, ...]]:

@@ -92,12 +92,13 @@ def make_plan(
     projects = {} if selection.destroy else desired.projects
     reseal = Resealing(desired, state.lineage)
     known = {address: reseal(entry) for address, entry in entries.items()}
+    new = new_addresses(desired, state, selection)
     candidates = Candidates.of(live, entries, imported_ids(desired))
+    candidates = candidates.claimed_by(new) if state.new or unsettled_addresses(state) else candidates
     elsewhere = other_account(entries, live)
     result.diagnostics += [elsewhere] if elsewhere else []
     if state.new:
-        new = new_addresses(desired, state, selection)
-        result.diagnostics += maybe_lost(sum(candidates.match(project).any for project in new), len(new))
+        result.diagnostics += maybe_lost(sum(candidates.may_have(project) for project in new), len(new))
     views = {} if elsewhere else _views(desired, projects, known, state, live, selection, candidates)
     planned: dict[str, ProjectPlan] = {}
     for address, view in views.items():
@@ -172,6 +173,7 @@ def _views(
             candidates=candidates,
             bound=bound,
             fresh=state.new or address in unsettled,
+            dispute=state.disputes.get(address),
             renamed=address in renamed,
         )
         for address in [*projects, *sorted(entries.keys() - projects.keys())]
@@ -335,8 +337,12 @@ def _with_slots(steps: list[Step], live: Snapshot, active_limit: int) -> Iterabl
 
 
 def unsettled_addresses(state: State) -> frozenset[str]:
-    """Addresses for which nothing was done, as it could not be told whether the account has their projects already."""
-    return frozenset(address for address, generation in state.generations.items() if not generation)
+    """Addresses for which nothing was done, as it could not be told whether the account has their projects already, or
+    their key told of another one.
+    """
+    return frozenset(address for address, generation in state.generations.items() if not generation) | (
+        state.disputes.keys() - state.projects.keys()
+    )
 
 
 def imported_ids(desired: Desired) -> frozenset[str]:

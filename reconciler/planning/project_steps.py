@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from shlex import quote
 from typing import assert_never
 
@@ -16,6 +17,7 @@ from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.creation import changes_of_new, creation_body, immutable_changes, is_rewritten
 from reconciler.planning.findings import (
     already_managed,
+    another_project,
     attention,
     bound_elsewhere,
     created_released,
@@ -23,8 +25,8 @@ from reconciler.planning.findings import (
     protected,
     unsettled,
 )
-from reconciler.planning.knowledge import brief_matches
-from reconciler.planning.matching import Match, key_may_be_forgotten
+from reconciler.planning.knowledge import brief_matches, is_as_asked
+from reconciler.planning.matching import key_may_be_forgotten
 from reconciler.planning.removal import cancel_step, waits_to_stop
 from reconciler.planning.updates import plan_messages, plan_updates
 
@@ -103,14 +105,21 @@ def _plan_adopt(project: DesiredProject, studio_id: str, view: View, result: Pro
 
 def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
     reason = "it is in the specs and not in the state"
+    disputed = _disputed(project, view)
+    if disputed is not None:
+        result.diagnostics.append(disputed)
+        return
     if view.next_generation == 1 and not view.replace:
         match = view.candidates.match(project)
-        doubt = _doubt(match, view) if match.alive and view.fresh else None
+        near = view.candidates.near(project) if view.fresh and not match.all else ()
+        alike = match.alive or near
+        doubt = _doubt(alike, view) if alike and view.fresh else None
         if doubt is not None:
-            result.diagnostics.append(unsettled(project, match.alive, doubt))
+            result.diagnostics.append(unsettled(project, alike, doubt, exactly=not near))
             return
-        # the key of a failed project makes another one; so a cancelled one is not reached by a key that may be such
-        lost = match.failed or (match.cancelled if view.fresh and view.candidates.failed else ())
+        # the key of a failed project makes another one, and a forgotten key too: neither reaches a cancelled one
+        over = match.cancelled if view.fresh and _doubt(match.cancelled, view) else ()
+        lost = match.failed or over
         if lost:
             ids = ", ".join(f"`{p.id}`" for p in lost)
             result.diagnostics.append(
@@ -138,20 +147,31 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
             reason=reason,
             changes=changes_of_new(body),
             body=body,
-            generation=view.next_generation,
-            key=idempotency_key(view.workspace, project.address, view.next_generation),
+            generation=view.generation,
+            key=idempotency_key(view.workspace, project.address, view.generation),
         )
     )
     plan_messages(project, result, live=None, sent=())
 
 
-def _doubt(match: Match, view: View) -> str | None:
+def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
+    """The finding that the address's key belongs to another project, as long as that one is not what the spec declares."""
+    dispute = view.dispute
+    other = view.live.projects.get(dispute.project_id or "") if dispute is not None else None
+    if dispute is None or other is None or view.replace or is_as_asked(creation_body(project), other):
+        return None
+    key = idempotency_key(view.workspace, project.address, dispute.generation)
+    summary, detail = another_project(project.address, key, creation_body(project), other)
+    return attention(project, summary, detail, kind="identity")
+
+
+def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:
     """Why the address's key can't tell whether a look-alike is its own, if so: it might make a second one."""
     if view.renamed:
         return "the address had another name, and its project the key of that name"
     if view.candidates.failed:
         return "a project of the account failed, and the key of a failed project makes another one"
-    if any(key_may_be_forgotten(project, view.live.at) for project in match.alive):
+    if any(key_may_be_forgotten(project, view.live.at) for project in alike):
         return "it is so old that the API may have forgotten its key"
     return None
 
@@ -270,7 +290,8 @@ def _plan_immutable_changes(
                 attention(
                     project,
                     f"the brief of `{entry.project_id}` differs from the spec's",
-                    f"It was imported or adopted, not created here, so it is not replaced. Its brief begins: {live.brief}\n"
+                    "It is not known whole, since this state did not create it, so the project is not replaced. "
+                    f"Its brief begins: {live.brief}\n"
                     f"Put that brief into the spec, or create a new project with `--replace {quote(project.address)}`.",
                 )
             )
@@ -334,7 +355,7 @@ def _plan_replace(
         return
     changed = {change.path for change in changes}
     body = creation_body(project)
-    generation = max(view.next_generation, entry.generation + 1)
+    generation = max(view.generation, entry.generation + 1)
     result.steps.append(
         Replace(
             address=project.address,

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from reconciler.model.desired import Moved
 from reconciler.model.errors import Location
+from reconciler.model.state import Dispute
 from reconciler.model.values import Revealed, Secret
 from tests.planning.planning_support import (
     BRIEF,
@@ -350,17 +351,55 @@ def test_a_cancelled_one_is_left_to_its_key():
 @pytest.mark.parametrize(
     "other",
     [
-        foreign(title="Other"),
         foreign(title="T", brief="Another brief"),
         foreign(title="T", brief=None),
         foreign(title="T", source_project_id="studio_7"),
     ],
-    ids=["title", "brief", "no brief shown", "adopted"],
+    ids=["brief", "no brief shown", "adopted"],
 )
-def test_what_differs_in_brief_or_title_or_came_from_the_studio_is_no_candidate(other):
+def test_what_differs_in_brief_or_came_from_the_studio_is_no_candidate(other):
     step = only(plan(created(settings={"title": "T"}), None, account(other, BROKEN)))
 
     assert step.action == "create" and step.reason == "it is in the specs and not in the state"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [foreign(title="Other"), foreign(title="Other", status="failed"), foreign(title="t", brief=BRIEF + " Slowly.")],
+    ids=["renamed", "renamed and failed", "rewritten"],
+)
+def test_one_that_was_perhaps_renamed_or_rewritten_stops_its_address_where_the_key_cannot_tell(other):
+    """Intent: without a state, a person's new title or a changed spec must not make a second project."""
+    made = plan(created(settings={"title": "T"}), None, account(other, BROKEN))
+    assert not made.steps and "a similar brief and title" in identity(made).summary
+    assert only(plan(created(settings={"title": "T"}), None, account(replace(other, status="idle")))).action == "create"
+
+
+def test_siblings_with_one_brief_are_not_taken_for_each_other():
+    """Intent: the project that one address declares to the letter is not what another one may have had."""
+    ours = foreign(title="T")
+    made = plan(
+        desired(created("a", settings={"title": "T"}), created("b", settings={"title": "U"})),
+        None,
+        account(ours, BROKEN),
+    )
+    assert [step.address for step in made.steps] == ["b"] and [d.address for d in made.unsettled] == ["a"]
+
+
+def test_a_cancelled_one_whose_key_may_be_forgotten_is_not_made_again():
+    old = foreign(status="cancelled", created_at="2025-12-01T00:00:00Z")
+    assert not plan(created(), None, account(old)).steps
+
+
+def test_a_disputed_key_stays_so_until_the_project_is_the_one_asked_for_or_the_user_says_so():
+    """Intent: no later plan touches the project that the key told of, and each way out leads out."""
+    have = replace(state(), disputes={"a": Dispute(2, "proj_9")})
+    other = foreign(brief="Another brief")
+    made = plan(created(), have, account(other))
+    (found,) = made.unsettled
+    assert not made.steps and "`ws/a/2` belongs to `proj_9`" in found.summary and found.attention
+    assert only(plan(created(), have, account(other), replace={"a"})).key == "ws/a/3"
+    assert only(plan(created(), have, account(foreign()))).key == "ws/a/1"
 
 
 def test_a_project_that_the_state_knows_elsewhere_is_no_candidate():

@@ -9,9 +9,9 @@ import httpx
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.state.local import LocalStateStore
-from reconciler.model.errors import StateError
+from reconciler.model.errors import StateError, UsageError
 from reconciler.operations.apply.run import Options
-from reconciler.operations.state.edits import decide
+from reconciler.operations.state.edits import bind, decide, recover_state
 from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app
@@ -164,6 +164,28 @@ class Virtual:
             return decide(workspace, address, sent=sent, lock_timeout=0.0)
 
         return self._run(work)
+
+    def recover(self, ids):
+        """`state recover` at a terminal, by a user who knows the ids by address; whether what it showed was confirmed."""
+
+        def choose(finding):
+            return next((p for p in finding.candidates if p.id == ids.get(finding.address)), None)
+
+        def confirm(findings):
+            return all(f.entry is None or f.entry.project_id == ids.get(f.address) for f in findings)
+
+        def work(workspace, api, wanted):
+            return recover_state(workspace, api, wanted, choose=choose, confirm=confirm, lock_timeout=0.0)
+
+        try:
+            self._run(work)
+        except UsageError:
+            return False
+        return True
+
+    def bind(self, address, project_id):
+        """`reconciler import`."""
+        return self._run(lambda workspace, api, _: bind(workspace, api, address, project_id, lock_timeout=0.0))
 
     def plan(self):
         async def work(workspace, api, wanted):

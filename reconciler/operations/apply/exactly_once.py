@@ -18,9 +18,9 @@ from reconciler.model.errors import (
     ReconcilerError,
     WrongStatusError,
 )
-from reconciler.model.journal import Effect, End
+from reconciler.model.journal import Disputed, Effect, End
 from reconciler.model.plan import Step
-from reconciler.model.state import Intent
+from reconciler.model.state import Dispute, Intent
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run, Undecided, summary_of
 
@@ -82,7 +82,7 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
 
     Raises:
         ApiError: the API refused, or can't be reached: not done.
-        IdentityError: what answered belongs to another address or state; nothing of it is kept.
+        IdentityError: what answered belongs to another address or state; only that is kept, as a dispute.
         Undecided: nothing could tell what became of it; the intent stays pending.
         Interrupted: the user asked to stop.
 
@@ -98,8 +98,10 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
         else:
             try:
                 effects = await call.effects(answer, intent)
-            except IdentityError as error:  # what answered is not the address's own: nothing of it is kept
-                await run.record(End(op=intent.op, result="not_done", note=summary_of(error)))
+            except IdentityError as error:  # what answered is not the address's own
+                dispute = Dispute(intent.generation, error.project_id)
+                effects = (Disputed(address=intent.address, dispute=dispute),)
+                await run.record(End(op=intent.op, result="not_done", effects=effects, note=summary_of(error)))
                 raise
             await run.record_done(intent, *effects)
             return answer

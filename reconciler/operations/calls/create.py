@@ -23,12 +23,12 @@ from reconciler.model.errors import (
     RefusedError,
     UnauthorizedError,
 )
-from reconciler.model.journal import Bind, Spend
+from reconciler.model.journal import Bind, Disputed, End, Spend
 from reconciler.model.likeness import has_one_form
 from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import Create, Replace, idempotency_key
 from reconciler.model.references import projects_in
-from reconciler.model.state import Entry, Intent
+from reconciler.model.state import Dispute, Entry, Intent
 from reconciler.model.times import instant
 from reconciler.model.values import Json, Value, WireBody, exposed, from_portable
 from reconciler.operations.apply.dependencies import wire_body
@@ -38,7 +38,8 @@ from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
 from reconciler.operations.read.refresh import list_filtered
-from reconciler.planning.knowledge import brief_matches, title_matches
+from reconciler.planning.findings import another_project
+from reconciler.planning.knowledge import brief_matches, is_as_asked, title_matches
 from reconciler.planning.matching import KEY_SECONDS
 
 KEY_CONFLICT: Final = 409
@@ -90,7 +91,7 @@ class CreateCall(Struct):
             self.used_up = _is_predecessor(run, self.monitor, self.step, found, self.old)
             if self.used_up:
                 return (Spend(address=address, generation=self.generation),)
-            if found.status not in OVER and not _is_as_asked(self.step, found):
+            if found.status not in OVER and not is_as_asked(self.step.body, found):
                 raise _another_project(self.step, str(self.body["idempotency_key"]), found)
             entry = _entry_of_existing(run, self.step, found, entry, self.old)
         self.monitor.names[created.id] = address
@@ -167,6 +168,8 @@ async def _attempt(
     except RefusedError as error:
         if error.status != KEY_CONFLICT or error.path != "/projects":
             raise
+        disputed = Disputed(address=step.address, dispute=Dispute(generation))
+        await run.record(End(effects=(disputed,)))
         raise _used_key_error(step, key, monitor, error) from error
 
 
@@ -198,25 +201,9 @@ def _overtaken(live: LiveProject) -> Overtaken:
     return Overtaken(f"bound to `{live.id}`, which its key had made before and which is {live.status}")
 
 
-def _is_as_asked(step: Create | Replace, found: LiveProject) -> bool:
-    """Whether the key's project is the one asked for, as far as the list shows it."""
-    return (found.brief is None or brief_matches(step.body["brief"], found)) and (
-        "title" not in step.body or "title" not in found.settings or title_matches(step.body["title"], found)
-    )
-
-
 def _another_project(step: Create | Replace, key: str, found: LiveProject) -> IdentityError:
-    same_brief = found.brief is None or brief_matches(step.body["brief"], found)
-    return IdentityError(
-        f"the key `{key}` belongs to `{found.id}`, which has another {'title' if same_brief else 'brief'}",
-        f"It was not bound, and nothing of it was changed. Its title: {found.settings.get('title') or 'none'}. "
-        f"Its brief begins: {found.brief or 'unknown'}\n"
-        "Either a second state is used under this workspace's name (another folder, or another `--state`): give each a "
-        "`workspace` of its own. Or the state was lost and the spec has changed since: bind the project with "
-        f"`reconciler state recover` or `reconciler import {quote(step.address)} {found.id}`; the next plan then shows "
-        "what changed.",
-        address=step.address,
-    )
+    summary, detail = another_project(step.address, key, step.body, found)
+    return IdentityError(found.id, summary, detail, address=step.address)
 
 
 def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
@@ -230,7 +217,8 @@ def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: R
         "Either the state was lost and the spec has changed since, or another workspace has the same name. "
         f"{f'This brief has {ids}. ' if alike else ''}If the project is yours, bind it with "
         f"`reconciler state recover` or `reconciler import {quote(step.address)} {one}`, and apply again. "
-        "If not, give this workspace a name of its own.",
+        "If not, give this workspace a name of its own, or create a second project with "
+        f"`--replace {quote(step.address)}`.",
         address=step.address,
     )
 

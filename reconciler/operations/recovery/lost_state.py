@@ -1,7 +1,7 @@
 """``state recover``: rebuilding the state from the account. Only GETs, and only what the account shows is bound.
 
-Adopted projects are recognized by the studio project they come from, imported ones by their id, created ones by brief
-and title; where several match, none is bound. The messages that were sent are read from the conversations.
+Adopted projects are recognized by the studio project they come from, imported ones by their id, created ones by what
+their key told an apply, or by brief and title; where several match, none is bound. The messages that were sent are read from the conversations.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.operations.calls.message import rebuild_log
 from reconciler.operations.read.refresh import refresh
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.creation import creation_with_defaults
-from reconciler.planning.knowledge import agrees
+from reconciler.planning.knowledge import agrees, brief_matches, is_whole
 from reconciler.planning.matching import Candidates
 
 NAMED: Final = 5
@@ -70,7 +70,14 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
     imports = {p.origin.project_id for p in lost if isinstance(p.origin, ImportOrigin)}
     live = await refresh(api, frozenset(imports), everything=True, at=workspace.now())
     candidates = Candidates.of(live, state.projects)
-    matches = [_match(project, live, candidates) for project in lost]
+    candidates = candidates.claimed_by(p for p in lost if isinstance(p.origin, CreateOrigin))
+    bound = {entry.project_id for entry in state.projects.values()}
+    made = {
+        address: live.projects[dispute.project_id]
+        for address, dispute in state.disputes.items()
+        if dispute.project_id is not None and dispute.project_id in live.projects.keys() - bound
+    }
+    matches = [_match(project, live, candidates, made.get(project.address)) for project in lost]
     claims = Counter(match.project.id for match in matches if match.project is not None)
     findings = []
     for project, match in zip(lost, matches, strict=True):
@@ -108,7 +115,8 @@ async def bind_chosen(
     return settled
 
 
-def _match(project: DesiredProject, live: Snapshot, candidates: Candidates) -> _Match:
+def _match(project: DesiredProject, live: Snapshot, candidates: Candidates, made: LiveProject | None) -> _Match:
+    """``made``: the project that the address's key told an apply of."""
     match project.origin:
         case AdoptOrigin(studio_id=studio_id):
             adopted = next((p for p in live.projects.values() if p.source_project_id == studio_id), None)
@@ -116,6 +124,8 @@ def _match(project: DesiredProject, live: Snapshot, candidates: Candidates) -> _
         case ImportOrigin(project_id=project_id):
             there = live.projects.get(project_id)
             return _Match("the spec names it" if there else f"the account has no `{project_id}`", there)
+        case CreateOrigin() if made is not None:
+            return _Match("its key made it", made)
         case CreateOrigin():
             return _match_created(project, candidates)
 
@@ -132,14 +142,12 @@ def _match_created(project: DesiredProject, candidates: Candidates) -> _Match:
     over = sorted((*match.failed, *match.cancelled), key=lambda p: p.created_at or "")
     if over:
         return _Match(f"same brief and title, {over[-1].status}", over[-1])
-    assert isinstance(project.origin, CreateOrigin)
-    renamed = candidates.like({"brief": project.origin.creation["brief"]})
-    others = (*renamed.alive, *renamed.failed, *renamed.cancelled)
+    others = candidates.near(project)
     if others:  # likeness binds nothing: the user says which
         named = ", ".join(f"`{p.id}` ({p.settings.get('title') or 'no title'}, {p.status})" for p in others[:NAMED])
         one = others[0].id if len(others) == 1 else "PROJECT_ID"
         why = (
-            f"no project has this brief and title; with another title: {named}; if one of them is it, run "
+            f"no project has this brief and title; similar: {named}; if one of them is it, run "
             f"`reconciler import {quote(project.address)} {one}`"
         )
         return _Match(why, candidates=others)
@@ -163,6 +171,11 @@ async def _entry(
     match project.origin:
         case CreateOrigin(creation=creation):
             brief = creation["brief"]
+            if not brief_matches(brief, live):  # it was made from another one, of which the list may show only a part
+                brief = workspace.redact.value(live.brief)
+                whole = live.brief is not None and is_whole(live.brief)
+                creation = {n: v for n, v in creation.items() if n != "brief"} | ({"brief": brief} if whole else {})
+                why += "; its brief differs from the spec's"
             entry = replace(entry, origin="created", generation=1, creation=creation_with_defaults(creation))
         case AdoptOrigin(studio_id=studio_id):
             entry = replace(entry, origin="adopted", studio_id=studio_id)
