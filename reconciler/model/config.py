@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from reconciler.model import contract
+from reconciler.model.errors import Location
 from reconciler.model.values import Json
 
 KEY_ENV = "EVERSINCE_API_KEY"
@@ -34,6 +35,13 @@ class Policy(Struct, frozen=True, kw_only=True):
     allowed_env: tuple[str, ...] = ()
 
 
+class Account(Struct, frozen=True, kw_only=True):
+    """The account that the key must be of: the one that shows ``project``. ``location``: where the file says so."""
+
+    project: str
+    location: Location | None = None
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """``root`` is the workspace's folder; ``specs`` and ``state`` are as written, relative to it."""
 
@@ -43,6 +51,7 @@ class Config(Struct, frozen=True, kw_only=True):
     """Whether a file names ``workspace``; if not, it is the folder's name, which differs between checkouts."""
     api_url: str = contract.DEFAULT_URL
     key_env: str = KEY_ENV
+    account: Account | None = None
     specs: str = "specs"
     state: str | None = None
     defaults: Json = field(default_factory=dict)

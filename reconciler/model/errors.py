@@ -13,6 +13,7 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
      │    ├── LockError            another run holds the lock
      │    └── StateMismatchError   another workspace, API or lineage; a newer format
      ├── IdentityError             a live project that is not the address's own
+     ├── AccountError              the key is of another account
      ├── PlanFileError             a saved plan that can't be read
      ├── DownloadError             a rendered file can't be fetched
      ├── UploadError               a file of the workspace can't be uploaded
@@ -111,9 +112,13 @@ class StateMismatchError(StateError):
 class IdentityError(ReconcilerError):
     """A live project answered that is not the address's own: ``project_id``."""
 
-    def __init__(self, project_id: str, summary: str, detail: str, *, address: str) -> None:
-        super().__init__(summary, detail, address=address)
+    def __init__(self, project_id: str, found: Diagnostic) -> None:
+        super().__init__((found,))
         self.project_id = project_id
+
+
+class AccountError(ReconcilerError):
+    """The API key is of another account than the configuration or the state says."""
 
 
 class PlanFileError(ReconcilerError):

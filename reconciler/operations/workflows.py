@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.halt import GRACE
-from reconciler.model.config import Config
+from reconciler.model.config import Account, Config
 from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import (
     Diagnostic,
@@ -47,6 +47,7 @@ from reconciler.operations.apply.run import (
     utc_now,
 )
 from reconciler.operations.concurrency import cancel_all
+from reconciler.operations.read.account import check_pinned, require_account
 from reconciler.operations.read.missing_declarations import missing_declarations
 from reconciler.operations.read.refresh import refresh, remembered_titles
 from reconciler.operations.recovery.open_calls import recover_open_calls
@@ -134,7 +135,8 @@ async def _read_and_plan(
     sealed = seal(desired, state.lineage)
     if selection.targets is not None and not selection.destroy:
         selection = replace(selection, targets=with_dependencies(selection.targets, desired))
-    live = await read_live(api, sealed, state, selection, at=workspace.now())
+    live = await read_live(api, sealed, state, selection, account=workspace.config.account, at=workspace.now())
+    check_pinned(workspace.config, live)
     plan = make_plan(
         sealed,
         state,
@@ -159,12 +161,16 @@ def redact_plan(plan: Plan, redact: Redactor) -> Plan:
     return replace(plan, steps=steps, diagnostics=tuple(redact.record(d) for d in plan.diagnostics))
 
 
-async def read_live(api: ApiClient, desired: Desired, state: State, selection: Selection, *, at: str) -> Snapshot:
-    """Read the account as far as planning needs it: all of it where the state is lost, so that nothing is created twice."""
+async def read_live(
+    api: ApiClient, desired: Desired, state: State, selection: Selection, *, account: Account | None = None, at: str
+) -> Snapshot:
+    """Read the account as far as planning needs it: all of it where the state is lost, so that nothing is created twice;
+    and the project that tells the ``account``.
+    """
     new = new_addresses(desired, state, selection)
     wanted = wanted_ids(desired, state)
     remembered = {} if selection.refresh else remembered_projects(state)
-    wanted -= remembered.keys()
+    wanted = wanted - remembered.keys() | ({account.project} if account is not None else set())
     if not (wanted or new or selection.refresh):
         return Snapshot(projects=remembered, at=at)
     live = await refresh(
@@ -275,6 +281,9 @@ async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
 
 async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: float) -> ApplyResult:
     before = run.api.requests
+    unread = request.saved is not None or not request.selection.refresh
+    if unread or run.draft.pending:  # else planning finds out, before anything is sent
+        await require_account(run.api, workspace.config, run.draft.projects, at=workspace.now())
     await recover_open_calls(run)
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:

@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Final
 
 from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
-from reconciler.model.errors import Diagnostic, Kind, Severity
+from reconciler.model.errors import Diagnostic, Severity
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
@@ -17,14 +17,20 @@ from reconciler.planning.knowledge import brief_matches
 
 _ACCOUNT_FROM: Final = 2
 """Managed projects of which not one is visible tell another account; a single one is reported as gone."""
+ALIKE_CODE: Final = "E202"
+DISPUTED_CODE: Final = "E203"
+ACCOUNT_CODE: Final = "E204"
+"""The stable codes of what may be somebody else's: a project that looks like ours, our key's answer, the account."""
 _NAMED: Final = 5
 """How many addresses a note lists."""
 
 
 def attention(
-    project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning", kind: Kind | None = None
+    project: DesiredProject, summary: str, detail: str, *, severity: Severity = "warning", code: str | None = None
 ) -> Diagnostic:
-    """A finding that needs the user's attention. An ``error`` keeps the whole plan from being applied."""
+    """A finding that needs the user's attention. An ``error`` keeps the whole plan from being applied. With a ``code``, it
+    is about whose project it is.
+    """
     return Diagnostic(
         severity=severity,
         address=project.address,
@@ -32,7 +38,8 @@ def attention(
         detail=detail,
         location=project.location,
         attention=True,
-        kind=kind,
+        code=code,
+        kind="identity" if code else None,
     )
 
 
@@ -45,6 +52,7 @@ def other_account(entries: Mapping[str, Entry], live: Snapshot) -> Diagnostic | 
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     return Diagnostic(
         severity="error",
+        code=ACCOUNT_CODE,
         kind="identity",
         summary=f"the API key is of another account: it shows none of the {len(ids)} managed projects",
         detail=f"The state knows {named}{more}. The API can't delete projects, so nothing is planned.\n"
@@ -94,7 +102,7 @@ def unsettled(project: DesiredProject, alike: Sequence[LiveProject], why: str, *
         f"The state is new, and the key can't settle it: {why}. Nothing is done for this address.\n"
         f"If the state was lost: `reconciler state recover`, or `reconciler import {address} {one}`. "
         f"If it is someone else's: `--replace {address}` creates one of your own.",
-        kind="identity",
+        code=ALIKE_CODE,
     )
 
 

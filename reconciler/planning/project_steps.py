@@ -16,6 +16,8 @@ from reconciler.model.values import Value
 from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.creation import changes_of_new, creation_body, immutable_changes, is_rewritten
 from reconciler.planning.findings import (
+    ALIKE_CODE,
+    DISPUTED_CODE,
     already_managed,
     another_project,
     attention,
@@ -128,7 +130,7 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
                     f"the account has a {lost[0].status} project with this brief that is not in the state: {ids}",
                     f"Bind it with `reconciler import {quote(project.address)} {lost[0].id}`, "
                     f"or create a new one with `--replace {quote(project.address)}`.",
-                    kind="identity" if view.fresh else None,
+                    code=ALIKE_CODE if view.fresh else None,
                 )
             )
             return
@@ -162,7 +164,7 @@ def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
         return None
     key = idempotency_key(view.workspace, project.address, dispute.generation)
     summary, detail = another_project(project.address, key, creation_body(project), other)
-    return attention(project, summary, detail, kind="identity")
+    return attention(project, summary, detail, code=DISPUTED_CODE)
 
 
 def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:

@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.json_schema import config_schema
-from reconciler.model.config import Config, Limits, Policy
-from reconciler.model.errors import ConfigError
+from reconciler.model.config import Account, Config, Limits, Policy
+from reconciler.model.errors import ConfigError, Location
 from tests.spec_files import load_config
 
 EXAMPLE = """\
@@ -17,6 +17,7 @@ workspace: acme-videos
 api:
   url: https://eversince.example/api/v1/
   key_env: EVERSINCE_TEAM_KEY
+account: {project: proj_abc123}
 specs: projects
 state: s3://bucket/prefix
 defaults:
@@ -36,6 +37,7 @@ def test_every_key_is_read(tmp_path):
         workspace="acme-videos",
         api_url="https://eversince.example/api/v1",
         key_env="EVERSINCE_TEAM_KEY",
+        account=Account(project="proj_abc123", location=Location("reconciler.yaml", 5, 20)),
         specs="projects",
         state="s3://bucket/prefix",
         defaults={"settings": {"mode": "autonomous", "title": "${address}"}},

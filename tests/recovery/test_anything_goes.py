@@ -220,7 +220,8 @@ class Anything(RuleBasedStateMachine):
         (self.folder / "reconciler.state.json").unlink()
         changed = self.change(address, change) if address in self.specs else False
         if aged:
-            self.world.elapsed += 48 * 3600
+            with self.world.store.account() as account:  # not the clock: URLs of videos would expire
+                account.run("UPDATE projects SET created_at = created_at - ?", 48 * 3600)
             self.world.store.forget_keys()
         if first == "apply" and not self.renamed:  # the keys of old names tell nothing: see the manual
             self.world.apply(wait="steps")
@@ -322,11 +323,14 @@ class Anything(RuleBasedStateMachine):
             project, wanted = entry["project_id"], self.specs[address]["messages"]
             sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == project]
             logged = wanted[: len(entry["messages"])]
-            rest = iter(logged)
-            assert all(words in rest for words in sent), f"{sent} is not in the order of {logged}"
+            status = next(p["status"] for p in world.store.projects() if p["id"] == project)
+            rest = iter(
+                logged
+            )  # after a loss, the log of a project that is over stays empty: nothing more is sent to it
+            in_order = all(words in rest for words in sent) or (not logged and status in ("cancelled", "failed"))
+            assert in_order, f"{sent} is not in the order of {logged}"
             for words, times in Counter(logged).items():
                 assert sent.count(words) + self.typed[project, words] >= times, f"{words} is lost"
-            status = next(p["status"] for p in world.store.projects() if p["id"] == project)
             assert status != "idle" or len(logged) == len(wanted)
 
 

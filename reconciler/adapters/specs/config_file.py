@@ -15,8 +15,8 @@ from reconciler.adapters.specs.validation.codes import Code, error, in_order, wi
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.validation.urls import AddressError, api_address
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
-from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
-from reconciler.model.config import KEY_ENV, Config, Limits, Policy
+from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, YamlMap, parse
+from reconciler.model.config import KEY_ENV, Account, Config, Limits, Policy
 from reconciler.model.errors import ConfigError, Diagnostic, Location
 
 FILE: Final = "reconciler.yaml"
@@ -58,11 +58,19 @@ def load_config(
         workspace=tree.get("workspace") or _name(root),
         named="workspace" in tree,
         state=tree.get("state") if place is None else _state(*place),
+        account=_account(tree),
         limits=Limits(**tree.get("limits", {})),
         policy=Policy(**policy),
         file=FILE if (root / FILE).exists() else None,
         **more,
     )
+
+
+def _account(tree: dict[str, Any]) -> Account | None:
+    if "account" not in tree:
+        return None
+    at = locate((Layer(FILE, tree, ()),), ("account", "project"))
+    return Account(project=tree["account"]["project"], location=at)
 
 
 def _first(*choices: tuple[str, str | None]) -> tuple[str, str] | None:
@@ -117,7 +125,7 @@ def _read(
         )
     if found:
         raise ConfigError(with_sources(in_order(found), {FILE: text}))
-    return dict(tree)
+    return tree if isinstance(tree, YamlMap) else dict(tree)
 
 
 def _check(root: Path, tree: dict[str, Any], explain: Explain) -> list[Diagnostic]:

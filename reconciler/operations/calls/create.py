@@ -15,6 +15,7 @@ from reconciler.model import contract
 from reconciler.model.errors import (
     ApiError,
     CreditsError,
+    Diagnostic,
     IdentityError,
     NotFoundError,
     ProjectLimitError,
@@ -38,7 +39,7 @@ from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
 from reconciler.operations.read.refresh import list_filtered
-from reconciler.planning.findings import another_project
+from reconciler.planning.findings import DISPUTED_CODE, another_project
 from reconciler.planning.knowledge import brief_matches, is_as_asked, title_matches
 from reconciler.planning.matching import KEY_SECONDS
 
@@ -203,7 +204,7 @@ def _overtaken(live: LiveProject) -> Overtaken:
 
 def _another_project(step: Create | Replace, key: str, found: LiveProject) -> IdentityError:
     summary, detail = another_project(step.address, key, step.body, found)
-    return IdentityError(found.id, summary, detail, address=step.address)
+    return IdentityError(found.id, _disputed(step, summary, detail))
 
 
 def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
@@ -211,15 +212,20 @@ def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: R
     alike = [p for p in monitor.projects.values() if p.brief is not None and brief_matches(step.body["brief"], p)]
     one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
     ids = ", ".join(f"`{p.id}`" for p in alike)
-    return ReconcilerError(
-        f"the key `{key}` has been used for another request",
+    detail = (
         f"{error.diagnostics[0].summary}: {error.diagnostics[0].detail}\n"
         "Either the state was lost and the spec has changed since, or another workspace has the same name. "
         f"{f'This brief has {ids}. ' if alike else ''}If the project is yours, bind it with "
         f"`reconciler state recover` or `reconciler import {quote(step.address)} {one}`, and apply again. "
         "If not, give this workspace a name of its own, or create a second project with "
-        f"`--replace {quote(step.address)}`.",
-        address=step.address,
+        f"`--replace {quote(step.address)}`."
+    )
+    return ReconcilerError((_disputed(step, f"the key `{key}` has been used for another request", detail),))
+
+
+def _disputed(step: Create | Replace, summary: str, detail: str) -> Diagnostic:
+    return Diagnostic(
+        severity="error", address=step.address, summary=summary, detail=detail, code=DISPUTED_CODE, kind="identity"
     )
 
 

@@ -13,7 +13,8 @@ from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Rename
 from reconciler.model.state import Entry, Intent, Known, SentMessage, State
 from reconciler.operations.calls.message import declared_sent, logged_message
-from reconciler.operations.read.refresh import Reader, list_filtered, merge
+from reconciler.operations.read.account import require_account
+from reconciler.operations.read.refresh import list_filtered, merge
 from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.findings import did_you_mean
@@ -55,15 +56,17 @@ def check_address(address: str) -> str:
     return address
 
 
-async def bind(workspace: Workspace, api: Reader, address: str, project_id: str, *, lock_timeout: float) -> str:
+async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: str, *, lock_timeout: float) -> str:
     """Bind an existing project to an address. Returns its status.
 
     Raises:
         UsageError: the address or the project is taken, or there is no such project.
+        AccountError: the key is of another account.
         ApiError: the project can't be read.
 
     """
     check_address(address)
+    await require_account(api, workspace.config, workspace.load()[0].projects, at=workspace.now())
     try:
         live = await api.project(project_id)
     except NotFoundError as error:
@@ -235,12 +238,14 @@ async def recover_state(
 
     Raises:
         UsageError: the user said no.
+        AccountError: the key is of another account.
         ReconcilerError: the state or the account can't be read.
 
     """
     with workspace.store.lock("reconciler state recover", lock_timeout):
         state, _ = workspace.load()
         workspace.store.begin(state)
+        await require_account(api, workspace.config, state.projects, at=workspace.now())
         findings = await find_lost(workspace, api, desired, state)
         findings = await bind_chosen(workspace, api, desired, state, findings, choose)
         bound = [finding for finding in findings if finding.entry is not None]

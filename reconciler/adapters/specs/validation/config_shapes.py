@@ -9,6 +9,7 @@ from reconciler.adapters.specs.validation.shape_types import (
     COUNT_MAX,
     ENV_PATTERN,
     KEY_ENV_PATTERN,
+    PROJECT_ID_PATTERN,
     WORKSPACE_PATTERN,
     Anything,
     Choice,
@@ -63,6 +64,7 @@ def config_file(defaults: Shape) -> Shape:
                 help="Stable name; part of every idempotency key. By default the directory's name.",
             ),
             Key(name="api", type=_API, help="The API to talk to."),
+            Key(name="account", type=_ACCOUNT, help="The account that the key must be of."),
             Key(
                 name="specs",
                 type=Text(form="path"),
@@ -101,6 +103,19 @@ _API: Final = Shape(
         ),
     ),
     title="Api",
+)
+_ACCOUNT: Final = Shape(
+    "AccountShape",
+    "The account.",
+    (
+        Key(
+            name="project",
+            type=Text(pattern=PROJECT_ID_PATTERN),
+            required=True,
+            help="The id of a project that the account must have. If the key doesn't show it, nothing is sent.",
+        ),
+    ),
+    title="Account",
 )
 _SANDBOX: Final = Shape(
     "SandboxShape",
