@@ -32,6 +32,9 @@ class Console:
         self.state_flag = False
         """Whether ``state`` is a flag (relative to the current directory) or a variable (relative to the workspace)."""
         self.api_url: str | None = None
+        self.environment: str | None = None
+        self.environment_flag = False
+        """Whether ``environment`` is a flag, which no variable wins over."""
         self.verbose = 0
         self.workspace: str | None = None
         self.redact = Redactor()

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -120,7 +119,7 @@ def _sandbox_transport(config: Config, secret_values: Iterable[str] = ()) -> Ite
     from reconciler.sandbox.store import Store  # noqa: PLC0415
 
     with contextlib.closing(
-        Store(sandbox_db(config), changes={"speed": config.sandbox_speed}, secret_values=secret_values)
+        Store(config.sandbox_db, changes={"speed": config.sandbox_speed}, secret_values=secret_values)
     ) as store:
         yield ASGITransport(create_app(store))
 
@@ -161,11 +160,6 @@ def _with_known_name(config: Config, store: StateStore) -> Config:
     if config.sandboxed:
         return config
     raise ConfigError((name_missing(config, "error"),))
-
-
-def sandbox_db(config: Config) -> Path:
-    """The file of the embedded sandbox's account."""
-    return config.sandbox_dir / "account.db"
 
 
 def poll_scale(config: Config) -> float:

@@ -7,7 +7,8 @@ from typing import Final
 
 from reconciler.adapters.specs.config_file import FILE, load_config
 from reconciler.adapters.specs.language.variable_declarations import Given
-from reconciler.adapters.specs.loader import load_specs, load_var_file
+from reconciler.adapters.specs.language.variable_files import load_var_file
+from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.specs.validation.checks import Secrets
 from reconciler.adapters.specs.validation.problem import Problem
 from reconciler.adapters.specs.validation.shape_types import Shape
@@ -48,7 +49,14 @@ def load_configuration(console: Console) -> Config:
             console.note(f"The workspace is `{root}`: its `{FILE}` is the nearest above.")
         if console.state_flag and console.state and "://" not in console.state:
             console.state = os.path.relpath(start / console.state, root)  # relative to the current directory, as typed
-    config = load_config(root, env=os.environ, explain=explain_errors, state=console.state, api_url=console.api_url)
+    config = load_config(
+        root,
+        env=os.environ,
+        explain=explain_errors,
+        state=console.state,
+        api_url=console.api_url,
+        environment=console.environment,
+    )
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
     console.redact = Redactor(console.secret_values)

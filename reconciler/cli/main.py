@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 import click
 
 from reconciler.cli.console import Console, discard
+from reconciler.cli.options import add_environment_option
 from reconciler.cli.reference import DONE, ENVIRONMENT, ERROR, EXIT_CODES, INTERRUPTED, as_lines
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.version import VERSION
@@ -51,6 +52,8 @@ COMMAND_GROUPS: Final = {
     },
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
+WITHOUT_WORKSPACE: Final = frozenset({"init", "show", "schema", "help", "explain"})
+"""Commands that read no workspace, so there is no environment to choose."""
 COLLECTOR: Final = (100_000, 20, 20)
 """Garbage collection thresholds: there are almost no cycles, and looking for them took a seventh of a plan's time."""
 EXAMPLES: Final = """\b
@@ -81,6 +84,8 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"reconciler.cli.commands.{cmd_name}_")
         command: click.Command = module.command
+        if cmd_name not in WITHOUT_WORKSPACE:
+            add_environment_option(command)
         return command
 
     def resolve_command(
@@ -122,6 +127,12 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="Use the workspace in this directory or, if there is none, in the nearest directory above it.",
     metavar="DIR",
 )
+@click.option(
+    "-e",
+    "--environment",
+    metavar="NAME",
+    help="The environment of `reconciler.yaml` to work in. May also be given after the command.",
+)
 @click.option("--state", "state", metavar="PATH|URL", help="Where the state is stored. Overrides `reconciler.yaml`.")
 @click.option(
     "--api-url", metavar="URL|sandbox", envvar=None, help="API to use: a URL, or `sandbox` for the embedded one."
@@ -133,7 +144,14 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.pass_context
 def cli(
-    ctx: click.Context, *, chdir: Path, state: str | None, api_url: str | None, no_color: bool, verbose: int
+    ctx: click.Context,
+    *,
+    chdir: Path,
+    environment: str | None,
+    state: str | None,
+    api_url: str | None,
+    no_color: bool,
+    verbose: int,
 ) -> None:
     """Manage Eversince creative-agent projects from specs in git.
 
@@ -141,6 +159,8 @@ def cli(
     """
     console: Console = ctx.obj
     console.root = chdir
+    console.environment = environment
+    console.environment_flag = ctx.get_parameter_source("environment") is click.core.ParameterSource.COMMANDLINE
     console.state = state
     console.state_flag = ctx.get_parameter_source("state") is click.core.ParameterSource.COMMANDLINE
     console.api_url = api_url

@@ -128,6 +128,35 @@ variables = as_struct(
         help="Read variables from a YAML file. Repeatable.",
     ),
 )
+
+
+def add_environment_option(command: click.Command) -> None:
+    """Give a command, or all commands of a group, `--environment` after its name too."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            add_environment_option(inner)
+    elif not any(option.name == "environment" for option in command.params):
+        command.params.append(
+            click.Option(
+                ["-e", "--environment"],
+                metavar="NAME",
+                expose_value=False,
+                callback=_choose_environment,
+                help="The environment of `reconciler.yaml` to work in.",
+            )
+        )
+
+
+def _choose_environment(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    console: Console = ctx.obj
+    flag = ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+    if value is None or (console.environment_flag and not flag):
+        return
+    if console.environment_flag and console.environment != value:
+        raise click.UsageError(f"--environment is given twice: {console.environment} and {value}", ctx)
+    console.environment, console.environment_flag = value, flag
+
+
 auto_approve = click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
 lock_timeout = click.option(
     "--lock-timeout",

@@ -20,6 +20,7 @@ ENVIRONMENT: Final = {
     "EVERSINCE_API_URL": "API URL or `sandbox`, instead of `api.url` in `reconciler.yaml`",
     "EVERSINCE_WEBHOOK_SECRET": "Secret that signs webhook deliveries, for watch",
     "RECONCILER_ALLOWED_HOSTS": "Additional hosts allowed in `api.url`, comma-separated",
+    "RECONCILER_ENVIRONMENT": "Environment to work in, like --environment",
     "RECONCILER_STATE": "Where the state is stored, like --state",
     "RECONCILER_VAR_<name>": "Value of `${var.<name>}`",
     "RECONCILER_<OPTION>": "Default of a global option: RECONCILER_CHDIR",

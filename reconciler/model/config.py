@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from reconciler.model import contract
 from reconciler.model.errors import Location
+from reconciler.model.identity import identity
 from reconciler.model.values import Json
 
 KEY_ENV = "EVERSINCE_API_KEY"
@@ -52,11 +55,16 @@ class Config(Struct, frozen=True, kw_only=True):
     api_url: str = contract.DEFAULT_URL
     key_env: str = KEY_ENV
     account: Account | None = None
-    specs: str = "specs"
+    specs: str | tuple[str, ...] = "specs"
     state: str | None = None
+    environment: str | None = None
+    environments: tuple[str, ...] = ()
+    """The names of all environments, as the file has them."""
     defaults: Json = field(default_factory=dict)
     variables: Json = field(default_factory=dict)
     """Declarations of variables, by name."""
+    values: tuple[Mapping[str, Json] | str, ...] = ()
+    """Values of variables, strongest first: each ``vars``, or the path of a ``vars_file``."""
     limits: Limits = field(default_factory=Limits)
     policy: Policy = Policy()
     sandbox_speed: float = 1.0
@@ -68,13 +76,46 @@ class Config(Struct, frozen=True, kw_only=True):
         return self.api_url == SANDBOX
 
     @property
+    def spec_folders(self) -> tuple[str, ...]:
+        return (self.specs,) if isinstance(self.specs, str) else self.specs
+
+    @property
+    def identity(self) -> str:
+        """What all idempotency keys begin with."""
+        return identity(self.workspace, self.environment)
+
+    @property
     def sandbox_dir(self) -> Path:
         """The folder of the sandbox's state and database, so that trials never touch the real state."""
         return self.root / ".reconciler" / "sandbox"
+
+    @property
+    def sandbox_db(self) -> Path:
+        """The file of the embedded sandbox's account, one for each environment."""
+        return self.sandbox_dir / (self.environment or "") / "account.db"
 
     @property
     def state_path(self) -> Path:
         """The local state file; ``.reconciler/sandbox/`` with the sandbox, unless the state was named."""
         if self.state is not None:
             return self.root / self.state
-        return (self.sandbox_dir if self.sandboxed else self.root) / "reconciler.state.json"
+        return (self.sandbox_dir if self.sandboxed else self.root) / divided_path(
+            "reconciler.state.json", self.environment
+        )
+
+    @property
+    def state_place(self) -> str:
+        """Where the state is, as a user would name it: a URL, or a path relative to the workspace."""
+        if self.state is not None:
+            return self.state
+        return os.path.relpath(self.state_path, self.root)
+
+
+def divided_path(path: str, environment: str | None) -> str:
+    """A path of a state that environments share, as one environment has it: ``a.state.json`` → ``a.prod.state.json``."""
+    if environment is None:
+        return path
+    folder, slash, name = path.rpartition("/")
+    stem, dot, ending = name.partition(".state.json") if name.endswith(".state.json") else name.rpartition(".")
+    stem, dot, ending = (stem, dot, ending) if stem else (name, "", "")
+    return f"{folder}{slash}{stem}.{environment}{dot}{ending}"

@@ -55,7 +55,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "extract_content": True,
         "state": "cancelled",
     },
-    "Project": {"depends_on": ["a", "b[x]"], "adopt": "6f1c", "import": "proj_1"},
+    "Project": {"only": ["prod"], "except": ["dev"], "depends_on": ["a", "b[x]"], "adopt": "6f1c", "import": "proj_1"},
     "MovedShape": {"from": "a", "to": "b"},
     "RemovedShape": {"address": "a", "action": "forget"},
     "VariableShape": {"type": "list", "default": ["a"], "description": "Which."},
@@ -92,7 +92,11 @@ GOOD["ConfigFile"] |= {
     "limits": GOOD["LimitsShape"],
     "policy": GOOD["PolicyShape"],
     "sandbox": GOOD["SandboxShape"],
+    "vars": {"market": "us"},
+    "vars_file": "vars/prod.yaml",
 }
+GOOD["EnvironmentShape"] = {key: value for key, value in GOOD["ConfigFile"].items() if key != "workspace"}
+GOOD["ConfigFile"] |= {"default_environment": "dev", "environments": {"dev": GOOD["EnvironmentShape"], "prod": {}}}
 NEEDED = {"Message": ("message",), "MovedShape": ("from", "to"), "RemovedShape": ("address", "action")}
 
 TEXTS = (

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.adapters.specs.config_environments import (
+    BLOCKS,
+    DEFAULT,
+    VARIABLE,
+    divided_state,
+    environment_problems,
+    in_environment,
+    none_chosen,
+    spec_folder_problems,
+    unknown_environment,
+    values_of,
+)
 from reconciler.adapters.specs.config_trust import outside_state, unallowable, untrusted_destination
 from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
 from reconciler.adapters.specs.validation.codes import Code, error, in_order, with_sources
+from reconciler.adapters.specs.validation.problem import Problem
 from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.validation.urls import AddressError, api_address
-from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
+from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, within_repository
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, YamlMap, parse
 from reconciler.model.config import KEY_ENV, Account, Config, Limits, Policy
 from reconciler.model.errors import ConfigError, Diagnostic, Location
@@ -26,12 +39,20 @@ _BY_VALUE: Final = frozenset({Code.CHOICE, Code.LIMIT, Code.URL, Code.BLANK, Cod
 
 
 def load_config(
-    root: Path, *, env: Mapping[str, str], explain: Explain, state: str | None = None, api_url: str | None = None
+    root: Path,
+    *,
+    env: Mapping[str, str],
+    explain: Explain,
+    state: str | None = None,
+    api_url: str | None = None,
+    environment: str | None = None,
+    divided: bool = True,
 ) -> Config:
     """The configuration of the workspace at ``root``; without a file every key has its default.
 
-    ``state`` and ``api_url`` are flags: they win over ``RECONCILER_STATE`` and ``EVERSINCE_API_URL``, which win over
-    the file. An empty environment variable counts as not set.
+    ``state``, ``api_url`` and ``environment`` are flags: they win over ``RECONCILER_STATE``, ``EVERSINCE_API_URL`` and
+    ``RECONCILER_ENVIRONMENT``, which win over the file. An empty environment variable counts as not set. With
+    ``divided`` off, the environments of the file are as if they were not there.
 
     Raises:
         ConfigError: with everything that is wrong in the file, or with what the environment or a flag says.
@@ -41,24 +62,40 @@ def load_config(
         raise ConfigError(f"there is no folder {quoted(str(root))}", "name the workspace's folder with --chdir")
     url = _first(("--api-url", api_url), ("EVERSINCE_API_URL", env.get("EVERSINCE_API_URL") or None))
     place = _first(("--state", state), ("RECONCILER_STATE", env.get("RECONCILER_STATE") or None))
-    tree = _read(root, env, explain, url_given=url is not None, state_given=place is not None)
+    chosen = _first(("--environment", environment), (VARIABLE, env.get(VARIABLE) or None)) if divided else None
+    whole, text = _read(root, explain)
+    name = _chosen(whole, chosen, text) if divided else None
+    tree = in_environment(whole, name)
+    if found := _check_places(root, tree) or _check_trust(
+        root, tree, env, url_given=url is not None, state_given=place is not None
+    ):
+        raise ConfigError(with_sources(in_order(found), {FILE: text}))
+    own = name is not None and "state" in whole[BLOCKS][name]
     api = tree.get("api", {})
     policy = dict(tree.get("policy", {}))
     if "allowed_env" in policy:
         policy["allowed_env"] = tuple(policy["allowed_env"])
-    more: dict[str, Any] = {key: tree[key] for key in ("specs", "defaults", "variables") if key in tree}
+    more: dict[str, Any] = {key: tree[key] for key in ("defaults", "variables") if key in tree}
+    if "specs" in tree:
+        more["specs"] = tree["specs"] if isinstance(tree["specs"], str) else tuple(tree["specs"])
     if "key_env" in api:
         more["key_env"] = api["key_env"]
     if "speed" in tree.get("sandbox", {}):
         more["sandbox_speed"] = float(tree["sandbox"]["speed"])
     if url is not None or "url" in api:
         more["api_url"] = (api["url"] if url is None else _url(*url)).rstrip("/")
+    if place is None:
+        more["state"] = divided_state(tree.get("state"), name, own=own)
+    else:
+        more["state"] = divided_state(_state(*place), name, own=True)
     return Config(
         root=root,
         workspace=tree.get("workspace") or _name(root),
         named="workspace" in tree,
-        state=tree.get("state") if place is None else _state(*place),
         account=_account(tree),
+        environment=name,
+        environments=tuple(whole.get(BLOCKS, ())),
+        values=values_of(whole, name),
         limits=Limits(**tree.get("limits", {})),
         policy=Policy(**policy),
         file=FILE if (root / FILE).exists() else None,
@@ -97,16 +134,14 @@ def _name(root: Path) -> str:
     return re.sub("^[^A-Za-z0-9]+", "", name)[:64].rstrip("-") or "workspace"
 
 
-def _read(
-    root: Path, env: Mapping[str, str], explain: Explain, *, url_given: bool, state_given: bool
-) -> dict[str, Any]:
-    """The file's tree, checked (but not a URL or a state that something else wins over); empty if there is no file."""
+def _read(root: Path, explain: Explain) -> tuple[dict[str, Any], str]:
+    """The file's tree, of the right shape, and its text; empty if there is no file."""
     if not (root / FILE).exists() and not (root / FILE).is_symlink():
         for name in MISTAKEN:
             if (root / name).exists():
                 at = Location(name)
                 raise ConfigError((error(Code.UNREADABLE, f"{name} is never read", f"call it {FILE}", location=at),))
-        return {}
+        return {}, ""
     try:
         text = read_text(inside(root, FILE), FILE, MAX_BYTES)
     except FileProblem as problem:
@@ -120,32 +155,68 @@ def _read(
             found.append(error(Code.TYPE, f"{FILE} is one mapping", location=Location(FILE, *mark)))
     tree = documents[0][0] if documents else {}
     if isinstance(tree, dict):
-        found += _check(root, tree, explain) or _check_trust(
-            root, tree, env, url_given=url_given, state_given=state_given
-        )
+        found += _check(tree, explain)
     if found:
         raise ConfigError(with_sources(in_order(found), {FILE: text}))
-    return tree if isinstance(tree, YamlMap) else dict(tree)
+    return tree if isinstance(tree, YamlMap) else dict(tree), text
 
 
-def _check(root: Path, tree: dict[str, Any], explain: Explain) -> list[Diagnostic]:
+def _check(tree: dict[str, Any], explain: Explain) -> list[Diagnostic]:
     layers, known = (Layer(FILE, tree, ()),), shapes.current()
     found: list[Diagnostic] = []
     for problem in problems_of(known.config_file, tree, explain):
         value = _at(tree, problem.path)
         checked_filled = problem.code in _BY_VALUE or (problem.path and problem.path[-1] in known.flag_keys)
-        if checked_filled and problem.path[:1] == ("defaults",) and isinstance(value, str) and "$" in value:
+        own = problem.path[2:] if problem.path[:1] == (BLOCKS,) else problem.path
+        if checked_filled and own[:1] == ("defaults",) and isinstance(value, str) and "$" in value:
             continue  # checked once its variables are filled in
         at = locate(layers, problem.path, on_key=problem.on_key)
         found.append(error(problem.code, problem.summary, problem.detail, location=at))
     if found:
         return found
-    try:
-        inside(root, tree.get("specs", "specs"))
-    except FileProblem as problem:
-        at = locate(layers, ("specs",))
-        found.append(error(problem.code, f"specs: {problem.summary}", problem.detail, location=at))
-    return found
+    problems = list(environment_problems(tree))
+    for path in ((), *((BLOCKS, name) for name in tree.get(BLOCKS, ()))):
+        if "specs" in (block := _at(tree, path)):
+            problems += spec_folder_problems(block["specs"], (*path, "specs"))
+    return _located(tree, problems)
+
+
+def _located(tree: dict[str, Any], problems: Iterable[Problem]) -> list[Diagnostic]:
+    layers = (Layer(FILE, tree, ()),)
+    return [
+        error(p.code, p.summary, p.detail, location=locate(layers, p.path, on_key=p.on_key) if p.path else None)
+        for p in problems
+    ]
+
+
+def _chosen(tree: dict[str, Any], named: tuple[str, str] | None, text: str) -> str | None:
+    """The environment to work in. Raises ConfigError: there is no such one, or none is named where there are some."""
+    known = tree.get(BLOCKS, {})
+    source, name = named or ("", tree.get(DEFAULT))
+    problem = None
+    if named is not None and name not in known:
+        problem = unknown_environment(named[1], tree, prefix=f"{source}: ")
+    elif known and name is None:
+        problem = none_chosen(tree)
+    if problem is not None:
+        raise ConfigError(with_sources(tuple(_located(tree, [problem])), {FILE: text}))
+    return name
+
+
+def _check_places(root: Path, tree: dict[str, Any]) -> list[Diagnostic]:
+    """Folders and files that the file names, and that lie outside."""
+    specs = tree.get("specs", "specs")
+    alone = isinstance(specs, str)
+    places = [(("specs",) if alone else ("specs", i), name) for i, name in enumerate([specs] if alone else specs)]
+    if "vars_file" in tree:
+        places.append((("vars_file",), tree["vars_file"]))
+    problems = []
+    for path, name in places:
+        try:
+            within_repository(root, name)
+        except FileProblem as problem:
+            problems.append(Problem(problem.code, path, f"{path[0]}: {problem.summary}", problem.detail))
+    return _located(tree, problems)
 
 
 def _check_trust(
@@ -158,8 +229,7 @@ def _check_trust(
         problems += filter(None, [untrusted_destination(api["url"], env)])
     if "state" in tree and not state_given:
         problems += filter(None, [outside_state(root, tree["state"])])
-    layers = (Layer(FILE, tree, ()),)
-    return [error(p.code, p.summary, p.detail, location=locate(layers, p.path)) for p in problems]
+    return _located(tree, problems)
 
 
 def _at(tree: Any, path: tuple[str | int, ...]) -> Any:

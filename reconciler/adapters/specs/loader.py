@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,8 +18,10 @@ from reconciler.adapters.specs.language.dependency_checks import (
     with_families_expanded,
 )
 from reconciler.adapters.specs.language.layers import Layer, locate
+from reconciler.adapters.specs.language.membership import belongs, membership_problems
 from reconciler.adapters.specs.language.project import ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
+from reconciler.adapters.specs.language.variable_files import configured_values, load_var_file
 from reconciler.adapters.specs.language.variables import Filler, Scope
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
@@ -36,45 +37,15 @@ from reconciler.adapters.specs.validation.size_limits import (
     too_many_projects,
 )
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, printable, quoted
-from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, stays_inside, walk
+from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, walk, within_repository
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
 from reconciler.model.config import Config
 from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject, ImportOrigin, Moved, Removed
 from reconciler.model.errors import Diagnostic, Location, SpecError
 
+__all__ = ["load_specs", "load_var_file"]
+
 _NONE: Mapping[str, str | Given] = MappingProxyType({})
-
-
-def load_var_file(path: Path, workspace: Path) -> dict[str, str | Given]:
-    """The variables of a file: one YAML (or JSON) mapping of names to values.
-
-    It may be anywhere, since the user names it; but a link in the folder ``workspace``, which a branch can write, can't lead
-    out of it.
-
-    Raises:
-        SpecError: it can't be read, or holds something else.
-
-    """
-    file = printable(str(path))
-    try:
-        if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(workspace)):  # noqa: PTH100  no links
-            stays_inside(workspace, path)
-        parsed = parse(read_text(path, str(path), MAX_BYTES), file)
-    except FileProblem as problem:
-        raise SpecError(
-            (error(problem.code, problem.summary, problem.detail, location=Location(file, problem.line)),)
-        ) from None
-    found = parsed.problems
-    values: dict[str, str | Given] = {}
-    for number, (root, mark) in enumerate(parsed.documents):
-        if number or not isinstance(root, dict | None):
-            found.append(error(Code.TYPE, "a file of variables is one mapping", location=Location(file, *mark)))
-        for name, value in root.items() if isinstance(root, dict) else ():
-            at = locate((Layer(file, root, ()),), (name,))
-            values[name] = value if isinstance(value, str) else Given(value, at)
-    if found:
-        raise SpecError(in_order(found))
-    return values
 
 
 def load_specs(
@@ -88,7 +59,7 @@ def load_specs(
     """Everything that the workspace's specifications declare, every variable filled.
 
     ``env`` is where ``${env.…}`` is looked up (only names in ``policy.allowed_env``), ``variables`` are given for
-    ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, which win over declared defaults. Those of ``flags`` must
+    ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, over the configuration, and over declared defaults. Those of ``flags`` must
     be declared or used: the user typed them for these specs.
 
     Raises:
@@ -134,6 +105,8 @@ class _Workspace:
         self._families: dict[str, list[str]] = {}
         self._layers: dict[str, tuple[Layer, ...]] = {}
         """Where the projects that depend on others are written."""
+        self._elsewhere: dict[str, Location | None] = {}
+        """The projects that are not in this environment, by the names they are declared with."""
         self._moved: list[Moved] = []
         self._removed: list[Removed] = []
 
@@ -163,9 +136,10 @@ class _Workspace:
         defaults = Layer(name, config.defaults, ())
         self._declarations.add(Layer(name, config.variables, ()), set())
         files = [self._file(name) for name in self._names()]
-        variables = self._declarations.values(self._given, self._env)
+        variables = self._declarations.values(self._given, self._env, configured_values(config))
         filler = Filler(
             workspace=config.workspace,
+            environment=config.environment,
             variables=variables,
             env=self._env,
             allowed=config.policy.allowed_env,
@@ -209,13 +183,15 @@ class _Workspace:
         self._found.append(error(code, summary, detail, location=location, address=address or None))
 
     def _names(self) -> list[str]:
-        folder = self._config.specs
-        if not os.path.isdir(self._config.root / folder):  # noqa: PTH112  takes any name
+        folders = self._config.spec_folders
+        missing = [name for name in folders if not os.path.isdir(self._config.root / name)]  # noqa: PTH112  takes any name
+        for folder in missing:
             detail = f"run `reconciler init`, or create the folder; specs: in {FILE} names another one"
             summary = f"there is no folder {printable(folder)} with specifications"
             self._error(Code.NO_SPECS, summary, detail, None)
+        if missing:
             return []
-        names, problems = walk(self._config.root, folder)
+        names, problems = walk(self._config.root, folders)
         for name, problem in problems:
             self._error(problem.code, problem.summary, problem.detail, Location(printable(name)))
         return [name for name in names if name != FILE]
@@ -224,7 +200,7 @@ class _Workspace:
         """Read a file: report what is wrong with it as YAML and with its frame, keep its moves and removals."""
         file = _File(printable(name))
         try:
-            text = read_text(inside(self._config.root, name), name, MAX_BYTES)
+            text = read_text(within_repository(self._config.root, name), name, MAX_BYTES)
         except FileProblem as problem:
             self._error(problem.code, problem.summary, problem.detail, Location(file.name, problem.line))
             self._all_read = False
@@ -292,6 +268,13 @@ class _Workspace:
             self._error(Code.DUPLICATE_ADDRESS, summary, f"first at {self._named[name]}", at, name)
             return
         self._named[name] = at
+        wrong = list(membership_problems(layers[0].tree, self._config.environments))
+        for problem in wrong:
+            place = locate(layers[:1], problem.path, on_key=problem.on_key)
+            self._error(problem.code, problem.summary, problem.detail, place, name)
+        if wrong or not belongs(layers[0].tree, self._config.environment):
+            self._elsewhere[name] = at
+            return
         scopes = reader.scopes(name, layers, self._bounds.projects)
         if scopes is None:
             self._all_read = False
@@ -349,7 +332,10 @@ class _Workspace:
             )
         found = list(dependency_cycles(waiting, self._families))
         for address, project in waiting.items() if self._all_read else ():
-            found += ((address, p) for p in unknown_dependencies(project, self._projects, self._places, self._families))
+            found += (
+                (address, p)
+                for p in unknown_dependencies(project, self._projects, self._places, self._families, self._elsewhere)
+            )
         for address, problem in found:
             at = locate(self._layers[address], problem.path)
             self._error(problem.code, problem.summary, problem.detail, at, address)
@@ -370,6 +356,8 @@ class _Workspace:
             elif b in leaving:
                 summary = f"{b} is moved away and moved to"
                 detail = "write one move from the first address to the last"
+            elif b.partition("[")[0] in self._elsewhere:
+                continue
             elif b not in self._places and self._all_read:
                 summary = f"{a} is moved to {b}, which is not declared"
                 detail = did_you_mean(b, self._places) or "a move leads to a project that the specs declare"

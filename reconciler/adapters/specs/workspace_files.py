@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
@@ -48,6 +48,42 @@ def inside(root: Path, name: str) -> Path:
     if any(part.startswith(".") for part in (*path.parts, *real.relative_to(home).parts)):
         raise FileProblem(Code.OUTSIDE, f"{shown} is or leads to a hidden file", "hidden files are never read")
     return real
+
+
+def within_repository(root: Path, name: str) -> Path:
+    """As :func:`inside`; but with ``..`` a path may leave the workspace, if it stays in the same git repository.
+
+    Raises:
+        FileProblem: as :func:`inside`; or it leaves the repository (by its name or a link), or is in another one below.
+
+    """
+    path = PurePosixPath(name)
+    if ".." not in path.parts or path.is_absolute() or "\\" in name or "\0" in name:
+        return inside(root, name)
+    shown = printable(name)
+    outside = f"{shown} is not a path inside the workspace"
+    try:
+        home = root.resolve()
+        real = (home / path).resolve()
+    except (OSError, RuntimeError, ValueError) as failure:
+        raise FileProblem(Code.UNREADABLE, f"{shown} can't be read: {_reason(failure)}") from None
+    top = next((folder for folder in (home, *home.parents) if _is_repository(folder)), None)
+    if top is None:
+        detail = "a path above the workspace is only for a workspace in a git repository"
+        raise FileProblem(Code.OUTSIDE, outside, detail)
+    written = Path(os.path.normpath(home / path))
+    if not (real.is_relative_to(top) and written.is_relative_to(top)):
+        raise FileProblem(Code.OUTSIDE, f"{outside}, or inside its git repository", "put it into the same repository")
+    between = (real, *real.parents)
+    if any(_is_repository(folder) for folder in between[: between.index(top)]):
+        raise FileProblem(Code.OUTSIDE, f"{shown} is in another git repository", "put it into the workspace's own")
+    if any(part.startswith(".") for part in (*written.relative_to(top).parts, *real.relative_to(top).parts)):
+        raise FileProblem(Code.OUTSIDE, f"{shown} is or leads to a hidden file", "hidden files are never read")
+    return real
+
+
+def _is_repository(folder: Path) -> bool:
+    return os.path.lexists(folder / ".git")
 
 
 def stays_inside(root: Path, path: Path) -> None:
@@ -100,19 +136,21 @@ def read_text(path: Path, shown: str, limit: int) -> str:
         raise FileProblem(Code.ENCODING, f"{shown} is not UTF-8", f"line {line} is the first", line=line) from None
 
 
-def walk(root: Path, folder: str) -> tuple[list[str], list[tuple[str, FileProblem]]]:
-    """The names of a folder's YAML files, sorted, relative to the root; and the names that can't be followed, with why.
+def walk(root: Path, folders: Iterable[str]) -> tuple[list[str], list[tuple[str, FileProblem]]]:
+    """The names of the YAML files in these folders, sorted, relative to the root; and the names that can't be followed,
+    with why.
 
-    Hidden files and folders are skipped. Links are followed within the workspace; what is reached twice comes once.
+    Hidden files and folders are skipped. Links are followed within the workspace (below a folder above it: within the
+    repository); what is reached twice comes once.
     """
     names: list[str] = []
     problems: list[tuple[str, FileProblem]] = []
     seen: set[Path] = set()
-    waiting = [PurePosixPath(folder)]
+    waiting = [PurePosixPath(folder) for folder in folders]
     while waiting:
         here = waiting.pop()
         try:
-            real = inside(root, str(here))
+            real = within_repository(root, str(here))
             entries = [] if real in seen else sorted(real.iterdir(), reverse=True)
         except FileProblem as problem:
             problems.append((str(here), problem))

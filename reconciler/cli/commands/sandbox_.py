@@ -12,7 +12,6 @@ from msgspec.structs import asdict
 
 from reconciler import files
 from reconciler.cli.console import Console
-from reconciler.cli.context import sandbox_db
 from reconciler.cli.inputs import load_configuration
 from reconciler.cli.options import formats
 from reconciler.cli.sandbox_options import CONTROLS, FAULTS, Changes, account_file, account_options, fault_option
@@ -78,7 +77,7 @@ def serve(
     the sandbox.
     """
     config = load_configuration(console)
-    account, token = db or sandbox_db(config), new_token()
+    account, token = db or config.sandbox_db, new_token()
     changes = {"speed": config.sandbox_speed, **changes}
     _check_options(changes)
 
@@ -137,7 +136,7 @@ def faults_(
     defaults = {name: value for name, value in asdict(Options()).items() if name not in _KEPT}
     changes = {**(defaults if clear else {}), **changes}
     _check_options(changes)
-    with closing(Store(db or sandbox_db(config), changes=changes)) as store:
+    with closing(Store(db or config.sandbox_db, changes=changes)) as store:
         if "credits" in changes:
             store.set_credits(store.options.credits)
         for wanted, act in (
@@ -182,7 +181,7 @@ def _check_options(changes: Changes) -> None:
 def reset(console: Console, *, db: Path | None) -> None:
     """Delete the sandbox's account and its state."""
     config = load_configuration(console)
-    path = db or sandbox_db(config)
+    path = db or config.sandbox_db
     targets = [path.with_name(path.name + end) for end in ("", *ENDS)]
     if db is None:
         state = config.sandbox_dir / "reconciler.state.json"

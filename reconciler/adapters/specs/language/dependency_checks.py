@@ -31,9 +31,15 @@ def with_families_expanded(project: DesiredProject, families: Families) -> Desir
 
 
 def unknown_dependencies(
-    project: DesiredProject, declared: Mapping[str, DesiredProject], places: Collection[str], families: Families
+    project: DesiredProject,
+    declared: Mapping[str, DesiredProject],
+    places: Collection[str],
+    families: Families,
+    elsewhere: Collection[str],
 ) -> Iterator[Problem]:
-    """What a project asks of others that these can't be. ``places`` are all addresses, those of faulty projects too."""
+    """What a project asks of others that these can't be. ``places`` are all addresses, those of faulty projects too;
+    ``elsewhere`` are the names of projects in other environments.
+    """
     for path, name in _needs(project):
         where = dotted(path)
         if name in families:
@@ -41,6 +47,9 @@ def unknown_dependencies(
                 known = ", ".join(families[name][:3]) + (", …" if len(families[name]) > 3 else "")
                 summary = f"{where}: {quoted(name)} is made by for_each, and a reference is to one project"
                 yield Problem(Code.DEPENDENCY, path, summary, f"there are {known}" if known else "it makes none")
+        elif name.partition("[")[0] in elsewhere:
+            detail = "its only or except leaves it out; leave this project out as well, or drop the dependency"
+            yield Problem(Code.DEPENDENCY, path, f"{where}: {quoted(name)} is not in this environment", detail)
         elif name not in places:
             names = [*families, *places] if len(places) <= KNOWN_MAX else ()
             detail = sentences(did_you_mean(name, names), "it must be a project that the specs declare")

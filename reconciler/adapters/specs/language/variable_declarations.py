@@ -57,10 +57,12 @@ class Declarations:
     def names(self) -> set[str]:
         return self._declared.keys() | self.failed
 
-    def values(self, given: Mapping[str, str | Given], env: Mapping[str, str]) -> dict[str, Json]:
-        """The value of every variable: given, from the environment (``RECONCILER_VAR_…``), or by default."""
+    def values(
+        self, given: Mapping[str, str | Given], env: Mapping[str, str], configured: Mapping[str, str | Given]
+    ) -> dict[str, Json]:
+        """The value of every variable: given, from ``env`` (``RECONCILER_VAR_…``), from the configuration, or by default."""
         from_env = {key[len(ENV_PREFIX) :]: value for key, value in env.items() if key.startswith(ENV_PREFIX)}
-        everything = {**from_env, **given}
+        everything = {**configured, **from_env, **given}
         values: dict[str, Json] = {}
         for name, value in everything.items():
             if name not in self._declared:
@@ -77,7 +79,7 @@ class Declarations:
             elif "default" in declared:
                 values[name] = declared["default"]
             elif name not in self.failed:
-                detail = f"give it with --var {name}=…, --var-file or {ENV_PREFIX}{name}, or declare a default"
+                detail = f"give it with --var {name}=…, --var-file, {ENV_PREFIX}{name} or vars in reconciler.yaml, or declare a default"
                 self._fail(name, Code.VARIABLE, f"the variable {quoted(name)} has no value", detail, at)
         return {name: value for name, value in values.items() if name not in self.failed}
 
@@ -86,7 +88,11 @@ class Declarations:
         if not fits(kind, value):
             shown = quoted(value if isinstance(given, Given) else given)
             at = given.location if isinstance(given, Given) else at
-            detail = "" if isinstance(given, Given) else "given by --var, --var-file or the environment"
+            detail = (
+                ""
+                if isinstance(given, Given)
+                else f"given by --var, --var-file, {ENV_PREFIX}{name} or vars in reconciler.yaml"
+            )
             self._fail(
                 name,
                 Code.VARIABLE_VALUE,

@@ -17,10 +17,11 @@ FILLED_MAX: Final = 1_000_000
 """Characters of one string with its variables filled in."""
 
 _TOKEN: Final = re.compile(r"\$\$|\$\{([^}\n]*)(\}?)")
-_NAME: Final = re.compile(r"(var|env|each)\.([A-Za-z_][A-Za-z0-9_-]*)|workspace|address")
+_NAME: Final = re.compile(r"(var|env|each)\.([A-Za-z_][A-Za-z0-9_-]*)|workspace|environment|address")
 _SINGLE: Final = re.compile(r"\$\{var\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 _FORMS: Final = (
-    "${var.NAME}, ${env.NAME}, ${each.NAME}, ${workspace}, ${address}; a dollar before a brace is written $${"
+    "${var.NAME}, ${env.NAME}, ${each.NAME}, ${workspace}, ${environment}, ${address}; a dollar before a brace is written "
+    "$${"
 )
 
 
@@ -49,6 +50,7 @@ class Filler:
         self,
         *,
         workspace: str,
+        environment: str | None = None,
         variables: Mapping[str, Json],
         env: Mapping[str, str],
         allowed: tuple[str, ...],
@@ -58,6 +60,7 @@ class Filler:
         self.room = room
         """What the texts may still take, filled or not."""
         self._workspace = workspace
+        self._environment = environment
         self._variables = variables
         self._failed = failed
         self._env = env
@@ -122,7 +125,7 @@ class Filler:
             case "each":
                 value = _each(name[2], scope)
             case _:
-                value = self._workspace if name[0] == "workspace" else scope.address
+                value = self._own(name[0], scope)
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -143,6 +146,16 @@ class Filler:
         known = "given: " + listed(self._variables) if self._variables else "none was given"
         detail = sentences(did_you_mean(name, self._variables), known, f"give it with --var {name}=… or --var-file")
         raise VariableProblem(Code.VARIABLE, f"there is not a variable {quoted(name)}", detail)
+
+    def _own(self, name: str, scope: Scope) -> str:
+        if name == "workspace":
+            return self._workspace
+        if name == "address":
+            return scope.address
+        if self._environment is None:
+            detail = "declare environments in reconciler.yaml, or take it out of the specification"
+            raise VariableProblem(Code.VARIABLE, "${environment} has no value: there are no environments", detail)
+        return self._environment
 
     def _from_env(self, name: str) -> str:
         if name not in self._allowed:

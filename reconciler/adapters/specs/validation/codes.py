@@ -83,6 +83,8 @@ class Code(StrEnum):
 
     DESTINATION = "E137"
     """A server that only the configuration file names: the key is not sent there."""
+    ENVIRONMENT = "E138"
+    """An environment that the configuration does not have, or none chosen where it has some."""
 
     BRIEF_FILE = "E140"
     """A ``brief_file`` that can't be used."""

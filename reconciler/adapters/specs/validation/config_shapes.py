@@ -8,6 +8,7 @@ from reconciler.adapters.specs.validation import json_fragments
 from reconciler.adapters.specs.validation.shape_types import (
     COUNT_MAX,
     ENV_PATTERN,
+    ENVIRONMENT_PATTERN,
     KEY_ENV_PATTERN,
     PROJECT_ID_PATTERN,
     WORKSPACE_PATTERN,
@@ -22,6 +23,9 @@ from reconciler.adapters.specs.validation.shape_types import (
 )
 from reconciler.model import contract
 from reconciler.model.config import Limits, Policy
+from reconciler.model.values import Json
+
+ENVIRONMENT_SHAPE: Final = "EnvironmentShape"
 
 _COUNT: Final = Number(low=0, high=COUNT_MAX, whole=True)
 _POSITIVE: Final = Number(low=1, high=COUNT_MAX, whole=True)
@@ -52,8 +56,24 @@ VARIABLES: Final = Key(
 )
 
 
+_SEEN: Final[Json] = {"type": "string", "pattern": r"\S"}
+_PATHS: Final = Anything({"anyOf": [_SEEN, {"type": "array", "items": _SEEN, "minItems": 1}]})
+"""A path, or several; checked where the configuration is read."""
+_VALUE: Final = Anything(
+    {"anyOf": [{"type": ["string", "number", "boolean"]}, {"type": "array", "items": {"type": "string"}}]}
+)
+"""A value of a variable; checked where its type is known."""
+
+
 def config_file(defaults: Shape) -> Shape:
     """``reconciler.yaml``, with the keys that a project may have by default."""
+    shared = _shared(defaults)
+    environment = Shape(
+        ENVIRONMENT_SHAPE,
+        "An environment: its keys are merged over those at the top of the file.",
+        shared,
+        title="Environment",
+    )
     return Shape(
         "ConfigFile",
         "The configuration of a workspace.",
@@ -63,26 +83,55 @@ def config_file(defaults: Shape) -> Shape:
                 type=Text(pattern=WORKSPACE_PATTERN),
                 help="Stable name; part of every idempotency key. By default the directory's name.",
             ),
-            Key(name="api", type=_API, help="The API to talk to."),
-            Key(name="account", type=_ACCOUNT, help="The account that the key must be of."),
+            *shared,
             Key(
-                name="specs",
-                type=Text(form="path"),
-                help="The folder of specification files, read recursively; specs by default.",
+                name="default_environment",
+                type=Text(pattern=ENVIRONMENT_PATTERN),
+                help="The environment that commands use without --environment.",
             ),
             Key(
-                name="state",
-                type=Text(form="path"),
-                help="Where the state is: a path inside the workspace, or for a team s3://bucket/prefix, gs://… or "
-                "az://…. Other places, like file:///shared/folder, are for --state or RECONCILER_STATE.",
+                name="environments",
+                type=MapOf(item=environment, key_pattern=ENVIRONMENT_PATTERN),
+                help="Environments by name. Each may set any other key but workspace: maps are merged by key, lists and "
+                "single values replaced. The name is part of every idempotency key.",
             ),
-            VARIABLES,
-            Key(name="defaults", type=defaults, help="Merged under every project."),
-            Key(name="limits", type=_limits(), help="Limits of the account and of waiting."),
-            Key(name="policy", type=_policy(), help="Limits on one apply."),
-            Key(name="sandbox", type=_SANDBOX, help="The embedded emulated API."),
         ),
         title="Reconciler configuration",
+    )
+
+
+def _shared(defaults: Shape) -> tuple[Key, ...]:
+    """The keys that stand at the top of the file and in each environment."""
+    return (
+        Key(name="api", type=_API, help="The API to talk to."),
+        Key(name="account", type=_ACCOUNT, help="The account that the key must be of."),
+        Key(
+            name="specs",
+            type=_PATHS,
+            help="The folder of specification files, or a list of folders, read recursively; specs by default. A folder "
+            "above the workspace must be in the same git repository.",
+        ),
+        Key(
+            name="state",
+            type=Text(form="path"),
+            help="Where the state is: a path inside the workspace, or for a team s3://bucket/prefix, gs://… or "
+            "az://…. Other places, like file:///shared/folder, are for --state or RECONCILER_STATE.",
+        ),
+        VARIABLES,
+        Key(
+            name="vars",
+            type=MapOf(item=_VALUE, key_pattern=json_fragments.VARIABLE_PATTERN),
+            help="Values of variables, by name.",
+        ),
+        Key(
+            name="vars_file",
+            type=Text(form="path"),
+            help="A YAML file with values of variables, relative to the workspace, inside its git repository.",
+        ),
+        Key(name="defaults", type=defaults, help="Merged under every project."),
+        Key(name="limits", type=_limits(), help="Limits of the account and of waiting."),
+        Key(name="policy", type=_policy(), help="Limits on one apply."),
+        Key(name="sandbox", type=_SANDBOX, help="The embedded emulated API."),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from reconciler.adapters.specs.validation import shape_types, shapes
 from reconciler.adapters.specs.validation.checks import Secrets
 from reconciler.adapters.specs.validation.codes import Code
+from reconciler.adapters.specs.validation.config_shapes import ENVIRONMENT_SHAPE
 from reconciler.adapters.specs.validation.models import model_of
 from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.shape_types import Shape, shape_at
@@ -37,6 +38,7 @@ _PATTERNS: Final = {
     shape_types.ADDRESS_PATTERN: "an address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit; keys of "
     "for_each follow in brackets, like promo[us,16:9]",
     shape_types.WORKSPACE_PATTERN: "a workspace's name has 1 to 64 letters, digits, . _ and -, and starts with a letter or digit",
+    shape_types.ENVIRONMENT_PATTERN: "an environment's name has 1 to 32 of a-z, 0-9, _ and -, and starts with a letter or digit",
     shape_types.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
     shape_types.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
     shape_types.KEY_ENV_PATTERN: "the name of the key's variable begins with EVERSINCE_ and has letters, digits and _; a branch "
@@ -107,6 +109,8 @@ def _unknown_key(shape: Shape, path: Path) -> Problem:
         hint = f"{name} can't be a default"
     elif path[-2:-1] == ("settings",) and name in known.project.names:
         hint = f"{name} stands beside settings"
+    elif owner.name == ENVIRONMENT_SHAPE and name in shape.names:
+        hint = f"{name} stands at the top of the file, once for all environments"
     elif homes:
         hint = f"it belongs under {homes[0]}"
     else:

@@ -15,6 +15,7 @@ from reconciler.adapters.specs.validation import json_fragments
 from reconciler.adapters.specs.validation.config_shapes import VARIABLES, config_file
 from reconciler.adapters.specs.validation.shape_types import (
     ADDRESS,
+    ENVIRONMENT_PATTERN,
     MESSAGE_ID_PATTERN,
     NAME_PATTERN,
     PROJECT_ID_PATTERN,
@@ -66,6 +67,7 @@ class Shapes(Struct, frozen=True, kw_only=True, eq=False):
 
 
 _VISIBLE: Final = Text(form="visible")
+_ENVIRONMENTS: Final = ListOf(item=Text(pattern=ENVIRONMENT_PATTERN))
 _PROJECT_ID: Final = Text(pattern=PROJECT_ID_PATTERN)
 
 _DEFAULTS_HELP: Final = "Merged under every project of this file; beats the workspace's defaults."
@@ -289,6 +291,18 @@ def _project(api: Contract, defaults: Shape) -> Shape:
                 "matrix of named lists. ${each.key}, ${each.value} and ${each.NAME} stand for them; the address is "
                 "name[key] or name[key,key].",
                 examples=(["us", "de"], {"market": ["us", "de"], "ratio": ["16:9", "9:16"]}),
+            ),
+            Key(
+                name="only",
+                type=_ENVIRONMENTS,
+                help="The environments that have this project; by default all.",
+                examples=(["prod"],),
+            ),
+            Key(
+                name="except",
+                type=_ENVIRONMENTS,
+                help="The environments that don't have this project; not together with only.",
+                examples=(["dev"],),
             ),
             Key(
                 name="depends_on",

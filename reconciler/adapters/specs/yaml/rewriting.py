@@ -14,7 +14,7 @@ from reconciler.adapters.specs.loader import load_specs
 from reconciler.adapters.specs.validation.checks import Explain
 from reconciler.adapters.specs.validation.codes import Code, error, in_order
 from reconciler.adapters.specs.validation.suggestions import printable
-from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, walk
+from reconciler.adapters.specs.workspace_files import FileProblem, read_text, walk, within_repository
 from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES
 from reconciler.model.config import Config
@@ -42,12 +42,13 @@ def rewrites(
         UsageError: one of ``only`` leads to no specification file of the workspace.
 
     """
-    names = [name for name in walk(config.root, config.specs)[0] if name != FILE]
+    names = [name for name in walk(config.root, config.spec_folders)[0] if name != FILE]
     names = [name for name in names if not only or _wanted(config.root / name, only)]
     for path in only:
         if not any(_wanted(config.root / name, [path]) for name in names):
             raise UsageError(
-                f"`{path}` is not a spec file of this workspace", f"Specs are the YAML files below `{config.specs}`."
+                f"`{path}` is not a spec file of this workspace",
+                f"Specs are the YAML files below {' and '.join(f'`{folder}`' for folder in config.spec_folders)}.",
             )
     found = _errors(config, env, explain)
     bad = {finding.location.file for finding in found if finding.location}
@@ -56,7 +57,7 @@ def rewrites(
         if printable(name) in bad:
             continue
         try:
-            path = inside(config.root, name)
+            path = within_repository(config.root, name)
             before = read_text(path, name, MAX_BYTES)
             after = formatted(before, printable(name))
         except FileProblem as problem:
