@@ -49,9 +49,9 @@ def _fields(file: str) -> str:
 
 
 def _own(file: str) -> Iterator[FieldGuide]:
-    """The fields of a kind of file; a project's defaults are fields that the page names once, at the project."""
+    """The fields of a kind of file; those of defaults and of environments the page names once, where they stand first."""
     for path, guide in field_guides().items():
-        if file in guide.files and not path.startswith("defaults."):
+        if file in guide.files and not path.startswith(("defaults.", "environments.")):
             yield guide
 
 

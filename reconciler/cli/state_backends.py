@@ -43,4 +43,5 @@ def open_store(console: Console, config: Config) -> StateStore:
         spill=config.root / ".reconciler" / "spill",
         lease_seconds=config.limits.lease_seconds,
         note=console.note,
+        own_folder=config.environment is not None,
     )

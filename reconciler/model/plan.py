@@ -169,6 +169,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     id: Filled
     reconciler_version: str
     workspace: str
+    environment: str | None = None
     api_url: str
     created_at: str
     lineage: str
@@ -222,14 +223,14 @@ class Plan(Struct, frozen=True, kw_only=True):
         return result
 
 
-def idempotency_key(workspace: str, address: str, generation: int) -> str:
-    """The idempotency key of a create. It does not depend on the state's lineage, so it survives the loss of the state.
+def idempotency_key(identity: str, address: str, generation: int) -> str:
+    """The idempotency key of a create. ``identity`` is of the workspace and its environment. It does not depend on the state's lineage, so it survives the loss of the state.
 
     Raises:
         ValueError: the workspace's name is so long that the key would exceed the contract's limit.
 
     """
-    key = f"{workspace}/{address}/{generation}"
+    key = f"{identity}/{address}/{generation}"
     if len(key) > contract.current().max_length("idempotency_key"):
         raise ValueError(key)
     return key

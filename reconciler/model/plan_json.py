@@ -24,6 +24,7 @@ from reconciler.model import contract
 from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
 from reconciler.model.errors import Diagnostic, Location, PlanFileError
 from reconciler.model.events import StepResult
+from reconciler.model.identity import identity
 from reconciler.model.plan import (
     FORMAT_VERSION,
     Adopt,
@@ -97,7 +98,7 @@ def _content(plan: Plan) -> dict[str, Json]:
         "format_version": FORMAT_VERSION,
         "reconciler_version": plan.reconciler_version,
         "id": plan.id,
-        "environment": None,
+        "environment": plan.environment,
         "workspace": plan.workspace,
         "api_url": plan.api_url,
         "created_at": plan.created_at,
@@ -263,7 +264,7 @@ def _check_keys(steps: Node, plan: Plan) -> None:
     for node, step in zip(steps, plan.steps, strict=True):
         if isinstance(step, Create | Replace):
             try:
-                key = idempotency_key(plan.workspace, step.address, step.generation)
+                key = idempotency_key(identity(plan.workspace, plan.environment), step.address, step.generation)
             except ValueError:
                 raise node["address"].fail("makes the idempotency key too long") from None
             node["request"]["body"][_KEY].compare(key)

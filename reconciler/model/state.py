@@ -14,11 +14,13 @@ from msgspec.structs import replace
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.hosts import same_api
+from reconciler.model.identity import identity
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in, renamed
 from reconciler.model.values import Json, Masked, Portable, Sealed
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest format: of a state with an environment, which versions before it must not take for one without."""
 
 
 class Known(Struct, frozen=True):
@@ -93,6 +95,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     not_ours: tuple[str, ...] = ()
     reads: Mapping[str, str] = field(default_factory=dict)
     """Digests of secret create-only inputs as a reader sees them, if that differs."""
+    key: str | None = None
+    """The idempotency key that it was created with, if it is not its address's own: before the state moved into an
+    environment.
+    """
 
     @property
     def refers(self) -> bool:
@@ -169,6 +175,7 @@ class State(Struct, frozen=True, kw_only=True):
 
     lineage: str
     workspace: str
+    environment: str | None = None
     api_url: str
     serial: int = 0
     projects: Mapping[str, Entry] = field(default_factory=dict)
@@ -177,6 +184,13 @@ class State(Struct, frozen=True, kw_only=True):
     progress: Mapping[str, Progress] = field(default_factory=dict)
     pending: Mapping[str, Intent] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)
+    moved_to: str | None = None
+    """Where the state went when it moved into its environment: what is here is no state any more."""
+
+    @property
+    def identity(self) -> str:
+        """What the idempotency keys of its projects begin with."""
+        return identity(self.workspace, self.environment)
 
     @property
     def new(self) -> bool:
@@ -199,8 +213,14 @@ class Version(Struct, frozen=True):
     size: int
 
 
-def owned(state: State, *, workspace: str, api_url: str) -> State:
-    """The state, if it is this workspace's at this API. Raises StateMismatchError."""
+def owned(state: State, *, workspace: str, api_url: str, environment: str | None = None) -> State:
+    """The state, if it is this workspace's (and environment's) at this API. Raises StateMismatchError."""
+    if state.moved_to is not None:
+        raise StateMismatchError(
+            f"the state has moved into environment `{state.environment}`: it is in `{state.moved_to}`",
+            f"Use `--environment {state.environment}`. What is left here only says so, and can be removed once nobody uses "
+            "a configuration without environments.",
+        )
     for what, theirs, ours, same in (
         ("workspace", state.workspace, workspace, state.workspace == workspace),
         ("API", state.api_url, api_url, same_api(state.api_url, api_url)),
@@ -210,4 +230,18 @@ def owned(state: State, *, workspace: str, api_url: str) -> State:
                 f"the state belongs to {what} `{theirs}`, not to `{ours}`",
                 "Use that state with its own workspace and API, or use another one with `--state`.",
             )
+    if state.environment != environment:
+        raise _of_another_environment(state.environment, environment)
     return state
+
+
+def _of_another_environment(theirs: str | None, ours: str | None) -> StateMismatchError:
+    if theirs is None:
+        return StateMismatchError(
+            f"the state belongs to no environment, and this is environment `{ours}`",
+            f"`reconciler state mv --to-environment {ours}` moves it there; or use another state with `--state`.",
+        )
+    return StateMismatchError(
+        f"the state belongs to environment `{theirs}`, not to {f'`{ours}`' if ours else 'a workspace without environments'}",
+        f"Use `--environment {theirs}` for this state, or use another one with `--state`.",
+    )

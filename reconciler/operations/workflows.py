@@ -106,8 +106,19 @@ class Workspace(Struct, frozen=True, kw_only=True):
         loaded = self.store.load()
         config = self.config
         if loaded.state is None:
-            return State(lineage=uuid.uuid4().hex, workspace=config.workspace, api_url=config.api_url), False
-        return owned(loaded.state, workspace=config.workspace, api_url=config.api_url), loaded.folded
+            made = State(
+                lineage=uuid.uuid4().hex,
+                workspace=config.workspace,
+                environment=config.environment,
+                api_url=config.api_url,
+            )
+            return made, False
+        return self.own(loaded.state), loaded.folded
+
+    def own(self, state: State) -> State:
+        """The state, if it is of this workspace, environment and API. Raises StateMismatchError."""
+        config = self.config
+        return owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
 
     def header(self) -> Header:
         return Header(id=uuid.uuid4().hex, version=self.version, created_at=self.now())
@@ -237,6 +248,7 @@ async def apply(
             draft=Draft(state),
             emit=emit,
             workspace=workspace.config.workspace,
+            environment=workspace.config.environment,
             options=request.options,
             slots=asyncio.Semaphore(request.options.parallelism),
             env=workspace.env,
@@ -337,6 +349,12 @@ def _check_saved(saved: Plan, state: State, config: Config) -> State:
     """Return the state that a saved plan is for; a plan made before there was a state brings its lineage along."""
     for what, theirs, ours, same in (
         ("workspace", saved.workspace, config.workspace, saved.workspace == config.workspace),
+        (
+            "environment",
+            saved.environment or "none",
+            config.environment or "none",
+            saved.environment == config.environment,
+        ),
         ("API", saved.api_url, config.api_url, same_api(saved.api_url, config.api_url)),
     ):
         if not same:

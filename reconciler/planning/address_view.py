@@ -35,7 +35,8 @@ class View(Struct, frozen=True, kw_only=True):
     entry: Entry | None
     live: Snapshot
     lineage: str
-    workspace: str
+    identity: str
+    """What its idempotency keys begin with."""
     next_generation: int
     pending: tuple[Intent, ...]
     replace: bool

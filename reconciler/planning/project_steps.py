@@ -150,7 +150,7 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
             changes=changes_of_new(body),
             body=body,
             generation=view.generation,
-            key=idempotency_key(view.workspace, project.address, view.generation),
+            key=idempotency_key(view.identity, project.address, view.generation),
         )
     )
     plan_messages(project, result, live=None, sent=())
@@ -367,7 +367,7 @@ def _plan_replace(
             changes=(*changes, *(c for c in changes_of_new(body) if c.path not in changed)),
             body=body,
             generation=generation,
-            key=idempotency_key(view.workspace, project.address, generation),
+            key=idempotency_key(view.identity, project.address, generation),
         )
     )
     plan_messages(project, result, live=None, sent=())

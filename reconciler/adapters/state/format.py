@@ -29,6 +29,16 @@ class JournalHeader(Struct, frozen=True, omit_defaults=True):
     workspace: str
     api_url: str
     writer: str = ""
+    environment: str | None = None
+
+    @property
+    def empty_state(self) -> State:
+        """The state that it continues, without what that knows."""
+        return State(lineage=self.lineage, workspace=self.workspace, environment=self.environment, api_url=self.api_url)
+
+
+def _format_of(state: State) -> int:
+    return 1 if state.environment is None else FORMAT_VERSION
 
 
 class Follows(Struct, frozen=True):
@@ -54,10 +64,11 @@ def _records() -> Decoder[Record]:
 
 def encode_state(state: State, version: str, *, follows: Follows | None = None, writer: str = "") -> bytes:
     """The snapshot, indented for people."""
-    head: dict[str, Json] = {"format_version": FORMAT_VERSION, "reconciler_version": version}
+    head: dict[str, Json] = {"format_version": _format_of(state), "reconciler_version": version}
     if follows is not None:
         head |= {"writer": writer, "follows": {"serial": follows.serial, "objects": follows.objects}}
-    return msgspec.json.format(encode({**head, **asdict(state)}), indent=1) + b"\n"
+    fields = {key: value for key, value in asdict(state).items() if value is not None}
+    return msgspec.json.format(encode({**head, **fields}), indent=1) + b"\n"
 
 
 def decode_state(data: bytes, where: str) -> State:
@@ -112,7 +123,9 @@ def encode_record(record: Record) -> bytes:
 
 
 def encode_header(state: State, writer: str = "") -> bytes:
-    header = JournalHeader(FORMAT_VERSION, state.lineage, state.serial, state.workspace, state.api_url, writer)
+    header = JournalHeader(
+        _format_of(state), state.lineage, state.serial, state.workspace, state.api_url, writer, state.environment
+    )
     return encode(header) + b"\n"
 
 

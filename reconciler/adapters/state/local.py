@@ -89,7 +89,7 @@ class LocalStateStore(GroupCommit):
             current = header.serial == state.serial
         elif header is not None:
             # serial 0, whatever it continues: there is no snapshot (any more), so planning has to look for every project
-            state = State(lineage=header.lineage, workspace=header.workspace, api_url=header.api_url)
+            state = header.empty_state
         self._whole = whole if current else None
         self._lineage = header.lineage if header is not None else None
         if state is not None and current and records:

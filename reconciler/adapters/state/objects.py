@@ -46,14 +46,15 @@ class Meta(Struct, frozen=True):
 class Objects:
     """The objects under ``scheme://bucket/prefix``. No connection is opened before it is used.
 
-    ``timeout``: seconds for one request; passing failures are retried for as long again.
+    ``timeout``: seconds for one request; passing failures are retried for as long again. ``own_folder``: of a ``file://``
+    address the last folder is made if the one above it is there.
 
     Raises:
         StateError: the address can't be used. Every method: the store can't be reached, or refuses.
 
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 30.0, own_folder: bool = False) -> None:
         self.url = url
         parts = urlsplit(url)
         self._folder: Path | None = None
@@ -66,6 +67,7 @@ class Objects:
         elif parts.scheme not in SCHEMES or not parts.netloc:
             raise unusable(url, "Write `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///path`.")
         self._timeout = timeout
+        self._own_folder = own_folder
         self._made: ObjectStore | None = None
 
     def create(self, name: str, data: bytes) -> bool:
@@ -127,6 +129,8 @@ class Objects:
 
     def numbered(self, folder: str, *, after: str | None = None) -> list[Meta]:
         """The numbered objects directly in a folder, in order; ``after``: only those after this name."""
+        if self._is_missing():
+            return []
         with self._mapped("list", folder):
             found = obstore.list(self._store, prefix=folder, offset=after).collect()
         metas = []
@@ -138,6 +142,8 @@ class Objects:
 
     def folders(self, folder: str) -> list[int]:
         """The numbered folders in a folder."""
+        if self._is_missing():
+            return []
         with self._mapped("list", folder):
             found = obstore.list_with_delimiter(self._store, prefix=folder)["common_prefixes"]
         return sorted(int(name) for path in found if (name := path.rpartition("/")[2]).isdigit())
@@ -181,9 +187,15 @@ class Objects:
 
     def _shared(self) -> Path | None:
         """The shared folder of a ``file://`` address. It is not created: a volume may not be mounted yet."""
-        if self._folder is not None and not self._folder.is_dir():
-            raise missing_folder(self._folder)
+        if self._folder is not None:
+            needed = self._folder.parent if self._own_folder else self._folder
+            if not needed.is_dir():
+                raise missing_folder(needed)
         return self._folder
+
+    def _is_missing(self) -> bool:
+        """Whether the folder of a ``file://`` address is still to be made, so that it has nothing."""
+        return self._own_folder and (shared := self._shared()) is not None and not shared.is_dir()
 
     def _make_folder(self, name: str) -> None:
         """Create a subfolder of a shared folder; obstore would let everybody read it."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from reconciler.adapters.state.format import (
     Follows,
@@ -61,7 +62,7 @@ class _Seen(Struct, frozen=True):
 class RemoteStateStore(GroupCommit):
     """One workspace's state at ``url``. ``spill`` is the folder for outcomes that the store can't take any more.
 
-    ``lease_seconds``: how long the lock outlives a dead process.
+    ``lease_seconds``: how long the lock outlives a dead process. ``own_folder``: as :class:`Objects`.
 
     Reading needs no lock and writes nothing, so ``plan`` can read. Everything that writes needs :meth:`lock`.
 
@@ -78,14 +79,15 @@ class RemoteStateStore(GroupCommit):
         spill: Path,
         lease_seconds: float,
         note: Callable[[str], None] = lambda _: None,
+        own_folder: bool = False,
     ) -> None:
         super().__init__()
         self.url = url
         self._version = version
         self._note = note
-        self._objects = Objects(url)
+        self._objects = Objects(url, own_folder=own_folder)
         # its own connections, so that a slow journal does not delay a renewal
-        patience = Objects(url, timeout=max(PATIENCE, lease_seconds / 4))
+        patience = Objects(url, timeout=max(PATIENCE, lease_seconds / 4), own_folder=own_folder)
         self._lease = Lease(patience, seconds=lease_seconds, note=note)
         self._spill = Spill(spill, url)
         self._state: State | None = None
@@ -171,7 +173,7 @@ class RemoteStateStore(GroupCommit):
         written = [(header, found) for header, found in (*late, *own) if found]
         if state is None and written:  # before the first snapshot; a lineage only changes before anything was done
             last = written[-1][0]
-            state = State(lineage=last.lineage, workspace=last.workspace, api_url=last.api_url, serial=last.serial)
+            state = replace(last.empty_state, serial=last.serial)
         # records of another lineage are of a state that was deleted or replaced
         records = [r for header, found in written if state and header.lineage == state.lineage for r in found]
         fences = frozenset(n for n, (_, found) in zip(numbers, own, strict=True) if not found)

@@ -66,7 +66,11 @@ def _field(path: str) -> str:
 def _suggestions(path: str, guides: Mapping[str, FieldGuide]) -> list[str]:
     """Fields that end as the path does, which names like `craft` do; else those that look like it."""
     asked = canonical(path, guides)
-    ends = [known for known in guides if f".{known}".endswith(f".{asked}") and not known.startswith("defaults.")]
+    ends = [
+        known
+        for known in guides
+        if f".{known}".endswith(f".{asked}") and not known.startswith(("defaults.", "environments."))
+    ]
     return ends[:3] or difflib.get_close_matches(asked, guides, 1)
 
 

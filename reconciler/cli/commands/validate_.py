@@ -82,6 +82,8 @@ def _check_sent_messages(config: Config, specs: Desired) -> tuple[Diagnostic, ..
     if state is None:
         return ()
     try:
-        return log_findings(specs, owned(state, workspace=config.workspace, api_url=config.api_url))
+        return log_findings(
+            specs, owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+        )
     except StateMismatchError as error:
         return (Diagnostic(severity="note", summary=unchecked, detail=f"{error.diagnostics[0].summary}."),)

@@ -17,6 +17,7 @@ from reconciler.adapters.media.client import MediaClient
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
 from reconciler.model.events import Emit
+from reconciler.model.identity import identity
 from reconciler.model.journal import Begin, Draft, Effect, End, Record
 from reconciler.model.live import LiveProject
 from reconciler.model.redact import Redactor
@@ -96,6 +97,12 @@ class Run(Struct, kw_only=True):
     media: MediaFactory = default_media
     uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     """A lock for each digest, held while the file is uploaded, so that it is uploaded once."""
+    environment: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What the idempotency keys of its creates begin with."""
+        return identity(self.workspace, self.environment)
 
     def is_halted(self) -> bool:
         """Whether nothing new may begin: the time is up, or the user asked to stop."""

@@ -159,7 +159,7 @@ async def _attempt(
     """Create under one generation of the key; ``None``: it is used up."""
     if make_room is not None:
         await make_room()
-    key = idempotency_key(run.workspace, step.address, generation)
+    key = idempotency_key(run.identity, step.address, generation)
     body = {**step.body, "idempotency_key": key}
     try:
         wire = await wire_body(run, monitor, body, step.address)

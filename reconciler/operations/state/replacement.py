@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.errors import StateMismatchError
-from reconciler.model.state import State, owned
+from reconciler.model.state import State
 from reconciler.operations.workflows import Workspace
 
 
@@ -44,10 +44,9 @@ def replace_state(
         ReconcilerError: as ``confirm`` raises.
 
     """
-    config = workspace.config
     with workspace.store.lock(command, lock_timeout):
         old, _ = workspace.load()
-        new = owned(given(), workspace=config.workspace, api_url=config.api_url)
+        new = workspace.own(given())
         if not force:
             _check(old, new)
         still_open = old.pending if new.lineage == old.lineage else {}

@@ -79,7 +79,7 @@ class Declarations:
             elif "default" in declared:
                 values[name] = declared["default"]
             elif name not in self.failed:
-                detail = f"give it with --var {name}=…, --var-file, {ENV_PREFIX}{name} or vars in reconciler.yaml, or declare a default"
+                detail = f"give it with --var {name}=…, --var-file or {ENV_PREFIX}{name}, in vars in reconciler.yaml, or declare a default"
                 self._fail(name, Code.VARIABLE, f"the variable {quoted(name)} has no value", detail, at)
         return {name: value for name, value in values.items() if name not in self.failed}
 

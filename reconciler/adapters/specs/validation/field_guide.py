@@ -86,9 +86,6 @@ def field_guides() -> dict[str, FieldGuide]:
 def canonical(path: str, known: Mapping[str, FieldGuide]) -> str:
     """A path as guides have it: without positions, and without addresses and names that stand for any key of a map."""
     parts = [part for part in re.sub(r"\[[^]]*\]", "", path.strip()).strip(".").split(".") if not part.isdigit()]
-    if parts[:1] == ["environments"] and len(parts) > 1:  # has the keys that stand at the top
-        del parts[: 1 if parts[1] in known and len(parts) == 2 else 2]
-        parts = parts or ["environments"]
     taken: list[str] = []
     for index, part in enumerate(parts):
         here = known.get(".".join(taken))
@@ -105,9 +102,6 @@ def _walk(
 ) -> Iterator[FieldGuide]:
     for name, field in node.get("properties", {}).items():
         guide, inner = _guide(field, definitions, file, (*at, name))
-        if (*at, name) == ("environments",):  # of the keys that the file itself has
-            yield guide
-            continue
         yield replace(guide, required=name in node.get("required", ()), fields=tuple(inner.get("properties", ())))
         yield from _walk(inner, definitions, file, (*at, name))
 
