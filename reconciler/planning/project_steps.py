@@ -162,7 +162,7 @@ def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
     other = view.live.projects.get(dispute.project_id or "") if dispute is not None else None
     if dispute is None or other is None or view.replace or is_as_asked(creation_body(project), other):
         return None
-    key = idempotency_key(view.workspace, project.address, dispute.generation)
+    key = idempotency_key(view.identity, project.address, dispute.generation)
     summary, detail = another_project(project.address, key, creation_body(project), other)
     return attention(project, summary, detail, code=DISPUTED_CODE)
 

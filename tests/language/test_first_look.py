@@ -72,6 +72,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "allowed_env": ["TOKEN"],
     },
     "SandboxShape": {"speed": 100},
+    "AccountShape": {"project": "proj_abc123"},
     "ConfigFile": {"workspace": "acme-videos", "specs": "specs", "state": "s3://bucket/prefix"},
 }
 """A tree of each shape with everything that a first look should know to be right."""
@@ -87,6 +88,7 @@ GOOD["Document"] |= {
 }
 GOOD["ConfigFile"] |= {
     "api": GOOD["ApiShape"],
+    "account": GOOD["AccountShape"],
     "variables": GOOD["Document"]["variables"],
     "defaults": GOOD["Defaults"],
     "limits": GOOD["LimitsShape"],
@@ -97,7 +99,12 @@ GOOD["ConfigFile"] |= {
 }
 GOOD["EnvironmentShape"] = {key: value for key, value in GOOD["ConfigFile"].items() if key != "workspace"}
 GOOD["ConfigFile"] |= {"default_environment": "dev", "environments": {"dev": GOOD["EnvironmentShape"], "prod": {}}}
-NEEDED = {"Message": ("message",), "MovedShape": ("from", "to"), "RemovedShape": ("address", "action")}
+NEEDED = {
+    "AccountShape": ("project",),
+    "Message": ("message",),
+    "MovedShape": ("from", "to"),
+    "RemovedShape": ("address", "action"),
+}
 
 TEXTS = (
     [
