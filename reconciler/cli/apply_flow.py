@@ -9,7 +9,6 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, poll_scale
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import default_signals, stop_on_signal
@@ -26,6 +25,7 @@ from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, appl
 from reconciler.planning.planner import Selection
 from reconciler.report.documents import apply_document
 from reconciler.report.event_json import end_document, event_document
+from reconciler.report.heading import heading
 from reconciler.report.markdown import apply_markdown, failure_markdown, plan_markdown
 from reconciler.report.text import apply_text, plan_text
 from reconciler.report.words import plural
@@ -64,28 +64,33 @@ def run_apply(context: CommandContext, application: Application) -> int:
     except Interrupted as error:  # while an earlier run's calls were cleared up: there is no plan to report
         raise click.Abort from error
     except PlanRefusedError as error:
-        _print_plan_as_text(console, error.plan)
+        _print_plan_as_text(context, error.plan)
         refused = replace(error.plan, diagnostics=_merge_diagnostics(error))
-        console.summarize(lambda: plan_markdown(refused))
+        console.summarize(lambda: plan_markdown(refused, where=context.where(refused.serial)))
         raise
     except ReconcilerError as error:
         found = tuple(map(console.redact.record, error.diagnostics))  # before anything is cut to fit
-        console.summarize(lambda: failure_markdown(found, workspace=context.config.workspace))
+        console.summarize(
+            lambda: failure_markdown(found, workspace=context.config.workspace, environment=context.config.environment)
+        )
         raise
-    _report_result(console, result, as_json=application.applying.format_ == "json")
+    _report_result(context, application, result)
     return _exit_code(result, detailed=application.applying.detailed_exitcode)
 
 
-def _report_result(console: Console, result: ApplyResult, *, as_json: bool) -> None:
-    console.summarize(lambda: apply_markdown(result))
+def _report_result(context: CommandContext, application: Application, result: ApplyResult) -> None:
+    console, where = context.console, context.where(result.serial)
+    console.summarize(lambda: apply_markdown(result, where=where))
     failed = [r.error for r in result.results if r.error]
     console.annotate(failed)
     console.diagnose(
         [error for error in result.plan.errors if error not in failed]
     )  # steps showed theirs as they ended
-    if as_json:
+    if application.applying.format_ == "json":
         console.json(apply_document(result))
     else:
+        if application.saved is not None:
+            console.out(f"{heading(where)}\n\n")
         console.out(apply_text(result, style=console.style()))
 
 
@@ -100,7 +105,7 @@ def _make_request(context: CommandContext, application: Application) -> ApplyReq
         lock_timeout=applying.lock_timeout,
         command=f"reconciler {application.command}",
         waiting=default_signals,
-        confirm=lambda plan: _confirm(context.console, application, plan),
+        confirm=lambda plan: _confirm(context, application, plan),
         options=execution.options(context.config, poll_scale=poll_scale(context.config)),
     )
 
@@ -117,16 +122,19 @@ def _exit_code(result: ApplyResult, *, detailed: bool) -> int:
     return CHANGES if detailed and not result.converged else DONE
 
 
-def _print_plan_as_text(console: Console, plan: Plan) -> None:
+def _print_plan_as_text(context: CommandContext, plan: Plan) -> None:
     """Print the plan before the question, unless stdout is kept for a document."""
+    console = context.console
     if console.format == "text":
+        console.out(f"{heading(context.where(plan.serial))}\n\n")
         console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0))
 
 
-def _confirm(console: Console, application: Application, plan: Plan) -> bool:
+def _confirm(context: CommandContext, application: Application, plan: Plan) -> bool:
+    console = context.console
     if application.saved is not None:
         return True
-    _print_plan_as_text(console, plan)
+    _print_plan_as_text(context, plan)
     if application.applying.auto_approve or not plan.steps:
         return True
     if not console.interactive:
@@ -139,4 +147,4 @@ def _confirm(console: Console, application: Application, plan: Plan) -> bool:
     if application.command == "destroy":
         question = f"Stop managing {projects} of {plan.managed} projects? This can't be undone."
     with default_signals():
-        return click.confirm(question, err=True)
+        return click.confirm(f"{heading(context.where(plan.serial))}. {question}", err=True)

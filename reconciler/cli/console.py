@@ -144,7 +144,9 @@ class Console:
                 from reconciler.report.markdown import failure_markdown  # noqa: PLC0415
 
                 owner = ci.comment_owner(self.root)
-                self.out(failure_markdown(diagnostics, workspace=self.workspace, owner=owner))
+                self.out(
+                    failure_markdown(diagnostics, workspace=self.workspace, owner=owner, environment=self.environment)
+                )
             case "github":
                 self.out_annotations(diagnostics)
             case _:

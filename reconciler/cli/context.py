@@ -25,6 +25,7 @@ from reconciler.model.hosts import is_loopback
 from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore, Workspace
+from reconciler.report.heading import Where
 
 if TYPE_CHECKING:
     from httpx import ASGITransport
@@ -47,6 +48,17 @@ class CommandContext(Struct, frozen=True):
         """The state, checked against workspace and API. Raises StateError."""
         return self.workspace.load()[0]
 
+    def where(self, serial: int) -> Where:
+        """What the first line of results names; ``serial`` is the state's."""
+        config = self.config
+        return Where(
+            workspace=config.workspace,
+            environment=config.environment,
+            api_url=config.api_url,
+            serial=serial,
+            place=config.state_place,
+        )
+
     def entries(self, addresses: Collection[str]) -> dict[str, Entry]:
         """The state's entries of these addresses; without any, of all.
 
@@ -55,9 +67,12 @@ class CommandContext(Struct, frozen=True):
             StateError: the state can't be read.
 
         """
+        return self.entries_of(self.state(), addresses)
+
+    def entries_of(self, state: State, addresses: Collection[str]) -> dict[str, Entry]:
+        """As :meth:`entries`, of a state that was read already."""
         from reconciler.operations.state.edits import require_entry  # noqa: PLC0415  4 ms that a plan does not need
 
-        state = self.state()
         return {address: require_entry(state, address) for address in addresses or sorted(state.projects)}
 
     @contextlib.asynccontextmanager

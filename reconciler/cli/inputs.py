@@ -60,7 +60,7 @@ def load_configuration(console: Console) -> Config:
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
     console.redact = Redactor(console.secret_values)
-    console.workspace = config.workspace
+    console.workspace, console.environment = config.workspace, config.environment
     return config
 
 

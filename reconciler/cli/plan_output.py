@@ -8,27 +8,32 @@ from reconciler.cli.ci import comment_owner
 from reconciler.cli.console import Console
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import encode_plan
+from reconciler.report.heading import heading, of_plan
 from reconciler.report.text import plan_text
 
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
 
 
-def render_markdown(console: Console, plan: Plan, digest: str | None = None) -> str:
-    """The plan for a pull request or a job's summary; ``digest`` as in :func:`print_plan`."""
+def render_markdown(console: Console, plan: Plan, digest: str | None = None, *, place: str | None = None) -> str:
+    """The plan for a pull request or a job's summary; ``digest`` and ``place`` as in :func:`print_plan`."""
     from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
 
-    return plan_markdown(plan, owner=comment_owner(console.root), digest=digest)
+    return plan_markdown(plan, owner=comment_owner(console.root), digest=digest, where=of_plan(plan, place))
 
 
-def print_plan(console: Console, plan: Plan, format_: str, *, digest: str | None = None) -> None:
-    """Print a plan as a result. ``digest`` identifies a saved plan, so that it can be approved."""
+def print_plan(
+    console: Console, plan: Plan, format_: str, *, digest: str | None = None, place: str | None = None
+) -> None:
+    """Print a plan as a result. ``digest`` identifies a saved plan, so that it can be approved; ``place`` is the state's."""
+    where = of_plan(plan, place)
     if format_ == "json":
         console.json(encode_plan(plan))
     elif format_ == "markdown":
-        console.out(render_markdown(console, plan, digest))
+        console.out(render_markdown(console, plan, digest, place=place))
     elif format_ == "html":
         from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
 
-        console.out(plan_html(plan, digest=digest))
+        console.out(plan_html(plan, digest=digest, where=where))
     else:
+        console.out(f"{heading(where)}\n\n")
         console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0, digest=digest))

@@ -29,3 +29,5 @@ class Fleet(Struct, frozen=True, kw_only=True):
     members: tuple[Member, ...]
     findings: tuple[Diagnostic, ...]
     """Findings about no managed project."""
+    serial: int = 0
+    """The state's."""

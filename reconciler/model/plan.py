@@ -187,6 +187,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     requests_told: Count | None = None
     destroy: bool = False
     refresh_only: bool = False
+    credit_balance: int | None = None
+    """Credits left, if the API told; not part of the document."""
 
     @property
     def summary(self) -> dict[str, int]:

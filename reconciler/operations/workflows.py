@@ -136,7 +136,7 @@ async def plan(
     state, _ = workspace.load()
     before = api.requests
     made, _ = await _read_and_plan(workspace, api, desired, state, selection)
-    refused = await check_limits(workspace, api, made, force=force)
+    made, refused = await check_limits(workspace, api, made, force=force)
     return replace(made, requests_used=api.requests - before), refused
 
 
@@ -195,12 +195,19 @@ async def read_live(
     return replace(live, projects={**live.projects, **remembered})
 
 
-async def check_limits(workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool) -> tuple[Diagnostic, ...]:
-    """Return the limits that forbid a plan. Raises ApiError where the credits can't be read."""
+async def check_limits(
+    workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool
+) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """The plan with the credit balance, if a limit needs it, and the limits that forbid the plan.
+
+    Raises:
+        ApiError: the credits can't be read.
+
+    """
     policy = workspace.config.policy
-    ask = policy.min_credits is not None and any(describe(step).spends_credits for step in plan.steps)
-    balance = await api.credits() if ask else None
-    return tuple(violations(plan, policy, credit_balance=balance, force=force))
+    if policy.min_credits is not None and any(describe(step).spends_credits for step in plan.steps):
+        plan = replace(plan, credit_balance=await api.credits())
+    return plan, tuple(violations(plan, policy, credit_balance=plan.credit_balance, force=force))
 
 
 class ApplyRequest(Struct, frozen=True, kw_only=True):
@@ -300,7 +307,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
-    refused = await check_limits(workspace, run.api, plan, force=request.force)
+    plan, refused = await check_limits(workspace, run.api, plan, force=request.force)
     if refused:
         raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
     if not request.confirm(plan):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.values import Json, shown
+from reconciler.report.heading import Where, heading
 from reconciler.report.html import findings, long_text
 from reconciler.report.page import Html, el, filter_bar, folded, joined, link, page, web_url
 from reconciler.report.safe_text import clean
@@ -33,20 +34,20 @@ _TEXT: Final = 4_000
 _SOURCES: Final = {"list": "read now", "status": "read now", "patch": "answered by the API", "sent": "last sent"}
 
 
-def fleet_html(fleet: Fleet) -> str:
-    """The page of ``reconciler report``."""
+def fleet_html(fleet: Fleet, where: Where | None = None) -> str:
+    """The page of ``reconciler report``; ``where`` stands first."""
     name = f"Projects of {fleet.workspace}"
     cards = el("section", el("h2", "Projects"), el("div", *map(_card, fleet.members), class_="cards"))
     main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="main")
     script = "filter.js" if fleet.members else None
-    return page(name, joined(_header(name, fleet), _filter(fleet), main), script=script, policy=_POLICY)
+    return page(name, joined(_header(name, fleet, where), _filter(fleet), main), script=script, policy=_POLICY)
 
 
 def _status(member: Member) -> str:
     return member.live.status if member.live is not None else "gone"
 
 
-def _header(name: str, fleet: Fleet) -> Html:
+def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
     counts = Counter(map(_status, fleet.members))
     by_status = ", ".join(f"{count} {status}" for status, count in counts.most_common())
     sent = sum(len(member.entry.messages) for member in fleet.members)
@@ -55,8 +56,15 @@ def _header(name: str, fleet: Fleet) -> Html:
     drift = el("p", f"{plural(drifted, 'project')} changed outside the specs.", class_="box warning") if drifted else ""
     warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
     credit = el("p", warned, class_="box money") if warned else ""
+    first = el("p", heading(where, str), class_="where") if where is not None else ""
     return el(
-        "header", el("h1", name), el("p", totals, class_="count"), drift, credit, el("p", "As of ", when(fleet.at))
+        "header",
+        first,
+        el("h1", name),
+        el("p", totals, class_="count"),
+        drift,
+        credit,
+        el("p", "As of ", when(fleet.at)),
     )
 
 

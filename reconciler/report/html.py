@@ -10,6 +10,7 @@ from reconciler.model.plan import Change, Message, Plan, Step, describe
 from reconciler.model.values import Json, masked_fields, shown
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.fields import before_note, literally
+from reconciler.report.heading import Where, heading
 from reconciler.report.page import Html, el, filter_bar, folded, joined, page
 from reconciler.report.safe_text import clean
 from reconciler.report.summary import (
@@ -35,8 +36,8 @@ URGENT: Final = "urgent"
 """The id of the section with errors and what needs attention."""
 
 
-def plan_html(plan: Plan, *, digest: str | None = None) -> str:
-    """The page of a plan. ``digest`` is that of a saved plan."""
+def plan_html(plan: Plan, *, digest: str | None = None, where: Where | None = None) -> str:
+    """The page of a plan. ``digest`` is that of a saved plan; ``where`` stands first."""
     groups = by_importance(plan)
     sections = [_group(WEIGHTS[name], projects) for name, projects in groups.items() if projects]
     urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
@@ -46,17 +47,18 @@ def plan_html(plan: Plan, *, digest: str | None = None) -> str:
     name = f"Plan for {plan.workspace}"
     return page(
         name,
-        joined(_header(name, plan, digest), _filter(plan), main, _footer(plan)),
+        joined(_header(name, plan, digest, where), _filter(plan), main, _footer(plan)),
         script="filter.js" if plan.steps else None,
     )
 
 
-def _header(name: str, plan: Plan, digest: str | None) -> Html:
+def _header(name: str, plan: Plan, digest: str | None, where: Where | None) -> Html:
     errors = joined(error_line(plan), " ", el("a", "Show the errors.", href=f"#{URGENT}")) if plan.errors else ""
-    boxes = [(cost_line(plan.steps), "box money"), (errors, "box error")]
+    boxes = [(cost_line(plan.steps, plan.credit_balance), "box money"), (errors, "box error")]
     extra = [line for line in (mode_line(plan), upload_line(plan, clean)) if line]
     return el(
         "header",
+        el("p", heading(where, str), class_="where") if where is not None else "",
         el("h1", name),
         el("p", count_line(plan), class_="count"),
         *(el("p", line) for line in extra),

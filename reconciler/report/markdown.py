@@ -22,6 +22,7 @@ from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Message, Plan, Step
 from reconciler.model.values import Json
 from reconciler.report.diagnostics import diagnostic_text
+from reconciler.report.heading import Where, heading, place_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Style
 from reconciler.report.summary import (
@@ -102,6 +103,14 @@ def marker(*owner: str) -> str:
     return f"<!-- reconciler: {' '.join(map(_encoded, owner))} -->"
 
 
+def _marker(owner: str | None, environment: str | None) -> str:
+    return marker(*(part for part in (owner, environment) if part is not None)) if owner else ""
+
+
+def _place(where: Where | None) -> str:
+    return "" if where is None else place_text(where, code)
+
+
 def _encoded(name: str) -> str:
     def percent(found: re.Match[str]) -> str:
         return "".join(f"%{byte:02x}" for byte in found[0].encode(errors="surrogatepass"))
@@ -109,15 +118,17 @@ def _encoded(name: str) -> str:
     return re.sub(r"[^a-z0-9._-]", percent, name)
 
 
-def plan_markdown(plan: Plan, *, owner: str | None = None, digest: str | None = None) -> str:
+def plan_markdown(
+    plan: Plan, *, owner: str | None = None, digest: str | None = None, where: Where | None = None
+) -> str:
     """The plan for a reviewer, in at most ``LIMIT`` characters.
 
-    ``owner`` adds the marker; ``digest`` is that of a saved plan.
+    ``owner`` adds the marker; ``digest`` is that of a saved plan; ``where`` is told with the workspace.
     """
-    cost, errors = cost_line(plan.steps), error_line(plan)
+    cost, errors = cost_line(plan.steps, plan.credit_balance), error_line(plan)
     head = [
-        marker(owner) if owner else "",
-        f"### Plan for {code(plan.workspace)}",
+        _marker(owner, plan.environment),
+        f"### Plan for {code(plan.workspace)}{_place(where)}",
         mode_line(plan),
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",
@@ -130,19 +141,30 @@ def plan_markdown(plan: Plan, *, owner: str | None = None, digest: str | None = 
     return _document(head, list(_plan_sections(plan)), foot)
 
 
-def apply_markdown(result: ApplyResult) -> str:
+def apply_markdown(result: ApplyResult, *, where: Where | None = None) -> str:
     """What was done and why the rest was not, in at most ``LIMIT`` characters."""
-    head = [f"### Apply in {code(result.plan.workspace)}", f"**{apply_line(result)}**"]
+    head = [
+        heading(where, code) if where is not None else "",
+        f"### Apply in {code(result.plan.workspace)}",
+        f"**{apply_line(result)}**",
+    ]
     if not is_whole(result):
         head.append(CONTINUE)
     bad, rest = ([_outcome(result, kind) for kind in kinds] for kinds in (_OUTCOMES[:2], _OUTCOMES[2:]))
     return _document(head, [*bad, *_diagnostics(other_findings(result)), *rest], f"Requests: {result.requests} used.")
 
 
-def failure_markdown(diagnostics: tuple[Diagnostic, ...], *, workspace: str | None, owner: str | None = None) -> str:
-    """Why there is no plan, with the workspace if that is known. ``owner`` adds the marker."""
+def failure_markdown(
+    diagnostics: tuple[Diagnostic, ...],
+    *,
+    workspace: str | None,
+    owner: str | None = None,
+    environment: str | None = None,
+) -> str:
+    """Why there is no plan, with the workspace and environment if they are known. ``owner`` adds the marker."""
     name = f" for {code(workspace)}" if workspace is not None else ""
-    return _document([marker(owner) if owner else "", f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
+    name += f", environment {code(environment)}" if environment is not None else ""
+    return _document([_marker(owner, environment), f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
 
 
 # Untrusted text, made inert

@@ -61,13 +61,14 @@ def mode_line(plan: Plan) -> str:
     return " ".join(line for line, applies in ((destroy, plan.destroy), (refresh, plan.refresh_only)) if applies)
 
 
-def cost_line(steps: Iterable[Step]) -> str:
-    """What spends credits; empty if nothing does."""
+def cost_line(steps: Iterable[Step], balance: int | None = None) -> str:
+    """What spends credits, and how many are left if that is known; empty if nothing does."""
     costly = [(kind.words, count) for kind, count in _kinds(steps) if kind.spends_credits]
     projects_first = sorted(costly, key=lambda item: item[0].repeats)
     what = joined([words.steps(count) for words, count in projects_first])
     one = sum(count for _, count in costly) == 1
-    return f"{what} {'spends' if one else 'spend'} credits and can't be undone." if costly else ""
+    left = f" The balance is {balance:,} credits." if balance is not None else ""
+    return f"{what} {'spends' if one else 'spend'} credits and can't be undone.{left}" if costly else ""
 
 
 def upload_line(plan: Plan, quote: Callable[[str], str]) -> str:

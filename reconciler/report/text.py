@@ -98,7 +98,7 @@ def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
     lines += [line for line in (upload_line(plan, clean),) if line]
-    lines += [style.paint(line, "yellow") for line in (cost_line(plan.steps),) if line]
+    lines += [style.paint(line, "yellow") for line in (cost_line(plan.steps, plan.credit_balance),) if line]
     lines += [style.paint(line, "red") for line in (error_line(plan),) if line]
     if digest is not None:
         lines += [origin_line(plan, clean), f"Digest: {digest}"]

@@ -71,9 +71,9 @@ def command(
     made, refused = asyncio.run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
     saving = out is not None and not (refused or made.errors)
-    digest = plan_digest(made) if saving else None
-    print_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest)
-    console.summarize(lambda: render_markdown(console, whole, digest))
+    digest, place = plan_digest(made) if saving else None, context.config.state_place
+    print_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest, place=place)
+    console.summarize(lambda: render_markdown(console, whole, digest, place=place))
     errors = tuple(dict.fromkeys((*made.errors, *refused)))
     console.diagnose(errors)
     if errors:

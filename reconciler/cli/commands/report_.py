@@ -16,6 +16,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
 from reconciler.operations.read.fleet_reader import read_fleet
 from reconciler.report.fleet_page import fleet_html
+from reconciler.report.heading import heading
 from reconciler.report.words import plural
 
 
@@ -55,10 +56,12 @@ def command(console: Console, /, *, out: Path, conversations: bool, variables: V
             return await read_fleet(context.workspace, api, specs, conversations=conversations)
 
     seen = asyncio.run(work())
+    where = context.where(seen.serial)
     path = out / "index.html"
     try:
         files.make_folder(out)
-        files.replace(path, console.redact(fleet_html(seen)).encode(), mode=None)
+        files.replace(path, console.redact(fleet_html(seen, where)).encode(), mode=None)
     except OSError as error:
         raise UsageError(f"can't write `{path}`: {error.strerror}") from error
+    console.note(heading(where))
     console.out(f"Wrote {path}: {plural(len(seen.members), 'project')}.\n")

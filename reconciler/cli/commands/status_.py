@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -12,7 +13,9 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.options import formats
 from reconciler.model import contract
+from reconciler.model.state import Entry
 from reconciler.operations.read.overview import read_overview
+from reconciler.report.heading import heading
 from reconciler.report.tables import StatusRow, status_document, status_text
 
 
@@ -40,21 +43,23 @@ def command(console: Console, *, addresses: tuple[str, ...], watch: bool, format
 async def _show(context: CommandContext, addresses: tuple[str, ...], *, watch: bool, json: bool) -> None:
     async with context.api() as api:
         while True:
-            rows = await _read_rows(context, api, addresses)
+            state = context.state()
+            rows = await _read_rows(context, api, context.entries_of(state, addresses))
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
             if json and not (watch and active):
                 context.console.json(status_document(rows))
             elif not json:
                 clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
-                context.console.out(clear + status_text(rows, style=context.console.style()))
+                first = heading(context.where(state.serial))
+                context.console.out(f"{clear}{first}\n\n")
+                context.console.out(status_text(rows, style=context.console.style()))
             if not (watch and active):
                 return
             scale = poll_scale(context.config)
             await asyncio.sleep(min(contract.current().rule(s).poll_seconds for s in active) * scale)
 
 
-async def _read_rows(context: CommandContext, api: ApiClient, addresses: tuple[str, ...]) -> list[StatusRow]:
-    entries = context.entries(addresses)
+async def _read_rows(context: CommandContext, api: ApiClient, entries: Mapping[str, Entry]) -> list[StatusRow]:
     live = await read_overview(api, entries, at=context.workspace.now())
     return [
         StatusRow(

@@ -52,4 +52,4 @@ async def read_fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, 
 
     members = await run_all(member(a, e) for a, e in sorted(state.projects.items()))
     rest = tuple(d for d in found if d.address not in state.projects)
-    return Fleet(workspace=state.workspace, at=at, members=tuple(members), findings=rest)
+    return Fleet(workspace=state.workspace, at=at, members=tuple(members), findings=rest, serial=state.serial)
