@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Final
 
 from reconciler.adapters.specs.config_file import FILE, load_config
@@ -62,6 +63,31 @@ def load_configuration(console: Console) -> Config:
     console.redact = Redactor(console.secret_values)
     console.workspace, console.environment = config.workspace, config.environment
     return config
+
+
+def load_division(console: Console, environment: str) -> tuple[Config, Config]:
+    """The configuration as it is without environments, and in this one: where a state is, and where it belongs.
+
+    A path that ``--state`` or ``RECONCILER_STATE`` names is that of the old state; a URL is the prefix of both.
+
+    Raises:
+        ConfigError: the file is wrong, or has no such environment.
+        UsageError: ``--environment`` names another one.
+
+    """
+    if console.environment_flag and console.environment != environment:
+        raise UsageError(f"--environment is {console.environment}, and --to-environment is {environment}")
+    console.environment, console.environment_flag = environment, True
+    known = load_configuration(console)
+    env = dict(os.environ)
+    given = console.state or env.get("RECONCILER_STATE") or ""
+    shared = "://" in given
+    if not shared:
+        env.pop("RECONCILER_STATE", None)
+    load = partial(load_config, known.root, explain=explain_errors, api_url=console.api_url)
+    old = load(env=os.environ, state=console.state, divided=False)
+    new = load(env=env, state=console.state if shared else None, environment=environment)
+    return old, new
 
 
 def explain_errors(shape: Shape, tree: Json, secrets: Secrets) -> list[Problem]:

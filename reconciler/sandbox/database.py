@@ -169,6 +169,19 @@ def _columns(connection: sqlite3.Connection) -> set[str]:
     return {row["name"] for row in connection.execute("PRAGMA table_info(projects)")}
 
 
+def copy_account(source: Path, target: Path) -> None:
+    """Copy an account to another file, whole or not at all; do nothing if there is none, or the other file is there."""
+    if not source.exists() or target.exists():
+        return
+    made = target.with_name(f"{target.name}.copy")
+    made.unlink(missing_ok=True)
+    _make_private(made)
+    with contextlib.closing(sqlite3.connect(source)) as old, contextlib.closing(sqlite3.connect(made)) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode=DELETE")  # nothing is left in files beside it
+    made.replace(target)
+
+
 def version(connection: sqlite3.Connection) -> int:
     """Which version of the tables a database has."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -11,14 +11,16 @@ import click
 from reconciler.adapters.state.format import MAX_BYTES, decode_state, encode_entry, encode_state
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
-from reconciler.cli.inputs import read_specs
+from reconciler.cli.inputs import load_division, read_specs
 from reconciler.cli.interrupts import default_signals
 from reconciler.cli.options import Variables, auto_approve, formats, lock_timeout, variables
+from reconciler.cli.state_backends import open_store
 from reconciler.model.errors import UsageError
 from reconciler.model.live import LiveProject
 from reconciler.model.state import State
 from reconciler.model.version import VERSION
 from reconciler.operations.recovery.lost_state import Finding
+from reconciler.operations.state.division import divide
 from reconciler.operations.state.edits import accept_log, decide, recover_state, remove, rename
 from reconciler.operations.state.replacement import Exchange, replace_state
 from reconciler.planning.message_log import Accepted
@@ -55,18 +57,59 @@ def show(console: Console, *, address: str) -> None:
     console.json(encode_entry(load_context(console).entries((address,))[address]))
 
 
-@command.command("mv", epilog="\b\nExample:\n  reconciler state mv teaser summer-teaser\n")
-@click.argument("source")
-@click.argument("destination")
+@command.command(
+    "mv",
+    epilog="\b\nExamples:\n  reconciler state mv teaser summer-teaser\n"
+    "  reconciler state mv --to-environment prod   # after adding environments to reconciler.yaml\n",
+)
+@click.argument("source", required=False)
+@click.argument("destination", required=False)
+@click.option(
+    "--to-environment",
+    metavar="NAME",
+    help="Move the whole state, from before there were environments, into this one.",
+)
 @lock_timeout
 @click.pass_obj
-def mv(console: Console, *, source: str, destination: str, lock_timeout: float) -> None:
-    """Rename an address.
+def mv(
+    console: Console, /, *, source: str | None, destination: str | None, to_environment: str | None, lock_timeout: float
+) -> None:
+    """Rename an address, or move the state into an environment.
 
     To rename it for everyone who applies the specs, add a `moved` entry to a spec instead.
+
+    With --to-environment, the state that the workspace had without environments becomes that of the environment. Its
+    projects keep their generations and are not created again. The old place keeps a note that refuses every use.
     """
+    if to_environment is not None:
+        if source is not None:
+            raise UsageError("--to-environment moves the whole state", "Leave out the addresses.")
+        _move_into(console, to_environment, lock_timeout)
+        return
+    if source is None or destination is None:
+        raise UsageError("missing SOURCE and DESTINATION", "Name two addresses, or use `--to-environment NAME`.")
     rename(load_context(console).workspace, source, destination, lock_timeout=lock_timeout)
     console.out(f"`{source}` is now `{destination}`.\n")
+
+
+def _move_into(console: Console, environment: str, lock_timeout: float) -> None:
+    old, new = load_division(console, environment)
+    if new.sandboxed:  # an account for each environment: the projects are in the old one
+        from reconciler.sandbox.database import copy_account  # noqa: PLC0415
+
+        copy_account(old.sandbox_db, new.sandbox_db)
+    moved = divide(
+        open_store(console, old),
+        open_store(console, new),
+        new,
+        in_place=old.state_place == new.state_place,
+        old_place=old.state_place,
+        lock_timeout=lock_timeout,
+    )
+    console.out(
+        f"{plural(moved, 'project')} of `{clean(old.state_place)}` moved into environment `{environment}`: "
+        f"`{clean(new.state_place)}`.\n"
+    )
 
 
 @command.command("rm", epilog="\b\nExample:\n  reconciler state rm old-one\n")

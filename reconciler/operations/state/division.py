@@ -1,0 +1,88 @@
+"""``state mv --to-environment``: a state from before there were environments becomes the state of one of them.
+
+Its projects keep their generations, and the state keeps the keys they were made with, so nothing is created twice. What
+is left at the old place refuses every use: a checkout without environments would ask for the same projects by their old
+keys and manage them as well.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from reconciler.model.config import Config
+from reconciler.model.errors import StateMismatchError, UsageError
+from reconciler.model.plan import idempotency_key
+from reconciler.model.state import State, owned
+from reconciler.operations.workflows import StateStore
+
+
+def divide(
+    source: StateStore, target: StateStore, config: Config, *, in_place: bool, old_place: str, lock_timeout: float
+) -> int:
+    """Move the state in ``source`` to ``target``, the place of the environment of ``config``. Returns its projects.
+
+    First the state is marked as the environment's, then written to its place, then emptied where it was: whatever dies
+    in between, no run takes it for one without an environment, and the same command goes on.
+
+    Raises:
+        UsageError: there is no state, or another one at the environment's place.
+        StateMismatchError: it belongs to another workspace, environment or API.
+        StateError: a state can't be locked, read or written.
+
+    """
+    command = "reconciler state mv"
+    with source.lock(command, lock_timeout):
+        found = source.load().state
+        if found is None:
+            raise UsageError(f"there is no state in `{old_place}` to move", "Name the old one with `--state`.")
+        moved = _belonging(found, config)
+        if moved is not found:
+            moved = replace(moved, serial=found.serial + 1)
+            source.begin(moved)
+            source.save(moved)
+        if in_place:
+            return len(moved.projects)
+        with target.lock(command, lock_timeout):
+            there = target.load().state
+            _check_target(there, moved, config)
+            if there is None:
+                target.begin(moved)
+                target.save(moved)
+        left = State(
+            lineage=moved.lineage,
+            workspace=moved.workspace,
+            environment=moved.environment,
+            api_url=moved.api_url,
+            serial=moved.serial + 1,
+            moved_to=config.state_place,
+        )
+        source.begin(left)
+        source.save(left)
+        return len(moved.projects)
+
+
+def _belonging(state: State, config: Config) -> State:
+    """The state as the environment's, each project with the key that made it; itself if it is that already."""
+    if state.environment == config.environment and state.moved_to is None:
+        return owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+    if state.environment is None:
+        owned(state, workspace=config.workspace, api_url=config.api_url)
+        entries = {
+            address: replace(entry, key=idempotency_key(state.identity, address, entry.generation))
+            if entry.origin == "created" and entry.key is None
+            else entry
+            for address, entry in state.projects.items()
+        }
+        return replace(state, environment=config.environment, projects=entries)
+    return owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+
+
+def _check_target(there: State | None, moved: State, config: Config) -> None:
+    if there is None:
+        return
+    owned(there, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+    if there.lineage != moved.lineage:
+        raise StateMismatchError(
+            f"environment `{config.environment}` has a state already, in `{config.state_place}`",
+            "Two states can't become one. Remove the one that you don't need, or move to another environment.",
+        )

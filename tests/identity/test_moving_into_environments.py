@@ -1,0 +1,147 @@
+"""Moving into environments: the real files of the version before go on, in place or as an environment's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.cli_support import APPLY, Account, Space, make_space
+
+BEFORE = Path(__file__).parent / "before_environments"
+"""A workspace as the version before left it: two projects (one replaced once), one more, a create that was killed after
+the server acted, and a plan that was saved after that."""
+OLD = (BEFORE / "reconciler.yaml").read_text()
+NEW = OLD + "environments: {dev: {}, prod: {}}\n"
+KEYS = ["acme/teaser/1", "acme/poster/1", "acme/poster/2", "acme/banner/1", "acme/flyer/1"]
+
+
+@pytest.fixture
+def space(tmp_path) -> Space:
+    made = make_space(tmp_path / "w", (BEFORE / "a.yaml").read_text(), OLD)
+    made.db.parent.mkdir(parents=True)
+    for name in ("reconciler.state.json", "reconciler.state.json.journal"):
+        shutil.copy(BEFORE / name, made.db.parent / name)
+    shutil.copy(BEFORE / "saved.plan", made.root)
+    account = sqlite3.connect(made.db)
+    account.executescript((BEFORE / "account.sql").read_text() + "PRAGMA user_version=2;")
+    account.close()
+    return made
+
+
+def keys(space: Space, environment: str = "") -> list[str]:
+    """The keys of what was created, in order."""
+    with Account(space.root / ".reconciler" / "sandbox" / environment / "account.db") as store:
+        return [effect.idempotency_key for effect in store.ledger() if effect.kind == "create"]
+
+
+def sent(space: Space, environment: str = "") -> list[str]:
+    with Account(space.root / ".reconciler" / "sandbox" / environment / "account.db") as store:
+        return [effect.kind for effect in store.ledger() if effect.kind != "create"]
+
+
+def test_the_files_of_the_version_before_go_on(space):
+    """Intent: its plan, state, journal: the killed create is found by its key, the saved plan executed as it is."""
+    space.run("apply", "saved.plan", "--poll-interval", "0.05")
+    space.run(*APPLY)
+    assert keys(space) == [*KEYS, "acme/sticker/1"]
+    assert sent(space) == ["message", "cancel"]
+    assert space.run("plan", "--detailed-exitcode").code == 0
+    assert space.state["projects"].keys() == {"teaser", "poster", "banner", "flyer", "sticker"}
+
+
+def test_they_go_on_in_an_environment(space):
+    """Intent: nothing is created twice, an open call ends under its old key, and what is new has the new one."""
+    space.write("reconciler.yaml", NEW)
+    told = space.run("state", "mv", "--to-environment", "prod").out
+    assert told.startswith("3 projects of `.reconciler/sandbox/reconciler.state.json` moved into environment `prod`")
+    space.run("-e", "prod", *APPLY)
+    assert keys(space, "prod") == [*KEYS, "acme@prod/sticker/1"]
+    assert sent(space, "prod") == ["message", "cancel"]
+    assert space.run("-e", "prod", "plan", "--detailed-exitcode").code == 0
+    entry = space.run("-e", "prod", "state", "show", "poster").document
+    assert (entry["generation"], entry["key"]) == (2, "acme/poster/2")
+    space.run("-e", "prod", *APPLY, "--replace", "poster")
+    assert keys(space, "prod")[-1] == "acme@prod/poster/3"
+    assert keys(space, "dev") == [] and keys(space) == KEYS
+
+
+@pytest.mark.parametrize("args", [("plan",), APPLY, ("status",), ("apply", "saved.plan")])
+def test_a_checkout_without_environments_can_do_nothing_any_more(space, args):
+    """Intent: a colleague on an old branch would ask for the same projects by their old keys."""
+    space.write("reconciler.yaml", NEW)
+    space.run("state", "mv", "--to-environment", "prod")
+    space.write("reconciler.yaml", OLD)
+    told = space.run(*args, code=1).err
+    assert "the state has moved into environment `prod`" in told and "--environment prod" in told
+    assert keys(space) == KEYS
+    left = space.state
+    assert left["format_version"] == 2  # the version before refuses it too
+    assert not left["projects"] and left["moved_to"].endswith("reconciler.prod.state.json")
+
+
+def test_a_saved_plan_from_before_is_refused_in_the_environment(space):
+    space.write("reconciler.yaml", NEW)
+    space.run("state", "mv", "--to-environment", "prod")
+    assert (
+        "the plan is for environment `none`, not for `prod`"
+        in space.run("-e", "prod", "apply", "saved.plan", code=1).err
+    )
+    assert keys(space, "prod") == KEYS
+
+
+def test_what_can_not_be_moved(space):
+    """Intent: exit 1 and nothing changed: twice, onto another state, a wrong name, other addresses."""
+    space.write("reconciler.yaml", NEW)
+    before = space.files()
+    assert "did you mean 'prod'" in space.run("state", "mv", "--to-environment", "prd", code=1).err
+    assert "moves the whole state" in space.run("state", "mv", "a", "--to-environment", "prod", code=1).err
+    assert "--environment is dev" in space.run("-e", "dev", "state", "mv", "--to-environment", "prod", code=1).err
+    assert "missing SOURCE and DESTINATION" in space.run("-e", "dev", "state", "mv", code=1).err
+    assert (
+        "no state in `nowhere.json`"
+        in space.run("--state", "nowhere.json", "state", "mv", "--to-environment", "prod", code=1).err
+    )
+    assert space.files().keys() - before.keys() <= {"nowhere.json.lock"}
+    space.run("-e", "dev", "--state", "x.json", *APPLY, "--target", "banner")
+    shutil.copy(space.root / "x.json", space.root / ".reconciler" / "sandbox" / "reconciler.dev.state.json")
+    assert "has a state already" in space.run("state", "mv", "--to-environment", "dev", code=1).err
+
+
+@pytest.mark.parametrize("step", ["marked", "written"])
+def test_a_move_that_was_cut_short_goes_on(space, step):
+    """Intent: wherever it dies, no run takes the state for one without environment, and the same command ends it."""
+    sandbox = space.root / ".reconciler" / "sandbox"
+    space.write("reconciler.yaml", NEW)
+    space.run("state", "mv", "--to-environment", "prod")
+    target = sandbox / "reconciler.prod.state.json"
+    shutil.copy(target, sandbox / "reconciler.state.json")
+    if step == "marked":
+        target.unlink()
+    space.write("reconciler.yaml", OLD)
+    assert "belongs to environment `prod`" in space.run(*APPLY, code=1).err
+    space.write("reconciler.yaml", NEW)
+    space.run("state", "mv", "--to-environment", "prod")
+    assert json.loads((sandbox / "reconciler.state.json").read_text())["moved_to"]
+    space.run("-e", "prod", *APPLY)
+    assert keys(space, "prod") == [*KEYS, "acme@prod/sticker/1"]
+    assert "has moved into" in space.run("state", "mv", "--to-environment", "prod", code=1).err
+
+
+def test_into_a_bucket_and_within_one(space, tmp_path):
+    """Intent: from a file into the environment's folder of a bucket, and from a bucket's prefix into its folder."""
+    (tmp_path / "b").mkdir()
+    url = f"file://{tmp_path / 'b'}"
+    space.run("--state", url, "state", "push", "--auto-approve", str(space.state_path))
+    space.write("reconciler.yaml", NEW)
+    space.run("--state", url, "state", "mv", "--to-environment", "prod")
+    space.run("-e", "prod", "--state", url, *APPLY, "--target", "teaser", "--target", "poster", "--target", "banner")
+    assert space.run("-e", "prod", "--state", url, "state", "list", "--format", "json").document.keys() >= {
+        "teaser",
+        "poster",
+    }
+    space.write("reconciler.yaml", OLD)
+    assert "has moved into environment `prod`" in space.run("--state", url, "plan", code=1).err
