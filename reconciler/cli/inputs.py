@@ -37,8 +37,8 @@ STORE_SECRETS: Final = (
 """Credentials of remote states: their values are never shown."""
 
 
-def load_configuration(console: Console) -> Config:
-    """The configuration, from file, environment and flags. From here on the console hides secrets and knows the
+def load_configuration(console: Console, *, divided: bool = True) -> Config:
+    """The configuration, from file, environment and flags; ``divided`` as in :func:`load_config`. From here on the console hides secrets and knows the
     workspace's folder. Raises ConfigError.
     """
     start = console.root
@@ -57,6 +57,7 @@ def load_configuration(console: Console) -> Config:
         state=console.state,
         api_url=console.api_url,
         environment=console.environment,
+        divided=divided,
     )
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)

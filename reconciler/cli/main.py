@@ -31,6 +31,7 @@ COMMAND_GROUPS: Final = {
         "show": "Show a saved plan.",
         "status": "Show managed projects and their status.",
         "messages": "Show the conversation of a project.",
+        "environments": "List the environments, with their states.",
         "output": "Show IDs, URLs and agent messages; download rendered files.",
         "report": "Write an HTML page about all managed projects.",
     },
@@ -52,8 +53,9 @@ COMMAND_GROUPS: Final = {
     },
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
-WITHOUT_WORKSPACE: Final = frozenset({"init", "show", "schema", "help", "explain"})
-"""Commands that read no workspace, so there is no environment to choose."""
+WITHOUT_ENVIRONMENT: Final = frozenset({"init", "show", "schema", "help", "explain", "environments"})
+"""Commands that read no workspace, or all of its environments, so that there is none to choose."""
+ALIASES: Final = {"env": "environments"}
 COLLECTOR: Final = (100_000, 20, 20)
 """Garbage collection thresholds: there are almost no cycles, and looking for them took a seventh of a plan's time."""
 EXAMPLES: Final = """\b
@@ -80,11 +82,12 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"reconciler.cli.commands.{cmd_name}_")
         command: click.Command = module.command
-        if cmd_name not in WITHOUT_WORKSPACE:
+        if cmd_name not in WITHOUT_ENVIRONMENT:
             add_environment_option(command)
         return command
 

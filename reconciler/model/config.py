@@ -60,6 +60,7 @@ class Config(Struct, frozen=True, kw_only=True):
     environment: str | None = None
     environments: tuple[str, ...] = ()
     """The names of all environments, as the file has them."""
+    default_environment: str | None = None
     defaults: Json = field(default_factory=dict)
     variables: Json = field(default_factory=dict)
     """Declarations of variables, by name."""

@@ -184,6 +184,8 @@ class State(Struct, frozen=True, kw_only=True):
     progress: Mapping[str, Progress] = field(default_factory=dict)
     pending: Mapping[str, Intent] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)
+    applied_at: str | None = None
+    """When the last apply that changed it ended (ISO 8601)."""
     moved_to: str | None = None
     """Where the state went when it moved into its environment: what is here is no state any more."""
 

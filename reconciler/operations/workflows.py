@@ -277,7 +277,7 @@ async def apply(
         finally:
             after = run.draft.state()
             if folded or after != state:
-                state = replace(after, serial=state.serial + 1)
+                state = replace(after, serial=state.serial + 1, applied_at=workspace.now())
                 workspace.store.save(state)
         return replace(result, serial=state.serial)
 

@@ -95,6 +95,7 @@ def load_config(
         account=_account(tree),
         environment=name,
         environments=tuple(whole.get(BLOCKS, ())),
+        default_environment=whole.get(DEFAULT),
         values=values_of(whole, name),
         limits=Limits(**tree.get("limits", {})),
         policy=Policy(**policy),

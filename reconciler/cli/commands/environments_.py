@@ -1,0 +1,65 @@
+"""``reconciler environments``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from reconciler.adapters.specs.config_file import load_config
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import explain_errors, load_configuration
+from reconciler.cli.options import formats
+from reconciler.cli.reference import DONE, ERROR
+from reconciler.cli.state_backends import open_store
+from reconciler.model.config import Config
+from reconciler.model.environments import EnvironmentRow
+from reconciler.model.errors import ReconcilerError
+from reconciler.operations.state.survey import survey
+from reconciler.report.environments import environments_document, environments_text
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler environments
+  reconciler env --format json
+  reconciler env --format json | jq -r '.environments[].name'   # a matrix for CI
+"""
+)
+@formats("text", "json")
+@click.pass_obj
+def command(console: Console, *, format_: str) -> int:
+    """List the environments, with their states and what they manage.
+
+    Reads configuration and states, and makes no call to the API: attention is as of the last apply. A workspace without
+    environments is one row.
+    """
+    shared = load_configuration(console, divided=False)
+    rows = [_row(console, shared, name) for name in shared.environments or (None,)]
+    if format_ == "json":
+        console.json(environments_document(shared.workspace, rows))
+    else:
+        console.out(environments_text(rows, style=console.style()))
+    for row in rows:
+        console.diagnose(row.errors)
+    return ERROR if any(row.errors for row in rows) else DONE
+
+
+def _row(console: Console, shared: Config, name: str | None) -> EnvironmentRow:
+    """An environment that can't be read is a row too: the others are still of interest."""
+    try:
+        config = load_config(
+            shared.root,
+            env=os.environ,
+            explain=explain_errors,
+            state=console.state,
+            api_url=console.api_url,
+            environment=name,
+            divided=name is not None,
+        )
+        return survey(config, open_store(console, config))
+    except ReconcilerError as error:
+        return EnvironmentRow(
+            name=name, default=name is not None and name == shared.default_environment, errors=error.diagnostics
+        )

@@ -1,0 +1,47 @@
+"""What an environment is and what its state says of it, without a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.model.config import Config
+from reconciler.model.environments import EnvironmentRow
+from reconciler.model.state import State, owned
+from reconciler.operations.workflows import StateStore
+
+
+def survey(config: Config, store: StateStore) -> EnvironmentRow:
+    """Read an environment's state.
+
+    Raises:
+        ReconcilerError: it can't be read, or belongs to something else.
+
+    """
+    state = store.load().state
+    if state is not None and config.named:
+        owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+    return EnvironmentRow(
+        name=config.environment,
+        default=config.environment is not None and config.environment == config.default_environment,
+        api_url=config.api_url,
+        account=config.account.project if config.account is not None else None,
+        place=config.state_place,
+        serial=state.serial if state is not None else None,
+        last_apply=state.applied_at or max(_times(state), default=None) if state is not None else None,
+        managed=len(state.projects) if state is not None else 0,
+        attention=len(set(_attention(state))) if state is not None else 0,
+    )
+
+
+def _times(state: State) -> Iterator[str]:
+    """When something was recorded: of states whose last apply is from before its time was kept."""
+    for entry in state.projects.values():
+        yield from (known.at for known in entry.settings.values())
+        yield from (message.at for message in entry.messages)
+
+
+def _attention(state: State) -> Iterator[str]:
+    """The addresses that no apply can settle alone, as far as the state knows."""
+    yield from (address for address, entry in state.projects.items() if entry.outputs.status == "failed")
+    yield from (intent.address for intent in state.pending.values())
+    yield from state.disputes
