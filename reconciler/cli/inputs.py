@@ -17,8 +17,8 @@ from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
 from reconciler.cli.options import Variables
 from reconciler.model.config import Config
-from reconciler.model.desired import Desired
-from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, UsageError
+from reconciler.model.desired import CreateOrigin, Desired
+from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, SpecError, UsageError
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Json
 
@@ -113,6 +113,23 @@ def name_missing(config: Config, severity: Severity) -> Diagnostic:
 
 
 def read_specs(config: Config, variables: Variables) -> Desired:
+    """The specs, as :func:`load_desired`. Where they adopt or import, no other environment does so with the same project.
+
+    Raises:
+        SpecError: with all errors of all files.
+        UsageError: a ``--var`` has no ``=``.
+
+    """
+    specs = load_desired(config, variables)
+    if len(config.environments) > 1 and not all(isinstance(p.origin, CreateOrigin) for p in specs.projects.values()):
+        from reconciler.cli.shared_targets import shared_targets  # noqa: PLC0415  it imports this module
+
+        if shared := [d for d in shared_targets(config, specs, variables) if d.severity == "error"]:
+            raise SpecError(tuple(shared))
+    return specs
+
+
+def load_desired(config: Config, variables: Variables) -> Desired:
     """The specs, with the variables of ``--var-file``, ``--var`` (which wins) and the environment.
 
     Raises:

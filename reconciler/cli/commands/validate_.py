@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import load_configuration, name_missing, read_specs
+from reconciler.cli.inputs import load_configuration, load_desired, name_missing
 from reconciler.cli.options import Variables, formats, variables
 from reconciler.cli.reference import DONE, ERROR
+from reconciler.cli.shared_targets import shared_targets
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError
@@ -36,8 +37,13 @@ def command(console: Console, /, *, variables: Variables, format_: str) -> int:
     projects = 0
     try:
         config = load_configuration(console)
-        specs = read_specs(config, variables)
-        found = (*_check_name(config), *specs.diagnostics, *_check_sent_messages(config, specs))
+        specs = load_desired(config, variables)
+        found = (
+            *_check_name(config),
+            *shared_targets(config, specs, variables),
+            *specs.diagnostics,
+            *_check_sent_messages(config, specs),
+        )
         projects = len(specs.projects)
     except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics

@@ -1,0 +1,69 @@
+"""Live projects that two environments of one configuration declare: each would manage them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from reconciler.adapters.specs.config_file import load_config
+from reconciler.adapters.specs.validation.codes import Code, error
+from reconciler.adapters.specs.validation.suggestions import quoted
+from reconciler.cli.inputs import explain_errors, load_desired
+from reconciler.cli.options import Variables
+from reconciler.model.config import SANDBOX, Config
+from reconciler.model.desired import AdoptOrigin, Desired, DesiredProject, ImportOrigin
+from reconciler.model.errors import ConfigError, Diagnostic, SpecError
+
+Targets = Mapping[AdoptOrigin | ImportOrigin, DesiredProject]
+
+
+def shared_targets(config: Config, specs: Desired, variables: Variables) -> Iterator[Diagnostic]:
+    """An error for each live project that is adopted or imported in two environments, and a note for each environment
+    whose specs can't be read here (a value that only its own jobs have, say).
+    """
+    if config.environment is None:
+        return
+    declared: dict[str, Targets] = {}
+    for name in config.environments:
+        try:
+            declared[name] = _targets(specs if name == config.environment else _specs_of(config, name, variables))
+        except (ConfigError, SpecError) as failure:
+            first = failure.diagnostics[0]
+            yield Diagnostic(
+                severity="note",
+                summary=f"environment `{name}` was not compared with the others: {first.summary}",
+                detail=f"`reconciler --environment {name} validate` shows more.",
+            )
+    yield from _clashes(declared)
+
+
+def _specs_of(config: Config, name: str, variables: Variables) -> Desired:
+    """Another environment's specs. Nothing is sent and no state is read, so neither has to be allowed here."""
+    other = load_config(
+        config.root, env=os.environ, explain=explain_errors, api_url=SANDBOX, state="unused", environment=name
+    )
+    return load_desired(other, variables)
+
+
+def _targets(specs: Desired) -> Targets:
+    return {p.origin: p for p in specs.projects.values() if isinstance(p.origin, AdoptOrigin | ImportOrigin)}
+
+
+def _clashes(declared: Mapping[str, Targets]) -> Iterator[Diagnostic]:
+    owners: dict[AdoptOrigin | ImportOrigin, list[str]] = {}
+    for name, targets in declared.items():
+        for origin in targets:
+            owners.setdefault(origin, []).append(name)
+    for origin, names in owners.items():
+        if len(names) > 1:
+            first = declared[names[0]][origin]
+            verb, target = (
+                ("adopted", origin.studio_id) if isinstance(origin, AdoptOrigin) else ("imported", origin.project_id)
+            )
+            yield error(
+                Code.DUPLICATE_TARGET,
+                f"{quoted(target)} is {verb} in {len(names)} environments: {', '.join(names)}",
+                f"each would manage it; keep it in one, with only: [{names[0]}] for example",
+                location=first.location,
+                address=first.address,
+            )
