@@ -23,7 +23,7 @@ def environments_text(rows: Sequence[EnvironmentRow], *, style: Style) -> str:
 def _cells(row: EnvironmentRow) -> tuple[str | None, ...]:
     name = f"{row.name}*" if row.default else row.name
     if row.errors:
-        return (name, *[None] * (len(_HEAD) - 1))
+        return (name, row.api_url and api_host(row.api_url), row.account, row.place, *[None] * 4)
     return (
         name,
         api_host(row.api_url or ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import click
+from msgspec.structs import replace
 
 from reconciler.adapters.specs.config_file import load_config
 from reconciler.cli.console import Console
@@ -15,7 +16,7 @@ from reconciler.cli.state_backends import open_store
 from reconciler.model.config import Config
 from reconciler.model.environments import EnvironmentRow
 from reconciler.model.errors import ReconcilerError
-from reconciler.operations.state.survey import survey
+from reconciler.operations.state.survey import described, survey
 from reconciler.report.environments import environments_document, environments_text
 
 
@@ -48,6 +49,7 @@ def command(console: Console, *, format_: str) -> int:
 
 def _row(console: Console, shared: Config, name: str | None) -> EnvironmentRow:
     """An environment that can't be read is a row too: the others are still of interest."""
+    row = EnvironmentRow(name=name, default=name is not None and name == shared.default_environment)
     try:
         config = load_config(
             shared.root,
@@ -58,8 +60,7 @@ def _row(console: Console, shared: Config, name: str | None) -> EnvironmentRow:
             environment=name,
             divided=name is not None,
         )
+        row = described(config)
         return survey(config, open_store(console, config))
     except ReconcilerError as error:
-        return EnvironmentRow(
-            name=name, default=name is not None and name == shared.default_environment, errors=error.diagnostics
-        )
+        return replace(row, errors=error.diagnostics)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from reconciler.model.config import Config
 from reconciler.model.environments import EnvironmentRow
 from reconciler.model.state import State, owned
@@ -17,19 +19,29 @@ def survey(config: Config, store: StateStore) -> EnvironmentRow:
         ReconcilerError: it can't be read, or belongs to something else.
 
     """
+    row = described(config)
     state = store.load().state
     if state is not None and config.named:
         owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+    if state is None:
+        return row
+    return replace(
+        row,
+        serial=state.serial,
+        last_apply=state.applied_at or max(_times(state), default=None),
+        managed=len(state.projects),
+        attention=len(set(_attention(state))),
+    )
+
+
+def described(config: Config) -> EnvironmentRow:
+    """What the configuration alone says of an environment."""
     return EnvironmentRow(
         name=config.environment,
         default=config.environment is not None and config.environment == config.default_environment,
         api_url=config.api_url,
         account=config.account.project if config.account is not None else None,
         place=config.state_place,
-        serial=state.serial if state is not None else None,
-        last_apply=state.applied_at or max(_times(state), default=None) if state is not None else None,
-        managed=len(state.projects) if state is not None else 0,
-        attention=len(set(_attention(state))) if state is not None else 0,
     )
 
 
