@@ -214,6 +214,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         return tuple(d for d in self.diagnostics if d.severity == "error")
 
     @property
+    def lost(self) -> Diagnostic | None:
+        """That the state may have been lost, so that the plan's costs are an upper bound."""
+        return next((d for d in self.diagnostics if d.kind == "lost-state"), None)
+
+    @property
     def unsettled(self) -> tuple[Diagnostic, ...]:
         """Addresses that may have a live project already, so that nothing is planned for them."""
         return tuple(d for d in self.diagnostics if d.kind == "identity")

@@ -21,6 +21,7 @@ ALIKE_CODE: Final = "E202"
 DISPUTED_CODE: Final = "E203"
 ACCOUNT_CODE: Final = "E204"
 """The stable codes of what may be somebody else's: a project that looks like ours, our key's answer, the account."""
+ADOPTED_BEFORE: Final = "adopted before: by an earlier run, or by someone else"
 _NAMED: Final = 5
 """How many addresses a note lists."""
 

@@ -87,7 +87,7 @@ class Candidates(Struct, frozen=True):
         return replace(self, claimed=frozenset(p.id for project in projects for p in self.match(project).all))
 
     def may_have(self, project: DesiredProject) -> bool:
-        """Whether any of them may be what a project declares, perhaps renamed or rewritten since."""
+        """Whether any of them may be what a project to create declares, perhaps renamed or rewritten since."""
         return bool(self.match(project).all or self.near(project))
 
     def near(self, project: DesiredProject) -> tuple[LiveProject, ...]:

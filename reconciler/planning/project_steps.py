@@ -16,6 +16,7 @@ from reconciler.model.values import Value
 from reconciler.planning.address_view import ProjectPlan, View
 from reconciler.planning.creation import changes_of_new, creation_body, immutable_changes, is_rewritten
 from reconciler.planning.findings import (
+    ADOPTED_BEFORE,
     ALIKE_CODE,
     DISPUTED_CODE,
     already_managed,
@@ -96,8 +97,9 @@ def _plan_adopt(project: DesiredProject, studio_id: str, view: View, result: Pro
         reason = "it was adopted before and released to the studio, as the spec says"  # adopting would take it back
         result.steps.append(Import(address=project.address, project_id=live.id, reason=reason))
     else:
+        reason = "the spec adopts it" + (f"; it was {ADOPTED_BEFORE}" if live is not None else "")
         changes = changes_of_new({name: value for name, value in body.items() if name != "project_id"})
-        result.steps.append(Adopt(address=project.address, body=body, changes=changes, reason="the spec adopts it"))
+        result.steps.append(Adopt(address=project.address, body=body, changes=changes, reason=reason))
     if live is not None:
         _plan_existing(project, None, live, view, result)
     else:

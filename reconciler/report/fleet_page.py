@@ -15,7 +15,7 @@ from reconciler.model.fleet import Fleet, Member
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.values import Json, shown
 from reconciler.report.heading import Where, heading
-from reconciler.report.html import findings, long_text
+from reconciler.report.html import findings, long_text, lost_box
 from reconciler.report.page import Html, el, filter_bar, folded, joined, link, page, web_url
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import status_color
@@ -57,10 +57,12 @@ def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
     warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
     credit = el("p", warned, class_="box money") if warned else ""
     first = el("p", heading(where, str), class_="where") if where is not None else ""
+    lost = next((d for d in fleet.findings if d.kind == "lost-state"), None)
     return el(
         "header",
         first,
         el("h1", name),
+        *lost_box(lost),
         el("p", totals, class_="count"),
         drift,
         credit,

@@ -54,17 +54,25 @@ def plan_html(plan: Plan, *, digest: str | None = None, where: Where | None = No
 
 def _header(name: str, plan: Plan, digest: str | None, where: Where | None) -> Html:
     errors = joined(error_line(plan), " ", el("a", "Show the errors.", href=f"#{URGENT}")) if plan.errors else ""
-    boxes = [(cost_line(plan.steps, plan.credit_balance), "box money"), (errors, "box error")]
+    boxes = [(cost_line(plan), "box money"), (errors, "box error")]
     extra = [line for line in (mode_line(plan), upload_line(plan, clean)) if line]
     return el(
         "header",
         el("p", heading(where, str), class_="where") if where is not None else "",
         el("h1", name),
+        *lost_box(plan.lost),
         el("p", count_line(plan), class_="count"),
         *(el("p", line) for line in extra),
         el("p", "Digest: ", el("code", digest)) if digest is not None else "",
         *(el("p", line, class_=kind) for line, kind in boxes if line),
     )
+
+
+def lost_box(lost: Diagnostic | None) -> tuple[Html, ...]:
+    """The warning that the state may be lost, which comes before everything else."""
+    if lost is None:
+        return ()
+    return (el("p", el("strong", "warning: "), f"{lost.summary}. {lost.detail}", class_="box warning"),)
 
 
 def _footer(plan: Plan) -> Html:

@@ -125,10 +125,11 @@ def plan_markdown(
 
     ``owner`` adds the marker; ``digest`` is that of a saved plan; ``where`` is told with the workspace.
     """
-    cost, errors = cost_line(plan.steps, plan.credit_balance), error_line(plan)
+    cost, errors, lost = cost_line(plan), error_line(plan), plan.lost
     head = [
         _marker(owner, plan.environment),
         f"### Plan for {code(plan.workspace)}{_place(where)}",
+        f"**Warning: {lost.summary}.** {lost.detail}" if lost else "",
         mode_line(plan),
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",

@@ -61,14 +61,20 @@ def mode_line(plan: Plan) -> str:
     return " ".join(line for line, applies in ((destroy, plan.destroy), (refresh, plan.refresh_only)) if applies)
 
 
-def cost_line(steps: Iterable[Step], balance: int | None = None) -> str:
-    """What spends credits, and how many are left if that is known; empty if nothing does."""
-    costly = [(kind.words, count) for kind, count in _kinds(steps) if kind.spends_credits]
+def cost_line(plan: Plan) -> str:
+    """What spends credits, at most where the state may be lost, and how many are left if that is known; empty if nothing
+    does.
+    """
+    costly = [(kind.words, count) for kind, count in _kinds(plan.steps) if kind.spends_credits]
+    if not costly:
+        return ""
     projects_first = sorted(costly, key=lambda item: item[0].repeats)
     what = joined([words.steps(count) for words, count in projects_first])
     one = sum(count for _, count in costly) == 1
-    left = f" The balance is {balance:,} credits." if balance is not None else ""
-    return f"{what} {'spends' if one else 'spend'} credits and can't be undone.{left}" if costly else ""
+    left = f" The balance is {plan.credit_balance:,} credits." if plan.credit_balance is not None else ""
+    if plan.lost:
+        return f"At most {what} spend credits, and less if the account has some of it already. It can't be undone.{left}"
+    return f"{what} {'spends' if one else 'spend'} credits and can't be undone.{left}"
 
 
 def upload_line(plan: Plan, quote: Callable[[str], str]) -> str:
@@ -97,7 +103,7 @@ def count_line(plan: Plan) -> str:
     needs = f"{attention} {'needs' if attention == 1 else 'need'} attention" if attention else ""
     if plan.steps:
         rest = [f"{plan.unchanged} unchanged", *([needs] if needs else [])]
-        return f"Plan: {', '.join([*counted(plan.steps), *rest])}."
+        return f"Plan: {'at most ' if plan.lost else ''}{', '.join([*counted(plan.steps), *rest])}."
     if plan.errors:
         return "No plan: fix the errors first."  # not "No changes": that is not known
     if plan.refresh_only:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from reconciler.model.contract import Status, is_active
+from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Json, shown
@@ -33,11 +34,18 @@ class StatusRow(Struct, frozen=True, kw_only=True):
     gone: bool = False
 
 
-def status_text(rows: Iterable[StatusRow], *, style: Style) -> str:
+def none_managed(lost: Diagnostic | None) -> str:
+    """That no projects are managed, or, where the account has some that look like the specs', that they may be lost."""
+    if lost is None:
+        return NONE_MANAGED
+    return f"{lost.summary[0].upper()}{lost.summary[1:]}.\nIf they are yours, the state was lost: run `reconciler state recover`.\n"
+
+
+def status_text(rows: Iterable[StatusRow], *, style: Style, lost: Diagnostic | None = None) -> str:
     """The table, followed by the error messages of failed projects."""
     rows = list(rows)
     if not rows:
-        return NONE_MANAGED
+        return none_managed(lost)
     text = table(_STATUS_HEAD, [_status_cells(row) for row in rows], style, {2: status_color})
     errors = ((row.address, row.live.error_message) for row in rows if row.live is not None)
     failures = [f"{clean(address)}: {clean(message)}" for address, message in errors if message]
@@ -89,10 +97,10 @@ def status_document(rows: Iterable[StatusRow]) -> dict[str, Json]:
     }
 
 
-def output_text(entries: Mapping[str, Entry], *, style: Style) -> str:
+def output_text(entries: Mapping[str, Entry], *, style: Style, lost: Diagnostic | None = None) -> str:
     """Ids, URLs and the agent's last message, as last saved in the state."""
     if not entries:
-        return NONE_MANAGED
+        return none_managed(lost)
     return "\n".join(_output(address, entry, style) for address, entry in entries.items())
 
 

@@ -45,13 +45,18 @@ def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | 
 
     ``verbose`` shows long texts in full; ``digest`` is that of a saved plan.
     """
-    parts = [mode_line(plan)]
+    parts = [diagnostic_text(plan.lost, style=style)] if plan.lost else []
+    parts.append(mode_line(plan))
     if plan.steps:
         parts.append(_legend(plan, style))
     parts += [_project(address, steps, style, verbose) for address, steps in plan.by_address().items()]
     kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
     parts.append("\n".join([f"{LIFECYCLES}:", *kept]) if kept else "")
-    parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(plan.diagnostics)]
+    parts += [
+        diagnostic_text(diagnostic, style=style)
+        for diagnostic in by_weight(plan.diagnostics)
+        if diagnostic != plan.lost
+    ]
     parts.append("\n".join(_closing(plan, style, digest)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -98,7 +103,7 @@ def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
     lines += [line for line in (upload_line(plan, clean),) if line]
-    lines += [style.paint(line, "yellow") for line in (cost_line(plan.steps, plan.credit_balance),) if line]
+    lines += [style.paint(line, "yellow") for line in (cost_line(plan),) if line]
     lines += [style.paint(line, "red") for line in (error_line(plan),) if line]
     if digest is not None:
         lines += [origin_line(plan, clean), f"Digest: {digest}"]
@@ -119,7 +124,8 @@ def apply_text(result: ApplyResult, *, style: Style) -> str:
 
 def _open_line(result: StepResult, style: Style) -> str:
     """A step that was not done and why; with an error, also its place and details, which say what to do."""
-    label = style.paint(f"{result.outcome}:", "bold", _OUTCOMES[result.outcome])
+    code = f"[{clean(result.error.code)}]" if result.error and result.error.code else ""
+    label = style.paint(f"{result.outcome}{code}:", "bold", _OUTCOMES[result.outcome])
     reason = reason_text(result)
     line = f"{label} {clean(result.step.address)}: {step_name(result.step)}" + (f": {reason}" if reason else "")
     if result.error is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.sandbox.faults import Fault
 from tests.cli.cli_support import Space, make_space
 from tests.recovery.accounts import Accounts
 
@@ -192,3 +193,179 @@ def test_a_single_managed_project_that_is_gone_is_reported_as_gone(tmp_path, acc
     applied(space)
     space.env["EVERSINCE_API_KEY"], _ = accounts.open()
     assert "no longer has project" in space.run("plan").out
+
+
+LOST = "the state is new, but the account has projects that look like 2 of the 2 in the specs"
+
+
+@pytest.fixture
+def lost(tmp_path, account):
+    """A workspace that was applied, and whose state was deleted."""
+    space = space_of(tmp_path / "w", "agency", account)
+    applied(space)
+    account[2].finish_all()
+    (space.root / "reconciler.state.json").unlink()
+    return space
+
+
+@pytest.mark.parametrize("format_", ["text", "markdown", "html"])
+def test_a_plan_without_a_state_says_so_at_the_top_and_shows_an_upper_bound(lost, format_):
+    """Intent: whoever reviews the plan sees first that the state may be lost, and what the numbers are."""
+    said = lost.run("plan", "--format", format_).out
+    top = said.find(LOST)
+    assert 0 <= top < min(i for i in (said.find("will be created"), said.find("Plan:")) if i >= 0)
+    assert "reconciler state recover" in said[top : top + 400]
+    assert "Plan: at most 2 projects to create" in said or "Plan: at most 2 to create" in said, said
+    assert "At most 2" in said and "spend credits, and less if the account has some of it already" in said
+    assert "is an upper bound: a project that its key finds is not created again, and a message that its" in said
+
+
+def test_what_looks_like_nobodys_is_no_upper_bound(tmp_path, account):
+    space = space_of(tmp_path / "w", "agency", account)
+    account[2].person_creates(brief="Another.", title="Other")
+    said = space.run("plan").out
+    assert "at most" not in said.lower() and "upper bound" not in said and "look like" not in said
+
+
+def test_an_apply_without_a_state_binds_what_the_keys_find_and_buys_nothing(lost, account):
+    before = acts(account[2], "create", "message")
+    applied(lost)
+    assert acts(account[2], "create", "message") == before and len(ids(lost)) == 2
+    assert "No changes" in lost.run("plan").out
+
+
+@pytest.mark.parametrize("command", [("status",), ("output",), ("report", "--out", "public")], ids=" ".join)
+def test_commands_that_show_what_is_managed_say_that_the_state_may_be_lost(lost, command):
+    said = lost.run(*command).out
+    assert LOST.replace("the state", "The state", 1) in said and "run `reconciler state recover`" in said
+    assert "No projects are managed" not in said
+    lost.run("state", "recover", "--auto-approve")
+    assert "look like" not in lost.run(*command).out
+
+
+@pytest.mark.parametrize("command", ["status", "output"])
+def test_documents_stay_documents_and_the_hint_goes_to_stderr(lost, command):
+    ran = lost.run(command, "--format", "json")
+    assert ran.document == {} and LOST in ran.err
+
+
+def test_the_page_of_the_report_says_it_first(lost):
+    lost.run("report", "--out", "public")
+    page = (lost.root / "public" / "index.html").read_text()
+    assert -1 < page.find("look like 2 of the 2") < page.find("0 projects")
+
+
+@pytest.mark.parametrize("command", ["status", "output"])
+def test_an_empty_account_has_no_lost_projects(tmp_path, account, command):
+    space = space_of(tmp_path / "w", "agency", account)
+    assert "No projects are managed." in space.run(command).out
+
+
+def test_output_needs_no_key_to_say_that_nothing_is_managed(lost):
+    lost.env["EVERSINCE_API_URL"] = "https://eversince.ai/api/v1"
+    lost.env["EVERSINCE_API_KEY"] = ""
+    assert "No projects are managed." in lost.run("output").out
+
+
+def test_recover_without_a_terminal_shows_what_it_would_bind_and_binds_nothing(lost, account):
+    ran = lost.run("state", "recover", code=1)
+    assert ran.out.count(": same brief and title") == 2 and "= teaser -> " in ran.out
+    assert "nothing was bound" in ran.err and "--auto-approve" in ran.err
+    assert not (lost.root / "reconciler.state.json").exists() or not entries(lost)
+    assert lost.run("state", "recover", "--auto-approve").out.endswith(
+        "2 bound. `reconciler plan` shows what differs.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("brief", "whole"), [("For dev.", True), ("A calm film about the sea. " * 12, False)], ids=["short", "cut"]
+)
+def test_a_lost_state_and_a_changed_brief_end_well(tmp_path, account, brief, whole):
+    """Intent: the key tells, `state recover` believes it when the user says so, and the plan then shows the change."""
+    store = account[2]
+    space = space_of(tmp_path / "w", "agency", account, f"projects: {{a: {{brief: {brief}, messages: [Slower.]}}}}\n")
+    applied(space)
+    store.finish_all()
+    (made,) = ids(space)
+    (space.root / "reconciler.state.json").unlink()
+    space.write("specs/a.yaml", "projects: {a: {brief: Something else., messages: [Slower.]}}\n")
+    bought = acts(store, "create", "message")
+
+    ran = applied(space, code=1)
+    assert f"failed[E203]: a: create: the key `agency/a/1` belongs to `{made}`, which has another brief" in ran.out, (
+        ran.out
+    )
+    assert "E203" in space.run("plan").out and "E203" in applied(space, code=1).out
+    shown = space.run("state", "recover", code=1).out
+    assert f"= a -> {made} (idle): its key made it; its brief differs from the spec's; 1 of 1 messages found" in shown
+    space.run("state", "recover", "--auto-approve")
+    assert acts(store, "create", "message") == bought
+    planned = space.run("plan", "--format", "json").document
+    if whole:
+        (replaced, _) = planned["steps"]
+        assert (replaced["action"], replaced["project_id"]) == ("replace", made)
+        assert {"path": "brief", "before": brief, "after": "Something else."}.items() <= replaced["changes"][0].items()
+    else:  # what the list shows is no reason to cancel anything
+        (finding,) = planned["diagnostics"]
+        assert not planned["steps"] and f"the brief of `{made}` differs from the spec's" in finding["summary"]
+    space.run("apply", "--auto-approve", "--poll-interval", "0.05", *([] if whole else ["--replace", "a"]))
+    applied(space)
+    assert len(acts(store, "create")) == 2 and acts(store, "cancel") == [made]
+    assert len(acts(store, "message")) == 2 and "No changes" in space.run("plan").out
+
+
+def test_a_changed_spec_is_offered_by_its_title_before_any_apply(tmp_path, account):
+    """Intent: likeness only offers; the user's word binds, and the plan shows the change."""
+    space = space_of(
+        tmp_path / "w", "agency", account, "projects: {a: {brief: A film of the sea., settings: {title: T}}}"
+    )
+    applied(space)
+    account[2].finish_all()
+    (made,) = ids(space)
+    (space.root / "reconciler.state.json").unlink()
+    space.write("specs/a.yaml", "projects: {a: {brief: A short film of the sea., settings: {title: T}}}")
+    assert f"run `reconciler import a {made}`" in space.run("state", "recover", "--auto-approve").out
+    space.run("import", "a", made)
+    assert f"the brief of `{made}` differs from the spec's" in space.run("plan").out
+    assert len(acts(account[2], "create")) == 1
+
+
+def test_the_way_beside_a_disputed_key_leads_to_a_project_of_ones_own(tmp_path, account):
+    """Intent: two states under one name: `--replace` makes a second project, and the first is never touched."""
+    store = account[2]
+    space = space_of(tmp_path / "w", "agency", account, "projects: {a: {brief: For dev.}}\n")
+    applied(space, "--state", "dev.json")
+    store.finish_all()
+    (devs,) = ids(space, "dev.json")
+    space.write("specs/a.yaml", "projects: {a: {brief: For prod., messages: [Slower.]}}\n")
+    applied(space, "--state", "prod.json", code=1)
+    before = len(store.ledger())
+    space.run("--state", "prod.json", "apply", "--auto-approve", "--poll-interval", "0.05", "--replace", "a")
+    space.run("--state", "prod.json", "destroy", "--auto-approve", "--force")
+    assert ids(space, "dev.json") == {devs} and devs not in {e.project_id for e in store.ledger()[before:]}
+
+
+def test_a_key_that_is_refused_as_used_binds_nothing_and_blocks_nothing_else(tmp_path, account):
+    """Intent: a server that answers a reused key with 409 means the same as one that answers with the project."""
+    store = account[2]
+    space = space_of(tmp_path / "w", "agency", account, "projects: {a: {brief: For dev.}}\n")
+    applied(space, "--state", "dev.json")
+    space.write("specs/a.yaml", "projects: {a: {brief: For prod.}}\n")
+    refusal = {"kind": "status", "method": "POST", "path": "^/projects$", "status": 409, "code": "conflict"}
+    for _ in range(2):
+        store.add_fault(Fault(**refusal))
+        ran = applied(space, "--state", "prod.json", code=1)
+        assert "failed[E203]: a: create: the key `agency/a/1` has been used for another request" in ran.out
+    before = len(store.ledger())
+    space.run("--state", "prod.json", "apply", "--auto-approve", "--replace", "a", "--wait", "none")
+    assert set(acts(store)[before:]) == ids(space, "prod.json") != ids(space, "dev.json")
+    assert store.ledger()[before].idempotency_key == "agency/a/2"
+
+
+def test_what_was_adopted_before_is_said_in_plan_and_apply(tmp_path, account):
+    """Intent: adopting is the user's word, but the user hears that someone was here before."""
+    specs = "projects: {a: {adopt: 51d10000-0000-4000-8000-000000000001}}\n"
+    first, second = (space_of(tmp_path / name, name, account, specs) for name in ("one", "two"))
+    said = "adopted before: by an earlier run, or by someone else"
+    assert said not in first.run("plan").out + applied(first).err
+    assert said in second.run("plan").out and said in applied(second).err

@@ -13,6 +13,7 @@ from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.downloads import downloads_text, show_downloads
+from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import formats
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.model.plan_json import encode_diagnostic
@@ -48,7 +49,7 @@ Examples:
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None, max_bytes: int, format_: str) -> int:
-    """Show IDs, URLs and last agent messages from the state, without any call.
+    """Show IDs, URLs and last agent messages from the state, without any call unless the state is empty.
 
     With --download, download the rendered files. Each is named after its address, and DIR/manifest.json has their
     digests. Files are only loaded over https from public addresses, or from the API's own network. Behind a proxy, the
@@ -58,10 +59,12 @@ def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None
     entries = context.entries(addresses)
     if folder is not None:
         return _download(context, entries, folder, max_bytes, json=format_ == "json")
+    lost = None if entries else asyncio.run(lost_state_hint(context))
+    console.diagnose([lost] if lost and format_ == "json" else [])
     if format_ == "json":
         console.json({a: {"project_id": e.project_id, **asdict(e.outputs)} for a, e in entries.items()})
     else:
-        console.out(output_text(entries, style=console.style()))
+        console.out(output_text(entries, style=console.style(), lost=lost))
     return DONE
 
 

@@ -17,6 +17,7 @@ from reconciler.model.fleet import Fleet
 from reconciler.operations.read.fleet_reader import read_fleet
 from reconciler.report.fleet_page import fleet_html
 from reconciler.report.heading import heading
+from reconciler.report.tables import none_managed
 from reconciler.report.words import plural
 
 
@@ -64,4 +65,6 @@ def command(console: Console, /, *, out: Path, conversations: bool, variables: V
     except OSError as error:
         raise UsageError(f"can't write `{path}`: {error.strerror}") from error
     console.note(heading(where))
+    lost = next((d for d in seen.findings if d.kind == "lost-state"), None)
+    console.out(f"{none_managed(lost)}\n" if lost else "")
     console.out(f"Wrote {path}: {plural(len(seen.members), 'project')}.\n")

@@ -11,6 +11,7 @@ import click
 from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
+from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import formats
 from reconciler.model import contract
 from reconciler.model.state import Entry
@@ -46,13 +47,15 @@ async def _show(context: CommandContext, addresses: tuple[str, ...], *, watch: b
             state = context.state()
             rows = await _read_rows(context, api, context.entries_of(state, addresses))
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
+            lost = None if rows or addresses else await lost_state_hint(context)
             if json and not (watch and active):
                 context.console.json(status_document(rows))
+                context.console.diagnose([lost] if lost else [])
             elif not json:
                 clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
                 first = heading(context.where(state.serial))
                 context.console.out(f"{clear}{first}\n\n")
-                context.console.out(status_text(rows, style=context.console.style()))
+                context.console.out(status_text(rows, style=context.console.style(), lost=lost))
             if not (watch and active):
                 return
             scale = poll_scale(context.config)

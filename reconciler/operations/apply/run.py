@@ -238,4 +238,11 @@ def summary_of(error: ReconcilerError) -> str:
 def diagnostic_of(error: ReconcilerError, address: str) -> Diagnostic:
     """The first finding of an error, tied to an address."""
     first = error.diagnostics[0]
-    return Diagnostic(severity=first.severity, summary=first.summary, detail=first.detail, address=address)
+    return Diagnostic(
+        severity=first.severity,
+        summary=first.summary,
+        detail=first.detail,
+        address=address,
+        code=first.code,
+        kind=first.kind,
+    )

@@ -15,6 +15,7 @@ from reconciler.operations.apply.exactly_once import Done, Resolution, commit
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.settings import converge
+from reconciler.planning.findings import ADOPTED_BEFORE
 
 
 class AdoptCall(Struct):
@@ -59,13 +60,13 @@ class AdoptCall(Struct):
 
 async def adopt(run: Run, monitor: Monitor, step: Adopt, number: int) -> Done:
     """Adopt a studio project, and set its mode where the spec asks for another one."""
-    await commit(run, monitor, AdoptCall(run, monitor, step, number, run.reveal(step.body, step.address)))
+    adopted = await commit(run, monitor, AdoptCall(run, monitor, step, number, run.reveal(step.body, step.address)))
     entry = run.draft.projects[step.address]
     mode = entry.settings.get("mode")
     if "mode" in step.body and (mode is None or mode.value != step.body["mode"]):
         live = monitor.projects.get(entry.project_id) or await monitor.look(entry.project_id)
         await converge(run, monitor, step, {"mode": step.body["mode"]}, live, number + 1)
-    return Done()
+    return Done(ADOPTED_BEFORE) if adopted is not None and adopted.existing else Done()
 
 
 def _entry(run: Run, adopted: Created, studio_id: str) -> Entry:

@@ -6,11 +6,25 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from reconciler.adapters.api.client import ApiClient
 from reconciler.model import contract
+from reconciler.model.desired import Desired
+from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.refresh import Reader, merge, refresh
+from reconciler.operations.workflows import Workspace, plan
+from reconciler.planning.planner import Selection
+
+
+async def find_lost_state(workspace: Workspace, api: ApiClient, desired: Desired) -> Diagnostic | None:
+    """Where the state is new: the finding that the account has projects that look like the specs'. Raises as ``plan``."""
+    state, _ = workspace.load()
+    if not state.new:
+        return None
+    made, _ = await plan(workspace, api, desired, Selection(refresh_only=True))
+    return made.lost
 
 
 async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:

@@ -145,9 +145,11 @@ def _match_created(project: DesiredProject, candidates: Candidates) -> _Match:
     others = candidates.near(project)
     if others:  # likeness binds nothing: the user says which
         named = ", ".join(f"`{p.id}` ({p.settings.get('title') or 'no title'}, {p.status})" for p in others[:NAMED])
+        assert isinstance(project.origin, CreateOrigin)
+        other = "title" if brief_matches(project.origin.creation["brief"], others[0]) else "brief"
         one = others[0].id if len(others) == 1 else "PROJECT_ID"
         why = (
-            f"no project has this brief and title; similar: {named}; if one of them is it, run "
+            f"no project has this brief and title; with another {other}: {named}; if one of them is it, run "
             f"`reconciler import {quote(project.address)} {one}`"
         )
         return _Match(why, candidates=others)
