@@ -53,13 +53,14 @@ class Match(Struct, frozen=True):
 class Candidates(Struct, frozen=True):
     """Unmanaged API projects. ``by_brief``: by the brief that the list shows. ``by_beginning``: by what all forms of that
     brief have in common, for briefs not cut at the contract's length. ``by_title``: by the title, in lower case.
-    ``failed``: whether any of them failed.
+    ``failed``: whether any of them failed. ``spent``: whether one was cancelled, perhaps replaced, and its key is forgotten.
     """
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]
     by_beginning: Mapping[str, tuple[LiveProject, ...]]
     by_title: Mapping[str, tuple[LiveProject, ...]]
     failed: bool
+    spent: bool
     claimed: frozenset[str] = frozenset()
     """Projects with the very brief and title that a new address declares: they are like no other one's."""
 
@@ -69,18 +70,20 @@ class Candidates(Struct, frozen=True):
         managed = {*imports, *(entry.project_id for entry in entries.values())}
         managed.update(old for entry in entries.values() for old in entry.retired)
         groups: dict[str, list[LiveProject]] = {}
-        failed = False
+        failed = spent = False
         for project in live.projects.values():
             if project.id not in managed and project.source_project_id is None and project.brief is not None:
                 groups.setdefault(project.brief, []).append(project)
                 failed = failed or project.status == contract.Status.FAILED
+                cancelled = project.status == contract.Status.CANCELLED
+                spent = spent or (cancelled and key_may_be_forgotten(project, live.at))
         beginnings: dict[str, list[LiveProject]] = {}
         for brief, group in groups.items():
             beginnings.setdefault(beginning(brief), []).extend(group)
         titles: dict[str, list[LiveProject]] = {}
         for project in chain.from_iterable(groups.values()):
             titles.setdefault(_folded(project.settings.get("title")), []).append(project)
-        return cls(_fixed(groups), _fixed(beginnings), _fixed(titles), failed)
+        return cls(_fixed(groups), _fixed(beginnings), _fixed(titles), failed, spent)
 
     def claimed_by(self, projects: Iterable[DesiredProject]) -> Candidates:
         """The same, knowing the new addresses."""

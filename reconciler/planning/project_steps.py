@@ -177,6 +177,10 @@ def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:
         return "a project of the account failed, and the key of a failed project makes another one"
     if any(key_may_be_forgotten(project, view.live.at) for project in alike):
         return "it is so old that the API may have forgotten its key"
+    if view.candidates.spent:
+        return (
+            "a project was cancelled so long ago that the API may have forgotten its key, and this may be its successor"
+        )
     return None
 
 

@@ -391,6 +391,14 @@ def test_a_cancelled_one_whose_key_may_be_forgotten_is_not_made_again():
     assert not plan(created(), None, account(old)).steps
 
 
+def test_a_successor_is_not_made_again_where_its_predecessors_key_may_be_forgotten():
+    """Intent: a project that was replaced yesterday has the second key; the first one may make another by now."""
+    old = foreign("proj_8", status="cancelled", brief="The old brief", created_at="2025-12-01T00:00:00Z")
+    assert "cancelled so long ago" in identity(plan(created(), None, account(old, foreign()))).detail
+    recent = replace(old, created_at=foreign().created_at)
+    assert only(plan(created(), None, account(recent, foreign()))).action == "create"
+
+
 def test_a_disputed_key_stays_so_until_the_project_is_the_one_asked_for_or_the_user_says_so():
     """Intent: no later plan touches the project that the key told of, and each way out leads out."""
     have = replace(state(), disputes={"a": Dispute(2, "proj_9")})
