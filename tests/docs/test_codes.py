@@ -15,6 +15,7 @@ from tests.project_files import ROOT, shell
 SECTIONS = code_sections()
 SPEC = "specs/example.yaml"
 PACKAGE = ROOT / "reconciler"
+SAID = re.compile(r"^(?:! )?(?:error|warning|failed)\[(E\d{3})\]", re.MULTILINE)
 CODE = re.compile(r'= "(E\d{3})"')
 
 
@@ -53,9 +54,7 @@ def test_the_wrong_example_has_that_error_only_and_the_right_one_none(space, cod
     write(space, wrong)
     if command:
         ran = space.run(*command.split(), code=1)
-        assert {line.split("[")[1].split("]")[0] for line in ran.err.splitlines() if line.startswith("error[")} == {
-            code
-        }
+        assert set(SAID.findall(ran.out + ran.err)) == {code}
     else:
         assert {error["code"] for error in space.run("validate", "--format", "json", code=1).errors} == {code}
     write(space, right)
