@@ -73,7 +73,9 @@ def cost_line(plan: Plan) -> str:
     one = sum(count for _, count in costly) == 1
     left = f" The balance is {plan.credit_balance:,} credits." if plan.credit_balance is not None else ""
     if plan.lost:
-        return f"At most {what} spend credits, and less if the account has some of it already. It can't be undone.{left}"
+        return (
+            f"At most {what} spend credits, and less if the account has some of it already. It can't be undone.{left}"
+        )
     return f"{what} {'spends' if one else 'spend'} credits and can't be undone.{left}"
 
 

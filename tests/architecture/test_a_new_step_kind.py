@@ -84,7 +84,7 @@ print(json.dumps({
     "back": decode_plan(document) == replace(plan, diagnostics=tuple(replace(d, source=None) for d in plan.diagnostics)),
     "calls": plan.requests_needed,
     "counted": count_line(plan),
-    "spending": cost_line(plan.steps),
+    "spending": cost_line(plan),
     "first": [*by_importance(both)["costs"]][0],
     "limited": [found.summary for found in violations(plan, Policy(max_creates=0), credit_balance=None, force=False)],
     "poor": [found.summary for found in violations(plan, Policy(min_credits=5), credit_balance=1, force=False)],
