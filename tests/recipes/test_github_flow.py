@@ -369,3 +369,35 @@ def test_a_merge_that_changes_the_recipe_only_applies_nothing_and_fails_nothing(
     assert not failures(jobs)
     assert "::notice::Pull request 7 changed the recipe" in jobs["apply campaigns"].log
     assert effects(api) == []
+
+
+def test_environments_are_a_matrix(site, api):
+    """Intent: a job, a comment, an artifact and a GitHub environment for each; each plan is applied in its own."""
+    repository, github = site
+    github.vars["RECONCILER_ENVIRONMENTS"] = "dev prod"
+    github.only = "campaigns"
+    config = repository / "campaigns" / "reconciler.yaml"
+    git(repository, "checkout", "-q", "main")
+    config.write_text(
+        config.read_text() + "default_environment: dev\nenvironments: {dev: {}, prod: {policy: {max_creates: 9}}}\n"
+    )
+    git(repository, "commit", "-qam", "Environments")
+
+    propose(repository, "promo", add("promo"))
+    jobs = planned(repository, github, "promo")
+    assert not failures(jobs), {name: job.log for name, job in jobs.items()}
+    assert {name for name in jobs if name.startswith("plan")} == {"plan campaigns dev", "plan campaigns prod"}
+    bodies = [c["body"] for c in github.account["comments"]]
+    assert [body.split("\n")[0] for body in bodies] == [f"<!-- reconciler: campaigns {e} -->" for e in ("dev", "prod")]
+    assert all(f"environment `{e}`" in body for e, body in zip(("dev", "prod"), bodies, strict=True))
+    listed = json.loads(jobs["workspaces"].outputs["list"]["list"])
+    assert [(each["environment"], each["plan"]) for each in listed if each["path"] == "campaigns"] == [
+        ("dev", "plan-dev"),
+        ("prod", "plan-prod"),
+    ]
+
+    merged(repository, github, "promo")
+    applied = github.workflow("reconciler-apply", repository, {})
+    assert not failures(applied), {name: job.log for name, job in applied.items()}
+    keys = sorted(e["idempotency_key"] for e in effects(api) if e["kind"] == "create")
+    assert keys == [f"teasers@{e}/{a}/1" for e in ("dev", "prod") for a in ("promo", "teaser")]
