@@ -16,7 +16,7 @@ from tests.recovery.kill_points import FAMILIES
 from tests.recovery.runs import World, kill_at
 from tests.recovery.test_faults import CALLS, FAULTS
 
-CONFIG = runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 1}}") + "environments: {{dev: {{}}, prod: {{}}}}\n"
+CONFIG = runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 3}}") + "environments: {{dev: {{}}, prod: {{}}}}\n"
 BEFORE = """\
 projects:
   kept: {brief: A kept one., settings: {title: Kept}, messages: [one]}
