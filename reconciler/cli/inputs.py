@@ -16,7 +16,8 @@ from reconciler.adapters.specs.validation.shape_types import Shape
 from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
 from reconciler.cli.options import Variables
-from reconciler.model.config import Config
+from reconciler.cli.shared_targets import shared_targets
+from reconciler.model.config import SANDBOX, Config
 from reconciler.model.desired import CreateOrigin, Desired
 from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, SpecError, UsageError
 from reconciler.model.redact import Redactor
@@ -38,8 +39,8 @@ STORE_SECRETS: Final = (
 
 
 def load_configuration(console: Console, *, divided: bool = True) -> Config:
-    """The configuration, from file, environment and flags; ``divided`` as in :func:`load_config`. From here on the console hides secrets and knows the
-    workspace's folder. Raises ConfigError.
+    """The configuration, from file, environment and flags; ``divided`` as in :func:`load_config`. From here on the
+    console hides secrets and knows the workspace's folder. Raises ConfigError.
     """
     start = console.root
     if not start.is_dir():
@@ -113,7 +114,7 @@ def name_missing(config: Config, severity: Severity) -> Diagnostic:
 
 
 def read_specs(config: Config, variables: Variables) -> Desired:
-    """The specs, as :func:`load_desired`. Where they adopt or import, no other environment does so with the same project.
+    """The specs, as :func:`load_desired`; none of their projects is adopted or imported by another environment, too.
 
     Raises:
         SpecError: with all errors of all files.
@@ -122,11 +123,16 @@ def read_specs(config: Config, variables: Variables) -> Desired:
     """
     specs = load_desired(config, variables)
     if len(config.environments) > 1 and not all(isinstance(p.origin, CreateOrigin) for p in specs.projects.values()):
-        from reconciler.cli.shared_targets import shared_targets  # noqa: PLC0415  it imports this module
-
-        if shared := [d for d in shared_targets(config, specs, variables) if d.severity == "error"]:
-            raise SpecError(tuple(shared))
+        shared = shared_targets(config, specs, partial(specs_of, config, variables))
+        if errors := [diagnostic for diagnostic in shared if diagnostic.severity == "error"]:
+            raise SpecError(tuple(errors))
     return specs
+
+
+def specs_of(config: Config, variables: Variables, environment: str) -> Desired:
+    """Another environment's specs. Nothing is sent and no state is read, so neither has to be allowed here."""
+    load = partial(load_config, config.root, env=os.environ, explain=explain_errors)
+    return load_desired(load(api_url=SANDBOX, state="unused", environment=environment), variables)
 
 
 def load_desired(config: Config, variables: Variables) -> Desired:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.adapters.specs.validation.codes import Code, error
 from reconciler.adapters.specs.validation.suggestions import quoted
-from reconciler.cli.inputs import explain_errors, load_desired
-from reconciler.cli.options import Variables
-from reconciler.model.config import SANDBOX, Config
+from reconciler.model.config import Config
 from reconciler.model.desired import AdoptOrigin, Desired, DesiredProject, ImportOrigin
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError
 
 Targets = Mapping[AdoptOrigin | ImportOrigin, DesiredProject]
 
 
-def shared_targets(config: Config, specs: Desired, variables: Variables) -> Iterator[Diagnostic]:
+def shared_targets(config: Config, specs: Desired, read: Callable[[str], Desired]) -> Iterator[Diagnostic]:
     """An error for each live project that is adopted or imported in two environments, and a note for each environment
-    whose specs can't be read here (a value that only its own jobs have, say).
+    whose specs can't be read here (a value that only its own jobs have, say). ``read`` gives those of another one.
     """
     if config.environment is None:
         return
     declared: dict[str, Targets] = {}
     for name in config.environments:
         try:
-            declared[name] = _targets(specs if name == config.environment else _specs_of(config, name, variables))
+            declared[name] = _targets(specs if name == config.environment else read(name))
         except (ConfigError, SpecError) as failure:
             first = failure.diagnostics[0]
             yield Diagnostic(
@@ -35,14 +31,6 @@ def shared_targets(config: Config, specs: Desired, variables: Variables) -> Iter
                 detail=f"`reconciler --environment {name} validate` shows more.",
             )
     yield from _clashes(declared)
-
-
-def _specs_of(config: Config, name: str, variables: Variables) -> Desired:
-    """Another environment's specs. Nothing is sent and no state is read, so neither has to be allowed here."""
-    other = load_config(
-        config.root, env=os.environ, explain=explain_errors, api_url=SANDBOX, state="unused", environment=name
-    )
-    return load_desired(other, variables)
 
 
 def _targets(specs: Desired) -> Targets:

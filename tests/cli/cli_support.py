@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -177,6 +178,7 @@ def on_terminal(
                 answered += shown[answered:].index(dialog[0][0]) + len(dialog[0][0])
                 reply = dialog.pop(0)[1]
                 if isinstance(reply, signal.Signals):
+                    time.sleep(0.3)  # the answer is waited for only a moment after the question is shown
                     process.send_signal(reply)
                 else:
                     os.write(master, reply)

@@ -155,7 +155,7 @@ def test_a_key_at_the_top_and_a_name_in_the_environment_are_seen_together(tmp_pa
     ("text", "environment", "place", "pieces"),
     [
         ("environments: {dev: {}, prod: {}}\n", None, "reconciler.yaml:1:1", ["no environment is chosen", "dev, prod"]),
-        ("environments: {dev: {}, prod: {}}\n", "prd", "None", ["did you mean 'prod'", "environments: dev, prod"]),
+        ("environments: {dev: {}, prod: {}}\n", "prd", "None", ["did you mean 'prod'", "Environments: dev, prod"]),
         ("environments: {dev: {}, prod: {}}\n", "", "None", ["there is no environment ''"]),
         ("default_environment: dve\nenvironments: {dev: {}}\n", None, "reconciler.yaml:1:22", ["did you mean 'dev'"]),
         ("default_environment: dev\n", None, "reconciler.yaml:1:22", ["there are no environments"]),

@@ -23,8 +23,8 @@ KEYS = ["acme/teaser/1", "acme/poster/1", "acme/poster/2", "acme/banner/1", "acm
 def space(tmp_path) -> Space:
     made = make_space(tmp_path / "w", (BEFORE / "a.yaml").read_text(), OLD)
     made.db.parent.mkdir(parents=True)
-    for name in ("reconciler.state.json", "reconciler.state.json.journal"):
-        shutil.copy(BEFORE / name, made.db.parent / name)
+    for name in ("state.json", "state.json.journal"):  # under another name: git ignores files named as states are
+        shutil.copy(BEFORE / f"before.{name}", made.db.parent / f"reconciler.{name}")
     shutil.copy(BEFORE / "saved.plan", made.root)
     account = sqlite3.connect(made.db)
     account.executescript((BEFORE / "account.sql").read_text() + "PRAGMA user_version=2;")

@@ -49,7 +49,9 @@ Examples:
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None, max_bytes: int, format_: str) -> int:
-    """Show IDs, URLs and last agent messages from the state, without any call unless the state is empty.
+    """Show IDs, URLs and last agent messages from the state.
+
+    No calls are made, unless the state is empty: then one looks whether it may be lost.
 
     With --download, download the rendered files. Each is named after its address, and DIR/manifest.json has their
     digests. Files are only loaded over https from public addresses, or from the API's own network. Behind a proxy, the

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import load_configuration, load_desired, name_missing
+from reconciler.cli.inputs import load_configuration, load_desired, name_missing, specs_of
 from reconciler.cli.options import Variables, formats, variables
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.cli.shared_targets import shared_targets
@@ -40,7 +42,7 @@ def command(console: Console, /, *, variables: Variables, format_: str) -> int:
         specs = load_desired(config, variables)
         found = (
             *_check_name(config),
-            *shared_targets(config, specs, variables),
+            *shared_targets(config, specs, partial(specs_of, config, variables)),
             *specs.diagnostics,
             *_check_sent_messages(config, specs),
         )
