@@ -18,6 +18,8 @@ from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, Impo
 from reconciler.model.events import Noted
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Revealed, Secret
+from reconciler.operations.apply import exactly_once
+from reconciler.operations.calls import settings as settings_call
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app
 from reconciler.sandbox.faults import Fault
@@ -398,9 +400,19 @@ def test_a_list_of_the_emulated_api_that_lags_is_no_drift(tmp_path):
     in_world(test, tmp_path, list_lag=30.0)
 
 
+@pytest.mark.parametrize("polled", [False, True], ids=["", "polled meanwhile"])
 @pytest.mark.parametrize("managed", ["imported", "created"])
-def test_what_was_seen_before_a_lost_change_is_not_remembered_as_what_is_there(tmp_path, managed):
+def test_what_was_seen_before_a_lost_change_is_not_remembered_as_what_is_there(tmp_path, monkeypatch, managed, polled):
     """Else the state would go on saying what no longer holds: the next plan has nothing to do and does not correct it."""
+
+    async def commit_while_polled(run, monitor, call):
+        try:
+            return await exactly_once.commit(run, monitor, call)
+        finally:
+            monitor.note(call.live)
+
+    if polled:
+        monkeypatch.setattr(settings_call, "commit", commit_while_polled)
 
     async def test(world):
         made = world.project(brief="A film.", title="Before")

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from reconciler.model import contract
-from reconciler.model.errors import Diagnostic
+from reconciler.model.errors import ApiError, Diagnostic
 from reconciler.model.events import Noted
 from reconciler.model.journal import Learn
 from reconciler.model.likeness import renders
@@ -81,8 +81,13 @@ async def patch(
     async def attempt() -> None:
         live = await monitor.until(project_id, _is_patchable, "the agent to pause", step)
         call = SettingsCall(run, step, number, project_id, body, wire, live, kind, final)
-        monitor.note(_after(live, body, {}))  # if the answer is lost, what was seen before may no longer hold
-        answer = await commit(run, monitor, call)
+        try:
+            answer = await commit(run, monitor, call)
+        except ApiError:  # refused: all is as it was seen
+            raise
+        except BaseException:  # the answer is lost: what was seen before it, by polls as well, may no longer hold
+            monitor.note(_after(monitor.projects[project_id], body, {}))
+            raise
         monitor.note(_after(live, body, answer or {}))
 
     await retry_status(monitor, project_id, attempt)
