@@ -294,3 +294,15 @@ def test_a_changed_value_replaces_nothing_of_the_other(zygote, accounts, folder)
         assert not world.trespasses()
     finally:
         world.close()
+
+
+def test_a_call_that_names_the_others_project_is_seen(zygote, accounts, folder):
+    """Intent: the zeros above count something: an import on purpose shows up."""
+    world = TwoEnvironments.new(zygote, accounts, folder / "w", STORY)
+    try:
+        assert world.applied("dev").code == 0
+        theirs = next(p["id"] for p in world.store.projects() if p["title"] == "Same")
+        assert world.within("prod", "import", "a", theirs).code == 0
+        assert ("prod", theirs) in world.trespasses()
+    finally:
+        world.close()
