@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -162,7 +163,7 @@ def test_an_account_of_an_older_version_is_brought_up_to_date(space):
     assert holders(space.root, value) != []
     space.run("plan", code=None)
     assert_clean(space.root)
-    with Store(space.db).account() as account:
+    with closing(Store(space.db)) as store, store.account() as account:
         assert account.one("SELECT 1 FROM messages WHERE content LIKE '%{secret:%'") is not None
 
 
