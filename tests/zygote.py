@@ -134,7 +134,7 @@ def _started(connection):
 
 
 def listen(address):
-    """Starts runs for whoever connects, until its input ends."""
+    """Starts runs for each process that connects, until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from reconciler.adapters.specs.config_file import FILE, load_config
@@ -51,20 +52,25 @@ def load_configuration(console: Console, *, divided: bool = True) -> Config:
             console.note(f"The workspace is `{root}`: its `{FILE}` is the nearest above.")
         if console.state_flag and console.state and "://" not in console.state:
             console.state = os.path.relpath(start / console.state, root)  # relative to the current directory, as typed
-    config = load_config(
-        root,
-        env=os.environ,
-        explain=explain_errors,
-        state=console.state,
-        api_url=console.api_url,
-        environment=console.environment,
-        divided=divided,
-    )
+    config = load_flagged(console, root, console.environment, divided=divided)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
     console.redact = Redactor(console.secret_values)
     console.workspace, console.environment = config.workspace, config.environment
     return config
+
+
+def load_flagged(console: Console, root: Path, environment: str | None, *, divided: bool = True) -> Config:
+    """The configuration as the global flags and variables say, in this environment. Raises ConfigError."""
+    return load_config(
+        root,
+        env=os.environ,
+        explain=explain_errors,
+        state=console.state,
+        api_url=console.api_url,
+        environment=environment,
+        divided=divided,
+    )
 
 
 def load_division(console: Console, environment: str) -> tuple[Config, Config]:

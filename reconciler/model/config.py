@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from reconciler.model import contract
 from reconciler.model.errors import Location
 from reconciler.model.identity import identity
+from reconciler.model.state import State, owned
 from reconciler.model.values import Json
 
 KEY_ENV = "EVERSINCE_API_KEY"
@@ -85,6 +86,10 @@ class Config(Struct, frozen=True, kw_only=True):
         """What all idempotency keys begin with."""
         return identity(self.workspace, self.environment)
 
+    def own(self, state: State) -> State:
+        """The state, if it is of this workspace, environment and API. Raises StateMismatchError."""
+        return owned(state, workspace=self.workspace, api_url=self.api_url, environment=self.environment)
+
     @property
     def sandbox_dir(self) -> Path:
         """The folder of the sandbox's state and database, so that trials never touch the real state."""
@@ -96,13 +101,20 @@ class Config(Struct, frozen=True, kw_only=True):
         return self.sandbox_dir / (self.environment or "") / "account.db"
 
     @property
+    def _state_name(self) -> str:
+        return divided_path("reconciler.state.json", self.environment)
+
+    @property
+    def sandbox_state(self) -> Path:
+        """The file of the state that belongs to the embedded sandbox's account."""
+        return self.sandbox_dir / self._state_name
+
+    @property
     def state_path(self) -> Path:
         """The local state file; ``.reconciler/sandbox/`` with the sandbox, unless the state was named."""
         if self.state is not None:
             return self.root / self.state
-        return (self.sandbox_dir if self.sandboxed else self.root) / divided_path(
-            "reconciler.state.json", self.environment
-        )
+        return self.sandbox_state if self.sandboxed else self.root / self._state_name
 
     @property
     def state_place(self) -> str:

@@ -31,3 +31,8 @@ class Fleet(Struct, frozen=True, kw_only=True):
     """Findings about no managed project."""
     serial: int = 0
     """The state's."""
+
+    @property
+    def lost(self) -> Diagnostic | None:
+        """That the state may have been lost."""
+        return next((d for d in self.findings if d.kind == "lost-state"), None)

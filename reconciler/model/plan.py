@@ -231,7 +231,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def idempotency_key(identity: str, address: str, generation: int) -> str:
-    """The idempotency key of a create. ``identity`` is of the workspace and its environment. It does not depend on the state's lineage, so it survives the loss of the state.
+    """The idempotency key of a create; ``identity`` is that of the workspace and its environment. It does not depend on
+    the state's lineage, so it survives the loss of the state.
 
     Raises:
         ValueError: the workspace's name is so long that the key would exceed the contract's limit.

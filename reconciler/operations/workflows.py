@@ -33,7 +33,7 @@ from reconciler.model.live import Snapshot
 from reconciler.model.plan import Create, Plan, describe
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
-from reconciler.model.state import Loaded, State, Version, owned
+from reconciler.model.state import Loaded, State, Version
 from reconciler.operations.apply.execute import Executor
 from reconciler.operations.apply.observations import fold_observations
 from reconciler.operations.apply.polling import Monitor
@@ -113,12 +113,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
                 api_url=config.api_url,
             )
             return made, False
-        return self.own(loaded.state), loaded.folded
-
-    def own(self, state: State) -> State:
-        """The state, if it is of this workspace, environment and API. Raises StateMismatchError."""
-        config = self.config
-        return owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+        return config.own(loaded.state), loaded.folded
 
     def header(self) -> Header:
         return Header(id=uuid.uuid4().hex, version=self.version, created_at=self.now())

@@ -57,12 +57,11 @@ def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
     warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
     credit = el("p", warned, class_="box money") if warned else ""
     first = el("p", heading(where, str), class_="where") if where is not None else ""
-    lost = next((d for d in fleet.findings if d.kind == "lost-state"), None)
     return el(
         "header",
         first,
         el("h1", name),
-        *lost_box(lost),
+        *lost_box(fleet.lost),
         el("p", totals, class_="count"),
         drift,
         credit,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from reconciler.adapters.specs.language.variable_declarations import Given
-from reconciler.adapters.specs.loader import load_var_file
+from reconciler.adapters.specs.language.variable_files import load_var_file
 from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.desired import (

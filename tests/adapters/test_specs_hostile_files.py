@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.adapters.specs.loader import load_var_file
+from reconciler.adapters.specs.language.variable_files import load_var_file
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.yaml import parsing
 from reconciler.model.config import Config

@@ -145,3 +145,15 @@ def test_into_a_bucket_and_within_one(space, tmp_path):
     }
     space.write("reconciler.yaml", OLD)
     assert "has moved into environment `prod`" in space.run("--state", url, "plan", code=1).err
+
+
+def test_a_reset_of_the_sandbox_forgets_the_environments_state_and_no_other(tmp_path):
+    """Intent: an account without its state, or a state without its account, is of no use."""
+    config = "workspace: acme\napi: {url: sandbox}\nenvironments: {dev: {}, prod: {}}\n"
+    space = make_space(tmp_path / "w", "projects:\n  teaser: {brief: A teaser.}\n", config)
+    for name in ("dev", "prod"):
+        space.run(*APPLY, "-e", name)
+    space.run("sandbox", "reset", "-e", "dev")
+    left = space.root / ".reconciler" / "sandbox"
+    assert [path.name for path in left.glob("*.state.json")] == ["reconciler.prod.state.json"]
+    assert not (left / "dev" / "account.db").exists() and (left / "prod" / "account.db").exists()

@@ -210,7 +210,7 @@ def lost(tmp_path, account):
 
 @pytest.mark.parametrize("format_", ["text", "markdown", "html"])
 def test_a_plan_without_a_state_says_so_at_the_top_and_shows_an_upper_bound(lost, format_):
-    """Intent: whoever reviews the plan sees first that the state may be lost, and what the numbers are."""
+    """Intent: a reviewer of the plan sees first that the state may be lost, and what the numbers are."""
     said = lost.run("plan", "--format", format_).out
     top = said.find(LOST)
     assert 0 <= top < min(i for i in (said.find("will be created"), said.find("Plan:")) if i >= 0)

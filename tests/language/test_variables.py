@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.adapters.specs.loader import load_var_file
+from reconciler.adapters.specs.language.variable_files import load_var_file
 from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import workspace
 from tests.language.language_support import make, reconciler

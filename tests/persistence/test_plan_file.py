@@ -581,7 +581,7 @@ def test_a_hand_edit_is_refused_with_its_place(path, value, place):
     ],
 )
 def test_a_value_of_the_wrong_type_is_named_in_plain_words(path, value, problem):
-    """Intent: whoever wrote the file by a program reads what is wrong and where, not a library's notation."""
+    """Intent: a user who wrote the file with a program reads what is wrong and where, not a library's notation."""
     document = json.loads(json_text(encode_plan(PLAN)))
     target = document
     for part in path[:-1]:

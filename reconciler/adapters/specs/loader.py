@@ -21,7 +21,7 @@ from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.language.membership import belongs, membership_problems
 from reconciler.adapters.specs.language.project import ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
-from reconciler.adapters.specs.language.variable_files import configured_values, load_var_file
+from reconciler.adapters.specs.language.variable_files import configured_values
 from reconciler.adapters.specs.language.variables import Filler, Scope
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
@@ -42,8 +42,6 @@ from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
 from reconciler.model.config import Config
 from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject, ImportOrigin, Moved, Removed
 from reconciler.model.errors import Diagnostic, Location, SpecError
-
-__all__ = ["load_specs", "load_var_file"]
 
 _NONE: Mapping[str, str | Given] = MappingProxyType({})
 

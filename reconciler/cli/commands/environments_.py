@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 from msgspec.structs import replace
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import explain_errors, load_configuration
+from reconciler.cli.inputs import load_configuration, load_flagged
 from reconciler.cli.options import formats
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.cli.state_backends import open_store
@@ -51,15 +48,7 @@ def _row(console: Console, shared: Config, name: str | None) -> EnvironmentRow:
     """An environment that can't be read is a row too: the others are still of interest."""
     row = EnvironmentRow(name=name, default=name is not None and name == shared.default_environment)
     try:
-        config = load_config(
-            shared.root,
-            env=os.environ,
-            explain=explain_errors,
-            state=console.state,
-            api_url=console.api_url,
-            environment=name,
-            divided=name is not None,
-        )
+        config = load_flagged(console, shared.root, name, divided=name is not None)
         row = described(config)
         return survey(config, open_store(console, config))
     except ReconcilerError as error:

@@ -65,6 +65,5 @@ def command(console: Console, /, *, out: Path, conversations: bool, variables: V
     except OSError as error:
         raise UsageError(f"can't write `{path}`: {error.strerror}") from error
     console.note(heading(where))
-    lost = next((d for d in seen.findings if d.kind == "lost-state"), None)
-    console.out(f"{none_managed(lost)}\n" if lost else "")
+    console.out(f"{none_managed(seen.lost)}\n" if seen.lost else "")
     console.out(f"Wrote {path}: {plural(len(seen.members), 'project')}.\n")

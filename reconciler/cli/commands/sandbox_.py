@@ -184,7 +184,7 @@ def reset(console: Console, *, db: Path | None) -> None:
     path = db or config.sandbox_db
     targets = [path.with_name(path.name + end) for end in ("", *ENDS)]
     if db is None:
-        state = config.sandbox_dir / "reconciler.state.json"
+        state = config.sandbox_state
         targets += [state, state.with_name(state.name + ".journal")]
     try:
         found = [files.remove(target) for target in targets]

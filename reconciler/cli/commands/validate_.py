@@ -16,7 +16,6 @@ from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError
 from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.plan_json import encode_diagnostic
-from reconciler.model.state import owned
 from reconciler.model.version import VERSION
 
 
@@ -90,8 +89,6 @@ def _check_sent_messages(config: Config, specs: Desired) -> tuple[Diagnostic, ..
     if state is None:
         return ()
     try:
-        return log_findings(
-            specs, owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
-        )
+        return log_findings(specs, config.own(state))
     except StateMismatchError as error:
         return (Diagnostic(severity="note", summary=unchecked, detail=f"{error.diagnostics[0].summary}."),)

@@ -64,7 +64,7 @@ def divide(
 def _belonging(state: State, config: Config) -> State:
     """The state as the environment's, each project with the key that made it; itself if it is that already."""
     if state.environment == config.environment and state.moved_to is None:
-        return owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+        return config.own(state)
     if state.environment is None:
         owned(state, workspace=config.workspace, api_url=config.api_url)
         entries = {
@@ -74,13 +74,13 @@ def _belonging(state: State, config: Config) -> State:
             for address, entry in state.projects.items()
         }
         return replace(state, environment=config.environment, projects=entries)
-    return owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+    return config.own(state)
 
 
 def _check_target(there: State | None, moved: State, config: Config) -> None:
     if there is None:
         return
-    owned(there, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+    config.own(there)
     if there.lineage != moved.lineage:
         raise StateMismatchError(
             f"environment `{config.environment}` has a state already, in `{config.state_place}`",

@@ -46,7 +46,7 @@ def replace_state(
     """
     with workspace.store.lock(command, lock_timeout):
         old, _ = workspace.load()
-        new = workspace.own(given())
+        new = workspace.config.own(given())
         if not force:
             _check(old, new)
         still_open = old.pending if new.lineage == old.lineage else {}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from reconciler.model.config import Config
 from reconciler.model.environments import EnvironmentRow
-from reconciler.model.state import State, owned
+from reconciler.model.state import State
 from reconciler.operations.workflows import StateStore
 
 
@@ -22,7 +22,7 @@ def survey(config: Config, store: StateStore) -> EnvironmentRow:
     row = described(config)
     state = store.load().state
     if state is not None and config.named:
-        owned(state, workspace=config.workspace, api_url=config.api_url, environment=config.environment)
+        config.own(state)
     if state is None:
         return row
     return replace(
