@@ -29,6 +29,8 @@ class Accounts:
         self._apps = {}
         self._stores = {}
         self._number = 0
+        self.asked = {}
+        """The paths that were asked for with each key of ``another_key``, by key."""
 
     def open(self, source=None, options=OPTIONS):
         """A new account (a copy of ``source``) and the key that leads to it."""
@@ -39,7 +41,16 @@ class Accounts:
         self._apps[key] = create_app(store)
         return key, store
 
+    def another_key(self, key, name):
+        """One more key to an account, so that one can tell who asked, however late a killed run's request comes."""
+        more = f"{key}_{name}"
+        self._apps[more] = self._apps[key]
+        self.asked[more] = []
+        return more
+
     def close(self, key):
+        for more in [each for each in self.asked if each.startswith(key)]:
+            del self._apps[more], self.asked[more]
         self._apps.pop(key)
         store = self._stores.pop(key)
         with store._lock:
@@ -60,6 +71,8 @@ class Accounts:
             await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
             return
+        if key in self.asked:
+            self.asked[key].append(scope["path"].removeprefix(PREFIX))
         try:
             await app(scope, receive, send)
         except sqlite3.ProgrammingError:

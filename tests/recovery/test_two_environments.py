@@ -16,7 +16,10 @@ from tests.recovery.kill_points import FAMILIES
 from tests.recovery.runs import World, kill_at
 from tests.recovery.test_faults import CALLS, FAULTS
 
-CONFIG = runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 3}}") + "environments: {{dev: {{}}, prod: {{}}}}\n"
+CONFIG = (
+    runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 3}}")
+    + "environments: {{dev: {{api: {{key_env: EVERSINCE_DEV}}}}, prod: {{api: {{key_env: EVERSINCE_PROD}}}}}}\n"
+)
 BEFORE = """\
 projects:
   kept: {brief: A kept one., settings: {title: Kept}, messages: [one]}
@@ -39,7 +42,7 @@ ID = re.compile(r"^/projects/((?!adopt$)[^/]+)")
 
 
 class TwoEnvironments(World):
-    """A workspace whose environments share an account and a bucket; what each run asked for is kept by environment."""
+    """A workspace whose environments share an account and a bucket, each with a key of its own: so it is known who asked."""
 
     @classmethod
     def new(cls, zygote, accounts, folder, specs, **more):
@@ -51,9 +54,8 @@ class TwoEnvironments(World):
         self.bucket = self.folder / "bucket"
         self.bucket.mkdir(exist_ok=True)
         self.env = {"RECONCILER_STATE": f"file://{self.bucket}"}
-        self.seen = len(self.store.requests())
-        self.owners = {}
-        self.touched = {name: set() for name in NAMES}
+        self.keys = {name: self.accounts.another_key(self.key, name) for name in NAMES}
+        self.env |= {f"EVERSINCE_{name.upper()}": key for name, key in self.keys.items()}
 
     def copy(self, folder):
         world = self._twin(folder)
@@ -61,38 +63,38 @@ class TwoEnvironments(World):
             path = self.folder / name
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, world.folder / name)
         world.begin()
-        world.owners = dict(self.owners)
         return world
 
     def _twin(self, folder):
         return TwoEnvironments(self.zygote, self.accounts, folder, source=self.store)
 
     def within(self, name, *argv, **how):
-        """A run in an environment; whatever was asked for until it ended was asked by it."""
         self.env["RECONCILER_ENVIRONMENT"] = name
-        ended = self.run(*argv, **how)
-        self.note(name)
-        return ended
+        return self.run(*argv, **how)
 
-    def note(self, name):
-        requests = self.store.requests()
-        for request in requests[self.seen :]:
-            if found := ID.match(request.path):
-                self.touched[name].add(found[1])
-        self.seen = len(requests)
+    def owners(self):
+        """The environment of each project that one of them made or adopted; nobody's otherwise."""
+        owners = dict.fromkeys((project["id"] for project in self.store.projects()), "nobody")
         for effect in self.store.ledger():
-            if effect.kind == "create":
-                owner = re.match(r"recovery@(\w+)/", effect.idempotency_key)
-                self.owners[effect.project_id] = owner[1]
+            if effect.kind == "create" and effect.idempotency_key:
+                owners[effect.project_id] = re.match(r"recovery@(\w+)/", effect.idempotency_key)[1]
             elif effect.kind == "adopt":
-                self.owners[effect.project_id] = "prod"
+                owners[effect.project_id] = "prod"
+        return owners
 
     def applied(self, name, *more, **how):
         return self.within(name, "apply", *runs.QUICK, *PATIENT, *more, **how)
 
     def trespasses(self):
         """Projects of one environment that a call of the other named."""
-        return [(name, i) for name in NAMES for i in self.touched[name] if self.owners.get(i, name) != name]
+        owners = self.owners()
+        named = {
+            (name, found[1])
+            for name, key in self.keys.items()
+            for p in self.accounts.asked[key]
+            if (found := ID.match(p))
+        }
+        return sorted((name, project) for name, project in named if owners.get(project, name) != name)
 
     def done(self, name):
         """What was done for an environment, without ids: creates and their keys, messages and cancels of each."""
@@ -100,6 +102,7 @@ class TwoEnvironments(World):
             e.project_id: e.idempotency_key or "adopted" for e in self.store.ledger() if e.kind in ("create", "adopt")
         }
         kinds = ("create", "adopt", "message", "cancel")
+        owners = self.owners()
         return Counter(
             (
                 e.kind,
@@ -107,7 +110,7 @@ class TwoEnvironments(World):
                 e.detail.get("message") if e.kind == "message" else None,
             )
             for e in self.store.ledger()
-            if e.kind in kinds and self.owners[e.project_id] == name
+            if e.kind in kinds and owners[e.project_id] == name
         )
 
 
@@ -192,9 +195,6 @@ def disturbed(ready, folder, figures, fault, name):
         world.applied(name, "--timeout", "3s")
         world.store.clear_faults()
         figures["two environments: faults"] += 1
-        for project in world.store.projects():  # what the fault «shift» put there
-            if project["id"] not in world.owners and not project["idempotency_key"]:
-                world.owners[project["id"]] = "nobody"
         wrong = judged(world, wanted, figures)
         assert not wrong, "\n\n".join(wrong)
     finally:
