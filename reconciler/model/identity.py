@@ -6,3 +6,8 @@ from __future__ import annotations
 def identity(workspace: str, environment: str | None) -> str:
     """What the idempotency keys begin with. A workspace's name has no ``@``, so no two identities are the same."""
     return workspace if environment is None else f"{workspace}@{environment}"
+
+
+def key_name(identity: str, address: str, generation: int) -> str:
+    """The idempotency key of a create, however long. ``identity`` is as :func:`identity` gives it."""
+    return f"{identity}/{address}/{generation}"

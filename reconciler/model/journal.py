@@ -215,7 +215,7 @@ class Draft:
             case Rename():
                 entry = self.projects.pop(effect.from_address, None)
                 if entry is not None:
-                    self._put(effect.to_address, entry)
+                    self._put(effect.to_address, entry.at(effect.from_address, effect.to_address, self._base.identity))
                     self._refer(effect.from_address, effect.to_address)
                     self._spend(effect.from_address, entry.generation)
                     self._spend(effect.to_address, self.generations.get(effect.to_address, 0))

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from reconciler.model import contract
 from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
 from reconciler.model.errors import Diagnostic
+from reconciler.model.identity import key_name
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in
 from reconciler.model.step_kinds import KINDS, StepKind
@@ -238,7 +239,7 @@ def idempotency_key(identity: str, address: str, generation: int) -> str:
         ValueError: the workspace's name is so long that the key would exceed the contract's limit.
 
     """
-    key = f"{identity}/{address}/{generation}"
+    key = key_name(identity, address, generation)
     if len(key) > contract.current().max_length("idempotency_key"):
         raise ValueError(key)
     return key

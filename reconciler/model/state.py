@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.hosts import same_api
-from reconciler.model.identity import identity
+from reconciler.model.identity import identity, key_name
 from reconciler.model.live import Source
 from reconciler.model.references import projects_in, renamed
 from reconciler.model.values import Json, Masked, Portable, Sealed
@@ -96,9 +96,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     reads: Mapping[str, str] = field(default_factory=dict)
     """Digests of secret create-only inputs as a reader sees them, if that differs."""
     key: str | None = None
-    """The idempotency key that it was created with, if it is not its address's own: before the state moved into an
-    environment.
+    """The idempotency key that it was created with, if it is not its address's own: the address was renamed, or the state
+    moved into an environment.
     """
+
+    def made_with(self, identity: str, address: str) -> str | None:
+        """The idempotency key that it was created with; ``None`` if it was not, or that is not known."""
+        if self.origin != "created" or not self.generation:
+            return None
+        return self.key or key_name(identity, address, self.generation)
+
+    def at(self, old: str, new: str, identity: str) -> Entry:
+        """The entry once its address is renamed."""
+        key = self.made_with(identity, old)
+        return replace(self, key=None if key == key_name(identity, new, self.generation) else key)
 
     @property
     def refers(self) -> bool:

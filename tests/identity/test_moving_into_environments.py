@@ -157,3 +157,62 @@ def test_a_reset_of_the_sandbox_forgets_the_environments_state_and_no_other(tmp_
     left = space.root / ".reconciler" / "sandbox"
     assert [path.name for path in left.glob("*.state.json")] == ["reconciler.prod.state.json"]
     assert not (left / "dev" / "account.db").exists() and (left / "prod" / "account.db").exists()
+
+
+def test_a_project_that_was_renamed_keeps_the_key_that_made_it(tmp_path):
+    """Intent: by `moved` or `state mv`, once or twice, there and back, replaced since; before and in the environment."""
+    config = "workspace: acme\napi: {url: sandbox}\nsandbox: {speed: 200}\n"
+    names = ("once", "twice", "back", "by-hand", "replaced", "own")
+    space = make_space(tmp_path / "w", "projects:\n" + "".join(f"  {n}: {{brief: Of {n}.}}\n" for n in names), config)
+
+    def renamed(**new):
+        lines = "".join(f"  {new.get(n, n)}: {{brief: Of {n}.}}\n" for n in names)
+        moves = ", ".join(f"{{from: {moved[n]}, to: {new[n]}}}" for n in new if moved[n] != new[n])
+        space.write("specs/a.yaml", f"projects:\n{lines}moved: [{moves}]\n")
+        moved.update(new)
+
+    def keys():
+        space.run("state", "list")
+        entries = {n: space.run("state", "show", moved[n]).document for n in names}
+        return {n: entry.get("key") or f"{identity}/{moved[n]}/{entry['generation']}" for n, entry in entries.items()}
+
+    moved, identity = {n: n for n in names}, "acme"
+    space.run(*APPLY)
+    one = {"once": "once2", "twice": "twice2", "back": "back2", "by-hand": "by-hand", "replaced": "replaced2"}
+    renamed(**one)
+    space.run(*APPLY)
+    renamed(**{**one, "twice": "twice3", "back": "back", "by-hand": "by-hand2"})
+    space.run("state", "mv", "by-hand", "by-hand2")
+    space.run(*APPLY, "--replace", "replaced2", "--force")
+    made = {n: f"acme/{n}/1" for n in names} | {"replaced": "acme/replaced2/2"}
+    assert keys() == made
+
+    space.write("reconciler.yaml", config + "environments: {prod: {}}\n")
+    space.env["RECONCILER_ENVIRONMENT"], identity = "prod", "acme@prod"
+    space.run("state", "mv", "--to-environment", "prod")
+    assert keys() == made
+    assert space.run("plan", "--detailed-exitcode").code == 0
+    space.run("state", "mv", "own", "own2")
+    moved["own"] = "own2"
+    assert keys() == made
+
+
+@pytest.mark.parametrize(
+    ("generations", "key"),
+    [
+        ({"old": 1, "teaser": 0}, "acme/old/1"),
+        ({"old": 1, "other": 1, "teaser": 0}, None),
+        ({"old": 1, "poster": 2, "teaser": 0}, "acme/old/1"),
+        ({"teaser": 1, "old": 1}, "acme/teaser/1"),
+        ({"teaser": 0}, None),
+    ],
+)
+def test_a_project_that_the_version_before_renamed_gets_no_wrong_key(space, generations, key):
+    """Intent: that version kept no key. Where just one address can have had the project, that is its key; else none."""
+    state = space.state
+    spent = {a: g for a, g in state["generations"].items() if a != "teaser"}
+    space.state_path.write_text(json.dumps({**state, "generations": {**spent, **generations}}))
+    space.state_path.with_name("reconciler.state.json.journal").unlink()
+    space.write("reconciler.yaml", NEW)
+    space.run("state", "mv", "--to-environment", "prod")
+    assert space.run("-e", "prod", "state", "show", "teaser").document.get("key") == key

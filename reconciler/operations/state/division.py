@@ -11,8 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.model.config import Config
 from reconciler.model.errors import StateMismatchError, UsageError
-from reconciler.model.plan import idempotency_key
-from reconciler.model.state import State, owned
+from reconciler.model.state import Entry, State, owned
 from reconciler.operations.workflows import StateStore
 
 
@@ -67,14 +66,28 @@ def _belonging(state: State, config: Config) -> State:
         return config.own(state)
     if state.environment is None:
         owned(state, workspace=config.workspace, api_url=config.api_url)
-        entries = {
-            address: replace(entry, key=idempotency_key(state.identity, address, entry.generation))
-            if entry.origin == "created" and entry.key is None
-            else entry
-            for address, entry in state.projects.items()
-        }
+        entries = {a: replace(entry, key=_made_with(state, a, entry)) for a, entry in state.projects.items()}
         return replace(state, environment=config.environment, projects=entries)
     return config.own(state)
+
+
+def _made_with(state: State, address: str, entry: Entry) -> str | None:
+    """The key that a project was created with. Where the version before renamed it, that is the key of an address that
+    spent such a generation and has no project of it; ``None`` if several did.
+    """
+    if entry.key is not None or state.generations.get(address, 0) >= entry.generation:
+        return entry.made_with(state.identity, address)
+    others = [
+        name
+        for name, spent in state.generations.items()
+        if spent >= entry.generation and _may_have_lost(state.projects.get(name), entry.generation)
+    ]
+    return entry.made_with(state.identity, others[0]) if len(others) == 1 else None
+
+
+def _may_have_lost(entry: Entry | None, generation: int) -> bool:
+    """Whether the project of a generation may have left an address which has this entry now."""
+    return entry is None or (entry.generation != generation and len(entry.retired) < entry.generation - 1)
 
 
 def _check_target(there: State | None, moved: State, config: Config) -> None:
