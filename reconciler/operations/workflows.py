@@ -130,29 +130,34 @@ async def plan(
     """
     state, _ = workspace.load()
     before = api.requests
-    made, _ = await _read_and_plan(workspace, api, desired, state, selection)
+    made, _ = await read_and_plan(workspace, api, desired, state, selection)
     made, refused = await check_limits(workspace, api, made, force=force)
     return replace(made, requests_used=api.requests - before), refused
 
 
-async def _read_and_plan(
+async def read_and_plan(
     workspace: Workspace, api: ApiClient, desired: Desired, state: State, selection: Selection
 ) -> tuple[Plan, Snapshot]:
+    """Read the account as far as planning needs it, and plan. Limits are not checked. Raises as :func:`plan`."""
     sealed = seal(desired, state.lineage)
     if selection.targets is not None and not selection.destroy:
         selection = replace(selection, targets=with_dependencies(selection.targets, desired))
-    live = await read_live(api, sealed, state, selection, account=workspace.config.account, at=workspace.now())
-    check_pinned(workspace.config, live)
+    config, account = workspace.config, workspace.config.account
+    if not selection.refresh:
+        await require_account(api, config, state.projects, at=workspace.now())
+        account = None
+    live = await read_live(api, sealed, state, selection, account=account, at=workspace.now())
+    check_pinned(config, live)
     plan = make_plan(
         sealed,
         state,
         live,
         selection=selection,
         header=workspace.header(),
-        active_limit=workspace.config.limits.active_projects,
+        active_limit=config.limits.active_projects,
         hide=workspace.redact.value,
     )
-    plan = replace(plan, diagnostics=(*plan.diagnostics, *missing_declarations(workspace.config.root, desired, plan)))
+    plan = replace(plan, diagnostics=(*plan.diagnostics, *missing_declarations(config.root, desired, plan)))
     return redact_plan(plan, workspace.redact), live
 
 
@@ -295,8 +300,7 @@ async def _halting(api: ApiClient, stop: asyncio.Event) -> AsyncIterator[None]:
 
 async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: float) -> ApplyResult:
     before = run.api.requests
-    unread = request.saved is not None or not request.selection.refresh
-    if unread or run.draft.pending:  # else planning finds out, before anything is sent
+    if request.saved is not None or run.draft.pending:  # else planning finds out, before anything is sent
         await require_account(run.api, workspace.config, run.draft.projects, at=workspace.now())
     await recover_open_calls(run)
     plan, live = await _to_execute(workspace, run, request)
@@ -344,7 +348,7 @@ async def _to_execute(workspace: Workspace, run: Run, request: ApplyRequest) -> 
         live = await refresh(run.api, frozenset(ids), failed=failed, at=workspace.now())
         return replace(request.saved, steps=tuple(fill_secrets(run, step) for step in request.saved.steps)), live
     assert request.desired is not None
-    return await _read_and_plan(workspace, run.api, request.desired, state, request.selection)
+    return await read_and_plan(workspace, run.api, request.desired, state, request.selection)
 
 
 def _check_saved(saved: Plan, state: State, config: Config) -> State:

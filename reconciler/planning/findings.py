@@ -15,7 +15,7 @@ from reconciler.model.state import Entry, Intent
 from reconciler.model.values import Json, Value, has_secret, masked
 from reconciler.planning.knowledge import brief_matches
 
-_ACCOUNT_FROM: Final = 2
+ACCOUNT_FROM: Final = 2
 """Managed projects of which not one is visible tell another account; a single one is reported as gone."""
 ALIKE_CODE: Final = "E202"
 DISPUTED_CODE: Final = "E203"
@@ -46,7 +46,7 @@ def attention(
 
 def other_account(entries: Mapping[str, Entry], live: Snapshot) -> Diagnostic | None:
     """None of several managed projects is there: that is no accident, as the API can't delete."""
-    if len(entries) < _ACCOUNT_FROM or not all(entry.project_id in live.missing for entry in entries.values()):
+    if len(entries) < ACCOUNT_FROM or not all(entry.project_id in live.missing for entry in entries.values()):
         return None
     ids = sorted(entry.project_id for entry in entries.values())
     named = ", ".join(f"`{project_id}`" for project_id in ids[:_NAMED])

@@ -53,6 +53,8 @@ def changing(store):
 
 COMMANDS = {
     "plan": ("plan",),
+    "plan --no-refresh": ("plan", "--no-refresh"),
+    "plan --no-refresh --target": ("plan", "--no-refresh", "--target", "a"),
     "plan --target": ("plan", "--target", "fresh"),
     "apply": ("apply", "--auto-approve"),
     "apply --target": ("apply", "--auto-approve", "--target", "fresh"),
@@ -97,7 +99,7 @@ def test_import_asks_whose_account_it_is(world):
     assert "fresh" not in ids(space)
 
 
-@pytest.mark.parametrize("command", ["apply --no-refresh", "apply PLANFILE"])
+@pytest.mark.parametrize("command", ["plan --no-refresh --target", "apply --no-refresh", "apply PLANFILE"])
 def test_the_check_costs_one_request(world, command):
     """Intent: where nothing else reads the account, one GET tells; the pin costs no more."""
     space, own, *_ = world
@@ -107,6 +109,16 @@ def test_the_check_costs_one_request(world, command):
         space.run(*COMMANDS[command])
         first = own.requests()[before]
         assert first.method == "GET" and first.path.rpartition("/")[2] in ids(space).values()
+        assert command != "plan --no-refresh --target" or len(own.requests()) == before + 1
+
+
+def test_one_managed_project_tells_nothing_and_costs_no_request(world):
+    """Intent: whether it is gone or of another account can't be told, so it is not asked."""
+    space, own, *_ = world
+    space.run("state", "rm", "b")
+    before = len(own.requests())
+    space.run("plan", "--no-refresh", "--target", "a")
+    assert len(own.requests()) == before
 
 
 def test_what_an_earlier_run_left_open_is_not_looked_for_in_another_account(world):

@@ -58,10 +58,11 @@ def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None
     proxy decides which hosts can be reached.
     """
     context = load_context(console)
-    entries = context.entries(addresses)
+    state = context.state()
+    entries = context.entries_of(state, addresses)
     if folder is not None:
         return _download(context, entries, folder, max_bytes, json=format_ == "json")
-    lost = None if entries else asyncio.run(lost_state_hint(context))
+    lost = None if entries else asyncio.run(lost_state_hint(context, state))
     console.diagnose([lost] if lost and format_ == "json" else [])
     if format_ == "json":
         console.json({a: {"project_id": e.project_id, **asdict(e.outputs)} for a, e in entries.items()})

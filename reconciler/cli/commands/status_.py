@@ -47,7 +47,7 @@ async def _show(context: CommandContext, addresses: tuple[str, ...], *, watch: b
             state = context.state()
             rows = await _read_rows(context, api, context.entries_of(state, addresses))
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
-            lost = None if rows or addresses else await lost_state_hint(context)
+            lost = None if rows or addresses else await lost_state_hint(context, state)
             if json and not (watch and active):
                 context.console.json(status_document(rows))
                 context.console.diagnose([lost] if lost else [])

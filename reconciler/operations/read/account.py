@@ -10,11 +10,11 @@ from reconciler.model.errors import AccountError, Diagnostic, NotFoundError
 from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry
 from reconciler.operations.read.refresh import refresh
-from reconciler.planning.findings import ACCOUNT_CODE, other_account
+from reconciler.planning.findings import ACCOUNT_CODE, ACCOUNT_FROM, other_account
 
 
 async def require_account(api: ApiClient, config: Config, entries: Mapping[str, Entry], *, at: str) -> None:
-    """Where no plan has read the account: one GET, if all is well.
+    """Where no plan has read the account: one GET, if all is well; none where nothing can tell.
 
     Raises:
         AccountError: the key is of another account.
@@ -24,7 +24,7 @@ async def require_account(api: ApiClient, config: Config, entries: Mapping[str, 
     if config.account is not None:
         if not await _has(api, config.account.project):
             raise _not_pinned(config.account)
-    elif entries and not await _has(api, next(iter(entries.values())).project_id):
+    elif len(entries) >= ACCOUNT_FROM and not await _has(api, next(iter(entries.values())).project_id):
         ids = frozenset(entry.project_id for entry in entries.values())
         other = other_account(entries, await refresh(api, ids, at=at))
         if other is not None:

@@ -11,19 +11,16 @@ from reconciler.model import contract
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
-from reconciler.model.state import Entry
+from reconciler.model.state import Entry, State
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.refresh import Reader, merge, refresh
-from reconciler.operations.workflows import Workspace, plan
+from reconciler.operations.workflows import Workspace, read_and_plan
 from reconciler.planning.planner import Selection
 
 
-async def find_lost_state(workspace: Workspace, api: ApiClient, desired: Desired) -> Diagnostic | None:
-    """Where the state is new: the finding that the account has projects that look like the specs'. Raises as ``plan``."""
-    state, _ = workspace.load()
-    if not state.new:
-        return None
-    made, _ = await plan(workspace, api, desired, Selection(refresh_only=True))
+async def find_lost_state(workspace: Workspace, api: ApiClient, state: State, desired: Desired) -> Diagnostic | None:
+    """The finding, if the state is new, that the account has projects that look like the specs'. Raises as ``plan``."""
+    made, _ = await read_and_plan(workspace, api, desired, state, Selection(refresh_only=True))
     return made.lost
 
 
