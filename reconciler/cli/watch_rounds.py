@@ -34,6 +34,7 @@ from reconciler.planning.planner import Selection
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.event_json import end_document, event_document
 from reconciler.report.event_lines import event_line
+from reconciler.report.heading import Where, heading, of_plan
 from reconciler.report.summary import apply_line, count_line
 from reconciler.report.text import plan_text
 
@@ -58,11 +59,11 @@ class News:
         if self._is_new(text):
             self._console.note(text)
 
-    def report_plan(self, made: Plan) -> None:
+    def report_plan(self, made: Plan, place: str) -> None:
         """Print a plan as a result. It is new if its steps are, however many requests it took."""
         text = plan_text(replace(made, requests_used=0), style=self._console.style())
         if self._is_new(text):
-            self._console.out(text)
+            self._console.out(f"{heading(of_plan(made, place))}\n\n{text}")
 
     def report_findings(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         """A known finding with other details, such as another request ID, is not new."""
@@ -97,6 +98,7 @@ class Rounds:
         self._news = News(console)
         self._style = console.style(err=True)
         self._replaced: dict[str, float] = {}
+        self._place: Where | None = None
 
     async def run_round(self) -> Round:
         """Make one round. Errors that a later round may not meet again are reported, not raised."""
@@ -104,19 +106,27 @@ class Rounds:
         api: ApiClient | None = None
         try:
             context, specs = await asyncio.to_thread(self._read)  # signals are heard while many specs are read
+            await asyncio.to_thread(self.report_place, context)
             async with context.api(on_retry=self._report_retry) as api:
                 return await (self._plan if self._options.plan_only else self._apply)(context, api, specs)
         except Interrupted:
             return Round(outcome="waiting")
         except ReconcilerError as error:
             if isinstance(error, PlanRefusedError):
-                self._news.report_plan(error.plan)
+                self._news.report_plan(error.plan, context.config.state_place)
             self._news.report_findings(error.diagnostics)
             return replace(round_of_error(error), requests=api.requests if api is not None else 0)
 
     def _read(self) -> tuple[CommandContext, Desired]:
         context = load_context(self._console)
         return context, read_specs(context.config, self._options.variables)
+
+    def report_place(self, context: CommandContext) -> None:
+        """Say what is watched: first of all, and again if the configuration says otherwise. Raises StateError."""
+        place = context.where(0)
+        if place != self._place:
+            self._console.note(heading(replace(place, serial=context.state().serial)))
+            self._place = place
 
     def _selection(self) -> Selection:
         return Selection(targets=self._options.targets, keep_failed=replaced_lately(self._replaced, time.time()))
@@ -140,7 +150,7 @@ class Rounds:
 
     async def _plan(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         made, refused = await plan(context.workspace, api, specs, self._selection())
-        self._news.report_plan(made)
+        self._news.report_plan(made, context.config.state_place)
         self._news.report_findings((*made.errors, *refused))
         return round_of_plan(made, refused)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -198,6 +199,23 @@ def test_the_lock_is_held_in_rounds_only_and_somebody_elses_is_respected(world, 
         assert process.get("/healthz").status_code == 200
     process.reaches(2, "converged")
     assert w.kinds().count("create") == 1
+
+
+def test_it_says_first_what_is_watched(world, watching):
+    # Intent: as plan and apply do: workspace, API, state, serial; once, and again where the configuration says otherwise.
+    w = world(TEASER)
+    process = watching(w)
+    process.reaches(1, "converged")
+    process.ask_and_wait()
+    lines = process.err.splitlines()
+    assert re.fullmatch(
+        r"\S+ Workspace recovery, API 127\.0\.0\.1:\d+, state reconciler\.state\.json \(serial 0\)", lines[0]
+    )
+    assert process.err.count("Workspace recovery") == 1
+    with (w.folder / "reconciler.yaml").open("a") as config:
+        config.write("environments: {dev: {}}\ndefault_environment: dev\n")
+    process.ask_and_wait()
+    assert "Workspace recovery, environment dev, API 127.0.0.1" in process.err
 
 
 def test_plan_only_changes_nothing_and_prints_a_plan_that_is_new(world, watching):

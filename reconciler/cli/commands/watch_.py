@@ -22,7 +22,7 @@ from reconciler.cli.options import DURATION, Variables, as_struct, variables
 from reconciler.cli.plan_options import Execution, execution, target
 from reconciler.cli.reference import DONE
 from reconciler.cli.watch_rounds import RoundOptions, Rounds
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import ReconcilerError, UsageError
 from reconciler.model.hosts import is_loopback
 from reconciler.model.rounds import Tally
 from reconciler.model.version import VERSION
@@ -159,8 +159,10 @@ async def _watch(context: CommandContext, watching: WatchOptions, options: Round
     with stop_on_signal(console) as stop, open_event_file(console, execution.events) as write:
         bell = Bell(stop)
         loop.add_signal_handler(signal.SIGHUP, bell.ask)
+        rounds = Rounds(console, options, write=write, stop=stop)
+        with contextlib.suppress(ReconcilerError):  # the first round says it, and whether the next ones meet it too
+            rounds.report_place(context)
         with _serve(console, watching.listen, secret, board, lambda: loop.call_soon_threadsafe(bell.hear)):
-            rounds = Rounds(console, options, write=write, stop=stop)
             await watch(rounds.run_round, pace, bell, tell=board.update)
 
 
