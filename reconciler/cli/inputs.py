@@ -135,10 +135,25 @@ def read_specs(config: Config, variables: Variables) -> Desired:
     return specs
 
 
+def load_for_specs(console: Console) -> list[Config]:
+    """The configuration in the environment that the user chose, else in each, to read the specs only. Raises ConfigError."""
+    chosen = console.environment
+    config = load_configuration(console, divided=chosen is not None)
+    if chosen is not None or not config.environments:
+        return [config]
+    return [_load_offline(config.root, name) for name in config.environments]
+
+
 def specs_of(config: Config, variables: Variables, environment: str) -> Desired:
-    """Another environment's specs. Nothing is sent and no state is read, so neither has to be allowed here."""
-    load = partial(load_config, config.root, env=os.environ, explain=explain_errors)
-    return load_desired(load(api_url=SANDBOX, state="unused", environment=environment), variables)
+    """Another environment's specs."""
+    return load_desired(_load_offline(config.root, environment), variables)
+
+
+def _load_offline(root: Path, environment: str) -> Config:
+    """An environment's configuration. Nothing is sent and no state is read, so neither has to be allowed here."""
+    return load_config(
+        root, env=os.environ, explain=explain_errors, api_url=SANDBOX, state="unused", environment=environment
+    )
 
 
 def load_desired(config: Config, variables: Variables) -> Desired:

@@ -10,7 +10,8 @@ from reconciler.model.config import Config
 from reconciler.model.desired import AdoptOrigin, Desired, DesiredProject, ImportOrigin
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError
 
-Targets = Mapping[AdoptOrigin | ImportOrigin, DesiredProject]
+Targets = Mapping[str, DesiredProject]
+"""Projects that adopt or import, by the id of what they take over."""
 
 
 def shared_targets(config: Config, specs: Desired, read: Callable[[str], Desired]) -> Iterator[Diagnostic]:
@@ -34,20 +35,20 @@ def shared_targets(config: Config, specs: Desired, read: Callable[[str], Desired
 
 
 def _targets(specs: Desired) -> Targets:
-    return {p.origin: p for p in specs.projects.values() if isinstance(p.origin, AdoptOrigin | ImportOrigin)}
+    return {p.origin.target: p for p in specs.projects.values() if isinstance(p.origin, AdoptOrigin | ImportOrigin)}
 
 
 def _clashes(declared: Mapping[str, Targets]) -> Iterator[Diagnostic]:
-    owners: dict[AdoptOrigin | ImportOrigin, list[str]] = {}
+    owners: dict[str, list[str]] = {}
     for name, targets in declared.items():
-        for origin in targets:
-            owners.setdefault(origin, []).append(name)
-    for origin, names in owners.items():
+        for target in targets:
+            owners.setdefault(target, []).append(name)
+    for target, names in owners.items():
         if len(names) > 1:
-            first = declared[names[0]][origin]
-            verb, target = (
-                ("adopted", origin.studio_id) if isinstance(origin, AdoptOrigin) else ("imported", origin.project_id)
-            )
+            first = declared[names[0]][target]
+            origins = (declared[name][target].origin for name in names)
+            verbs = dict.fromkeys("adopted" if isinstance(o, AdoptOrigin) else "imported" for o in origins)
+            verb = " and ".join(verbs)
             yield error(
                 Code.DUPLICATE_TARGET,
                 f"{quoted(target)} is {verb} in {len(names)} environments: {', '.join(names)}",

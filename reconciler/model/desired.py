@@ -60,11 +60,21 @@ class AdoptOrigin(Struct, frozen=True):
 
     studio_id: str
 
+    @property
+    def target(self) -> str:
+        """The id of the project that is taken over."""
+        return self.studio_id
+
 
 class ImportOrigin(Struct, frozen=True):
     """Taken over from the account as it is."""
 
     project_id: str
+
+    @property
+    def target(self) -> str:
+        """The id of the project that is taken over."""
+        return self.project_id
 
 
 Origin = CreateOrigin | AdoptOrigin | ImportOrigin

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
@@ -50,15 +51,12 @@ class Match(Struct, frozen=True):
         return (*self.alive, *self.failed, *self.cancelled)
 
 
-class Candidates(Struct, frozen=True):
-    """Unmanaged API projects. ``by_brief``: by the brief that the list shows. ``by_beginning``: by what all forms of that
-    brief have in common, for briefs not cut at the contract's length. ``by_title``: by the title, in lower case.
-    ``failed``: whether any of them failed. ``spent``: whether one was cancelled, perhaps replaced, and its key is forgotten.
+class Candidates(Struct, frozen=True, dict=True):
+    """Unmanaged API projects. ``by_brief``: by the brief that the list shows. ``failed``: whether any of them failed.
+    ``spent``: whether one was cancelled, perhaps replaced, and its key is forgotten.
     """
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]
-    by_beginning: Mapping[str, tuple[LiveProject, ...]]
-    by_title: Mapping[str, tuple[LiveProject, ...]]
     failed: bool
     spent: bool
     claimed: frozenset[str] = frozenset()
@@ -77,13 +75,23 @@ class Candidates(Struct, frozen=True):
                 failed = failed or project.status == contract.Status.FAILED
                 cancelled = project.status == contract.Status.CANCELLED
                 spent = spent or (cancelled and key_may_be_forgotten(project, live.at))
-        beginnings: dict[str, list[LiveProject]] = {}
-        for brief, group in groups.items():
-            beginnings.setdefault(beginning(brief), []).extend(group)
-        titles: dict[str, list[LiveProject]] = {}
-        for project in chain.from_iterable(groups.values()):
-            titles.setdefault(_folded(project.settings.get("title")), []).append(project)
-        return cls(_fixed(groups), _fixed(beginnings), _fixed(titles), failed, spent)
+        return cls(_fixed(groups), failed, spent)
+
+    @cached_property
+    def by_beginning(self) -> Mapping[str, tuple[LiveProject, ...]]:
+        """By what all forms of a brief have in common, for briefs not cut at the contract's length."""
+        groups: dict[str, list[LiveProject]] = {}
+        for brief, group in self.by_brief.items():
+            groups.setdefault(beginning(brief), []).extend(group)
+        return _fixed(groups)
+
+    @cached_property
+    def by_title(self) -> Mapping[str, tuple[LiveProject, ...]]:
+        """By the title, in lower case."""
+        groups: dict[str, list[LiveProject]] = {}
+        for project in chain.from_iterable(self.by_brief.values()):
+            groups.setdefault(_folded(project.settings.get("title")), []).append(project)
+        return _fixed(groups)
 
     def claimed_by(self, projects: Iterable[DesiredProject]) -> Candidates:
         """The same, knowing the new addresses."""

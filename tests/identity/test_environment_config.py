@@ -185,7 +185,6 @@ COMMANDS = [
     ("messages", "a"),
     ("output",),
     ("report", "--out", "x"),
-    ("fmt",),
     ("export", "--out", "x"),
     ("import", "a", "proj_1"),
     ("state", "list"),
@@ -331,3 +330,114 @@ def test_what_is_elsewhere_is_not_needed_and_no_error(tmp_path):
     space.write("specs/c.yaml", "projects:\n  c: {brief: x, depends_on: [a]}\n")
     assert "is not in this environment" in space.run("-e", "dev", "validate", code=1).err
     space.run("-e", "prod", "validate")
+
+
+MESSY = "projects:   {a:   {brief: x}}\n"
+FOLDERS = """\
+workspace: w
+api: {url: sandbox}
+environments:
+  dev: {specs: [specs, dev], policy: {allowed_env: []}}
+  prod: {specs: [specs, prod], api: {url: 'https://prod.example/v1'}, state: 's3://x/y'}
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "formatted"),
+    [
+        ((), {"specs", "dev", "prod"}),
+        (("-e", "dev"), {"specs", "dev"}),
+        (("-e", "prod"), {"specs", "prod"}),
+        (("--check",), {"specs", "dev", "prod"}),
+        (("prod",), {"prod"}),
+    ],
+)
+def test_fmt_formats_the_folders_of_all_environments_or_of_the_chosen_one(tmp_path, given, formatted):
+    """Intent: formatting sends nothing and needs no value, so there is no environment to choose, and no host to trust."""
+    env = {"RECONCILER_ALLOWED_HOSTS": "prod.example"} if "-e" in given else {}
+    space = make_space(tmp_path / "w", None, FOLDERS, **env)
+    for folder in ("specs", "dev", "prod"):
+        space.write(f"{folder}/{folder}.yaml", MESSY.replace("{a:", f"{{{folder}:"))
+    args = given[2:] if "-e" in given else given
+    told = space.run(*given[: len(given) - len(args)], "fmt", *args, code="--check" in given)
+    assert set(told.out.splitlines()) == {f"{name}/{name}.yaml" for name in formatted}
+    changed = {p.parent.name for p in space.root.glob("*/*.yaml") if "   " not in p.read_text()}
+    assert changed == (set() if "--check" in given else formatted)
+
+
+def test_fmt_tells_each_environments_errors_once_and_keeps_those_files(tmp_path):
+    space = make_space(tmp_path / "w", None, FOLDERS)
+    space.write("specs/a.yaml", MESSY.replace("brief", "brif"))
+    space.write("dev/b.yaml", MESSY.replace("{a:", "{b:").replace("x", '"${var.nowhere}"'))
+    space.write("prod/c.yaml", MESSY.replace("{a:", "{c:").replace("x}", "x, only: [prd]}"))
+    ran = space.run("fmt", code=1)
+    assert ran.out == "dev/b.yaml\n"
+    assert ran.err.count("error[") == 3 and "brif" in ran.err and "did you mean 'prod'" in ran.err
+
+
+@pytest.mark.parametrize("default", ["", "default_environment: dev\n"])
+@pytest.mark.parametrize(
+    "args", [("schema",), ("init",), ("help", "environments"), ("explain", "E107"), ("environments",)]
+)
+def test_what_is_not_of_one_environment_demands_none(tmp_path, args, default):
+    space = make_space(
+        tmp_path / "w", SPEC, f"workspace: w\napi: {{url: sandbox}}\n{default}environments: {{dev: {{}}}}\n"
+    )
+    space.run(*args)
+    space.run(*args, RECONCILER_ENVIRONMENT="nonsense")
+
+
+TWICE = [
+    ("only: [dev]", "only: [prod]", None),
+    ("only: [dev]", "except: [dev]", None),
+    ("except: [dev, qa]", "except: [prod]", None),
+    ("only: [dev, qa]", "only: [qa, prod]", "declared twice in environment qa"),
+    ("only: [dev]", "state: present", "declared twice in environment dev"),
+    ("except: [qa]", "except: [qa]", "declared twice in environment dev"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "said"), TWICE)
+@pytest.mark.parametrize("files", [("a.yaml", "b.yaml"), ("a.yaml", "a.yaml")])
+def test_environments_may_each_have_their_own_project_of_one_name(tmp_path, first, second, said, files):
+    """Intent: one address, one version for each environment; an overlap is an error in all, with the way out."""
+    config = "workspace: w\napi: {url: sandbox}\nenvironments: {dev: {}, qa: {}, prod: {}}\n"
+    space = make_space(tmp_path / "w", None, config)
+    texts = [
+        f"projects:\n  a: {{brief: {brief}, {line}}}\n" for brief, line in (("First.", first), ("Second.", second))
+    ]
+    if files[0] == files[1]:
+        space.write("specs/a.yaml", "---\n".join(texts))
+    else:
+        for name, text in zip(files, texts, strict=True):
+            space.write(f"specs/{name}", text)
+    briefs = set()
+    for name in ("dev", "qa", "prod"):
+        ran = space.run("-e", name, "validate", code=1 if said else 0)
+        assert (said or "Valid") in ran.out + ran.err
+        if said:
+            assert "E121" in ran.err and "only or except" in ran.err and "first at specs/a.yaml:2:3" in ran.err, ran.err
+        else:
+            steps = space.run("-e", name, "plan", "--format", "json").document["steps"]
+            briefs.update(step["request"]["body"]["brief"] for step in steps)
+    assert briefs == (set() if said else {"First.", "Second."})
+
+
+def test_what_refers_to_a_name_finds_the_one_of_this_environment(tmp_path):
+    """Intent: dependencies, moves and removals, whichever of the two stands first."""
+    config = "workspace: w\napi: {url: sandbox}\nenvironments: {dev: {}, qa: {}, prod: {}}\n"
+    space = make_space(tmp_path / "w", None, config)
+    two = [
+        "projects:\n  a: {brief: One., only: [dev]}\n",
+        "projects:\n  a: {for_each: [x, y], brief: Two., only: [prod]}\n",
+    ]
+    rest = "projects:\n  b: {brief: x, depends_on: [a], except: [qa]}\nmoved: [{from: old, to: 'a'}]\n"
+    for order in (two, two[::-1]):
+        space.write("specs/a.yaml", order[0])
+        space.write("specs/b.yaml", order[1])
+        space.write("specs/c.yaml", rest)
+        assert space.run("-e", "dev", "validate").out == "Valid: 2 projects.\n"
+        assert "a is moved to" not in space.run("-e", "qa", "validate").err
+        assert "old is moved to a, which is not declared" in space.run("-e", "prod", "validate", code=1).err
+        space.write("specs/c.yaml", rest.partition("moved")[0].replace("[qa]", "[prod]"))
+        assert "'a' is not in this environment" in space.run("-e", "qa", "validate", code=1).err

@@ -36,6 +36,19 @@ def test_two_environments_can_not_have_one_project(tmp_path, line, said, environ
             assert said in space.run("-e", environment, *args, code=1).err
 
 
+@pytest.mark.parametrize("first", ["adopt", "import"])
+def test_to_adopt_and_to_import_one_id_is_to_have_one_project_twice(tmp_path, first):
+    """Intent: an adopted project may keep its id, so another environment must not import that."""
+    second = {"adopt": "import", "import": "adopt"}[first]
+    spec = f"projects:\n  a: {{{first}: proj_1, only: [dev]}}\n  b: {{{second}: proj_1, only: [prod]}}\n"
+    space = make_space(tmp_path / "w", spec, CONFIG)
+    (space.root / "more").mkdir()
+    told = space.run("-e", "prod", "validate", code=1).err
+    assert f"'proj_1' is {first}ed and {second}ed in 2 environments: dev, prod" in told
+    space.write("specs/a.yaml", spec.replace("prod", "dev"))
+    assert f"a {first}s 'proj_1' already" in space.run("-e", "dev", "validate", code=1).err
+
+
 @pytest.mark.parametrize("line", ["import: proj_abc, only: [prod]", "import: '${environment}'", "brief: x"])
 def test_one_owner_each_is_fine(tmp_path, line):
     space = make_space(tmp_path / "w", f"projects:\n  a: {{{line}}}\n", CONFIG)

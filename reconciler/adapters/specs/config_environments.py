@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.problem import Problem
-from reconciler.adapters.specs.validation.shape_types import ENVIRONMENT_PATTERN
+from reconciler.adapters.specs.validation.shape_types import ENVIRONMENT_PATTERN, ENVIRONMENT_RULE
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, quoted, sentences
 from reconciler.adapters.specs.yaml.parsing import YamlMap
 from reconciler.model.config import divided_path
@@ -23,8 +23,7 @@ def environment_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     for name in tree.get(BLOCKS, ()):
         if not re.fullmatch(ENVIRONMENT_PATTERN, name):
             summary = f"{quoted(name)} is not valid as the name of an environment"
-            detail = "a name has 1 to 32 of a-z, 0-9, _ and -, and starts with a letter or digit"
-            yield Problem(Code.IDENTIFIER, (BLOCKS, name), summary, detail, on_key=True)
+            yield Problem(Code.IDENTIFIER, (BLOCKS, name), summary, ENVIRONMENT_RULE, on_key=True)
     default = tree.get(DEFAULT)
     if default is not None and default not in tree.get(BLOCKS, ()):
         yield unknown_environment(default, tree, (DEFAULT,), f"{DEFAULT}: ")

@@ -18,7 +18,7 @@ from reconciler.adapters.specs.language.dependency_checks import (
     with_families_expanded,
 )
 from reconciler.adapters.specs.language.layers import Layer, locate
-from reconciler.adapters.specs.language.membership import belongs, membership_problems
+from reconciler.adapters.specs.language.membership import membership_problems, memberships
 from reconciler.adapters.specs.language.project import ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
 from reconciler.adapters.specs.language.variable_files import configured_values
@@ -97,14 +97,13 @@ class _Workspace:
         self._texts: dict[str, str] = {}
         self._all_read = True
         self._count = 0
-        self._named: dict[str, Location | None] = {}
+        self._named: dict[str, dict[str | None, Location | None]] = {}
+        """Where the projects are declared, by name and environment."""
         self._places: dict[str, Location | None] = {}
         self._projects: dict[str, DesiredProject] = {}
         self._families: dict[str, list[str]] = {}
         self._layers: dict[str, tuple[Layer, ...]] = {}
         """Where the projects that depend on others are written."""
-        self._elsewhere: dict[str, Location | None] = {}
-        """The projects that are not in this environment, by the names they are declared with."""
         self._moved: list[Moved] = []
         self._removed: list[Removed] = []
 
@@ -261,17 +260,7 @@ class _Workspace:
             detail = f"{hint}An address has 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit"
             self._error(Code.ADDRESS, f"{quoted(name)} is not a valid address", detail, at)
             return
-        if name in self._named:
-            summary = f"the project {quoted(name)} is declared twice"
-            self._error(Code.DUPLICATE_ADDRESS, summary, f"first at {self._named[name]}", at, name)
-            return
-        self._named[name] = at
-        wrong = list(membership_problems(layers[0].tree, self._config.environments))
-        for problem in wrong:
-            place = locate(layers[:1], problem.path, on_key=problem.on_key)
-            self._error(problem.code, problem.summary, problem.detail, place, name)
-        if wrong or not belongs(layers[0].tree, self._config.environment):
-            self._elsewhere[name] = at
+        if not self._is_here(name, layers[0], at):
             return
         scopes = reader.scopes(name, layers, self._bounds.projects)
         if scopes is None:
@@ -285,6 +274,32 @@ class _Workspace:
         if isinstance(own := layers[0].tree, dict) and "for_each" in own:
             self._families[name] = [scope.address for scope in scopes]
         self._make(reader, scopes, layers, at)
+
+    def _is_here(self, name: str, own: Layer, at: Location | None) -> bool:
+        """Whether a project is in this environment. Environments may each have their own of one name."""
+        config = self._config
+        problems = list(membership_problems(own.tree, config.environments))
+        for problem in problems:
+            where = locate((own,), problem.path, on_key=problem.on_key)
+            self._error(problem.code, problem.summary, problem.detail, where, name)
+            self._places[name] = at
+        members = memberships(None if problems else own.tree, config.environments)
+        there = self._named.setdefault(name, {})
+        twice = [environment for environment in config.environments or (None,) if environment in members & there.keys()]
+        if twice:
+            summary, detail = f"the project {quoted(name)} is declared twice", f"first at {there[twice[0]]}"
+            if config.environments:
+                summary += f" in environment {twice[0]}"
+                detail += "; only or except can keep them in different environments"
+            self._error(Code.DUPLICATE_ADDRESS, summary, detail, at, name)
+            return False
+        there.update(dict.fromkeys(members, at))
+        return not problems and config.environment in members
+
+    @property
+    def _elsewhere(self) -> frozenset[str]:
+        """The names of projects that only other environments have."""
+        return frozenset(name for name, there in self._named.items() if self._config.environment not in there)
 
     def _make(self, reader: ProjectReader, scopes: list[Scope], layers: tuple[Layer, ...], at: Location | None) -> None:
         """Take in the projects of these scopes. Raises TooMuchError, with what all of them would come to."""
@@ -306,18 +321,16 @@ class _Workspace:
 
     def _check_targets(self) -> None:
         """No project is adopted or imported twice."""
-        taken: dict[AdoptOrigin | ImportOrigin, DesiredProject] = {}
+        taken: dict[str, DesiredProject] = {}
         for project in self._projects.values():
             if not isinstance(origin := project.origin, AdoptOrigin | ImportOrigin):
                 continue
-            if first := taken.get(origin):
-                verb, target = (
-                    ("adopts", origin.studio_id) if isinstance(origin, AdoptOrigin) else ("imports", origin.project_id)
-                )
-                summary = f"{first.address} {verb} {quoted(target)} already"
+            if first := taken.get(origin.target):
+                verb = "adopts" if isinstance(first.origin, AdoptOrigin) else "imports"
+                summary = f"{first.address} {verb} {quoted(origin.target)} already"
                 detail = f"at {first.location}; one project has one address"
                 self._error(Code.DUPLICATE_TARGET, summary, detail, project.location, project.address)
-            taken.setdefault(origin, project)
+            taken.setdefault(origin.target, project)
 
     def _check_dependencies(self) -> None:
         """Whatever a project refers to or waits for is declared, and nothing waits for itself."""
@@ -328,11 +341,11 @@ class _Workspace:
             raise TooMuchError(
                 summary, "let projects wait for fewer others: the name of a for_each stands for all of it"
             )
-        found = list(dependency_cycles(waiting, self._families))
+        found, elsewhere = list(dependency_cycles(waiting, self._families)), self._elsewhere
         for address, project in waiting.items() if self._all_read else ():
             found += (
                 (address, p)
-                for p in unknown_dependencies(project, self._projects, self._places, self._families, self._elsewhere)
+                for p in unknown_dependencies(project, self._projects, self._places, self._families, elsewhere)
             )
         for address, problem in found:
             at = locate(self._layers[address], problem.path)
@@ -345,7 +358,7 @@ class _Workspace:
         """A move leads from an undeclared address to a declared one, each in only one move."""
         old: dict[str, Moved] = {}
         new: dict[str, Moved] = {}
-        leaving = {move.from_address for move in self._moved}
+        leaving, elsewhere = {move.from_address for move in self._moved}, self._elsewhere
         for move in self._moved:
             a, b = move.from_address, move.to_address
             if a in self._places:
@@ -354,7 +367,7 @@ class _Workspace:
             elif b in leaving:
                 summary = f"{b} is moved away and moved to"
                 detail = "write one move from the first address to the last"
-            elif b.partition("[")[0] in self._elsewhere:
+            elif b.partition("[")[0] in elsewhere:
                 continue
             elif b not in self._places and self._all_read:
                 summary = f"{a} is moved to {b}, which is not declared"

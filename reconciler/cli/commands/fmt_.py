@@ -10,7 +10,7 @@ import click
 
 from reconciler.adapters.specs.yaml.rewriting import Rewrite, rewrites, write
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import explain_errors, load_configuration
+from reconciler.cli.inputs import explain_errors, load_for_specs
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.report.safe_text import clean
 
@@ -30,10 +30,10 @@ Examples:
 def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: bool) -> int:
     """Format specs, keeping comments.
 
-    Formats all specs, or the given files and folders. Their meaning stays the same. A file with errors is not changed.
+    Formats the specs of all environments, or of the one that is chosen with -e, or the given files and folders. Their
+    meaning stays the same. A file with errors is not changed.
     """
-    config = load_configuration(console)
-    done, problems = rewrites(config, list(paths), env=os.environ, explain=explain_errors)
+    done, problems = rewrites(load_for_specs(console), list(paths), env=os.environ, explain=explain_errors)
     for rewrite in done:
         if diff:
             console.out(_diff(rewrite))

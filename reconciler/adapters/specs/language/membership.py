@@ -13,11 +13,14 @@ ONLY: Final = "only"
 EXCEPT: Final = "except"
 
 
-def belongs(project: Any, environment: str | None) -> bool:
-    """Whether a project, of which :func:`membership_problems` finds nothing, is in this environment."""
+def memberships(project: Any, known: Collection[str]) -> frozenset[str | None]:
+    """The environments, of those ``known``, that a project is in; ``None`` where there are none.
+    :func:`membership_problems` finds nothing of it.
+    """
+    everywhere: frozenset[str | None] = frozenset(known or (None,))
     if not isinstance(project, dict):
-        return True
-    return environment in project.get(ONLY, (environment,)) and environment not in project.get(EXCEPT, ())
+        return everywhere
+    return everywhere.intersection(project.get(ONLY, everywhere)).difference(project.get(EXCEPT, ()))
 
 
 def membership_problems(project: Any, known: Collection[str]) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,30 +34,32 @@ class Rewrite(Struct, frozen=True):
 
 
 def rewrites(
-    config: Config, only: list[Path], *, env: Mapping[str, str], explain: Explain
+    configs: Sequence[Config], only: list[Path], *, env: Mapping[str, str], explain: Explain
 ) -> tuple[list[Rewrite], tuple[Diagnostic, ...]]:
-    """The files to rewrite, and what keeps others from it. ``only`` are files and folders; none means all.
+    """The files to rewrite, and what keeps others from it. ``configs`` are of one workspace, each of one environment;
+    ``only`` are files and folders, none means all.
 
     Raises:
         UsageError: one of ``only`` leads to no specification file of the workspace.
 
     """
-    names = [name for name in walk(config.root, config.spec_folders)[0] if name != FILE]
-    names = [name for name in names if not only or _wanted(config.root / name, only)]
+    root, folders = configs[0].root, list(dict.fromkeys(folder for each in configs for folder in each.spec_folders))
+    names = [name for name in walk(root, folders)[0] if name != FILE]
+    names = [name for name in names if not only or _wanted(root / name, only)]
     for path in only:
-        if not any(_wanted(config.root / name, [path]) for name in names):
+        if not any(_wanted(root / name, [path]) for name in names):
             raise UsageError(
                 f"`{path}` is not a spec file of this workspace",
-                f"Specs are the YAML files below {' and '.join(f'`{folder}`' for folder in config.spec_folders)}.",
+                f"Specs are the YAML files below {' and '.join(f'`{folder}`' for folder in folders)}.",
             )
-    found = _errors(config, env, explain)
+    found = list(dict.fromkeys(finding for config in configs for finding in _errors(config, env, explain)))
     bad = {finding.location.file for finding in found if finding.location}
     done: list[Rewrite] = []
     for name in names:
         if printable(name) in bad:
             continue
         try:
-            path = within_repository(config.root, name)
+            path = within_repository(root, name)
             before = read_text(path, name, MAX_BYTES)
             after = formatted(before, printable(name))
         except FileProblem as problem:
