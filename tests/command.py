@@ -18,7 +18,16 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120.0
-STRAY = ("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_", "NO_COLOR", "FORCE_COLOR", "HTTP", "ALL_PROXY")
+STRAY = (
+    "RECONCILER_",
+    "EVERSINCE_API_URL",
+    "EVERSINCE_API_VERSION",
+    "GITHUB_",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "HTTP",
+    "ALL_PROXY",
+)
 
 
 class Zygote:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from reconciler.model import contract
 from tests import canaries
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
@@ -45,6 +46,13 @@ def pytest_collection_modifyitems(config, items):
         mine = long[number::processes]
         ordered += [*mine, *itertools.islice(others, max(0, each - len(mine)))]
     items[:] = [*ordered, *others]
+
+
+@pytest.fixture(autouse=True)
+def version_of_the_api():
+    """A test that chooses a version of the API chooses it for itself."""
+    with contract.kept():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

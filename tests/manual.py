@@ -12,6 +12,8 @@ from reconciler.adapters.specs.validation.field_guide import CONFIG, SPECS, Fiel
 from reconciler.cli.main import COMMANDS, cli
 from reconciler.cli.options import FormatOption
 from reconciler.cli.reference import ENVIRONMENT, EXIT_CODES
+from reconciler.model import contract
+from reconciler.model.contract_tables import Contract
 from reconciler.model.plan import KINDS
 from tests.docs.pages import MANUAL, PAGES
 
@@ -34,6 +36,28 @@ def _exit_codes() -> str:
 
 def _environment() -> str:
     return _table(("variable", "meaning"), *((f"`{name}`", text) for name, text in ENVIRONMENT.items()))
+
+
+def _versions() -> str:
+    """What the versions of the API say in different ways."""
+    tables = [contract.named(version) for version in contract.versions()]
+    names = dict.fromkeys(field.name for api in tables for field in api.fields if field.declared)
+    rows: dict[str, list[str]] = {f"`{name}`": [_said(api, name) for api in tables] for name in names}
+    rows["messages are taken when"] = [
+        ", ".join(f"`{status}`" for status in api.statuses if api.allows("message", status)) for api in tables
+    ]
+    rows["credits that a create needs"] = [str(api.limits.create_credits) for api in tables]
+    different = ((name, *cells) for name, cells in rows.items() if len({*cells}) > 1)
+    return _table(("what", *(api.version for api in tables)), *different)
+
+
+def _said(api: Contract, name: str) -> str:
+    if not api.has(name):
+        return "–"
+    field = api.field(name)
+    limit = "" if field.max_length is None else f"at most {field.max_length:,} characters"
+    uuids = ("UUIDs",) if field.kind == "set" else ()
+    return limit or ", ".join((*(f"`{value}`" for value in field.allowed("settings")), *uuids)) or field.kind
 
 
 def _codes() -> str:
@@ -122,6 +146,7 @@ TABLES = {
     "exit-codes": _exit_codes,
     "environment": _environment,
     "codes": _codes,
+    "api-versions": _versions,
     "spec-fields": lambda: _fields(SPECS),
     "config-fields": lambda: _fields(CONFIG),
     "commands": _commands,

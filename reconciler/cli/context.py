@@ -19,6 +19,7 @@ from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing
 from reconciler.cli.state_backends import open_store
+from reconciler.model import contract
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
 from reconciler.model.hosts import is_loopback
@@ -133,9 +134,8 @@ def _sandbox_transport(config: Config, secret_values: Iterable[str] = ()) -> Ite
     from reconciler.sandbox.app import create_app  # noqa: PLC0415  80 ms of server code that only the sandbox needs
     from reconciler.sandbox.store import Store  # noqa: PLC0415
 
-    with contextlib.closing(
-        Store(config.sandbox_db, changes={"speed": config.sandbox_speed}, secret_values=secret_values)
-    ) as store:
+    changes, api = {"speed": config.sandbox_speed}, contract.named(config.sandbox_version)
+    with contextlib.closing(Store(config.sandbox_db, changes=changes, secret_values=secret_values, api=api)) as store:
         yield ASGITransport(create_app(store))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from reconciler.adapters.specs.config_file import FILE, load_config
+from reconciler.adapters.specs.config_environments import VARIABLE
+from reconciler.adapters.specs.config_file import FILE, load_config, workspace_version
+from reconciler.adapters.specs.config_version import asked_version
 from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.language.variable_files import load_var_file
 from reconciler.adapters.specs.loader import load_specs
@@ -18,6 +21,7 @@ from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
 from reconciler.cli.options import Variables
 from reconciler.cli.shared_targets import shared_targets
+from reconciler.model import contract
 from reconciler.model.config import SANDBOX, Config
 from reconciler.model.desired import CreateOrigin, Desired
 from reconciler.model.errors import ConfigError, Diagnostic, Location, Severity, SpecError, UsageError
@@ -71,6 +75,20 @@ def load_flagged(console: Console, root: Path, environment: str | None, *, divid
         environment=environment,
         divided=divided,
     )
+
+
+def choose_version(console: Console, version: str | None) -> None:
+    """Speak a version of the API in a command that needs no workspace: the given one, or that of the workspace where the
+    command runs, if there is one. Raises ConfigError: the environment variable names a version that does not exist.
+    """
+    if version is None:
+        version = asked_version(
+            {}, None, os.environ
+        )  # of the variable a mistake is reported, of the file only by `validate`
+        with contextlib.suppress(ConfigError):
+            environment = console.environment or os.environ.get(VARIABLE) or None
+            version = workspace_version(find_workspace(console.root, os.environ), environment, os.environ)
+    contract.choose(version)
 
 
 def load_division(console: Console, environment: str) -> tuple[Config, Config]:
@@ -146,7 +164,8 @@ def load_for_specs(console: Console) -> list[Config]:
 
 def specs_of(config: Config, variables: Variables, environment: str) -> Desired:
     """Another environment's specs."""
-    return load_desired(_load_offline(config.root, environment), variables)
+    with contract.kept():  # it may have another version of the API
+        return load_desired(_load_offline(config.root, environment), variables)
 
 
 def _load_offline(root: Path, environment: str) -> Config:

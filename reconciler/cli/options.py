@@ -12,6 +12,7 @@ import click
 from msgspec import Struct
 
 from reconciler.cli.console import Console
+from reconciler.model import contract
 
 Callback = Callable[..., object]
 """The function behind a command."""
@@ -107,6 +108,11 @@ def formats(*names: str) -> Option:
         callback=tell_console,
         help="Output format.",
     )
+
+
+def api_version(help_: str) -> Option:
+    """``--api-version``."""
+    return click.option("--api-version", type=click.Choice(contract.versions()), help=help_)
 
 
 class Variables(Struct, frozen=True, kw_only=True):

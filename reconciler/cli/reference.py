@@ -18,6 +18,7 @@ EXIT_CODES: Final = {
 ENVIRONMENT: Final = {
     "EVERSINCE_API_KEY": "API key (`api.key_env` can name another EVERSINCE_ variable)",
     "EVERSINCE_API_URL": "API URL or `sandbox`, instead of `api.url` in `reconciler.yaml`",
+    "EVERSINCE_API_VERSION": "Version of the API, instead of `api.version` in `reconciler.yaml`",
     "EVERSINCE_WEBHOOK_SECRET": "Secret that signs webhook deliveries, for watch",
     "RECONCILER_ALLOWED_HOSTS": "Additional hosts allowed in `api.url`, comma-separated",
     "RECONCILER_ENVIRONMENT": "Environment to work in, like --environment",

@@ -54,6 +54,7 @@ class Config(Struct, frozen=True, kw_only=True):
     named: bool = True
     """Whether a file names ``workspace``; if not, it is the folder's name, which differs between checkouts."""
     api_url: str = contract.DEFAULT_URL
+    api_version: str = contract.DEFAULT_VERSION
     key_env: str = KEY_ENV
     account: Account | None = None
     specs: str | tuple[str, ...] = "specs"
@@ -70,6 +71,8 @@ class Config(Struct, frozen=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     policy: Policy = Policy()
     sandbox_speed: float = 1.0
+    sandbox_version: str = contract.DEFAULT_VERSION
+    """The version of the API that the sandbox speaks."""
     file: str | None = None
     """The configuration file, if there is one, as the user would type it."""
 

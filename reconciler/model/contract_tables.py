@@ -1,7 +1,8 @@
 """Descriptions of an API: its fields, limits and statuses, as values that everything else derives from.
 
-A version of the API is one :class:`Contract` in a module of its own (``contract_2025_03``). Request bodies, spec models,
-JSON Schema, answers, the sandbox's checks and columns, redaction and help text are made from it.
+A version of the API is one :class:`Contract` in a module of its own (``contract_2025_03``); a later one is the version
+before it with what differs (:func:`later`). Request bodies, spec models, JSON Schema, answers, the sandbox's checks and
+columns, redaction and help text are made from it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from reconciler.model.values import Json
 
@@ -20,8 +22,10 @@ Call = Literal["create", "adopt", "settings", "cancel", "message"]
 """The calls that change a project; ``settings`` is ``PATCH /projects/:id/settings``."""
 Answer = Literal["list", "status", "settings"]
 """The answers that show fields: the list, a project's status, and the answer to a PATCH."""
-Kind = Literal["text", "choice", "flag", "https_url", "references"]
-"""Types of values. ``text`` is a string, ``choice`` one of a field's ``values``, ``flag`` true or false."""
+Kind = Literal["text", "choice", "set", "flag", "https_url", "references"]
+"""Types of values. ``text`` is a string, ``choice`` one of a field's ``values``, ``set`` a list of different ones in any
+order (or of UUIDs), ``flag`` true or false.
+"""
 ReferenceType = Literal["image", "video", "audio", "url"]
 UploadType = Literal["image", "video", "audio"]
 
@@ -51,7 +55,7 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
     secret: bool = False
     """Whether specs may fill it from the environment (``${env.NAME}``): it is sealed wherever it is stored."""
     values: tuple[str, ...] = ()
-    """Allowed values of a choice."""
+    """Allowed values of a choice; of a set, besides UUIDs."""
     values_after_creation: tuple[str, ...] = ()
     """Allowed values that only a PATCH takes."""
     max_length: int | None = None
@@ -89,6 +93,14 @@ class Field(Struct, frozen=True, kw_only=True, eq=False):
         """The help with its limit and what null does."""
         limit = "" if self.max_length is None else f"Max {self.max_length:,} characters."
         return " ".join(filter(None, (self.help, limit, self.help_null)))
+
+    def canonical(self, value: Json) -> Json:
+        """The value in the one form in which it is compared, sent and shown: a set sorted, each item once."""
+        if self.kind != "set":
+            return value
+        if value is None:
+            return []
+        return sorted({item.lower() for item in value}) if isinstance(value, list | tuple) else value
 
     def allowed(self, call: Call) -> tuple[str, ...]:
         """The values that a choice may have in a call."""
@@ -165,6 +177,21 @@ class ApiLimits(Struct, frozen=True, kw_only=True, eq=False):
     """(published)"""
 
 
+class Conversion(Struct, frozen=True, kw_only=True, eq=False):
+    """How a version says what earlier ones said in another way."""
+
+    name: str
+    """A setting of earlier versions."""
+    to: str | None = None
+    """The setting that says it now; none if nothing does."""
+    values: Mapping[str, Json] = field(default_factory=dict)
+    """The values that can be said now, as they are said. Any other can't."""
+
+    def inverse(self, value: Json) -> str | None:
+        """What earlier versions say for a value, if they can say it."""
+        return next((old for old, new in self.values.items() if new == value), None)
+
+
 class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     """One version of the API."""
 
@@ -179,10 +206,14 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     """The mode of an adopted project if none is sent."""
     uploads: Mapping[str, tuple[UploadType, str]]
     """Files that can be uploaded, by the end of their name: their kind and content type (published)."""
+    source_header: str | None = None
+    """The header in which an integration says its name, if there is one."""
+    conversions: tuple[Conversion, ...] = ()
+    """What earlier versions said in another way: for the settings whose names or values are not these."""
 
     def __post_init__(self) -> None:
         """Check that no field is declared twice. Raises ValueError."""
-        _refuse_repetition((field.name for field in self.fields), f"the contract {self.version} declares the field")
+        _refuse_repetition((each.name for each in self.fields), f"the contract {self.version} declares the field")
 
     @cached_property
     def _by_name(self) -> dict[str, Field]:
@@ -191,6 +222,10 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     def field(self, name: str) -> Field:
         """The field of this name. Raises KeyError."""
         return self._by_name[name]
+
+    def has(self, name: str) -> bool:
+        """Whether it has a field of this name."""
+        return name in self._by_name
 
     def fields_of(self, call: Call) -> tuple[Field, ...]:
         """The fields that a call's body may have."""
@@ -272,3 +307,25 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     def active_statuses(self) -> frozenset[Status]:
         """The statuses that take one of the account's active slots."""
         return frozenset(status for status, rule in self.statuses.items() if rule.active)
+
+    @cached_property
+    def resumable(self) -> tuple[Status, ...]:
+        """The statuses of a project that is over and that a message sets to work again."""
+        over = (Status.FAILED, Status.CANCELLED)
+        return tuple(status for status in over if self.allows("message", status))
+
+
+def later(
+    before: Contract, *, version: str, fields: Mapping[str, tuple[Field, ...]], limits: Mapping[str, int], **other: Any
+) -> Contract:
+    """The version after another: what stands in the places of some of its ``fields``, other ``limits``, other members."""
+    for name in fields:
+        before.field(name)
+    placed = (fields.get(field.name, (field,)) for field in before.fields)
+    return replace(
+        before,
+        version=version,
+        fields=tuple(field for several in placed for field in several),
+        limits=replace(before.limits, **limits),
+        **other,
+    )

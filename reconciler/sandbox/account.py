@@ -163,10 +163,10 @@ class Account:
         references = self.veil.hide_all(given.pop("references", []))
         values = {
             "id": f"proj_{secrets.token_hex(8)}",
-            **columns.defaults(self.contract, given),
+            **columns.stored(self.contract, columns.defaults(self.contract, given)),
             "started": False,
             **({} if status in _NEVER_STARTED else _started()),
-            **self._hidden(given),
+            **self._hidden(columns.stored(self.contract, given)),
             "brief": hidden,
             # One character more than is shown tells whether more follows.
             "brief_head": brief[: self.contract.limits.list_brief + 1] if hidden == brief else hidden,
@@ -189,7 +189,7 @@ class Account:
 
     def change(self, seq: int, *, at: float | None = None, **values: Any) -> None:
         """Sets columns of a project, which counts as an update of it."""
-        values = self._hidden(values)
+        values = self._hidden(columns.stored(self.contract, values))
         if "title" in values:
             values["title_folded"] = _folded(values["title"])
         values["updated_at"] = self.now if at is None else at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from sqlite3 import Row
 
@@ -38,9 +39,17 @@ def defaults(api: Contract, given: Mapping[str, Json]) -> dict[str, Json]:
     return {**usual, **derived}
 
 
+def stored(api: Contract, values: Mapping[str, Json]) -> dict[str, Json]:
+    """The values as the columns have them."""
+    sets = {field.name for field in plain_fields(api) if field.kind == "set"}
+    return {name: json.dumps(value) if name in sets else value for name, value in values.items()}
+
+
 def shown(project: Row, field: Field) -> Json:
     """A field's value as the API shows it."""
     value = project[field.name]
+    if field.kind == "set":
+        return [] if value is None else sorted(json.loads(value))
     if value is None and not field.nullable:
         value = _is_true(field, project.__getitem__) if field.true_if is not None else field.default
         value = None if value is UNSET else value

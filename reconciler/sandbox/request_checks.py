@@ -19,6 +19,8 @@ from reconciler.sandbox.wire import ApiError, Call
 Check = Callable[[str, object], Iterable[str]]
 """Takes a field's name and value, gives the field's problems."""
 
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 
 class Shape(Struct, frozen=True):
     """The fields that a body may and must have."""
@@ -132,6 +134,20 @@ def _one_of(choices: Collection[str]) -> Check:
     return check
 
 
+def _set(choices: Collection[str]) -> Check:
+    def check(name: str, value: object) -> Iterable[str]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            yield f"{name}: must be an array of strings"
+            return
+        wrong = [item for item in value if item not in choices and not _UUID.fullmatch(item)]
+        if wrong:
+            yield f"{name}: must be some of {', '.join(choices)}, or ids of own skills"
+        if len({*value}) < len(value):
+            yield f"{name}: must not repeat an item"
+
+    return check
+
+
 def _boolean(name: str, value: object) -> Iterable[str]:
     if not isinstance(value, bool):
         yield f"{name}: must be a boolean"
@@ -207,6 +223,8 @@ def _field(api: Contract, field: Field, call: contract.Call, *, strict: bool) ->
             check = _text(field.max_length, blank=field.blank and not strict)
         case "choice":
             check = _one_of(field.allowed(call))
+        case "set":
+            check = _set(field.values)
         case "flag":
             check = _boolean
         case "https_url":

@@ -108,5 +108,5 @@ class Digests:
         if isinstance(item, dict):
             return self.of_fields(item)
         if isinstance(item, list):
-            return [self.of_fields(one) if isinstance(one, dict) else self.of(one) for one in item]
+            return [self.of_fields(one) if isinstance(one, dict) else self._of_field(name, one) for one in item]
         return self.of(item)

@@ -50,6 +50,15 @@ SETTINGS = {
         Field(
             name="quality", kind="choice", calls=PATCHED, shown_in=PATCHED, values=("draft", "final"), help="Quality."
         ),
+        Field(
+            name="moods",
+            kind="set",
+            calls=BOTH,
+            shown_in=PATCHED,
+            values=("calm", "loud", "odd"),
+            default=[],
+            help="Moods.",
+        ),
         Field(name="seed", calls=frozenset({"create"}), max_length=8, help="Same seed, same film."),
     )
 }

@@ -6,11 +6,14 @@ import json
 
 import jsonschema
 import pytest
+from ruamel.yaml import YAML
 
 from reconciler.sandbox.store import Store
 from tests import command
 from tests.architecture.extended import SETTINGS, with_field
 from tests.cli.cli_support import APPLY, Ran, make_space
+
+yaml = YAML(typ="safe", pure=True)
 
 
 def spec(**settings):
@@ -52,6 +55,7 @@ CASES = [
     ("effort_for_tests", "low", "high", "medium", "E112"),
     ("narrate", "true", "false", '"yes"', "E110"),
     ("voice", "Ann", "Bo", "x" * 13, "E113"),
+    ("moods", "[odd, calm]", "[calm, 01234567-89ab-cdef-0123-456789abcdef]", "[calm, calm]", "E112"),
     ("order", "down", "up", "' '", "E118"),
     ("subtitles", "burned-in", "none", "soft", "E112"),
 ]
@@ -62,7 +66,8 @@ CASES = [
 def test_a_new_setting_goes_from_spec_to_state_and_is_changed_by_a_patch(tmp_path, name, first, second, wrong, code):
     # Intent: a new setting is one entry in the table; nothing else knows its name.
     world = Extended(tmp_path, name)
-    values = [json.loads(v) if v in ("true", "false") else v for v in (first, second)]
+    values = [yaml.load(v) for v in (first, second)]
+    values = [sorted(v) if isinstance(v, list) else v for v in values]
 
     world.write(**{name: wrong})
     refused = world.run("validate", code=1)
@@ -86,7 +91,7 @@ def test_a_new_setting_goes_from_spec_to_state_and_is_changed_by_a_patch(tmp_pat
     assert world.changes() == []
     with world.space.account() as store, store.account() as account:
         (row,) = account.all(f"SELECT [{name}] FROM projects")
-    assert row[0] == values[1]
+    assert row[0] == (json.dumps(values[1]) if isinstance(values[1], list) else values[1])
 
     world.write()
     assert world.changes() == [], "a setting that is no longer declared is left alone"
@@ -99,7 +104,7 @@ def test_the_schema_knows_a_new_setting(tmp_path, name):
     assert name in schema["$defs"]["Settings"]["properties"]
     assert schema["$defs"]["Settings"]["properties"][name]["description"].startswith(SETTINGS[name].help)
     assert name in json.dumps(schema["$defs"]["LifecycleShape"])
-    settings = {"voice": "Ann", "narrate": True, "order": "up"}.get(
+    settings = {"voice": "Ann", "narrate": True, "order": "up", "moods": ["odd"]}.get(
         name, SETTINGS[name].values[:1] and SETTINGS[name].values[0]
     )
     jsonschema.validate({"projects": {"a": {"brief": "x", "settings": {name: settings}}}}, schema)

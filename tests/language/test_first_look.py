@@ -60,7 +60,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "RemovedShape": {"address": "a", "action": "forget"},
     "VariableShape": {"type": "list", "default": ["a"], "description": "Which."},
     "Document": {},
-    "ApiShape": {"url": "http://127.0.0.1:60999/api/v1", "key_env": "EVERSINCE_KEY_2"},
+    "ApiShape": {"url": "http://127.0.0.1:60999/api/v1", "key_env": "EVERSINCE_KEY_2", "version": "2026-04"},
     "LimitsShape": {"active_projects": 5, "requests_per_minute": 30, "settle_seconds": 1, "lease_seconds": 60.5},
     "PolicyShape": {
         "max_creates": 0,
@@ -71,7 +71,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "max_share": 0.5,
         "allowed_env": ["TOKEN"],
     },
-    "SandboxShape": {"speed": 100},
+    "SandboxShape": {"speed": 100, "api_version": "2025-03"},
     "AccountShape": {"project": "proj_abc123"},
     "ConfigFile": {"workspace": "acme-videos", "specs": "specs", "state": "s3://bucket/prefix"},
 }

@@ -159,6 +159,8 @@ def _types(api: Contract) -> _Types:
 
 
 def _setting(field: Field) -> object:
+    if field.kind == "set":
+        return list[str] | UnsetType | None
     return bool | UnsetType | None if field.kind == "flag" else str | UnsetType | None
 
 
@@ -187,7 +189,8 @@ def _bounded(items: list[T], asked: int) -> list[T]:
 
 def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
     """The settings with these names that the answer has."""
-    return {name: value for name in names if (value := getattr(answer, name)) is not UNSET}
+    api = contract.current()
+    return {name: api.field(name).canonical(value) for name in names if (value := getattr(answer, name)) is not UNSET}
 
 
 def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:

@@ -20,6 +20,7 @@ from reconciler.adapters.specs.config_environments import (
     values_of,
 )
 from reconciler.adapters.specs.config_trust import outside_state, unallowable, untrusted_destination
+from reconciler.adapters.specs.config_version import asked_version, by_version, usual_environment
 from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
@@ -29,6 +30,7 @@ from reconciler.adapters.specs.validation.suggestions import quoted
 from reconciler.adapters.specs.validation.urls import AddressError, api_address
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, within_repository
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, YamlMap, parse
+from reconciler.model import contract
 from reconciler.model.config import KEY_ENV, Account, Config, Limits, Policy
 from reconciler.model.errors import ConfigError, Diagnostic, Location
 
@@ -52,7 +54,8 @@ def load_config(
 
     ``state``, ``api_url`` and ``environment`` are flags: they win over ``RECONCILER_STATE``, ``EVERSINCE_API_URL`` and
     ``RECONCILER_ENVIRONMENT``, which win over the file. An empty environment variable counts as not set. With
-    ``divided`` off, the environments of the file are as if they were not there.
+    ``divided`` off, the environments of the file are as if they were not there. From here on the program speaks the
+    version of the API that the configuration asks for.
 
     Raises:
         ConfigError: with everything that is wrong in the file, or with what the environment or a flag says.
@@ -63,7 +66,10 @@ def load_config(
     url = _first(("--api-url", api_url), ("EVERSINCE_API_URL", env.get("EVERSINCE_API_URL") or None))
     place = _first(("--state", state), ("RECONCILER_STATE", env.get("RECONCILER_STATE") or None))
     chosen = _first(("--environment", environment), (VARIABLE, env.get(VARIABLE) or None)) if divided else None
-    whole, text = _read(root, explain)
+    whole, text, found = _read(root)
+    contract.choose(asked_version(whole, _asked_environment(whole, chosen) if divided else None, env))
+    if found := found or _check(whole, explain, env):
+        raise ConfigError(with_sources(in_order(found), {FILE: text}))
     name = _chosen(whole, chosen, text) if divided else None
     tree = in_environment(whole, name)
     if found := _check_places(root, tree) or _check_trust(
@@ -93,6 +99,8 @@ def load_config(
         workspace=tree.get("workspace") or _name(root),
         named="workspace" in tree,
         account=_account(tree),
+        api_version=contract.current().version,
+        sandbox_version=tree.get("sandbox", {}).get("api_version", contract.current().version),
         environment=name,
         environments=tuple(whole.get(BLOCKS, ())),
         default_environment=whole.get(DEFAULT),
@@ -102,6 +110,21 @@ def load_config(
         file=FILE if (root / FILE).exists() else None,
         **more,
     )
+
+
+def workspace_version(root: Path, environment: str | None, env: Mapping[str, str]) -> str:
+    """The version of the API that the workspace at ``root`` asks for, whatever else is wrong with its configuration.
+
+    Raises:
+        ConfigError: the file can't be read, or the environment variable names a version that does not exist.
+
+    """
+    whole = _read(root)[0]
+    return asked_version(whole, environment or usual_environment(whole), env)
+
+
+def _asked_environment(tree: dict[str, Any], chosen: tuple[str, str] | None) -> str | None:
+    return usual_environment(tree) if chosen is None else chosen[1]
 
 
 def _account(tree: dict[str, Any]) -> Account | None:
@@ -135,14 +158,14 @@ def _name(root: Path) -> str:
     return re.sub("^[^A-Za-z0-9]+", "", name)[:64].rstrip("-") or "workspace"
 
 
-def _read(root: Path, explain: Explain) -> tuple[dict[str, Any], str]:
-    """The file's tree, of the right shape, and its text; empty if there is no file."""
+def _read(root: Path) -> tuple[dict[str, Any], str, list[Diagnostic]]:
+    """The file's tree, not checked yet, its text, and what keeps it from being one; empty if there is no file."""
     if not (root / FILE).exists() and not (root / FILE).is_symlink():
         for name in MISTAKEN:
             if (root / name).exists():
                 at = Location(name)
                 raise ConfigError((error(Code.UNREADABLE, f"{name} is never read", f"call it {FILE}", location=at),))
-        return {}, ""
+        return {}, "", []
     try:
         text = read_text(inside(root, FILE), FILE, MAX_BYTES)
     except FileProblem as problem:
@@ -155,17 +178,15 @@ def _read(root: Path, explain: Explain) -> tuple[dict[str, Any], str]:
         if number or not isinstance(tree, dict):
             found.append(error(Code.TYPE, f"{FILE} is one mapping", location=Location(FILE, *mark)))
     tree = documents[0][0] if documents else {}
-    if isinstance(tree, dict):
-        found += _check(tree, explain)
-    if found:
-        raise ConfigError(with_sources(in_order(found), {FILE: text}))
-    return tree if isinstance(tree, YamlMap) else dict(tree), text
+    if not isinstance(tree, dict):
+        tree = {}
+    return tree if isinstance(tree, YamlMap) else dict(tree), text, found
 
 
-def _check(tree: dict[str, Any], explain: Explain) -> list[Diagnostic]:
+def _check(tree: dict[str, Any], explain: Explain, env: Mapping[str, str]) -> list[Diagnostic]:
     layers, known = (Layer(FILE, tree, ()),), shapes.current()
     found: list[Diagnostic] = []
-    for problem in problems_of(known.config_file, tree, explain):
+    for problem in _shape_problems(tree, explain, env):
         value = _at(tree, problem.path)
         checked_filled = problem.code in _BY_VALUE or (problem.path and problem.path[-1] in known.flag_keys)
         own = problem.path[2:] if problem.path[:1] == (BLOCKS,) else problem.path
@@ -180,6 +201,15 @@ def _check(tree: dict[str, Any], explain: Explain) -> list[Diagnostic]:
         if "specs" in (block := _at(tree, path)):
             problems += spec_folder_problems(block["specs"], (*path, "specs"))
     return _located(tree, problems)
+
+
+def _shape_problems(tree: dict[str, Any], explain: Explain, env: Mapping[str, str]) -> list[Problem]:
+    problems: list[Problem] = []
+    for version, part in by_version(tree, env):
+        with contract.kept():
+            contract.choose(version)
+            problems += problems_of(shapes.current().config_file, part, explain)
+    return problems
 
 
 def _located(tree: dict[str, Any], problems: Iterable[Problem]) -> list[Diagnostic]:

@@ -14,6 +14,8 @@ from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.field_guide import CONFIG, SPECS, FieldGuide, canonical, field_guides
 from reconciler.cli import manual
 from reconciler.cli.console import Console
+from reconciler.cli.inputs import choose_version
+from reconciler.cli.options import api_version
 from reconciler.model.errors import UsageError
 
 _WIDEST: Final = 110
@@ -30,12 +32,14 @@ Examples:
 """
 )
 @click.argument("what", required=False, metavar="[CODE | FIELD]")
+@api_version("Version of the API [default: the workspace's].")
 @click.pass_obj
-def command(console: Console, *, what: str | None) -> None:
+def command(console: Console, *, what: str | None, api_version: str | None) -> None:
     """Explain an error code, or a field of spec files and `reconciler.yaml`.
 
     The path of a field leaves out addresses and positions: `projects.settings.title`. Needs no workspace.
     """
+    choose_version(console, api_version)
     if what is None:
         manual.show(console, "", _top(field_guides()))
     elif re.fullmatch(r"[A-Za-z]\d+", what):

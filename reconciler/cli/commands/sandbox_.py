@@ -13,8 +13,9 @@ from msgspec.structs import asdict
 from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration
-from reconciler.cli.options import formats
+from reconciler.cli.options import api_version, formats
 from reconciler.cli.sandbox_options import CONTROLS, FAULTS, Changes, account_file, account_options, fault_option
+from reconciler.model import contract
 from reconciler.model.errors import UsageError
 from reconciler.sandbox.access import CONTROL, new_token, token_file
 from reconciler.sandbox.app import PREFIX
@@ -41,6 +42,7 @@ SERVE_EXAMPLES = """\b
 Examples:
   reconciler sandbox serve --speed 60
   reconciler sandbox serve --port 0 --strict --fault "status status=503 times=2"
+  reconciler sandbox serve --api-version 2026-04
 
 """
 FAULTS_EXAMPLES = """\b
@@ -64,12 +66,21 @@ Examples:
     metavar="N",
     help="Port to listen on; 0 for any free port.",
 )
+@api_version("Version of the API to speak [default: the workspace's].")
 @account_file
 @account_options()
 @fault_option
 @click.pass_obj
 def serve(
-    console: Console, /, *, host: str, port: int, db: Path | None, faults: tuple[Fault, ...], changes: Changes
+    console: Console,
+    /,
+    *,
+    host: str,
+    port: int,
+    api_version: str | None,
+    db: Path | None,
+    faults: tuple[Fault, ...],
+    changes: Changes,
 ) -> None:
     """Serve the emulated API over HTTP on loopback.
 
@@ -77,6 +88,7 @@ def serve(
     the sandbox.
     """
     config = load_configuration(console)
+    contract.choose(api_version or config.sandbox_version)
     account, token = db or config.sandbox_db, new_token()
     changes = {"speed": config.sandbox_speed, **changes}
     _check_options(changes)

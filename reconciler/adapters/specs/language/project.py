@@ -167,8 +167,8 @@ class ProjectReader:
         else:
             origin = CreateOrigin({name: tree[name] for name in contract.current().creation_fields if name in tree})
         settings, lifecycle = tree.get("settings", {}), tree.get("lifecycle", {})
-        if "ignore_changes" in lifecycle:
-            lifecycle["ignore_changes"] = tuple(lifecycle["ignore_changes"])
+        lifecycle = {name: tuple(value) if isinstance(value, list) else value for name, value in lifecycle.items()}
+        changeable = contract.current().fields_of("settings")
         messages = tuple(
             DesiredMessage(
                 message.get("id", str(index + 1)),
@@ -180,7 +180,7 @@ class ProjectReader:
         return DesiredProject(
             address,
             origin,
-            {name: settings[name] for name in contract.current().settings if name in settings},
+            {f.name: f.canonical(settings[f.name]) for f in changeable if f.name in settings},
             messages,
             Lifecycle(**lifecycle),
             cancelled=tree.get("state") == "cancelled",

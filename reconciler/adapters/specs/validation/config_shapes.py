@@ -135,6 +135,7 @@ def _shared(defaults: Shape) -> tuple[Key, ...]:
     )
 
 
+_VERSION: Final = Choice(contract.versions())
 _API: Final = Shape(
     "ApiShape",
     "The API.",
@@ -149,6 +150,12 @@ _API: Final = Shape(
             name="key_env",
             type=Text(pattern=KEY_ENV_PATTERN),
             help="The environment variable that holds the key; EVERSINCE_API_KEY by default. It begins with EVERSINCE_.",
+        ),
+        Key(
+            name="version",
+            type=_VERSION,
+            help=f"The version of the API; {contract.DEFAULT_VERSION} by default. Fields, values and limits of specs "
+            "follow it.",
         ),
     ),
     title="Api",
@@ -169,7 +176,14 @@ _ACCOUNT: Final = Shape(
 _SANDBOX: Final = Shape(
     "SandboxShape",
     "The embedded emulated API.",
-    (Key(name="speed", type=Number(low=0, above=True, high=COUNT_MAX), help="How many times faster than life."),),
+    (
+        Key(name="speed", type=Number(low=0, above=True, high=COUNT_MAX), help="How many times faster than life."),
+        Key(
+            name="api_version",
+            type=_VERSION,
+            help="The version of the API that the emulated one speaks; by default that of api.version.",
+        ),
+    ),
     title="Sandbox",
 )
 

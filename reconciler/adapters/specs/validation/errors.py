@@ -12,7 +12,7 @@ from reconciler.adapters.specs.validation import shape_types, shapes
 from reconciler.adapters.specs.validation.checks import Secrets
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.config_shapes import ENVIRONMENT_SHAPE
-from reconciler.adapters.specs.validation.models import model_of
+from reconciler.adapters.specs.validation.models import REPEATED, model_of
 from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.shape_types import Shape, shape_at
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, near, printable, quoted, sentences
@@ -63,6 +63,10 @@ def _problem(shape: Shape, found: ErrorDetails, secret: Secret | None) -> Proble
         return _unknown_key(shape, path)
     if found["type"] == "missing":
         return Problem(Code.MISSING, path, f"{where} is missing", on_key=True)
+    if found["type"] == REPEATED:
+        index = found["ctx"]["index"]
+        summary = f"{where} has {quoted(found['input'][index])} twice"
+        return Problem(Code.CHOICE, (*path, index), summary, "leave one of them out")
     if found["input"] is None:
         return Problem(Code.NULL, path, f"{where} can't be null", "leave it out to leave it alone")
     code, what, detail = _wrong_value(found, quoted(found["input"] if secret is None else secret.template))

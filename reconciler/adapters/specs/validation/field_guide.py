@@ -64,6 +64,7 @@ def _defaults() -> dict[str, Any]:
         "projects.state": "present",
         "variables.type": "string",
         "api.url": contract.DEFAULT_URL,
+        "api.version": contract.DEFAULT_VERSION,
         "api.key_env": KEY_ENV,
         "specs": "specs",
         "state": "reconciler.state.json",

@@ -8,12 +8,14 @@ refuse what the models accept, but never accepts what they refuse (``tests/langu
 from __future__ import annotations
 
 import functools
+import re
 from typing import Annotated, Any, Final, Literal, assert_never
 
 from msgspec import UNSET, Meta, Struct, convert, defstruct
 from msgspec.json import encode
 
 from reconciler.adapters.specs.validation.shape_types import (
+    UUID_PATTERN,
     Anything,
     Choice,
     Flag,
@@ -76,11 +78,12 @@ def _type(kind: Type) -> Any:
         case Flag():
             return bool
         case Choice():
-            return Literal[kind.values]
+            return Annotated[str, Meta(pattern=_value_or_uuid(kind))] if kind.or_uuid else Literal[kind.values]
         case Anything():
             return Any
         case ListOf():
-            return Annotated[list[_type(kind.item)], Meta(max_length=kind.max_length)]  # type: ignore[misc]
+            longest = 1 if kind.unique else kind.max_length  # of several items two may be the same
+            return Annotated[list[_type(kind.item)], Meta(max_length=longest)]  # type: ignore[misc]
         case MapOf():
             return dict[str, _type(kind.item)]  # type: ignore[misc]
         case Shape():
@@ -89,7 +92,17 @@ def _type(kind: Type) -> Any:
             assert_never(kind)
 
 
+def _value_or_uuid(kind: Choice) -> str:
+    """A pattern for one of the values or a UUID."""
+    uuid = UUID_PATTERN.removeprefix("^").removesuffix("$")
+    return rf"^({'|'.join(map(re.escape, kind.values))}|{uuid})\Z"
+
+
 def _text(kind: Text) -> Meta:
     if kind.pattern is not None:  # here "$" would allow a line break after it
         return Meta(pattern=kind.pattern.removesuffix("$") + r"\Z", max_length=kind.max_length)
-    return Meta(pattern=_PATTERNS[kind.form], max_length=kind.max_length)
+    pattern, limit = _PATTERNS[kind.form], kind.max_length
+    if limit is not None:  # characters beyond the 16-bit ones count twice
+        short = rf"(?:[\s\S]{{0,{limit // 2}}}|[^\U00010000-\U0010FFFF]*)\Z"
+        pattern = rf"^(?=[\s\S]*?{pattern}){short}" if pattern else rf"^{short}"
+    return Meta(pattern=pattern, max_length=limit)

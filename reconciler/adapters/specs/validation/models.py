@@ -7,15 +7,17 @@ tree itself.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, assert_never
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.json_fragments import text_shape
 from reconciler.adapters.specs.validation.shape_types import (
+    UUID_PATTERN,
     Anything,
     Choice,
     Flag,
@@ -29,6 +31,9 @@ from reconciler.adapters.specs.validation.shape_types import (
     Type,
 )
 from reconciler.adapters.specs.validation.urls import AddressError, api_address, web_address
+
+REPEATED: Final = "repeated"
+"""The type of the error that a list has an item twice; the item's index is in its context."""
 
 
 class _Strict(BaseModel):
@@ -67,13 +72,12 @@ def _type(kind: Type) -> Any:
             return Annotated[int if kind.whole else float, Field(**lowest, le=high, **finite)]
         case Flag():
             return bool
-        case Choice(values=values):
-            return Literal[values]
+        case Choice():
+            return _choice(kind)
         case Anything(schema=schema):
             return Annotated[Any, WithJsonSchema(schema)]
         case ListOf():
-            item, change = _type(kind.item), _schema_change(kind.schema)
-            return Annotated[list[item], Field(max_length=kind.max_length, json_schema_extra=change)]  # type: ignore[valid-type]
+            return _list(kind)
         case MapOf():
             extra: dict[str, Any] = {"propertyNames": {"pattern": kind.key_pattern}} if kind.key_pattern else {}
             return Annotated[dict[str, _type(kind.item)], Field(json_schema_extra=extra)]  # type: ignore[misc]
@@ -94,13 +98,49 @@ def _visible(value: str) -> str:
     return value
 
 
-def _at_most(limit: int) -> Callable[[str], str]:
+def _at_most(limit: int, *, block: bool = False) -> Callable[[str], str]:
+    """A check of a length, in whichever of the usual units an API counts it."""
+
     def check(value: str) -> str:
-        if (length := len(value.rstrip("\n"))) > limit:
-            raise _problem(Code.LIMIT, f"has {length:,} characters, at most {limit:,} are allowed")
+        text = value.rstrip("\n") if block else value
+        length, units = len(text), len(text.encode("utf-16-le", "surrogatepass")) // 2
+        if units > limit:
+            counted = "" if units == length else f" ({units:,} in UTF-16)"
+            raise _problem(Code.LIMIT, f"has {length:,} characters{counted}, at most {limit:,} are allowed")
         return value
 
     return check
+
+
+def _choice(kind: Choice) -> Any:
+    if not kind.or_uuid:
+        return Literal[kind.values]
+    expected = ", ".join(f"'{value}'" for value in (*kind.values, "or a UUID"))
+
+    def check(value: str) -> str:
+        if value not in kind.values and not re.fullmatch(UUID_PATTERN, value):
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return value
+
+    shape = {"anyOf": [{"type": "string", "enum": list(kind.values)}, {"type": "string", "pattern": UUID_PATTERN}]}
+    return Annotated[str, AfterValidator(check), WithJsonSchema(shape)]
+
+
+def _list(kind: ListOf) -> Any:
+    item, change = _type(kind.item), _schema_change(kind.schema)
+    if kind.unique:
+        different = Field(json_schema_extra={"uniqueItems": True})
+        return Annotated[list[item], AfterValidator(_different), different]  # type: ignore[valid-type]
+    return Annotated[list[item], Field(max_length=kind.max_length, json_schema_extra=change)]  # type: ignore[valid-type]
+
+
+def _different(items: list[str]) -> list[str]:
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        if item.lower() in seen:
+            raise PydanticCustomError(REPEATED, "is there twice", {"index": index})
+        seen.add(item.lower())
+    return items
 
 
 def _address(check: Callable[[str], str]) -> Callable[[str], str]:
@@ -121,6 +161,7 @@ def _path(value: str) -> str:
 
 _SEEN: Final = {"type": "string", "pattern": r"\S"}
 _FORMS: Final[dict[str, tuple[Callable[[str], str], dict[str, Any]]]] = {
+    "any": (str, {"type": "string"}),
     "visible": (_visible, _SEEN),
     "block": (_visible, _SEEN),
     "path": (_path, _SEEN),
@@ -142,10 +183,11 @@ _FORMS: Final[dict[str, tuple[Callable[[str], str], dict[str, Any]]]] = {
 
 def _text(kind: Text) -> Any:
     limit = kind.max_length
-    if kind.pattern is not None or kind.form == "any":
+    if kind.pattern is not None:
         return Annotated[str, Field(pattern=kind.pattern, max_length=limit)]
     check, schema = _FORMS[kind.form]
-    if kind.form == "block" and limit is not None:
-        return Annotated[str, AfterValidator(check), AfterValidator(_at_most(limit)), WithJsonSchema(text_shape(limit))]
-    schema = schema if limit is None else {**schema, "maxLength": limit}
-    return Annotated[str, Field(max_length=limit), AfterValidator(check), WithJsonSchema(schema)]
+    if limit is None:
+        return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
+    block = kind.form == "block"
+    schema = text_shape(limit) if block else {**schema, "maxLength": limit}
+    return Annotated[str, AfterValidator(check), AfterValidator(_at_most(limit, block=block)), WithJsonSchema(schema)]

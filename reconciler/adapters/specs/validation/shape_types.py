@@ -20,6 +20,7 @@ ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENVIRONMENT_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 ENVIRONMENT_RULE: Final = "an environment's name has 1 to 32 of a-z, 0-9, _ and -, and starts with a letter or digit"
 KEY_ENV_PATTERN: Final = r"^EVERSINCE_[A-Za-z0-9_]+$"
+UUID_PATTERN: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 COUNT_MAX: Final = 1_000_000_000
 
 SchemaChange = Callable[[dict[str, Json]], None]
@@ -49,9 +50,10 @@ class Flag(Struct, frozen=True):
 
 
 class Choice(Struct, frozen=True):
-    """One of several strings."""
+    """One of several strings; with ``or_uuid``, a UUID too."""
 
     values: tuple[str, ...]
+    or_uuid: bool = False
 
 
 class Anything(Struct, frozen=True):
@@ -65,6 +67,8 @@ class ListOf(Struct, frozen=True, kw_only=True):
 
     item: Type
     max_length: int | None = None
+    unique: bool = False
+    """Whether no item may be there twice, whatever its case."""
     schema: SchemaChange | None = None
 
 

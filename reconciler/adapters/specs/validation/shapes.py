@@ -135,6 +135,8 @@ def _type(field: Field, references: Type) -> Type:
             return Text(form="any" if field.blank else "visible", max_length=field.max_length)
         case "choice":
             return Choice(field.allowed("settings"))
+        case "set":
+            return ListOf(item=Choice(field.values, or_uuid=True), unique=True)
         case "flag":
             return Flag()
         case "https_url":
