@@ -156,7 +156,8 @@ def test_an_account_of_an_earlier_version_goes_on(tmp_path, before, api):
 def test_an_account_may_be_opened_with_other_fields_by_turns(tmp_path, name):
     """Intent: two branches, or two versions of the tool, on one account: neither loses what the other wrote."""
     path, more = tmp_path / "account.db", with_field(name)
-    value = {"flag": True, "text": "seven", "choice": [*SETTINGS[name].values, ""][0]}[SETTINGS[name].kind]
+    first = [*SETTINGS[name].values, ""][0]
+    value = {"flag": True, "text": "seven", "choice": first, "set": [first]}[SETTINGS[name].kind]
     store = Store(path, api=V2025_03)
     before = store.person_creates(brief="Before")
     store.close()
