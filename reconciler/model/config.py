@@ -54,7 +54,7 @@ class Config(Struct, frozen=True, kw_only=True):
     named: bool = True
     """Whether a file names ``workspace``; if not, it is the folder's name, which differs between checkouts."""
     api_url: str = contract.DEFAULT_URL
-    api_version: str = contract.DEFAULT_VERSION
+    api_version: str = field(default_factory=lambda: contract.current().version)
     key_env: str = KEY_ENV
     account: Account | None = None
     specs: str | tuple[str, ...] = "specs"
@@ -71,7 +71,7 @@ class Config(Struct, frozen=True, kw_only=True):
     limits: Limits = field(default_factory=Limits)
     policy: Policy = Policy()
     sandbox_speed: float = 1.0
-    sandbox_version: str = contract.DEFAULT_VERSION
+    sandbox_version: str = field(default_factory=lambda: contract.current().version)
     """The version of the API that the sandbox speaks."""
     file: str | None = None
     """The configuration file, if there is one, as the user would type it."""

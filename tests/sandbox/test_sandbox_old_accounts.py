@@ -163,7 +163,7 @@ def test_an_account_may_be_opened_with_other_fields_by_turns(tmp_path, name):
     store.close()
     store = Store(path, api=more)
     with_it = store.person_creates(brief="With it", **{name: value})
-    default = None if SETTINGS[name].kind != "flag" else False
+    default = {"flag": False, "set": []}.get(SETTINGS[name].kind)
     kept = {p["id"]: p[name] for p in store.projects()}
     assert kept == {before: SETTINGS[name].default or default, with_it: value}
     store.close()

@@ -39,6 +39,7 @@ from reconciler.adapters.specs.validation.size_limits import (
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, printable, quoted
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text, walk, within_repository
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
+from reconciler.model import contract
 from reconciler.model.config import Config
 from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject, ImportOrigin, Moved, Removed
 from reconciler.model.errors import Diagnostic, Location, SpecError
@@ -54,7 +55,8 @@ def load_specs(
     variables: Mapping[str, str | Given] = _NONE,
     flags: Collection[str] = (),
 ) -> Desired:
-    """Everything that the workspace's specifications declare, every variable filled.
+    """Everything that the workspace's specifications declare, every variable filled; in the configuration's version of
+    the API.
 
     ``env`` is where ``${env.…}`` is looked up (only names in ``policy.allowed_env``), ``variables`` are given for
     ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, over the configuration, and over declared defaults. Those of ``flags`` must
@@ -64,7 +66,9 @@ def load_specs(
         SpecError: with all errors of all files, by file and place.
 
     """
-    return _Workspace(config, env, explain, variables, flags).load()
+    with contract.kept():
+        contract.choose(config.api_version)
+        return _Workspace(config, env, explain, variables, flags).load()
 
 
 class _File(Struct):
