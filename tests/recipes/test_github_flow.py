@@ -401,3 +401,54 @@ def test_environments_are_a_matrix(site, api):
     assert not failures(applied), {name: job.log for name, job in applied.items()}
     keys = sorted(e["idempotency_key"] for e in effects(api) if e["kind"] == "create")
     assert keys == [f"teasers@{e}/{a}/1" for e in ("dev", "prod") for a in ("promo", "teaser")]
+
+
+def share(repository, text="A calm opening."):
+    """A folder of specs above the workspace `campaigns`, which reads it."""
+    (repository / "shared").mkdir(exist_ok=True)
+    (repository / "shared" / "common.yaml").write_text(SPEC.format(name="common", brief=text, title="common"))
+    config = repository / "campaigns" / "reconciler.yaml"
+    if "shared" not in config.read_text():
+        config.write_text(config.read_text().replace("creates: 2", "creates: 9") + "specs: [specs, ../shared]\n")
+    formatted(repository / "campaigns")
+
+
+def test_specs_above_the_workspace_are_files_of_its_plan(site, api):
+    """Intent: another merge that changes them makes the plan one for other files; and a pull request that changes just
+    them and the recipe does change something of this workspace.
+    """
+    repository, github = site
+    github.only = "campaigns"
+    propose(repository, "main", share)
+    propose(repository, "one", add("one"))
+    assert not failures(planned(repository, github, "one"))
+    git(repository, "checkout", "-q", "main")
+    propose(repository, "main", lambda repository: share(repository, "Another opening."))
+    merged(repository, github, "one")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
+    assert "another merge came in between" in jobs["apply campaigns"].log
+
+    def both(repository):
+        share(repository, "A third opening.")
+        path = repository / ".github" / "workflows" / "reconciler-plan.yml"
+        path.write_text(path.read_text() + "# newer\n")
+
+    propose(repository, "both", both)
+    assert not failures(planned(repository, github, "both"))
+    github.save({**github.account, "pulls": []})
+    merged(repository, github, "both")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
+    assert "changed the recipe, so its plan was made by another recipe" in jobs["apply campaigns"].log
+    assert effects(api) == []
+
+    git(repository, "checkout", "-q", "main")
+    propose(repository, "again", lambda repository: share(repository, "The last opening."))
+    assert not failures(planned(repository, github, "again"))
+    github.save({**github.account, "pulls": []})
+    merged(repository, github, "again")
+    assert not failures(github.workflow("reconciler-apply", repository, {}))
+    assert {e["idempotency_key"] for e in effects(api) if e["kind"] == "create"} == {
+        f"teasers/{name}/1" for name in ("teaser", "one", "common")
+    }

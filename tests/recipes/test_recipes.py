@@ -20,6 +20,7 @@ CHECKS = [
     *(("vendor.github-workflows", path) for path in WORKFLOWS),
     *(("vendor.github-actions", path) for path in ACTIONS),
     ("vendor.gitlab-ci", CI / "gitlab" / ".gitlab-ci.yml"),
+    ("vendor.gitlab-ci", CI / "gitlab" / "environments.gitlab-ci.yml"),
 ]
 
 
@@ -273,9 +274,26 @@ def checkout(tmp_path):
     return root
 
 
-def gitlab_job(name, checkout, workspace, **env):
+def pipeline(name):
+    """A pipeline's file with what it includes and extends, as GitLab puts them together: mappings key by key."""
+    document = load(CI / "gitlab" / name)
+    for include in document.get("include", ()):
+        assert include["file"] == "reconciler.gitlab-ci.yml"
+        document = together(load(CI / "gitlab" / ".gitlab-ci.yml"), document)
+    return {
+        key: together(document[job["extends"]], job) if isinstance(job, dict) and "extends" in job else job
+        for key, job in document.items()
+    }
+
+
+def together(base, over):
+    both = isinstance(base, dict) and isinstance(over, dict)
+    return {**base, **{k: together(base.get(k), v) for k, v in over.items()}} if both else over
+
+
+def gitlab_job(name, checkout, workspace, document=None, **env):
     """The commands of a job, for one value of its matrix; reconciler is installed already."""
-    document = load(CI / "gitlab" / ".gitlab-ci.yml")
+    document = document or pipeline(".gitlab-ci.yml")
     folder = document["default"]["before_script"][0].splitlines()[-1]
     assert folder.startswith("out=")
     script = [folder, *document[name]["script"]]
@@ -288,7 +306,7 @@ def gitlab_job(name, checkout, workspace, **env):
             **kept,
             **env,
             "WORKSPACE": workspace,
-            "RECONCILER_STATE": f"{checkout.parent / workspace}.json",
+            "RECONCILER_STATE": f"{checkout.parent / workspace}{env.get('RECONCILER_ENVIRONMENT', '')}.json",
             "CI": "true",
             "GITLAB_CI": "true",
             "PATH": path,
@@ -317,6 +335,63 @@ def test_the_gitlab_jobs_plan_apply_and_find_drift(checkout):
     assert "1 already done" in again.stdout
 
 
+def test_gitlab_environments_are_a_matrix(checkout):
+    """Intent: each environment of reconciler.yaml has its own GitLab environments, plan and lock; none takes another's plan."""
+    document = pipeline("environments.gitlab-ci.yml")
+    config = checkout / "campaigns" / "reconciler.yaml"
+    config.write_text(config.read_text() + "environments: {dev: {}, prod: {}}\n")
+    matrix = [
+        {"WORKSPACE": workspace, "RECONCILER_ENVIRONMENT": name}
+        for row in document[".workspaces"]["parallel"]["matrix"]
+        for workspace in row["WORKSPACE"]
+        for name in row["RECONCILER_ENVIRONMENT"]
+    ]
+    assert len(matrix) == 4
+    for job in ("validate", "plan", "apply", "drift"):
+        assert document[job]["parallel"] == document[".workspaces"]["parallel"]
+    taken = {}
+    for job, key in (
+        ("plan", "environment"),
+        ("drift", "environment"),
+        ("apply", "environment"),
+        ("apply", "resource_group"),
+    ):
+        for values in matrix:
+            said = document[job][key]["name"] if isinstance(document[job][key], dict) else document[job][key]
+            name = re.sub(r"\$(\w+)", lambda found: values[found[1]], said)  # noqa: B023  used at once
+            assert re.fullmatch(r"[a-zA-Z0-9_ .-]+(/[a-zA-Z0-9_ .-]+)*", name), name
+            taken.setdefault(name, set()).add(
+                (values["WORKSPACE"], values["RECONCILER_ENVIRONMENT"], key, job == "apply")
+            )
+    assert all(len(owners) == 1 for owners in taken.values()), taken
+    assert {name.rpartition("/")[0] for name in taken if "/" in name} == {
+        f"{w}/{n}" for w in ("plan", "apply") for n in ("dev", "prod")
+    }
+    assert document["plan"]["environment"]["action"] == document["drift"]["environment"]["action"] == "access"
+
+    digests = {}
+    for name in ("dev", "prod"):
+        chosen = {"RECONCILER_ENVIRONMENT": name}
+        assert gitlab_job("validate", checkout, "campaigns", document, **chosen).returncode == 0
+        shutil.rmtree(checkout / "reconciler-plan", ignore_errors=True)
+        planned = gitlab_job("plan", checkout, "campaigns", document, **chosen)
+        assert planned.returncode == 0, planned.stderr
+        (page,) = (checkout / "reconciler-plan").glob("*/plan.html")
+        assert f"environment {name}" in re.sub("<[^>]+>", "", page.read_text())
+        digests[name] = re.search(r"Digest: <code>([0-9a-f]{64})</code>", page.read_text())[1]
+        shutil.copytree(checkout / "reconciler-plan", checkout / "kept", dirs_exist_ok=True)
+    shutil.copytree(checkout / "kept", checkout / "reconciler-plan", dirs_exist_ok=True)  # as `needs` brings them
+    other = gitlab_job("apply", checkout, "campaigns", document, RECONCILER_ENVIRONMENT="prod", DIGEST=digests["dev"])
+    assert other.returncode == 1 and "digest" in other.stderr
+    for name, digest in digests.items():
+        chosen = {"RECONCILER_ENVIRONMENT": name}
+        assert gitlab_job("drift", checkout, "campaigns", document, **chosen).returncode == 2
+        applied = gitlab_job("apply", checkout, "campaigns", document, **chosen, DIGEST=digest)
+        assert applied.returncode == 0, applied.stderr
+        assert f"environment {name}" in applied.stdout
+        assert gitlab_job("drift", checkout, "campaigns", document, **chosen).returncode == 0
+
+
 def test_pre_commit_hooks_do_what_they_say(checkout):
     """Intent: each hook's entry runs, passes on good specs and fails on bad ones; the example names just these hooks."""
     hooks = {hook["id"]: hook["entry"] for hook in load(ROOT / ".pre-commit-hooks.yaml")}
@@ -343,3 +418,33 @@ def test_workspaces_are_listed_for_the_matrix(tmp_path):
         (repository / folder / "reconciler.yaml").write_text("")
     git(repository, "add", ".")
     assert listed(repository) == [{"path": ".", "name": "."}, {"path": "teams/brand", "name": "teams%2fbrand"}]
+
+
+ABOVE = {
+    "workspace: w\nspecs: specs # and so on ...\n": False,
+    "workspace: w.w\nspecs: [./specs, a.b]\n": False,
+    "specs: ../shared\n": True,
+    "specs: [specs, '../../shared']\n": True,
+    "environments:\n  dev: {specs: ..}\n": True,
+    "vars_file: a/../../vars.yaml\n": True,
+    'specs: "\\x2e\\x2e/shared"\n': True,
+    'specs: ".\\\n  ./shared"\n': True,
+}
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_workspace_that_may_read_files_above_it_is_listed_with_all_files(tmp_path, linked):
+    """Intent: whatever way YAML has to write it, also in a file that the configuration is a link to; links are not followed."""
+    git(tmp_path, "init", "-q")
+    for number, text in enumerate(ABOVE):
+        folder = tmp_path / f"w{number}"
+        folder.mkdir()
+        (folder / "real.yaml").write_text(text)
+        if linked:
+            (folder / "reconciler.yaml").symlink_to("real.yaml")
+        else:
+            (folder / "reconciler.yaml").write_text(text)
+    git(tmp_path, "add", ".")
+    found = {item["path"]: item.get("files", item["path"]) for item in listed(tmp_path)}
+    wanted = dict(zip(found, ABOVE.values(), strict=True))
+    assert found == {path: "." if above or linked else path for path, above in wanted.items()}
