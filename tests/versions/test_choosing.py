@@ -97,7 +97,7 @@ def test_defaults_of_an_environment_are_checked_by_its_own_version(tmp_path):
 def test_the_defaults_at_the_top_are_checked_by_the_version_in_force(tmp_path):
     text = f"defaults: {{settings: {{agent_model: sonnet}}}}\nenvironments: {{a: {{}}, b: {{api: {{version: {OTHER}}}}}}}\n"
     configured(tmp_path, text, environment="a")
-    with pytest.raises(ConfigError, match="'sonnet' is not allowed"):
+    with pytest.raises(ConfigError, match="'sonnet' needs api.version 2025-03"):
         configured(tmp_path, text, environment="b")
 
 
@@ -115,7 +115,7 @@ def test_limits_values_schema_and_explain_follow_the_version(tmp_path):
     space = make_space(tmp_path, SPEC.format("x" * 9_000, "opus"))
     space.run("validate")
     refused = space.run("validate", code=1, EVERSINCE_API_VERSION=OTHER).err
-    assert "9,000 characters, at most 8,000" in refused and "'opus' is not allowed" in refused
+    assert "9,000 characters, at most 8,000" in refused and "'opus' needs api.version 2025-03" in refused
     for args, env in (((), {"EVERSINCE_API_VERSION": OTHER}), (("--api-version", OTHER), {})):
         models = json.loads(space.run("schema", *args, **env).out)["$defs"]["Settings"]["properties"]["agent_model"]
         assert "opus-4.7" in json.dumps(models)
@@ -137,7 +137,7 @@ def test_the_embedded_sandbox_speaks_the_version_and_keeps_an_account_of_another
     with space.account() as store:
         assert [p["agent_model"] for p in store.projects()][-1] == "opus-4.6"
     refused = space.run("plan", code=1)
-    assert "'opus-4.6' is not allowed" in refused.err
+    assert "'opus-4.6' needs api.version 2026-04 or 2026-05" in refused.err
 
 
 def test_the_sandbox_has_the_prices_and_limits_of_its_version():

@@ -16,6 +16,7 @@ from reconciler.cli import manual
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import choose_version
 from reconciler.cli.options import api_version
+from reconciler.model import contract
 from reconciler.model.errors import UsageError
 
 _WIDEST: Final = 110
@@ -61,10 +62,25 @@ def _field(path: str) -> str:
     guides = field_guides()
     found = guides.get(canonical(path, guides))
     if found is None:
+        if having := _versions_with(path):
+            raise UsageError(
+                f"there is no field `{path}` in version {contract.current().version} of the API",
+                f"Version {' or '.join(having)} has it: add `--api-version {having[-1]}`.",
+            )
         near = _suggestions(path, guides)
         hint = f"Did you mean {' or '.join(f'`{one}`' for one in near)}? " if near else ""
         raise UsageError(f"there is no field `{path}`", f"{hint}`reconciler explain` lists the fields to start from.")
     return _guide_text(found, guides)
+
+
+def _versions_with(path: str) -> list[str]:
+    """The other versions of the API that have a field."""
+    having = []
+    for version in contract.versions():
+        with contract.kept():
+            contract.choose(version)
+            having += [version] if canonical(path, guides := field_guides()) in guides else []
+    return having
 
 
 def _suggestions(path: str, guides: Mapping[str, FieldGuide]) -> list[str]:

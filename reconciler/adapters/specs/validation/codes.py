@@ -85,6 +85,8 @@ class Code(StrEnum):
     """A server that only the configuration file names: the key is not sent there."""
     ENVIRONMENT = "E138"
     """An environment that the configuration does not have, or none chosen where it has some."""
+    API_VERSION = "E139"
+    """A field or a value of another version of the API than the one in force."""
 
     BRIEF_FILE = "E140"
     """A ``brief_file`` that can't be used."""

@@ -13,6 +13,7 @@ from reconciler.adapters.specs.validation.checks import Secrets
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.config_shapes import ENVIRONMENT_SHAPE
 from reconciler.adapters.specs.validation.models import REPEATED, model_of
+from reconciler.adapters.specs.validation.other_versions import key_of_another, longer_in_another, value_of_another
 from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.shape_types import Shape, shape_at
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, near, printable, quoted, sentences
@@ -60,7 +61,7 @@ def _problem(shape: Shape, found: ErrorDetails, secret: Secret | None) -> Proble
     path: Path = found["loc"]
     where = dotted(path) or "the document"
     if found["type"] == "extra_forbidden":
-        return _unknown_key(shape, path)
+        return key_of_another(shape, path, found["input"]) or _unknown_key(shape, path)
     if found["type"] == "missing":
         return Problem(Code.MISSING, path, f"{where} is missing", on_key=True)
     if found["type"] == REPEATED:
@@ -69,8 +70,17 @@ def _problem(shape: Shape, found: ErrorDetails, secret: Secret | None) -> Proble
         return Problem(Code.CHOICE, (*path, index), summary, "leave one of them out")
     if found["input"] is None:
         return Problem(Code.NULL, path, f"{where} can't be null", "leave it out to leave it alone")
+    if found["type"] == "literal_error" and (other := _other_value(shape, found)):
+        return other
     code, what, detail = _wrong_value(found, quoted(found["input"] if secret is None else secret.template))
+    if code is Code.LIMIT and not detail and isinstance(found["input"], str):
+        detail = longer_in_another(shape, path, len(found["input"].rstrip("\n")))
     return Problem(code, path, where + what, detail)
+
+
+def _other_value(shape: Shape, found: ErrorDetails) -> Problem | None:
+    allowed = _ALLOWED.findall(found["ctx"]["expected"])
+    return value_of_another(shape, found["loc"], found["input"], f"valid values: {', '.join(allowed)}")
 
 
 def _wrong_value(found: ErrorDetails, shown: str) -> tuple[Code, str, str]:
