@@ -97,7 +97,7 @@ def test_defaults_of_an_environment_are_checked_by_its_own_version(tmp_path):
 def test_the_defaults_at_the_top_are_checked_by_the_version_in_force(tmp_path):
     text = f"defaults: {{settings: {{agent_model: sonnet}}}}\nenvironments: {{a: {{}}, b: {{api: {{version: {OTHER}}}}}}}\n"
     configured(tmp_path, text, environment="a")
-    with pytest.raises(ConfigError, match="'sonnet' needs api.version 2025-03"):
+    with pytest.raises(ConfigError, match=r"'sonnet' needs api\.version 2025-03"):
         configured(tmp_path, text, environment="b")
 
 

@@ -123,6 +123,16 @@ def workspace_version(root: Path, environment: str | None, env: Mapping[str, str
     return asked_version(whole, environment or usual_environment(whole), env)
 
 
+def raw_spec_folders(root: Path) -> tuple[str, ...]:
+    """The folders of specifications that the file names, for whichever environment, whatever else is wrong with it."""
+    whole = _read(root)[0]
+    blocks = whole.get(BLOCKS)
+    trees = [whole, *(blocks.values() if isinstance(blocks, dict) else ())]
+    named = [tree["specs"] for tree in trees if isinstance(tree, dict) and "specs" in tree]
+    folders = [folder for one in named for folder in (one if isinstance(one, list) else [one])]
+    return tuple(dict.fromkeys(folder for folder in folders if isinstance(folder, str))) or ("specs",)
+
+
 def _asked_environment(tree: dict[str, Any], chosen: tuple[str, str] | None) -> str | None:
     return usual_environment(tree) if chosen is None else chosen[1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from reconciler.adapters.specs.validation import shapes
@@ -65,17 +65,31 @@ def formatted(text: str, file: str) -> str:
         FileProblem: it would not mean the same, or lose a comment.
 
     """
+    result = rewritten(text, file)
+    if _values(result, file) != _values(text, file):
+        raise FileProblem(Code.FORMAT, f"{file} would mean something else once formatted", "it was not changed")
+    return result
+
+
+def rewritten(
+    text: str, file: str, change: Callable[[list[Document]], None] = lambda _: None, *, reorder: bool = True
+) -> str:
+    """The canonical form of a text, its documents changed before; in the order of its keys, or in that of the file.
+
+    Raises:
+        FileProblem: it can't be read, or would lose a comment.
+
+    """
     if len(text) > SLOW_MAX:
         raise FileProblem(Code.FORMAT, f"{file} has more than {SLOW_MAX:,} characters", "split it")
     try:
         reader = Reader(text)
         documents = reader.documents()
-        result = _Writer(reorder=not reader.anchors).write(documents)
+        change(documents)
+        result = _Writer(reorder=reorder and not reader.anchors).write(documents)
     except Exception as failure:
         detail = f"it has YAML that fmt does not support ({type(failure).__name__}): it was not changed"
         raise FileProblem(Code.FORMAT, f"{file} can't be formatted", detail) from failure
-    if _values(result, file) != _values(text, file):
-        raise FileProblem(Code.FORMAT, f"{file} would mean something else once formatted", "it was not changed")
     if comments(result) != comments(text):
         raise FileProblem(Code.FORMAT, f"{file} would lose a comment once formatted", "it was not changed")
     return result
