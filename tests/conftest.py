@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from reconciler.model import contract
-from tests import canaries
+from tests import canaries, cheap_secrets
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Tests start the program hundreds of times; each would compile every module anew, half a second at a time.
@@ -25,6 +25,7 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     tempfile.tempdir = None
 pytest_plugins = ("tests.recovery.figures",)
 canaries.set_out()
+cheap_secrets.use()
 settings.register_profile("suite", deadline=None, derandomize=True, database=None, print_blob=True)
 settings.load_profile("suite")
 

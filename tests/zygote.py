@@ -14,9 +14,13 @@ import select
 import signal
 import socket
 import sys
+import tempfile
+import threading
 import time
 import traceback
 from pathlib import Path
+
+from tests import cheap_secrets
 
 
 def _imported():
@@ -34,8 +38,41 @@ def _imported():
         "tests.recovery.kill_points",
     ):
         importlib.import_module(later)  # what runs would import, each of them
+    cheap_secrets.use()
+    with tempfile.TemporaryDirectory() as folder:
+        _warm_up(Path(folder))
     gc.collect()
     gc.freeze()
+
+
+WARM = """\
+projects:
+  first: {brief: "A brief. ${env.WARM}", settings: {title: First}, messages: [hello]}
+  second: {brief: Another., references: [{url: "https://example.com/a.png", type: image}], depends_on: [first]}
+"""
+
+
+def _warm_up(folder):
+    """An apply to a sandbox and a plan after it: forms, patterns and tables that a run builds first are then there."""
+    (folder / "reconciler.yaml").write_text("policy: {allowed_env: [WARM]}\nsandbox: {speed: 5000}\n")
+    (folder / "specs").mkdir()
+    (folder / "specs" / "all.yaml").write_text(WARM)
+    before = os.getcwd(), dict(os.environ), sys.argv, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    streams = [os.dup(number) for number in (1, 2)]
+    _redirect({"out": folder / "out", "err": folder / "err"})
+    for argv in (("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "0"), ("plan", "--detailed-exitcode")):
+        code = _child({"cwd": folder, "env": {"WARM": "a secret"}, "argv": ("--api-url", "sandbox", *argv)})
+        assert code == 0, (folder / "err").read_text()
+    for number, stream in zip((1, 2), streams, strict=True):
+        os.dup2(stream, number)
+        os.close(stream)
+    cwd, env, sys.argv, interrupted, terminated = before
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, terminated)
+    assert threading.active_count() == 1, "a process with threads must not be forked"
 
 
 def _child(order):
@@ -80,7 +117,9 @@ def _redirect(order):
         (number, order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for number, name in ((1, "out"), (2, "err"))
     ]
     for number, path, flags in streams:
-        os.dup2(os.open(path, flags, 0o600), number)
+        opened = os.open(path, flags, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
 
 
 def _wait(pid, timeout):

@@ -16,6 +16,7 @@ from reconciler.model.desired import CreateOrigin, Desired, DesiredMessage, Desi
 from reconciler.model.values import Revealed, Secret, canonical, secret_digest
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Fault, Options
+from reconciler.sandbox.veil import Veil
 from tests.cli.cli_support import make_space
 
 KEY = "sk-digests"
@@ -107,9 +108,18 @@ def test_a_secret_of_four_digits_is_not_found_by_trying(world):
         assert not digests & tried, path
 
 
-def test_a_guess_costs_a_memory_hard_derivation():
-    """Intent: the cost stands in one place, and is worth its name."""
-    assert values.SCRYPT["n"] * values.SCRYPT["r"] * 128 >= 16 << 20
+def test_a_guess_costs_a_memory_hard_derivation(monkeypatch):
+    """Intent: the cost stands in one place for each kind of file, and is what is asked for."""
+    asked = []
+    monkeypatch.setattr(hashlib, "scrypt", lambda password, **how: asked.append(how) or bytes(how["dklen"]))
+    values._derived.cache_clear()
+    secret_digest("lineage", Revealed("x"), (Revealed(PIN),))
+    Veil([PIN * 2], b"salt").hide(PIN * 2)
+    values._derived.cache_clear()
+    assert [how["n"] * how["r"] * 128 >= 16 << 20 for how in asked] == [True, True]
+
+
+def test_a_digest_depends_on_the_lineage_and_the_text():
     assert secret_digest("lineage", Revealed("x"), (Revealed(PIN),)).startswith("s1:")
     assert len({secret_digest(lineage, Revealed(text), (Revealed(PIN),)) for lineage in "ab" for text in "xy"}) == 4
 
