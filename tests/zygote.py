@@ -58,12 +58,12 @@ def _warm_up(folder):
     (folder / "specs").mkdir()
     (folder / "specs" / "all.yaml").write_text(WARM)
     before = os.getcwd(), dict(os.environ), sys.argv, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    streams = [os.dup(number) for number in (1, 2)]
+    streams = [os.dup(number) for number in (0, 1, 2)]
     _redirect({"out": folder / "out", "err": folder / "err"})
     for argv in (("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "0"), ("plan", "--detailed-exitcode")):
         code = _child({"cwd": folder, "env": {"WARM": "a secret"}, "argv": ("--api-url", "sandbox", *argv)})
         assert code == 0, (folder / "err").read_text()
-    for number, stream in zip((1, 2), streams, strict=True):
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     cwd, env, sys.argv, interrupted, terminated = before

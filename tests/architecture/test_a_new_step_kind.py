@@ -163,10 +163,8 @@ class Copy:
         return found
 
 
-@pytest.fixture(scope="module")
-def completed(tmp_path_factory):
-    """A copy with one more kind of step, completed where mypy asks for it and nowhere else; and those places."""
-    copy = Copy(tmp_path_factory.mktemp("copy"))
+def completed(copy):
+    """Complete one more kind of step where mypy asks for it and nowhere else; those places."""
     copy.replace(PLAN, "Step = ", DECLARED)
     asked = []
     while places := copy.places():
@@ -176,20 +174,16 @@ def completed(tmp_path_factory):
         for place in sorted(places):
             copy.complete(place)
         asked += places
-    return copy, asked
+    return asked
 
 
 @pytest.mark.long
-def test_mypy_names_every_place_that_must_know_a_new_kind(completed):
-    """Intent: an engineer who adds a kind of step is led through the code; no table is left to be found in production."""
-    _, asked = completed
-    assert {*asked} == {*BRANCHES, NAMED}
-
-
-@pytest.mark.long
-def test_what_mypy_is_content_with_runs(completed):
-    """Intent: a completed kind is counted, priced, limited, shown, saved and read wherever plans are."""
-    copy, _ = completed
+def test_mypy_names_every_place_that_must_know_a_new_kind_and_what_it_is_content_with_runs(tmp_path):
+    """Intent: an engineer who adds a kind of step is led through the code; no table is left to be found in production. A
+    completed kind is counted, priced, limited, shown, saved and read wherever plans are.
+    """
+    copy = Copy(tmp_path)
+    assert {*completed(copy)} == {*BRANCHES, NAMED}
     run = subprocess.run(
         [sys.executable, "-c", USED],
         cwd=copy.root,

@@ -59,7 +59,7 @@ class Space:
     env: dict[str, str] = field(default_factory=dict)
 
     def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "reconciler", *args]
+        return [sys.executable, "-m", "tests.cheap_secrets", *args]
 
     def run(self, *args: str, code: int | None = 0, stdin: str = "", **env: str) -> Ran:
         """Run the command; no terminal anywhere. ``code``: the exit code that is expected."""
