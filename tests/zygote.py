@@ -57,10 +57,13 @@ def _warm_up(folder):
     (folder / "reconciler.yaml").write_text("policy: {allowed_env: [WARM]}\nsandbox: {speed: 5000}\n")
     (folder / "specs").mkdir()
     (folder / "specs" / "all.yaml").write_text(WARM)
-    before = os.getcwd(), dict(os.environ), sys.argv, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    before = Path.cwd(), dict(os.environ), sys.argv, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     streams = [os.dup(number) for number in (0, 1, 2)]
     _redirect({"out": folder / "out", "err": folder / "err"})
-    for argv in (("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "0"), ("plan", "--detailed-exitcode")):
+    for argv in (
+        ("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "0"),
+        ("plan", "--detailed-exitcode"),
+    ):
         code = _child({"cwd": folder, "env": {"WARM": "a secret"}, "argv": ("--api-url", "sandbox", *argv)})
         assert code == 0, (folder / "err").read_text()
     for number, stream in enumerate(streams):

@@ -27,6 +27,7 @@ from reconciler.model.desired import (
 from reconciler.model.plan import Plan
 from reconciler.operations.workflows import PlanRefusedError
 from tests.operations.operations_support import World, in_world
+from tests.sampling import swept
 
 STUDIO = "51d10000-0000-4000-8000-000000000001"
 CREATED = ("a", "b", "c")
@@ -228,7 +229,7 @@ def in_a_world_of_its_own(scenario: Scenario) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("examples", [100, pytest.param(400, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("examples", [60, swept(400)])
 def test_after_an_apply_the_plan_is_empty(examples: int) -> None:
     tried(in_a_world_of_its_own, SCENARIOS, examples)
 
@@ -279,6 +280,6 @@ def in_a_world_with_losses(scenario: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(200, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("examples", [40, swept(200)])
 def test_a_lost_or_old_state_makes_nothing_twice(examples: int) -> None:
     tried(in_a_world_with_losses, LOSSES, examples)

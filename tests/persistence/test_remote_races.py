@@ -17,6 +17,7 @@ from reconciler.model.errors import StateError
 from reconciler.model.journal import Draft, End, Spend
 from reconciler.model.state import State
 from tests.persistence.shared_store import SharedStore, on_virtual_time
+from tests.sampling import every
 
 SECONDS = 12.0
 LONG = 200.0
@@ -66,7 +67,7 @@ def leases(monkeypatch, seed):
     store.play(judge, deaths=0.01)
 
 
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", every(2, range(2)))
 def test_at_most_one_holder_may_act(monkeypatch, part):
     for seed in range(part * GAMES, (part + 1) * GAMES):
         leases(monkeypatch, seed)
@@ -189,7 +190,7 @@ def states(monkeypatch, seed, folder):
     return len(acknowledged)
 
 
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", every(2, range(2)))
 def test_what_was_acknowledged_is_never_lost(monkeypatch, tmp_path, part):
     assert sum(states(monkeypatch, seed, tmp_path) for seed in range(part * GAMES, (part + 1) * GAMES)) > GAMES
 

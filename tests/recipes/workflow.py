@@ -1,6 +1,6 @@
 """Runs the jobs of the GitHub recipe: their shell steps for real, with bash in checkouts; `gh` is a stand-in.
 
-Two more steps are not as they are there: Python is there already, and unless ``installs`` is set, so is reconciler.
+Two more steps are not as they are there: Python is there already, and so is reconciler, unless ``installs`` is set.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ class GitHub:
         self.env = env
         self.vars = {"RECONCILER_SOURCE": "git+https://example.com/r.git@" + "0" * 40, **(variables or {})}
         self.installs = False
+        """Whether reconciler is installed for real: in the first job for all of them, unless ``each_installs``."""
+        self.each_installs = False
+        self.tool: Path | None = None
+        """The command that the jobs have."""
         self.only: str | None = None
         """The one workspace whose jobs are run."""
         bin_ = home / "bin"
@@ -204,14 +208,18 @@ class Runner:
             if "uses" in step:
                 self._uses(step, base, result, context)
                 continue
-            if step["name"] == "Install reconciler" and not self.github.installs:
-                (Path(context["runner"]["temp"]) / "tools").mkdir()
-                (Path(context["runner"]["temp"]) / "tools" / "reconciler").symlink_to(command())
-                continue
+            if installing := step["name"] == "Install reconciler":
+                tools = Path(context["runner"]["temp"]) / "tools"
+                if not self.github.installs or self.github.tool:
+                    tools.mkdir()
+                    (tools / "reconciler").symlink_to(self.github.tool or command())
+                    continue
             env = {**base, **{k: filled(v, context) for k, v in step.get("env", {}).items()}}
             outputs = self._bash(step, env, result, context)
             if outputs is None:
                 return None
+            if installing and not self.github.each_installs:
+                self.github.tool = tools / "reconciler"
             context["steps"][step.get("id", "")] = {"outputs": outputs}
         return {k: filled(v["value"], context) for k, v in action.get("outputs", {}).items()}
 

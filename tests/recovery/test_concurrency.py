@@ -9,6 +9,7 @@ import pytest
 from tests.recovery.accounts import OPTIONS
 from tests.recovery.campaign import judge, prepared, truth
 from tests.recovery.runs import QUICK, kill_at, until_stopped
+from tests.sampling import every, square
 
 SPECS = """\
 projects:
@@ -91,14 +92,7 @@ def campaign(zygote, accounts, shelf):
 POINTS = [("read", 1), *(("call", n) for n in range(1, 60, 9)), ("state", 3), ("state", 50)]
 
 
-@pytest.mark.parametrize(
-    ("number", "point"),
-    [
-        *((signal.SIGINT, point) for point in POINTS),
-        *((signal.SIGTERM, point) for point in POINTS[::3]),  # which goes the same way
-        *(pytest.param(signal.SIGTERM, point, marks=pytest.mark.sweep) for n, point in enumerate(POINTS) if n % 3),
-    ],
-)
+@pytest.mark.parametrize(("number", "point"), square(2, [signal.SIGINT, signal.SIGTERM], POINTS))
 def test_the_first_interrupt_finishes_what_is_under_way(campaign, folder, number, point):
     base, wanted = campaign
     world = base.copy(folder / "world")
@@ -111,7 +105,7 @@ def test_the_first_interrupt_finishes_what_is_under_way(campaign, folder, number
     world.close()
 
 
-@pytest.mark.parametrize("n", range(2, 40, 6))
+@pytest.mark.parametrize("n", every(2, range(2, 40, 6)))
 def test_the_second_interrupt_stops_at_once_and_recovery_copes(campaign, folder, n):
     base, wanted = campaign
     world = base.copy(folder / "world")

@@ -9,12 +9,13 @@ import pytest
 
 from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
 from tests.recovery.runs import kill_at
+from tests.sampling import every
 
 CHUNKS = 28
-SHARE = 7
-"""One chunk in so many is part of the default run, the others of the sweep."""
+SHARE = 14
+"""One chunk in so many is in the sample of the default run."""
 SAMPLED_PAIRS = 42
-"""Of which two chunks in three are part of the default run."""
+"""Of which one chunk in three is part of the default run."""
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +54,7 @@ def disturbed(matrix, folder, figures, first, second=None, *, plans=True):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "chunk", [pytest.param(chunk, marks=[pytest.mark.sweep] if chunk % SHARE else []) for chunk in range(CHUNKS)]
-)
+@pytest.mark.parametrize("chunk", every(SHARE, range(CHUNKS)))
 def test_a_run_killed_at_any_point_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     wrong = []
     for number, point in enumerate(points_of(matrix[2])[chunk::CHUNKS]):
@@ -70,7 +69,7 @@ def _pairs(totals):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("chunk", [0, 1, 2, 3, *(pytest.param(chunk, marks=pytest.mark.sweep) for chunk in (4, 5))])
+@pytest.mark.parametrize("chunk", every(3, range(6)))
 def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     pairs = random.Random(3).sample(_pairs(matrix[2]), 50 * SAMPLED_PAIRS)
     early = [(a, b) for a, b in pairs if b[1] <= 30][:SAMPLED_PAIRS]

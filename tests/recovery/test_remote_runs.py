@@ -13,6 +13,7 @@ from tests.recovery.campaign import judge, prepared, truth
 from tests.recovery.proxy import Proxy
 from tests.recovery.remote import LEASE, RemoteWorld, in_bucket, until_held
 from tests.recovery.runs import QUICK, kill_at, until_stopped
+from tests.sampling import every, square, swept
 
 SPECS = """\
 projects:
@@ -79,7 +80,7 @@ def test_who_does_not_wait_is_told_who_holds_the_lock(new_remote, folder, place)
     assert effects(world) == EFFECTS
 
 
-@pytest.mark.parametrize("point", [("call", 1), ("call", 5), ("state", 6), ("state", 13)])
+@pytest.mark.parametrize("point", every(2, [("call", 1), ("call", 5), ("state", 6), ("state", 13)]))
 def test_a_holder_that_was_paused_for_longer_than_its_lease_sends_nothing_any_more(world, folder, point):
     started = world.start("apply", *QUICK, orders=[kill_at(*point, signal.SIGSTOP)])
     until_stopped(started[0])
@@ -117,8 +118,7 @@ def test_a_holder_whose_lease_is_ended_by_hand_stops_by_itself(new_remote, folde
     assert ended.code == 1 and "another run has taken over" in ended.err, str(ended)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize(("kind", "number"), square(2, ["file", "folder"], [signal.SIGINT, signal.SIGTERM]))
 def test_waiting_for_the_lock_can_be_interrupted(new_world, new_remote, kind, number):
     world = new_world(SPECS) if kind == "file" else new_remote(SPECS, place="folder")
     holder = world.start("apply", *QUICK, orders=[kill_at("call", 1, signal.SIGSTOP)])
@@ -156,7 +156,7 @@ def test_a_store_that_stutters_is_asked_again(proxied, when):
     whole(world)
 
 
-@pytest.mark.parametrize("nth", [2, 5, *(pytest.param(n, marks=pytest.mark.sweep) for n in (1, 3, 8))])
+@pytest.mark.parametrize("nth", [2, 5, swept(1), swept(3), swept(8)])
 def test_a_store_that_goes_away_midway_stops_the_run_and_nothing_is_lost(proxied, folder, figures, nth):
     """From the nth write of the journal on; the work is taken up here, or on another machine."""
     world, proxy = proxied

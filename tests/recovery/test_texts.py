@@ -10,6 +10,7 @@ from reconciler.sandbox import views
 from reconciler.sandbox.store import Fault
 from tests.recovery.accounts import OPTIONS
 from tests.recovery.runs import kill_at
+from tests.sampling import every
 
 SENT, RECEIVED = 2, 3
 ONE = "projects:\n  it: {brief: A brief., settings: {title: It}}\n"
@@ -83,7 +84,7 @@ def it(world):
 # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", every(2, FORMS))
 def test_messages_whose_answers_are_lost_are_known_again_and_sent_once(world, monkeypatch, form):
     showing(monkeypatch, FORMS[form])
     world.specs(with_messages(*MESSAGES))
@@ -129,7 +130,7 @@ HABITS = [
 ]
 
 
-@pytest.mark.parametrize("habits", HABITS)
+@pytest.mark.parametrize("habits", every(2, HABITS))
 def test_no_habit_of_the_emulated_api_has_a_message_sent_twice(new_world, habits):
     world = new_world(ONE, options=replace(OPTIONS, **habits))
     world.converges()
@@ -244,7 +245,7 @@ def with_brief(address="it", more=""):
     return f"projects:\n  {address}: {{brief: '{BRIEF}', settings: {{title: It}}}}\n{more}"
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", every(2, CUTS))
 def test_a_failed_project_whose_state_is_lost_is_not_made_anew(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
     world = new_world(with_brief())
@@ -256,7 +257,7 @@ def test_a_failed_project_whose_state_is_lost_is_not_made_anew(new_world, monkey
     assert world.created()[0] in done.out + done.err
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", every(2, reversed(CUTS)))
 def test_a_renamed_project_whose_state_is_lost_is_not_made_anew(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
     world = new_world(with_brief())
@@ -268,7 +269,7 @@ def test_a_renamed_project_whose_state_is_lost_is_not_made_anew(new_world, monke
     assert len(world.created()) == 1
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", every(2, CUTS))
 def test_a_create_of_unknown_fate_is_found_by_its_brief(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
     world = new_world(with_brief())
@@ -279,7 +280,7 @@ def test_a_create_of_unknown_fate_is_found_by_its_brief(new_world, monkeypatch, 
     assert world.created() == [it(world)]
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", every(2, reversed(CUTS)))
 def test_an_imported_project_has_the_specs_brief_however_the_list_cuts_it(new_world, monkeypatch, cut):
     world = new_world("projects: {}\n")
     made = world.store.person_creates(brief=BRIEF, title="It")

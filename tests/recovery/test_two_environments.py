@@ -15,6 +15,7 @@ from tests.recovery import runs
 from tests.recovery.kill_points import FAMILIES
 from tests.recovery.runs import World, kill_at
 from tests.recovery.test_faults import CALLS, FAULTS
+from tests.sampling import every, swept
 
 CONFIG = (
     runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 3}}")
@@ -37,7 +38,7 @@ projects:
 """
 NAMES = ("dev", "prod")
 PATIENT = ("--lock-timeout", "30s")
-SAMPLED = 8
+SAMPLED = 5
 ID = re.compile(r"^/projects/((?!adopt$)[^/]+)")
 
 
@@ -203,12 +204,12 @@ def disturbed(ready, folder, figures, fault, name):
 
 _CELLS = [(c, f) for row, c in enumerate(CALLS) for column, f in enumerate(FAULTS) if (row + column) % 2]
 """Each call with every second fault, each fault with every second call."""
-_SHORT = random.Random(7).sample(_CELLS, 10)
+_SHORT = random.Random(7).sample(_CELLS, 8)
 
 
 @pytest.mark.parametrize(
     ("call", "fault"),
-    [pytest.param(*cell, marks=[] if cell in _SHORT else [pytest.mark.sweep]) for cell in _CELLS],
+    [cell if cell in _SHORT else swept(*cell) for cell in _CELLS],
 )
 def test_a_fault_in_one_is_no_concern_of_the_other(ready, folder, figures, call, fault):
     method, path = CALLS[call]
@@ -240,9 +241,7 @@ def anything(world, dice):
     return [*wrong, *(f"{name} named {project}" for name, project in world.trespasses())]
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=[] if seed < 3 else [pytest.mark.sweep]) for seed in range(30)]
-)
+@pytest.mark.parametrize("seed", every(15, range(30)))
 def test_whatever_happens_each_keeps_to_its_own(ready, folder, figures, seed):
     world = ready[0].copy(folder / "any")
     try:

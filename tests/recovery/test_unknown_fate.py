@@ -9,6 +9,7 @@ import pytest
 from reconciler.sandbox import views
 from reconciler.sandbox.store import Fault
 from tests.recovery.runs import arrived, kill_at, killed
+from tests.sampling import square
 
 BEFORE, SENT, RECEIVED = 1, 2, 3
 ONE = "projects:\n  it: {brief: A brief., settings: {title: It}}\n"
@@ -276,8 +277,7 @@ def test_an_interrupt_while_that_is_found_out_ends_the_run(world, command):
 # ── cancel and replace ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("at", range(1, 7))
-@pytest.mark.parametrize("meanwhile", ["nothing", "cancelled", "failed"])
+@pytest.mark.parametrize(("at", "meanwhile"), square(3, range(1, 7), ["nothing", "cancelled", "failed"]))
 def test_a_replacement_cut_short_makes_exactly_one_successor(world, at, meanwhile):
     world.specs(ONE.replace("A brief.", "Another brief."))
     ended = world.apply(orders=[kill_at("call", at)])

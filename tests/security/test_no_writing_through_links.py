@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.cli.cli_support import APPLY, ONE, Space, copied, make_space
+from tests.sampling import square
 
 BOX = ".reconciler/sandbox"
 STATE = f"{BOX}/reconciler.state.json"
@@ -134,8 +135,7 @@ def refused(space, command, root=None):
 KINDS = ("link to a file", "dangling link", "link to a folder", "pipe", "folder")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(("name", "kind"), square(2, WRITERS, KINDS))
 def test_what_is_no_regular_file_is_refused_where_a_file_is_written(stages, outside, tmp_path, name, kind):
     # Intent: a committed link never makes this program change or make a file elsewhere, nor hang or read without end.
     writer = WRITERS[name]

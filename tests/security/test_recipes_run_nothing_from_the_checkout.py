@@ -16,6 +16,7 @@ import pytest
 from tests.recipes.planted import plant
 from tests.recipes.wheels import COMMAND, Release, digest
 from tests.recipes.workflow import GITHUB, REPOSITORY, ROOT, GitHub, git, load
+from tests.sampling import swept
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab" / ".gitlab-ci.yml"
 KEY = "es_live_secret_key"
@@ -85,12 +86,19 @@ def test_the_planted_files_are_alive(repository, canary, command):
     assert canary.read_text()
 
 
+EACH_INSTALLS = pytest.mark.parametrize(
+    "each_installs", [False, swept(True)], ids=["the first installs", "each installs"]
+)
+"""Every job has the same lines that install reconciler. In the sample what the first one installed serves the others."""
+
+
 @pytest.mark.long
-def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside):
+@EACH_INSTALLS
+def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside, each_installs):
     """Intent: plan, and after the merge apply and drift, do their work; each with all that the branch planted."""
     env = {"EVERSINCE_API_KEY": KEY, "RECONCILER_APPLY_POLL_INTERVAL": "0.05", **release.env}
     github = GitHub(tmp_path / "github", env, {"RECONCILER_SOURCE": release.source, "EVERSINCE_API_URL": "sandbox"})
-    github.installs = True
+    github.installs, github.each_installs = True, each_installs
     head = git(repository, "rev-parse", "branch")
     event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": REPOSITORY}}}}
     jobs = github.workflow("reconciler-plan", repository, {"event": event, "head_sha": head})
@@ -122,10 +130,15 @@ def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, rele
     assert untouched(outside)
 
 
-def gitlab(job, checkout, **env):
-    """A job as GitLab's runner runs it: both scripts in one shell, in the checkout."""
+def gitlab(job, checkout, tools=None, **env):
+    """A job as GitLab's runner runs it: both scripts in one shell, in the checkout; with ``tools`` it installs nothing."""
     document = load(GITLAB)
-    script = "\n".join([*document["default"]["before_script"], *document[job]["script"]])
+    (before,) = document["default"]["before_script"]
+    if tools is not None:
+        installs, end, rest = before.partition("\n)\n")
+        assert installs.startswith("tools=") and end
+        before = f"tools={shlex.quote(str(tools))}\n{rest}"
+    script = "\n".join([before, *document[job]["script"]])
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_"))}
     return subprocess.run(
         ["bash", "-eo", "pipefail", "-c", script],
@@ -138,19 +151,27 @@ def gitlab(job, checkout, **env):
 
 
 @pytest.mark.long
-def test_the_gitlab_jobs_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside):
+@EACH_INSTALLS
+def test_the_gitlab_jobs_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside, each_installs):
     env = {"RECONCILER_SOURCE": release.source, "RECONCILER_STATE": str(tmp_path / "state.json"), **release.env}
+    env["TMPDIR"] = str(tmp_path / "tools")
+    (tmp_path / "tools").mkdir()
+    tools = None
     for job, code in (("validate", 1), ("plan", 0), ("drift", 2)):
-        done = gitlab(job, repository, EVERSINCE_API_KEY="" if job == "validate" else KEY, **env)
+        done = gitlab(job, repository, tools, EVERSINCE_API_KEY="" if job == "validate" else KEY, **env)
         assert done.returncode in (0, code), done.stdout + done.stderr
+        if not each_installs and tools is None:
+            (tools,) = (tmp_path / "tools").iterdir()
         assert not canary.exists(), canary.read_text()
     (saved,) = repository.glob("reconciler-plan/*/saved.plan")
     shown = subprocess.run([*RECONCILER, "show", saved, "--format", "json"], capture_output=True, check=True).stdout
     (approved,) = re.findall(rb'"digest": ?"([0-9a-f]{64})"', shown)
-    refused = gitlab("apply", repository, EVERSINCE_API_KEY=KEY, DIGEST="0" * 64, **env)  # without one: test_recipes
+    refused = gitlab(
+        "apply", repository, tools, EVERSINCE_API_KEY=KEY, DIGEST="0" * 64, **env
+    )  # without one: test_recipes
     assert refused.returncode == 1, refused.stdout
     assert "digest" in refused.stderr.lower()
-    done = gitlab("apply", repository, EVERSINCE_API_KEY=KEY, DIGEST=approved.decode(), **env)
+    done = gitlab("apply", repository, tools, EVERSINCE_API_KEY=KEY, DIGEST=approved.decode(), **env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (repository / "reconciler-events" / "events.jsonl").exists()
     assert not canary.exists(), canary.read_text()

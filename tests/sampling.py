@@ -1,0 +1,21 @@
+"""Samples of tests that try every one of something: the default run has the sample, ``pytest -m sweep`` the others."""
+
+import itertools
+
+import pytest
+
+
+def every(nth, values):
+    """The values; the first of each ``nth`` is in the sample."""
+    return [value if number % nth == 0 else swept(value) for number, value in enumerate(values)]
+
+
+def square(nth, rows, columns):
+    """The pairs; in the sample each row has one column in ``nth`` and each column one row in ``nth``."""
+    pairs = itertools.product(enumerate(rows), enumerate(columns))
+    return [(row, column) if (r + c) % nth == 0 else swept(row, column) for (r, row), (c, column) in pairs]
+
+
+def swept(*values):
+    """One that is not in the sample."""
+    return pytest.param(*values, marks=pytest.mark.sweep)
