@@ -10,6 +10,7 @@ import pytest
 from mypy import api
 
 from reconciler.model.values import Revealed, Secret, WireBody
+from tests.made_once import made_once
 
 ROOT = Path(__file__).parents[2]
 PRELUDE = """
@@ -119,8 +120,11 @@ def snippet(statement: str) -> str:
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory):
+    return made_once(tmp_path_factory, "secret-types", lambda: _errors(tmp_path_factory.mktemp("cases")))
+
+
+def _errors(folder):
     """What mypy says of each case, all checked in one run."""
-    folder = tmp_path_factory.mktemp("cases")
     names = {}
     for number, (title, statement) in enumerate({**REFUSED, **ACCEPTED}.items()):
         path = folder / f"case_{number}.py"
