@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 
 def every(nth, values):
@@ -19,3 +20,13 @@ def square(nth, rows, columns):
 def swept(*values):
     """One that is not in the sample."""
     return pytest.param(*values, marks=pytest.mark.sweep)
+
+
+def examples(few, many):
+    """A property's number of examples: few in the sample."""
+    return pytest.mark.parametrize("examples", [few, swept(many)])
+
+
+def tried(claim, examples, **drawn):
+    """A claim on so many examples that are drawn."""
+    settings(max_examples=examples, suppress_health_check=list(HealthCheck))(given(**drawn)(claim))()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.adapters.specs.language.variable_files import load_var_file
@@ -14,6 +13,7 @@ from reconciler.adapters.specs.yaml import parsing
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError, SpecError
 from tests.adapters.specs_support import CONFIG, ENV, load, load_one, workspace
+from tests.sampling import examples, tried
 from tests.spec_files import load_config, load_specs
 
 
@@ -257,10 +257,15 @@ PIECES = st.sampled_from(
 TEXTS = st.one_of(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=60))
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(spec=TEXTS | st.binary(max_size=60), config=st.none() | TEXTS, given_in_file=st.none() | TEXTS)
-def test_nothing_but_diagnostics_comes_out(tmp_path, spec, config, given_in_file):
+@examples(150, 800)
+def test_nothing_but_diagnostics_comes_out(tmp_path, examples):
     """Whatever the files hold, the loader gives values or an error of its own with a message to print."""
+    files = st.none() | TEXTS
+    drawn = {"spec": TEXTS | st.binary(max_size=60), "config": files, "given_in_file": files}
+    tried(lambda **files: nothing_but_diagnostics(tmp_path, **files), examples, **drawn)
+
+
+def nothing_but_diagnostics(tmp_path, spec, config, given_in_file):
     files = {"specs/a.yaml": spec.encode(errors="surrogatepass") if isinstance(spec, str) else spec}
     if config is not None:
         files["reconciler.yaml"] = config.encode(errors="surrogatepass")

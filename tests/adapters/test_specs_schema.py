@@ -7,7 +7,6 @@ from copy import deepcopy
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -18,6 +17,7 @@ from reconciler.model.errors import SpecError
 from tests.adapters.specs_support import load, load_one
 from tests.adapters.test_specs_bad_inputs import CASES, VARIABLES
 from tests.adapters.test_specs_good_inputs import EXAMPLE
+from tests.sampling import examples, tried
 
 SCHEMA = spec_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -153,10 +153,13 @@ def altered(draw):
     return tree
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tree=altered())
-def test_schema_and_loader_agree_on_anything(tmp_path, tree):
+@examples(100, 800)
+def test_schema_and_loader_agree_on_anything(tmp_path, examples):
     """What the schema refuses the loader refuses, and what the loader refuses the schema refuses where it can know."""
+    tried(lambda tree: agree(tmp_path, tree), examples, tree=altered())
+
+
+def agree(tmp_path, tree):
     try:
         load(tmp_path, {"specs/a.yaml": json.dumps(tree)})
         found = ()

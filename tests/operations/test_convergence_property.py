@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -27,7 +25,7 @@ from reconciler.model.desired import (
 from reconciler.model.plan import Plan
 from reconciler.operations.workflows import PlanRefusedError
 from tests.operations.operations_support import World, in_world
-from tests.sampling import swept
+from tests.sampling import examples, tried
 
 STUDIO = "51d10000-0000-4000-8000-000000000001"
 CREATED = ("a", "b", "c")
@@ -219,19 +217,15 @@ async def holds(world: World, scenario: Scenario) -> None:
     assert not result.results and not world.writes()
 
 
-def tried(claim: Callable[[Any], None], on: st.SearchStrategy[Any], examples: int) -> None:
-    settings(max_examples=examples, suppress_health_check=list(HealthCheck))(given(on)(claim))()
-
-
 def in_a_world_of_its_own(scenario: Scenario) -> None:
     with tempfile.TemporaryDirectory() as folder:
         in_world(lambda world: holds(world, scenario), Path(folder), **scenario.options)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("examples", [60, swept(400)])
+@examples(60, 400)
 def test_after_an_apply_the_plan_is_empty(examples: int) -> None:
-    tried(in_a_world_of_its_own, SCENARIOS, examples)
+    tried(in_a_world_of_its_own, examples, scenario=SCENARIOS)
 
 
 LOSSES = st.tuples(
@@ -280,6 +274,6 @@ def in_a_world_with_losses(scenario: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("examples", [40, swept(200)])
+@examples(40, 200)
 def test_a_lost_or_old_state_makes_nothing_twice(examples: int) -> None:
-    tried(in_a_world_with_losses, LOSSES, examples)
+    tried(in_a_world_with_losses, examples, scenario=LOSSES)
