@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.cli_support import make_space
 from tests.recovery.accounts import Accounts
+from tests.sampling import square
 
 SPECS = "projects:\n  a: {brief: Sea.}\n  b: {brief: Lake., messages: [Slower.]}\n"
 FRESH = "projects:\n  fresh: {brief: New.}\n"
@@ -69,8 +70,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-@pytest.mark.parametrize("pinned", [False, True], ids=["fingerprint", "pin"])
+@pytest.mark.parametrize(("command", "pinned"), square(2, COMMANDS, [False, True]))
 def test_with_another_accounts_key_no_command_changes_anything(world, command, pinned):
     """Intent: client B's key in client A's workspace is an error, exit 1, and the way out is told."""
     space, _, other, key, other_key = world
@@ -79,7 +79,7 @@ def test_with_another_accounts_key_no_command_changes_anything(world, command, p
         space.run("state", "rm", "b")  # one managed project tells nothing: the pin does
     space.env["EVERSINCE_API_KEY"] = other_key
     before = ids(space)
-    ran = space.run(*command, code=1)
+    ran = space.run(*COMMANDS[command], code=1)
     said = f"the API key is of another account: it doesn't show `{before['a']}`" if pinned else FINGERPRINT
     assert said in ran.out + ran.err and "E204" in ran.out + ran.err
     assert not pinned or "reconciler.yaml:2:" in ran.err
