@@ -20,6 +20,7 @@ import time
 import traceback
 from pathlib import Path
 
+from reconciler.model import contract
 from tests import cheap_secrets
 
 
@@ -60,12 +61,11 @@ def _warm_up(folder):
     before = Path.cwd(), dict(os.environ), sys.argv, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     streams = [os.dup(number) for number in (0, 1, 2)]
     _redirect({"out": folder / "out", "err": folder / "err"})
-    for argv in (
-        ("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "0"),
-        ("plan", "--detailed-exitcode"),
-    ):
-        code = _child({"cwd": folder, "env": {"WARM": "a secret"}, "argv": ("--api-url", "sandbox", *argv)})
-        assert code == 0, (folder / "err").read_text()
+    apply = ("apply", "--auto-approve", "--poll-interval", "0.02", "--settle", "0")
+    with contract.kept():
+        for argv in (apply, ("plan", "--detailed-exitcode")):
+            code = _child({"cwd": folder, "env": {"WARM": "a secret"}, "argv": ("--api-url", "sandbox", *argv)})
+            assert code == 0, (folder / "err").read_text()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
