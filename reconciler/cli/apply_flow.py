@@ -22,7 +22,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted, utc_now
 from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply
-from reconciler.planning.planner import Selection
+from reconciler.planning.selection import Selection
 from reconciler.report.documents import apply_document
 from reconciler.report.event_json import end_document, event_document
 from reconciler.report.heading import heading

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,15 +17,17 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import load_configuration, name_missing
+from reconciler.cli.inputs import load_configuration, name_missing, read_specs
+from reconciler.cli.options import Chosen, Variables
 from reconciler.cli.state_backends import open_store
 from reconciler.model import contract
 from reconciler.model.config import Config
-from reconciler.model.errors import ConfigError
+from reconciler.model.errors import ConfigError, UsageError
 from reconciler.model.hosts import is_loopback
 from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
 from reconciler.operations.workflows import StateStore, Workspace
+from reconciler.planning.selection import select
 from reconciler.report.heading import Where
 
 if TYPE_CHECKING:
@@ -60,21 +62,38 @@ class CommandContext(Struct, frozen=True):
             place=config.state_place,
         )
 
-    def entries(self, addresses: Collection[str]) -> dict[str, Entry]:
-        """The state's entries of these addresses; without any, of all.
+    def entries(self, chosen: Chosen) -> dict[str, Entry]:
+        """The state's entries that are chosen, in the order of their addresses; tags are those in the specs.
 
         Raises:
-            UsageError: the state has no such address.
+            UsageError: a selector fits nothing in the state.
             StateError: the state can't be read.
+            SpecError: the specs are wrong, and tags are asked for.
 
         """
-        return self.entries_of(self.state(), addresses)
+        return self.entries_of(self.state(), chosen)
 
-    def entries_of(self, state: State, addresses: Collection[str]) -> dict[str, Entry]:
+    def entry(self, address: str) -> Entry:
+        """The state's entry of this address. Raises UsageError, StateError."""
+        from reconciler.operations.state.edits import require_entry  # noqa: PLC0415  4 ms that a plan does not need
+
+        return require_entry(self.state(), address)
+
+    def entries_of(self, state: State, chosen: Chosen) -> dict[str, Entry]:
         """As :meth:`entries`, of a state that was read already."""
         from reconciler.operations.state.edits import require_entry  # noqa: PLC0415  4 ms that a plan does not need
 
-        return {address: require_entry(state, address) for address in addresses or sorted(state.projects)}
+        projects = read_specs(self.config, Variables()).projects if chosen.tag else {}
+        found, wrong = select(
+            state.projects,
+            projects,
+            names=frozenset(chosen.addresses) or None,
+            exclude=frozenset(chosen.exclude),
+            tags=frozenset(chosen.tag),
+        )
+        if wrong:
+            raise UsageError(wrong)
+        return {address: require_entry(state, address) for address in sorted(found)}
 
     @contextlib.asynccontextmanager
     async def api(self, *, on_retry: Callable[[str], None] | None = None) -> AsyncIterator[ApiClient]:

@@ -136,6 +136,32 @@ variables = as_struct(
 )
 
 
+exclude = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Leave out this project and those that depend on it. Takes the same patterns as --target. Repeatable.",
+)
+exclude_shown = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Leave out this project. Takes the same patterns as ADDRESSES. Repeatable.",
+)
+tag = click.option("--tag", multiple=True, metavar="TAG", help="Only projects with this tag. Repeatable.")
+
+
+class Chosen(Struct, frozen=True, kw_only=True):
+    """The managed projects that a command shows; without addresses all."""
+
+    addresses: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+
+
+chosen = as_struct("chosen", Chosen, click.argument("addresses", nargs=-1), exclude_shown, tag)
+
+
 def add_environment_option(command: click.Command) -> None:
     """Give a command, or all commands of a group, `--environment` after its name too."""
     if isinstance(command, click.Group):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
-from reconciler.cli.options import DURATION, Option, as_struct, auto_approve, formats, lock_timeout
+from reconciler.cli.options import DURATION, Option, as_struct, auto_approve, exclude, formats, lock_timeout, tag
 from reconciler.model.config import Config
 from reconciler.model.errors import UsageError
 from reconciler.operations.apply.run import Options, WaitMode
-from reconciler.planning.planner import Selection
+from reconciler.planning.selection import Selection
 
 force = click.option(
     "--force",
@@ -22,14 +23,31 @@ target = click.option(
     "--target",
     multiple=True,
     metavar="ADDRESS",
-    help="Only this project and its dependencies (only the project itself if it is destroyed). Repeatable.",
+    help="Only this project and its dependencies (only the project itself if it is destroyed). The name of a `for_each` "
+    "stands for all of its projects, `*` for any text. Repeatable.",
 )
 
 
-class Selectors(Struct, frozen=True, kw_only=True):
-    """What to plan for."""
+TARGETS = (target, exclude, tag)
+
+
+class Targets(Struct, frozen=True, kw_only=True):
+    """Which projects to plan for."""
 
     target: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+
+    def chosen(self) -> Selection:
+        """For the planner."""
+        return Selection(
+            targets=frozenset(self.target) or None, exclude=frozenset(self.exclude), tags=frozenset(self.tag)
+        )
+
+
+class Selectors(Targets, frozen=True, kw_only=True):
+    """What to plan for."""
+
     replace: tuple[str, ...] = ()
     refresh_only: bool = False
     no_refresh: bool = False
@@ -40,8 +58,8 @@ class Selectors(Struct, frozen=True, kw_only=True):
             raise UsageError("`--destroy` can't be combined with `--replace` or `--refresh-only`")
         if self.refresh_only and self.replace:
             raise UsageError("`--refresh-only` can't be combined with `--replace`")
-        return Selection(
-            targets=frozenset(self.target) or None,
+        return replace(
+            self.chosen(),
             replace=frozenset(self.replace),
             destroy=destroy,
             refresh_only=self.refresh_only,
@@ -49,10 +67,11 @@ class Selectors(Struct, frozen=True, kw_only=True):
         )
 
 
+targets = as_struct("targets", Targets, *TARGETS)
 selectors = as_struct(
     "selectors",
     Selectors,
-    target,
+    *TARGETS,
     click.option("--replace", multiple=True, metavar="ADDRESS", help="Recreate this project. Repeatable."),
     click.option("--refresh-only", is_flag=True, help="Only record changes made outside; change no project."),
     click.option("--no-refresh", is_flag=True, help="Trust the state; don't read managed projects."),

@@ -30,7 +30,7 @@ from reconciler.operations.watch_loop import (
     round_of_plan,
 )
 from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply, plan
-from reconciler.planning.planner import Selection
+from reconciler.planning.selection import Selection
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.event_json import end_document, event_document
 from reconciler.report.event_lines import event_line
@@ -75,7 +75,7 @@ class RoundOptions(Struct, frozen=True, kw_only=True):
     """What each round does. ``plan_only``: make a plan and change nothing."""
 
     plan_only: bool
-    targets: frozenset[str] | None
+    selection: Selection
     variables: Variables
     execution: Execution
 
@@ -129,7 +129,7 @@ class Rounds:
             self._place = place
 
     def _selection(self) -> Selection:
-        return Selection(targets=self._options.targets, keep_failed=replaced_lately(self._replaced, time.time()))
+        return replace(self._options.selection, keep_failed=replaced_lately(self._replaced, time.time()))
 
     async def _apply(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         execution = self._options.execution

@@ -97,6 +97,8 @@ class DesiredProject(Placed, frozen=True):
     cancelled: bool = False
     depends_on: tuple[str, ...] = ()
     """Addresses that must have finished before anything is spent on this one."""
+    tags: tuple[str, ...] = ()
+    """Words to select it by."""
     location: Location | None = None
 
     @property

@@ -53,9 +53,9 @@ from reconciler.operations.read.refresh import refresh, remembered_titles
 from reconciler.operations.recovery.open_calls import recover_open_calls
 from reconciler.operations.state.sealing import fill_secrets, reseal
 from reconciler.planning.knowledge import remembered_projects
-from reconciler.planning.ordering import with_dependencies
-from reconciler.planning.planner import Header, Selection, make_plan, new_addresses, unsettled_addresses, wanted_ids
+from reconciler.planning.planner import Header, make_plan, new_addresses, unsettled_addresses, wanted_ids
 from reconciler.planning.safety import violations
+from reconciler.planning.selection import Selection, resolve
 
 
 class StateStore(Protocol):
@@ -140,8 +140,7 @@ async def read_and_plan(
 ) -> tuple[Plan, Snapshot]:
     """Read the account as far as planning needs it, and plan. Limits are not checked. Raises as :func:`plan`."""
     sealed = seal(desired, state.lineage)
-    if selection.targets is not None and not selection.destroy:
-        selection = replace(selection, targets=with_dependencies(selection.targets, desired))
+    selection, said = resolve(selection, desired, state.projects)
     config, account = workspace.config, workspace.config.account
     if not selection.refresh:
         await require_account(api, config, state.projects, at=workspace.now())
@@ -157,7 +156,8 @@ async def read_and_plan(
         active_limit=config.limits.active_projects,
         hide=workspace.redact.value,
     )
-    plan = replace(plan, diagnostics=(*plan.diagnostics, *missing_declarations(config.root, desired, plan)))
+    missing = missing_declarations(config.root, desired, plan)
+    plan = replace(plan, diagnostics=(*said, *plan.diagnostics, *missing))
     return redact_plan(plan, workspace.redact), live
 
 

@@ -8,7 +8,8 @@ from reconciler.model.live import Snapshot
 from reconciler.model.state import State
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.message_log import CODE
-from reconciler.planning.planner import Header, Selection, make_plan
+from reconciler.planning.planner import Header, make_plan
+from reconciler.planning.selection import Selection
 
 
 def log_findings(desired: Desired, state: State) -> tuple[Diagnostic, ...]:

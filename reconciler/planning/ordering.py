@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model import contract
-from reconciler.model.desired import Desired, DesiredProject
+from reconciler.model.desired import DesiredProject
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Import, Step, describe, sent_body
@@ -25,19 +25,6 @@ from reconciler.planning.findings import attention
 
 _NAMED: Final = 3
 """How many addresses a wait lists."""
-
-
-def with_dependencies(targets: frozenset[str], desired: Desired) -> frozenset[str]:
-    """The targets and all that they depend on, as in Terraform."""
-    found: set[str] = set()
-    waiting = list(targets)
-    while waiting:
-        address = waiting.pop()
-        if address not in found:
-            found.add(address)
-            project = desired.projects.get(address)
-            waiting += project.dependencies if project else ()
-    return frozenset(found)
 
 
 def waiting_for(*addresses: str, video: bool) -> str:

@@ -37,22 +37,7 @@ from reconciler.planning.project_steps import plan_project
 from reconciler.planning.removal import removal_steps
 from reconciler.planning.renames import rename_suggestion
 from reconciler.planning.resealing import Resealing
-
-
-class Selection(Struct, frozen=True, kw_only=True):
-    """The user's selectors (decisions/0003). ``targets`` of ``None``: everything."""
-
-    targets: frozenset[str] | None = None
-    replace: frozenset[str] = frozenset()
-    destroy: bool = False
-    refresh_only: bool = False
-    refresh: bool = True
-    """Whether managed projects are read (``--no-refresh``: the state is trusted instead)."""
-    keep_failed: frozenset[str] = frozenset()
-    """Addresses whose failed project is only reported, whatever ``on_failed`` says: ``watch`` recreated it recently."""
-
-    def takes(self, address: str) -> bool:
-        return self.targets is None or address in self.targets
+from reconciler.planning.selection import Selection
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -294,7 +279,7 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
                 address=address,
                 summary=f"`{address}` is neither in the specs nor in the state",
                 detail=did_you_mean(address, known)
-                or "`--target` and `--replace` take addresses; `reconciler state list` shows those in the state.",
+                or "`reconciler state list` shows the addresses in the state. In `--target`, `*` stands for any text.",
             )
         elif not selection.takes(address):
             yield Diagnostic(

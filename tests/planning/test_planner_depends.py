@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.model.desired import Moved
 from reconciler.model.plan import Message
-from reconciler.planning.ordering import with_dependencies
+from reconciler.planning.selection import with_dependencies
 from tests.planning.planning_support import (
     account,
     actions,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import click
 from msgspec.structs import asdict, replace
 
+from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
-from reconciler.cli.options import formats
+from reconciler.cli.options import Chosen, formats
 from reconciler.model import contract
+from reconciler.model.errors import UsageError
 from reconciler.model.live import LiveMessage
+from reconciler.model.state import Entry
+from reconciler.model.values import Json
 from reconciler.operations.read.conversation import Window, read_window
 from reconciler.report.tables import message_text, messages_text
 
@@ -21,40 +26,57 @@ from reconciler.report.tables import message_text, messages_text
 Examples:
   reconciler messages summer-teaser
   reconciler messages summer-teaser --follow
+  reconciler messages 'promo[*]'
 """
 )
-@click.argument("address")
+@click.argument("addresses", nargs=-1, required=True)
 @click.option("--follow", is_flag=True, help="Keep showing new messages while the agent works.")
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, *, address: str, follow: bool, format_: str) -> None:
-    """Show the conversation of a project."""
+def command(console: Console, *, addresses: tuple[str, ...], follow: bool, format_: str) -> None:
+    """Show the conversation of a project, or of several.
+
+    The name of a `for_each` stands for all of its projects, `*` for any text.
+    """
     context = load_context(console)
-    entry = context.entries((address,))[address]
-    asyncio.run(_show(context, entry.project_id, follow=follow, json=format_ == "json"))
+    entries = context.entries(Chosen(addresses=addresses))
+    if follow and len(entries) > 1:
+        raise UsageError(f"`--follow` follows one project, and these are {len(entries)}", "Give one address.")
+    one = addresses == tuple(entries)
+    asyncio.run(_show(context, entries, one=one, follow=follow, json=format_ == "json"))
 
 
-async def _show(context: CommandContext, project_id: str, *, follow: bool, json: bool) -> None:
+async def _show(context: CommandContext, entries: Mapping[str, Entry], *, one: bool, follow: bool, json: bool) -> None:
+    """``one``: a single project, named by its address; its conversation has no title, and is the whole document."""
     console = context.console
-    style = console.style()
+    documents: dict[str, Json] = {}
     async with context.api() as api:
-        window = await read_window(api, project_id, None)
-        seen: set[str] = set()
-        if json:
-            console.json({"project_id": project_id, "messages": [asdict(m) for m in window.messages]})
-            return
-        console.out(messages_text(_redact_messages(console, window), style=style))
-        while follow:
-            live = await api.project(project_id)
-            scale = poll_scale(context.config)
-            if contract.is_active(live.status):
-                await asyncio.sleep(contract.current().rule(live.status).poll_seconds * scale)
-            seen.update(message.id for message in window.messages)
-            window = await read_window(api, project_id, window.newest)
-            for message in _redact_messages(console, window):
-                if message.id not in seen:  # a server that forgot the cursor shows all messages
-                    console.out(message_text(message, style=style))
-            follow = contract.is_active(live.status)
+        for number, (address, entry) in enumerate(entries.items()):
+            window = await read_window(api, entry.project_id, None)
+            if json:
+                documents[address] = {"project_id": entry.project_id, "messages": [asdict(m) for m in window.messages]}
+                continue
+            if not one:
+                console.out(f"# {address}\n\n" if number == 0 else f"\n# {address}\n\n")
+            console.out(messages_text(_redact_messages(console, window), style=console.style()))
+            if follow:
+                await _follow(context, api, entry.project_id, window)
+    if json:
+        console.json(next(iter(documents.values())) if one else documents)
+
+
+async def _follow(context: CommandContext, api: ApiClient, project_id: str, window: Window) -> None:
+    console, seen, active = context.console, set[str](), True
+    while active:
+        live = await api.project(project_id)
+        scale, active = poll_scale(context.config), contract.is_active(live.status)
+        if active:
+            await asyncio.sleep(contract.current().rule(live.status).poll_seconds * scale)
+        seen.update(message.id for message in window.messages)
+        window = await read_window(api, project_id, window.newest)
+        for message in _redact_messages(console, window):
+            if message.id not in seen:  # a server that forgot the cursor shows all messages
+                console.out(message_text(message, style=console.style()))
 
 
 def _redact_messages(console: Console, window: Window) -> list[LiveMessage]:

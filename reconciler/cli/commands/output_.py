@@ -14,7 +14,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.downloads import downloads_text, show_downloads
 from reconciler.cli.lost_state import lost_state_hint
-from reconciler.cli.options import formats
+from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import Entry
@@ -30,7 +30,7 @@ Examples:
   reconciler output --download renders        # resumes, and skips finished files
 """
 )
-@click.argument("addresses", nargs=-1)
+@chosen
 @click.option(
     "--download",
     "folder",
@@ -48,10 +48,11 @@ Examples:
 )
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None, max_bytes: int, format_: str) -> int:
+def command(console: Console, /, *, chosen: Chosen, folder: Path | None, max_bytes: int, format_: str) -> int:
     """Show IDs, URLs and last agent messages from the state.
 
-    No calls are made, unless the state is empty: then one looks whether it may be lost.
+    Shows all managed projects, or those at the given addresses. The name of a `for_each` stands for all of its projects,
+    `*` for any text. No calls are made, unless the state is empty: then one looks whether it may be lost.
 
     With --download, download the rendered files. Each is named after its address, and DIR/manifest.json has their
     digests. Files are only loaded over https from public addresses, or from the API's own network. Behind a proxy, the
@@ -59,7 +60,7 @@ def command(console: Console, *, addresses: tuple[str, ...], folder: Path | None
     """
     context = load_context(console)
     state = context.state()
-    entries = context.entries_of(state, addresses)
+    entries = context.entries_of(state, chosen)
     if folder is not None:
         return _download(context, entries, folder, max_bytes, json=format_ == "json")
     lost = None if entries else asyncio.run(lost_state_hint(context, state))

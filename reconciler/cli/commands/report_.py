@@ -11,10 +11,11 @@ from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Variables, variables
+from reconciler.cli.options import Chosen, Variables, chosen, variables
 from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
 from reconciler.operations.read.fleet_reader import read_fleet
+from reconciler.planning.selection import Selection
 from reconciler.report.fleet_page import fleet_html
 from reconciler.report.heading import heading
 from reconciler.report.tables import none_managed
@@ -40,10 +41,11 @@ Examples:
     default=True,
     help="Include conversations (default): one more call per project.",
 )
+@chosen
 @variables
 @click.pass_obj
-def command(console: Console, /, *, out: Path, conversations: bool, variables: Variables) -> None:
-    """Write an HTML page about all managed projects.
+def command(console: Console, /, *, out: Path, conversations: bool, chosen: Chosen, variables: Variables) -> None:
+    """Write an HTML page about managed projects.
 
     The page shows each project's status, preview, settings, conversation and drift. Report only reads: it lists the
     account, then reads each project and its conversation. The page is one file; previews and videos are loaded from
@@ -52,9 +54,13 @@ def command(console: Console, /, *, out: Path, conversations: bool, variables: V
     context = load_context(console)
     specs = read_specs(context.config, variables)
 
+    selection = Selection(
+        targets=frozenset(chosen.addresses) or None, exclude=frozenset(chosen.exclude), tags=frozenset(chosen.tag)
+    )
+
     async def work() -> Fleet:
         async with context.api() as api:
-            return await read_fleet(context.workspace, api, specs, conversations=conversations)
+            return await read_fleet(context.workspace, api, specs, selection, conversations=conversations)
 
     seen = asyncio.run(work())
     where = context.where(seen.serial)

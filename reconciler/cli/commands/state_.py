@@ -54,7 +54,7 @@ def list_(console: Console, *, format_: str) -> None:
 @click.pass_obj
 def show(console: Console, *, address: str) -> None:
     """Show the state's entry of an address, as JSON."""
-    console.json(encode_entry(load_context(console).entries((address,))[address]))
+    console.json(encode_entry(load_context(console).entry(address)))
 
 
 @command.command(

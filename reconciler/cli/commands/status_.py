@@ -12,7 +12,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.lost_state import lost_state_hint
-from reconciler.cli.options import formats
+from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.model import contract
 from reconciler.model.state import Entry
 from reconciler.operations.read.overview import read_overview
@@ -28,26 +28,27 @@ Examples:
   reconciler status --watch                   # until no agent is at work
 """
 )
-@click.argument("addresses", nargs=-1)
+@chosen
 @click.option("--watch", is_flag=True, help="Refresh the table while agents work.")
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, *, addresses: tuple[str, ...], watch: bool, format_: str) -> None:
+def command(console: Console, /, *, chosen: Chosen, watch: bool, format_: str) -> None:
     """Show managed projects and their status.
 
-    Shows all managed projects, or those at the given addresses.
+    Shows all managed projects, or those at the given addresses. The name of a `for_each` stands for all of its projects,
+    `*` for any text.
     """
     context = load_context(console)
-    asyncio.run(_show(context, addresses, watch=watch, json=format_ == "json"))
+    asyncio.run(_show(context, chosen, watch=watch, json=format_ == "json"))
 
 
-async def _show(context: CommandContext, addresses: tuple[str, ...], *, watch: bool, json: bool) -> None:
+async def _show(context: CommandContext, chosen: Chosen, *, watch: bool, json: bool) -> None:
     async with context.api() as api:
         while True:
             state = context.state()
-            rows = await _read_rows(context, api, context.entries_of(state, addresses))
+            rows = await _read_rows(context, api, context.entries_of(state, chosen))
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
-            lost = None if rows or addresses else await lost_state_hint(context, state)
+            lost = None if rows or chosen.addresses else await lost_state_hint(context, state)
             if json and not (watch and active):
                 context.console.json(status_document(rows))
                 context.console.diagnose([lost] if lost else [])

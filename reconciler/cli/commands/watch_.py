@@ -19,7 +19,7 @@ from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import stop_on_signal
 from reconciler.cli.options import DURATION, Variables, as_struct, variables
-from reconciler.cli.plan_options import Execution, execution, target
+from reconciler.cli.plan_options import Execution, Targets, execution, targets
 from reconciler.cli.reference import DONE
 from reconciler.cli.watch_rounds import RoundOptions, Rounds
 from reconciler.model.errors import ReconcilerError, UsageError
@@ -53,7 +53,6 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
     listen: tuple[str, int] | None
     secret_env: str
     debounce: float
-    target: tuple[str, ...]
 
 
 watching = as_struct(
@@ -86,7 +85,6 @@ watching = as_struct(
         metavar="DURATION",
         help="Wait this long after a delivery, so that others join its round.",
     ),
-    target,
 )
 
 
@@ -100,10 +98,13 @@ Examples:
 """
 )
 @watching
+@targets
 @execution(wait="none", timeout="30m")
 @variables
 @click.pass_obj
-def command(console: Console, /, *, watching: WatchOptions, variables: Variables, execution: Execution) -> int:
+def command(
+    console: Console, /, *, watching: WatchOptions, targets: Targets, variables: Variables, execution: Execution
+) -> int:
     """Apply continuously: every --interval, on SIGHUP, and on webhook deliveries.
 
     Each round reads configuration and specs again and applies them without asking. Policies and guards hold, and the
@@ -134,7 +135,7 @@ def command(console: Console, /, *, watching: WatchOptions, variables: Variables
     console.clock = utc_now
     rounds = RoundOptions(
         plan_only=watching.plan_only,
-        targets=frozenset(watching.target) or None,
+        selection=targets.chosen(),
         variables=variables,
         execution=execution,
     )

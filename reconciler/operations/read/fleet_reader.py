@@ -6,26 +6,38 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import Desired, seal
-from reconciler.model.errors import NotFoundError
+from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.conversation import read_window
 from reconciler.operations.read.refresh import merge
 from reconciler.operations.workflows import Workspace, read_live, redact_plan
-from reconciler.planning.planner import Selection, make_plan
+from reconciler.planning.planner import make_plan
+from reconciler.planning.selection import Selection, select
 
 
-async def read_fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, conversations: bool) -> Fleet:
-    """Read everything once; two calls for each project on top of the list, one without ``conversations``.
+async def read_fleet(
+    workspace: Workspace, api: ApiClient, desired: Desired, selection: Selection, *, conversations: bool
+) -> Fleet:
+    """Read what is selected once; two calls for each project on top of the list, one without ``conversations``.
 
     Raises:
-        ReconcilerError: the state or the account can't be read.
+        ReconcilerError: the state or the account can't be read, or a selector fits nothing.
 
     """
     state, _ = workspace.load()
     at = workspace.now()
-    selection = Selection(refresh_only=True)
+    chosen, wrong = select(
+        desired.projects.keys() | state.projects.keys(),
+        desired.projects,
+        names=selection.targets,
+        exclude=selection.exclude,
+        tags=selection.tags,
+    )
+    if wrong:
+        raise UsageError(wrong)
+    selection = Selection(targets=chosen, refresh_only=True)
     sealed = seal(desired, state.lineage)
     live = await read_live(api, sealed, state, selection, at=at)
     limit = workspace.config.limits.active_projects
@@ -50,6 +62,6 @@ async def read_fleet(workspace: Workspace, api: ApiClient, desired: Desired, *, 
             findings=tuple(d for d in found if d.address == address),
         )
 
-    members = await run_all(member(a, e) for a, e in sorted(state.projects.items()))
+    members = await run_all(member(a, e) for a, e in sorted(state.projects.items()) if a in chosen)
     rest = tuple(d for d in found if d.address not in state.projects)
     return Fleet(workspace=state.workspace, at=at, members=tuple(members), findings=rest, serial=state.serial)

@@ -15,7 +15,7 @@ from reconciler.model.state import Entry, State
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.refresh import Reader, merge, refresh
 from reconciler.operations.workflows import Workspace, read_and_plan
-from reconciler.planning.planner import Selection
+from reconciler.planning.selection import Selection
 
 
 async def find_lost_state(workspace: Workspace, api: ApiClient, state: State, desired: Desired) -> Diagnostic | None:

@@ -185,6 +185,7 @@ class ProjectReader:
             Lifecycle(**lifecycle),
             cancelled=tree.get("state") == "cancelled",
             depends_on=tuple(tree.get("depends_on", ())),
+            tags=tuple(dict.fromkeys(tree.get("tags", ()))),
             location=at,
         )
 

@@ -42,6 +42,7 @@ _PATTERNS: Final = {
     shape_types.ENVIRONMENT_PATTERN: shape_types.ENVIRONMENT_RULE,
     shape_types.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
     shape_types.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
+    shape_types.TAG_PATTERN: "a tag has 1 to 63 letters, digits, . _ : / and -, and starts with a letter or digit",
     shape_types.KEY_ENV_PATTERN: "the name of the key's variable begins with EVERSINCE_ and has letters, digits and _; a branch "
     "can't have another secret sent as the key",
     shape_types.ENV_PATTERN: "the name of an environment variable has letters, digits and _, and starts with no digit",

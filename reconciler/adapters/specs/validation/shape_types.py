@@ -19,6 +19,7 @@ PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENVIRONMENT_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 ENVIRONMENT_RULE: Final = "an environment's name has 1 to 32 of a-z, 0-9, _ and -, and starts with a letter or digit"
+TAG_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$"
 KEY_ENV_PATTERN: Final = r"^EVERSINCE_[A-Za-z0-9_]+$"
 UUID_PATTERN: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 COUNT_MAX: Final = 1_000_000_000

@@ -19,6 +19,7 @@ from reconciler.adapters.specs.validation.shape_types import (
     MESSAGE_ID_PATTERN,
     NAME_PATTERN,
     PROJECT_ID_PATTERN,
+    TAG_PATTERN,
     Anything,
     Choice,
     Flag,
@@ -244,6 +245,12 @@ def _defaults(api: Contract) -> Shape:
                 name="state",
                 type=Choice(("present", "cancelled")),
                 help="present (default), or cancelled: stop the agent.",
+            ),
+            Key(
+                name="tags",
+                type=ListOf(item=Text(pattern=TAG_PATTERN)),
+                help="Words to select the project by, with --tag.",
+                examples=(["summer", "client:acme"],),
             ),
             Key(
                 name="lifecycle",

@@ -1,0 +1,131 @@
+"""The user's selectors, and the addresses that they name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from reconciler.model.desired import Desired, DesiredProject
+from reconciler.model.errors import Diagnostic
+from reconciler.planning.findings import did_you_mean
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """What to plan for (decisions/0003). ``targets`` of ``None``: everything."""
+
+    targets: frozenset[str] | None = None
+    """Patterns until :func:`resolve` has made addresses of them."""
+    exclude: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    """Only projects with one of these; empty: all."""
+    replace: frozenset[str] = frozenset()
+    destroy: bool = False
+    refresh_only: bool = False
+    refresh: bool = True
+    """Whether managed projects are read (``--no-refresh``: the state is trusted instead)."""
+    keep_failed: frozenset[str] = frozenset()
+    """Addresses whose failed project is only reported, whatever ``on_failed`` says: ``watch`` recreated it recently."""
+
+    def takes(self, address: str) -> bool:
+        return self.targets is None or address in self.targets
+
+
+def matching(pattern: str, addresses: Iterable[str]) -> frozenset[str]:
+    """The addresses that a pattern names: itself, all of a ``for_each``, or those that fit its ``*`` and ``?``."""
+    known = frozenset(addresses)
+    if pattern in known:
+        return frozenset((pattern,))
+    literal = pattern.replace("[", "[[]")  # brackets belong to addresses; they are no set of characters
+    return frozenset(a for a in known if fnmatchcase(a, literal) or fnmatchcase(a.partition("[")[0], literal))
+
+
+def select(
+    addresses: Iterable[str],
+    projects: Mapping[str, DesiredProject],
+    *,
+    names: frozenset[str] | None,
+    exclude: frozenset[str] = frozenset(),
+    tags: frozenset[str] = frozenset(),
+) -> tuple[frozenset[str], tuple[Diagnostic, ...]]:
+    """The addresses that ``names`` (``None``: all) take and that ``exclude`` and ``tags`` leave, and the selectors that fit
+    nothing. A name that fits nothing stays as it is.
+    """
+    known = frozenset(addresses)
+    found = known if names is None else frozenset[str]().union(*(matching(name, known) or {name} for name in names))
+    if tags:
+        found = frozenset(a for a in found if a not in known or (a in projects and tags & set(projects[a].tags)))
+    used = {tag for project in projects.values() for tag in project.tags}
+    wrong = [
+        *(_unknown("--exclude", n, did_you_mean(n, known)) for n in sorted(exclude) if not matching(n, known)),
+        *(_unknown_tag(tag, used) for tag in sorted(tags - used)),
+    ]
+    found -= frozenset[str]().union(*(matching(name, known) for name in exclude))
+    if not found and known and not wrong:
+        wrong.append(
+            Diagnostic(severity="error", summary="the selectors leave no project", detail="Use fewer of them.")
+        )
+    return found, tuple(wrong)
+
+
+def resolve(selection: Selection, desired: Desired, managed: Iterable[str]) -> tuple[Selection, tuple[Diagnostic, ...]]:
+    """The selection with addresses for patterns, and what to say about it. ``managed`` are the addresses in the state.
+
+    What is selected takes along all that it depends on; what is excluded, all that depends on it. Neither where projects
+    are destroyed.
+    """
+    if selection.targets is None and not selection.exclude and not selection.tags:
+        return selection, ()
+    projects = desired.projects
+    known = projects.keys() | set(managed)
+    excluded = frozenset[str]().union(*(matching(name, known) for name in selection.exclude))
+    for moved in desired.moved:  # either name means the project
+        if excluded & {moved.from_address, moved.to_address}:
+            excluded |= {moved.from_address, moved.to_address}
+    chosen, wrong = select(known, projects, names=selection.targets, exclude=selection.exclude, tags=selection.tags)
+    chosen -= excluded
+    if selection.destroy:
+        return replace(selection, targets=chosen), wrong
+    chosen = with_dependencies(chosen, desired)
+    out = excluded
+    notes: list[Diagnostic] = []
+    while lost := sorted(a for a in chosen - out if a in projects and out & set(projects[a].dependencies)):
+        for address in lost:
+            on = next(name for name in projects[address].dependencies if name in out)
+            summary = f"`{address}` is left out, too: it depends on `{on}`, which is excluded"
+            notes.append(Diagnostic(severity="note", address=address, summary=summary))
+        out |= frozenset(lost)
+    return replace(selection, targets=chosen - out), (*wrong, *notes)
+
+
+def with_dependencies(targets: frozenset[str], desired: Desired) -> frozenset[str]:
+    """The targets and all that they depend on, as in Terraform."""
+    found: set[str] = set()
+    waiting = list(targets)
+    while waiting:
+        address = waiting.pop()
+        if address not in found:
+            found.add(address)
+            project = desired.projects.get(address)
+            waiting += project.dependencies if project else ()
+    return frozenset(found)
+
+
+def _unknown(option: str, name: str, hint: str) -> Diagnostic:
+    return Diagnostic(
+        severity="error",
+        summary=f"`{option} {name}` fits no project in the specs or in the state",
+        detail=hint or "`reconciler state list` shows the addresses in the state. `*` stands for any text.",
+    )
+
+
+def _unknown_tag(tag: str, known: Iterable[str]) -> Diagnostic:
+    near = difflib.get_close_matches(tag, known, 1)
+    return Diagnostic(
+        severity="error",
+        summary=f"no project in the specs has the tag `{tag}`",
+        detail=f"Did you mean `{near[0]}`?" if near else "`tags: [...]` in the specs gives a project its tags.",
+    )
