@@ -119,7 +119,7 @@ def _options(command: click.Command, prefix: str) -> str:
     ctx = click.Context(command)
     rows = []
     for option in command.params:
-        if isinstance(option, click.Option) and not {"--help", "--version"} & {*option.opts}:
+        if isinstance(option, click.Option) and not option.hidden and not {"--help", "--version"} & {*option.opts}:
             flags = ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
             metavar = "" if option.is_flag or option.count else f" `{option.make_metavar(ctx).removesuffix(' RANGE')}`"
             default = "" if option.is_flag or option.multiple or option.count else _default(option)

@@ -14,7 +14,7 @@ from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import default_signals, stop_on_signal
 from reconciler.cli.plan_options import Applying, Execution
 from reconciler.cli.progress import show_progress
-from reconciler.cli.reference import CHANGES, DONE, ERROR, INTERRUPTED
+from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR, INTERRUPTED
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult, Event
@@ -75,7 +75,7 @@ def run_apply(context: CommandContext, application: Application) -> int:
         )
         raise
     _report_result(context, application, result)
-    return _exit_code(result, detailed=application.applying.detailed_exitcode)
+    return _exit_code(result, application.applying)
 
 
 def _report_result(context: CommandContext, application: Application, result: ApplyResult) -> None:
@@ -114,12 +114,14 @@ def _merge_diagnostics(error: PlanRefusedError) -> tuple[Diagnostic, ...]:
     return tuple(dict.fromkeys([*error.plan.diagnostics, *error.diagnostics]))
 
 
-def _exit_code(result: ApplyResult, *, detailed: bool) -> int:
+def _exit_code(result: ApplyResult, applying: Applying) -> int:
     if result.interrupted:
         return INTERRUPTED
     if result.plan.errors or result.plan.unsettled or {"failed", "unknown"} & set(result.counts):
         return ERROR
-    return CHANGES if detailed and not result.converged else DONE
+    if applying.fail_on == "attention" and result.plan.summary["attention"]:
+        return ATTENTION
+    return CHANGES if applying.detailed_exitcode and not result.converged else DONE
 
 
 def _print_plan_as_text(context: CommandContext, plan: Plan) -> None:

@@ -18,8 +18,9 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing, read_specs
-from reconciler.cli.options import Chosen, Variables
+from reconciler.cli.options import Chosen
 from reconciler.cli.state_backends import open_store
+from reconciler.cli.variables import Variables
 from reconciler.model import contract
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError, UsageError

@@ -19,8 +19,8 @@ from reconciler.adapters.specs.validation.problem import Problem
 from reconciler.adapters.specs.validation.shape_types import Shape
 from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.cli.console import Console
-from reconciler.cli.options import Variables
 from reconciler.cli.shared_targets import shared_targets
+from reconciler.cli.variables import Variables
 from reconciler.model import contract
 from reconciler.model.config import SANDBOX, Config
 from reconciler.model.desired import CreateOrigin, Desired

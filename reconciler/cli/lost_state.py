@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.cli.context import CommandContext
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Variables
+from reconciler.cli.variables import Variables
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.state import State
 from reconciler.operations.read.overview import find_lost_state

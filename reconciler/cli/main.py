@@ -12,8 +12,9 @@ from typing import Final, NoReturn
 
 import click
 
+from reconciler.cli.completion import complete_environments
 from reconciler.cli.console import Console, discard
-from reconciler.cli.options import add_environment_option
+from reconciler.cli.options import add_environment_option, add_global_options
 from reconciler.cli.reference import DONE, ENVIRONMENT, ERROR, EXIT_CODES, INTERRUPTED, as_lines
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.version import VERSION
@@ -50,11 +51,36 @@ COMMAND_GROUPS: Final = {
     "Help": {
         "help": "Read the manual, or the help of a command.",
         "explain": "Explain an error code or a field.",
+        "completion": "Print a completion script for your shell.",
+        "version": "Show the version.",
     },
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
-WITHOUT_ENVIRONMENT: Final = frozenset({"init", "show", "schema", "help", "explain", "environments"})
+WITHOUT_ENVIRONMENT: Final = frozenset(
+    {"init", "show", "schema", "help", "explain", "environments", "completion", "version"}
+)
 """Commands that read no workspace, or all of its environments, so that there is none to choose."""
+ELSEWHERE: Final = {
+    "taint": "To recreate a project, use `reconciler apply --replace ADDRESS`.",
+    "untaint": "To undo a `--replace`, just don't apply its plan.",
+    "refresh": "To record what changed outside, use `reconciler apply --refresh-only`.",
+    "workspace": "To list the environments, use `reconciler environments`; to choose one, `-e NAME`.",
+    "force-unlock": "To remove a lock, use `reconciler state unlock`.",
+    "preview": "To see the changes, use `reconciler plan`.",
+    "diff": "To see the changes, use `reconciler plan`.",
+    "up": "To make the changes, use `reconciler apply`.",
+    "sync": "To make the changes, use `reconciler apply`.",
+    "get": "To see the projects, use `reconciler status`.",
+    "list": "To see the projects, use `reconciler status` or `reconciler state list`.",
+    "logs": "To see a conversation, use `reconciler messages ADDRESS`.",
+    "dump": "To write specs for projects that no spec declares, use `reconciler export`.",
+    "delete": "To stop managing projects, use `reconciler destroy --target ADDRESS`.",
+    "down": "To stop managing all projects, use `reconciler destroy`.",
+    "cancel": "To cancel a project, write `state: cancelled` in its spec.",
+    "login": "The key is read from the environment variable EVERSINCE_API_KEY.",
+    "graph": "`reconciler plan` shows what waits for what.",
+}
+"""What other tools call a command, and what it is here."""
 ALIASES: Final = {"env": "environments"}
 COLLECTOR: Final = (100_000, 20, 20)
 """Garbage collection thresholds: there are almost no cycles, and looking for them took a seventh of a plan's time."""
@@ -89,6 +115,7 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         if cmd_name not in WITHOUT_ENVIRONMENT:
             add_environment_option(command)
+        add_global_options(command)
         return command
 
     def resolve_command(
@@ -99,6 +126,8 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             import difflib  # noqa: PLC0415  only a typo needs it
 
+            if args[0] in ELSEWHERE:
+                raise click.UsageError(f"{error.message} {ELSEWHERE[args[0]]}", ctx) from error
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             if not near:
                 raise
@@ -134,7 +163,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "-e",
     "--environment",
     metavar="NAME",
-    help="The environment of `reconciler.yaml` to work in. May also be given after the command.",
+    shell_complete=complete_environments,
+    help="The environment of `reconciler.yaml` to work in.",
 )
 @click.option("--state", "state", metavar="PATH|URL", help="Where the state is stored. Overrides `reconciler.yaml`.")
 @click.option(
@@ -158,7 +188,7 @@ def cli(
 ) -> None:
     """Manage Eversince creative-agent projects from specs in git.
 
-    Plan first, then apply. Nothing is created or sent twice.
+    Plan first, then apply. Nothing is created or sent twice. The options below may also stand after the command.
     """
     console: Console = ctx.obj
     console.root = chdir
@@ -189,7 +219,7 @@ def main() -> NoReturn:
         code = ERROR
     except click.ClickException as error:
         ctx = error.ctx if isinstance(error, click.UsageError) else None
-        usage = f"See `{ctx.command_path} --help`." if ctx else ""
+        usage = f"{_two_dashes(error)}See `{ctx.command_path} --help`." if ctx else ""
         console.fail((Diagnostic(severity="error", summary=error.format_message(), detail=usage),))
         code = ERROR
     except (click.Abort, KeyboardInterrupt):
@@ -203,6 +233,16 @@ def main() -> NoReturn:
         code = ERROR
     gc.freeze()  # the last collection would look for cycles once more
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _two_dashes(error: click.ClickException) -> str:
+    """What to say to an option with one dash, as Terraform takes it."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    words = (word.partition("=")[0] for word in sys.argv[1:] if word.startswith("-") and not word.startswith("--"))
+    known = {name for param in error.ctx.command.params for name in param.opts}
+    meant = next((f"-{word}" for word in words if f"-{word}" in known and len(word) > len("-x")), None)
+    return f"Options have two dashes: `{meant}`. " if meant else ""
 
 
 def _open_missing_streams() -> None:

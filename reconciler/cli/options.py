@@ -7,11 +7,14 @@ import os
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import click
 from msgspec import Struct
 
+from reconciler.cli.completion import complete_addresses, complete_environments, complete_tags
 from reconciler.cli.console import Console
+from reconciler.cli.variables import Variables
 from reconciler.model import contract
 
 Callback = Callable[..., object]
@@ -115,13 +118,6 @@ def api_version(help_: str) -> Option:
     return click.option("--api-version", type=click.Choice(contract.versions()), help=help_)
 
 
-class Variables(Struct, frozen=True, kw_only=True):
-    """Values of ``${var.…}``, as ``--var`` and ``--var-file`` give them."""
-
-    var: tuple[str, ...] = ()
-    var_file: tuple[Path, ...] = ()
-
-
 variables = as_struct(
     "variables",
     Variables,
@@ -140,15 +136,23 @@ exclude = click.option(
     "--exclude",
     multiple=True,
     metavar="ADDRESS",
+    shell_complete=complete_addresses,
     help="Leave out this project and those that depend on it. Takes the same patterns as --target. Repeatable.",
 )
 exclude_shown = click.option(
     "--exclude",
     multiple=True,
     metavar="ADDRESS",
+    shell_complete=complete_addresses,
     help="Leave out this project. Takes the same patterns as ADDRESSES. Repeatable.",
 )
-tag = click.option("--tag", multiple=True, metavar="TAG", help="Only projects with this tag. Repeatable.")
+tag = click.option(
+    "--tag",
+    multiple=True,
+    metavar="TAG",
+    shell_complete=complete_tags,
+    help="Only projects with this tag. Repeatable.",
+)
 
 
 class Chosen(Struct, frozen=True, kw_only=True):
@@ -159,11 +163,24 @@ class Chosen(Struct, frozen=True, kw_only=True):
     tag: tuple[str, ...] = ()
 
 
-chosen = as_struct("chosen", Chosen, click.argument("addresses", nargs=-1), exclude_shown, tag)
+addresses = click.argument("addresses", nargs=-1, shell_complete=complete_addresses)
+chosen = as_struct("chosen", Chosen, addresses, exclude_shown, tag)
+
+
+def add_global_options(command: click.Command) -> None:
+    """Give a command, or all commands of a group, the options that stand before it, after its name too. Its own win."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            add_global_options(inner)
+        return
+    taken = {name for param in command.params for name in param.opts}
+    for option in _global_options():
+        if option.name not in (param.name for param in command.params) and not taken.intersection(option.opts):
+            command.params.append(option)
 
 
 def add_environment_option(command: click.Command) -> None:
-    """Give a command, or all commands of a group, `--environment` after its name too."""
+    """The same for `--environment`, which `--help` shows there."""
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             add_environment_option(inner)
@@ -174,6 +191,7 @@ def add_environment_option(command: click.Command) -> None:
                 metavar="NAME",
                 expose_value=False,
                 callback=_choose_environment,
+                shell_complete=complete_environments,
                 help="The environment of `reconciler.yaml` to work in.",
             )
         )
@@ -189,7 +207,45 @@ def _choose_environment(ctx: click.Context, param: click.Parameter, value: str |
     console.environment, console.environment_flag = value, flag
 
 
-auto_approve = click.option("--auto-approve", is_flag=True, help="Skip the confirmation prompt.")
+def _global_options() -> tuple[click.Option, ...]:
+    """Without variables: those were read before the command."""
+
+    def option(*names: str, **how: Any) -> click.Option:
+        return click.Option(
+            names, expose_value=False, hidden=True, allow_from_autoenv=False, callback=_tell_console, **how
+        )
+
+    return (
+        option("-C", "--chdir", type=click.Path(path_type=Path)),
+        option("--state"),
+        option("--api-url"),
+        option("--no-color", is_flag=True),
+        option("-v", "--verbose", count=True),
+    )
+
+
+def _tell_console(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    console: Console = ctx.obj
+    if not value:
+        return
+    match param.name:
+        case "chdir":
+            console.root = value
+        case "state":
+            console.state, console.state_flag = value, True
+        case "api_url":
+            console.api_url = value
+        case "no_color":
+            console.disable_color()
+        case "verbose":
+            console.verbose += value
+        case _:
+            raise AssertionError(param.name)
+
+
+auto_approve = click.option(
+    "-y", "--yes", "--auto-approve", "auto_approve", is_flag=True, help="Skip the confirmation prompt."
+)
 lock_timeout = click.option(
     "--lock-timeout",
     type=DURATION,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.cli.completion import complete_addresses
 from reconciler.cli.options import DURATION, Option, as_struct, auto_approve, exclude, formats, lock_timeout, tag
 from reconciler.model.config import Config
 from reconciler.model.errors import UsageError
@@ -23,11 +25,20 @@ target = click.option(
     "--target",
     multiple=True,
     metavar="ADDRESS",
+    shell_complete=complete_addresses,
     help="Only this project and its dependencies (only the project itself if it is destroyed). The name of a `for_each` "
-    "stands for all of its projects, `*` for any text. Repeatable.",
+    "selects all of its projects; `*` matches any text. Repeatable.",
 )
 
 
+FailOn = Literal["never", "attention"]
+fail_on = click.option(
+    "--fail-on",
+    type=click.Choice(["never", "attention"]),
+    default="never",
+    show_default=True,
+    help="`attention`: exit with 3 if a project needs a person, such as a failed one.",
+)
 TARGETS = (target, exclude, tag)
 
 
@@ -72,7 +83,13 @@ selectors = as_struct(
     "selectors",
     Selectors,
     *TARGETS,
-    click.option("--replace", multiple=True, metavar="ADDRESS", help="Recreate this project. Repeatable."),
+    click.option(
+        "--replace",
+        multiple=True,
+        metavar="ADDRESS",
+        shell_complete=complete_addresses,
+        help="Recreate this project. Repeatable.",
+    ),
     click.option("--refresh-only", is_flag=True, help="Only record changes made outside; change no project."),
     click.option("--no-refresh", is_flag=True, help="Trust the state; don't read managed projects."),
 )
@@ -155,6 +172,7 @@ class Applying(Struct, frozen=True, kw_only=True):
     force: bool
     lock_timeout: float
     detailed_exitcode: bool
+    fail_on: FailOn
     format_: str
 
 
@@ -165,5 +183,6 @@ applying = as_struct(
     force,
     lock_timeout,
     click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if steps were deferred."),
+    fail_on,
     formats("text", "json"),
 )

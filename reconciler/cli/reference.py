@@ -7,12 +7,14 @@ from typing import Final
 DONE: Final = 0
 ERROR: Final = 1
 CHANGES: Final = 2
+ATTENTION: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = {
     DONE: "Success; for `watch`, also when stopped by Ctrl-C or SIGTERM",
     ERROR: "Error, including usage errors, refused plans and failed steps",
     CHANGES: "With --detailed-exitcode: plan found changes, or apply deferred steps",
+    ATTENTION: "With --fail-on attention: a project needs a person; wins over 2",
     INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM (except `watch`)",
 }
 ENVIRONMENT: Final = {

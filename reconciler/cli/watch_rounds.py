@@ -13,8 +13,8 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Variables
 from reconciler.cli.plan_options import Execution
+from reconciler.cli.variables import Variables
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.events import Event, StepEnded

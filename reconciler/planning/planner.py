@@ -279,7 +279,7 @@ def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection
                 address=address,
                 summary=f"`{address}` is neither in the specs nor in the state",
                 detail=did_you_mean(address, known)
-                or "`reconciler state list` shows the addresses in the state. In `--target`, `*` stands for any text.",
+                or "`reconciler state list` shows the addresses in the state. In `--target`, `*` matches any text.",
             )
         elif not selection.takes(address):
             yield Diagnostic(

@@ -118,7 +118,7 @@ def _unknown(option: str, name: str, hint: str) -> Diagnostic:
     return Diagnostic(
         severity="error",
         summary=f"`{option} {name}` fits no project in the specs or in the state",
-        detail=hint or "`reconciler state list` shows the addresses in the state. `*` stands for any text.",
+        detail=hint or "`reconciler state list` shows the addresses in the state. `*` matches any text.",
     )
 
 

@@ -40,7 +40,7 @@ def page(request):
 
 
 def options(command):
-    return [p for p in command.params if isinstance(p, click.Option)]
+    return [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
 
 
 def test_the_summary_is_a_short_sentence(page):

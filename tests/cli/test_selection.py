@@ -160,7 +160,9 @@ def test_wrong_tags_are_errors_with_a_place(six, tags):
 
 
 def test_defaults_may_hold_tags(six):
-    six.write("specs/a.yaml", "defaults: {tags: [all]}\nprojects:\n  a: {brief: One.}\n  b: {brief: Two., tags: [own]}\n")
+    six.write(
+        "specs/a.yaml", "defaults: {tags: [all]}\nprojects:\n  a: {brief: One.}\n  b: {brief: Two., tags: [own]}\n"
+    )
     assert planned(six, "--tag", "all") == {"a"}
     assert planned(six, "--tag", "own") == {"b"}
     assert json.loads(six.run("schema").out)

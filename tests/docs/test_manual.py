@@ -63,7 +63,7 @@ def test_every_variable_that_the_program_reads_is_in_the_table():
 
 def options(command: click.Command, ctx: click.Context):
     for option in command.params:
-        if isinstance(option, click.Option) and option.name not in ("help", "version"):
+        if isinstance(option, click.Option) and option.name not in ("help", "version") and not option.hidden:
             yield option, ctx
     if isinstance(command, click.Group):
         for name in command.list_commands(ctx):

@@ -54,6 +54,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "aspect_ratio": "9:16",
         "extract_content": True,
         "state": "cancelled",
+        "tags": ["summer", "client:acme"],
     },
     "Project": {"only": ["prod"], "except": ["dev"], "depends_on": ["a", "b[x]"], "adopt": "6f1c", "import": "proj_1"},
     "MovedShape": {"from": "a", "to": "b"},

@@ -13,8 +13,9 @@ from reconciler.cli.apply_flow import Application, run_apply
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import DIGEST, Variables, variables
+from reconciler.cli.options import DIGEST, variables
 from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
+from reconciler.cli.variables import Variables
 from reconciler.model.errors import PlanFileError, UsageError
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest

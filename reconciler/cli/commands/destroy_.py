@@ -8,8 +8,9 @@ from reconciler.cli.apply_flow import Application, run_apply
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Variables, variables
+from reconciler.cli.options import variables
 from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
+from reconciler.cli.variables import Variables
 
 
 @click.command(

@@ -11,7 +11,8 @@ from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Variables, variables
+from reconciler.cli.options import variables
+from reconciler.cli.variables import Variables
 from reconciler.model.errors import UsageError
 from reconciler.operations.read.export import Export, export
 from reconciler.report.safe_text import clean

@@ -35,7 +35,7 @@ projects:
     #   - Make the music softer.
 """
 _LONGEST = 1024**2
-IGNORED = ("/.reconciler/", "/reconciler.state.json*", "/reconciler.*.state.json*", "*.plan")
+IGNORED = ("/.reconciler/", "/reconciler.state.json*", "/reconciler.*.state.json*", "*.plan", "/renders/", "/public/")
 
 
 @click.command(

@@ -9,6 +9,7 @@ import click
 from msgspec.structs import asdict, replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.cli.completion import complete_addresses
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.options import Chosen, formats
@@ -29,14 +30,15 @@ Examples:
   reconciler messages 'promo[*]'
 """
 )
-@click.argument("addresses", nargs=-1, required=True)
+@click.argument("addresses", nargs=-1, required=True, shell_complete=complete_addresses)
 @click.option("--follow", is_flag=True, help="Keep showing new messages while the agent works.")
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, addresses: tuple[str, ...], follow: bool, format_: str) -> None:
     """Show the conversation of a project, or of several.
 
-    The name of a `for_each` stands for all of its projects, `*` for any text.
+    The name of a `for_each` selects all of its projects;
+    `*` matches any text.
     """
     context = load_context(console)
     entries = context.entries(Chosen(addresses=addresses))

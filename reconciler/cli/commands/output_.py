@@ -51,8 +51,8 @@ Examples:
 def command(console: Console, /, *, chosen: Chosen, folder: Path | None, max_bytes: int, format_: str) -> int:
     """Show IDs, URLs and last agent messages from the state.
 
-    Shows all managed projects, or those at the given addresses. The name of a `for_each` stands for all of its projects,
-    `*` for any text. No calls are made, unless the state is empty: then one looks whether it may be lost.
+    Shows all managed projects, or those at the given addresses. The name of a `for_each` selects all of its projects;
+    `*` matches any text. No calls are made, unless the state is empty: then one looks whether it may be lost.
 
     With --download, download the rendered files. Each is named after its address, and DIR/manifest.json has their
     digests. Files are only loaded over https from public addresses, or from the API's own network. Behind a proxy, the

@@ -13,10 +13,11 @@ from reconciler.adapters.plan_file import write_plan
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Variables, formats, variables
-from reconciler.cli.plan_options import Selectors, force, selectors
+from reconciler.cli.options import formats, variables
+from reconciler.cli.plan_options import FailOn, Selectors, fail_on, force, selectors
 from reconciler.cli.plan_output import PLAN_FORMATS, print_plan, render_markdown
-from reconciler.cli.reference import CHANGES, DONE, ERROR
+from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR
+from reconciler.cli.variables import Variables
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest
@@ -28,6 +29,7 @@ from reconciler.operations.workflows import plan
 Examples:
   reconciler plan
   reconciler plan --out saved.plan --detailed-exitcode    # for CI: 2 means changes
+  reconciler plan --fail-on attention                     # for a drift job: 3 means look at it
   reconciler plan --target summer-teaser
   reconciler plan --format json | jq .summary
   reconciler plan --format markdown > comment.md          # for a pull request
@@ -37,6 +39,7 @@ Examples:
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for `apply FILE`."
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes.")
+@fail_on
 @click.option("--destroy", is_flag=True, help="Plan to stop managing all projects.")
 @force
 @selectors
@@ -49,6 +52,7 @@ def command(
     *,
     out: Path | None,
     detailed_exitcode: bool,
+    fail_on: FailOn,
     destroy: bool,
     force: bool,
     format_: str,
@@ -81,4 +85,6 @@ def command(
     if out is not None:
         write_plan(out, made)
         console.note(f"Saved. Apply exactly this plan with `reconciler apply --digest {digest} {quote(str(out))}`.")
+    if fail_on == "attention" and made.summary["attention"]:
+        return ATTENTION
     return CHANGES if detailed_exitcode and made.steps else DONE

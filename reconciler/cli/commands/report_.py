@@ -11,7 +11,8 @@ from reconciler import files
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
-from reconciler.cli.options import Chosen, Variables, chosen, variables
+from reconciler.cli.options import Chosen, chosen, variables
+from reconciler.cli.variables import Variables
 from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
 from reconciler.operations.read.fleet_reader import read_fleet

@@ -9,12 +9,14 @@ from typing import Final
 import click
 
 from reconciler.adapters.state.format import MAX_BYTES, decode_state, encode_entry, encode_state
+from reconciler.cli.completion import complete_addresses
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import load_division, read_specs
 from reconciler.cli.interrupts import default_signals
-from reconciler.cli.options import Variables, auto_approve, formats, lock_timeout, variables
+from reconciler.cli.options import auto_approve, formats, lock_timeout, variables
 from reconciler.cli.state_backends import open_store
+from reconciler.cli.variables import Variables
 from reconciler.model.errors import UsageError
 from reconciler.model.live import LiveProject
 from reconciler.model.state import State
@@ -50,7 +52,7 @@ def list_(console: Console, *, format_: str) -> None:
 
 
 @command.command("show", epilog="\b\nExample:\n  reconciler state show summer-teaser\n")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_addresses)
 @click.pass_obj
 def show(console: Console, *, address: str) -> None:
     """Show the state's entry of an address, as JSON."""
@@ -113,21 +115,26 @@ def _move_into(console: Console, environment: str, lock_timeout: float) -> None:
 
 
 @command.command("rm", epilog="\b\nExample:\n  reconciler state rm old-one\n")
-@click.argument("addresses", nargs=-1, required=True)
+@click.argument("addresses", nargs=-1, required=True, shell_complete=complete_addresses)
+@auto_approve
 @lock_timeout
 @click.pass_obj
-def rm(console: Console, *, addresses: tuple[str, ...], lock_timeout: float) -> None:
+def rm(console: Console, *, addresses: tuple[str, ...], auto_approve: bool, lock_timeout: float) -> None:
     """Remove addresses from the state; keep their projects.
 
-    A spec that still declares a removed address creates a new project.
+    A spec that still declares a removed address creates a new project. On a terminal, asks first.
     """
+    if console.interactive and not auto_approve:
+        named = ", ".join(f"`{address}`" for address in addresses)
+        if not _ask(console, f"Remove {named} from the state?", otherwise="nothing was removed"):
+            raise UsageError("nothing was removed")
     remove(load_context(console).workspace, addresses, lock_timeout=lock_timeout)
     for address in addresses:
         console.out(f"Removed `{address}` from the state.\n")
 
 
 @command.command("resolve", epilog="\b\nExample:\n  reconciler state resolve summer-teaser --not-sent\n")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_addresses)
 @click.option("--sent/--not-sent", "sent", default=None, help="Whether the call was done. Required.")
 @lock_timeout
 @click.pass_obj
@@ -143,7 +150,7 @@ def resolve(console: Console, *, address: str, sent: bool | None, lock_timeout: 
 
 
 @command.command("accept", epilog="\b\nExample:\n  reconciler state accept summer-teaser\n")
-@click.argument("addresses", nargs=-1, required=True)
+@click.argument("addresses", nargs=-1, required=True, shell_complete=complete_addresses)
 @variables
 @lock_timeout
 @click.pass_obj

@@ -35,8 +35,8 @@ Examples:
 def command(console: Console, /, *, chosen: Chosen, watch: bool, format_: str) -> None:
     """Show managed projects and their status.
 
-    Shows all managed projects, or those at the given addresses. The name of a `for_each` stands for all of its projects,
-    `*` for any text.
+    Shows all managed projects, or those at the given addresses. The name of a `for_each` selects all of its projects;
+    `*` matches any text.
     """
     context = load_context(console)
     asyncio.run(_show(context, chosen, watch=watch, json=format_ == "json"))

@@ -8,9 +8,10 @@ import click
 
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, load_desired, name_missing, specs_of
-from reconciler.cli.options import Variables, formats, variables
+from reconciler.cli.options import formats, variables
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.cli.shared_targets import shared_targets
+from reconciler.cli.variables import Variables
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, SpecError, StateError, StateMismatchError

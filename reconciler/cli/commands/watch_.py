@@ -18,9 +18,10 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import stop_on_signal
-from reconciler.cli.options import DURATION, Variables, as_struct, variables
+from reconciler.cli.options import DURATION, as_struct, variables
 from reconciler.cli.plan_options import Execution, Targets, execution, targets
 from reconciler.cli.reference import DONE
+from reconciler.cli.variables import Variables
 from reconciler.cli.watch_rounds import RoundOptions, Rounds
 from reconciler.model.errors import ReconcilerError, UsageError
 from reconciler.model.hosts import is_loopback
