@@ -4,7 +4,8 @@ A branch may contain links: `plan` to `/etc`, or a name next to the state to som
 regular file, and no folder on the path to it may be a link in a checkout, in a workspace, or below the current directory.
 Links elsewhere are the machine's (`/tmp`) or the user's own, and are followed.
 
-Errors of the operating system are raised as `OSError`.
+Errors of the operating system are raised as `OSError`. All of it goes through the functions of `os`, where tests put a
+disk of their own.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def move(source: Path, target: Path) -> None:
 def remove(path: Path) -> bool:
     """Remove a file, or a link itself; ``False`` if there is none. Raises UnsafeFileError if the path goes through a link."""
     try:
-        _place(path).unlink()
+        os.unlink(_place(path))  # noqa: PTH108
     except FileNotFoundError:
         return False
     return True
@@ -142,14 +143,14 @@ def make_folder(path: Path, *, mode: int = 0o777) -> None:
     """
     missing = []
     folder = _followed(path.absolute())
-    while not folder.is_dir() and folder.parent != folder:
+    while not os.path.isdir(folder) and folder.parent != folder:  # noqa: PTH112
         missing.append(folder)
         folder = folder.parent
     for each in reversed(missing):
         try:
-            each.mkdir(mode)
+            os.mkdir(each, mode)  # noqa: PTH102
         except FileExistsError:
-            if not each.is_dir():
+            if not os.path.isdir(each):  # noqa: PTH112
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(each)) from None
 
 
@@ -162,6 +163,14 @@ def remove_leftovers(path: Path) -> None:
             random = entry.name.removeprefix(start).removesuffix(".tmp")
             if entry.name == f"{start}{random}.tmp" and len(random) == 16 and entry.is_file(follow_symlinks=False):
                 os.unlink(entry)  # noqa: PTH108
+
+
+def listed(folder: Path, *, start: str, end: str) -> list[Path]:
+    """The regular files in a folder whose names begin and end so, in order; none if there is no folder."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        return sorted(folder / name for name in names if name.startswith(start) and name.endswith(end))
+    return []
 
 
 def sync_folder(folder: Path) -> None:

@@ -52,7 +52,7 @@ class Spill:
 
         """
         found = {}
-        for path in sorted(self._folder.glob(f"{self._stem}-*.journal")):
+        for path in files.listed(self._folder, start=f"{self._stem}-", end=".journal"):
             try:
                 data = files.read(path, MAX_BYTES)
             except FileNotFoundError:
@@ -69,4 +69,4 @@ class Spill:
         """Delete files whose outcomes are in the store now."""
         for path in paths:
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+                files.remove(path)

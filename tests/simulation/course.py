@@ -1,0 +1,181 @@
+"""What happens in a life, drawn from its seed beforehand: so a life can be shortened and lived again."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+WORDS: Final = ("Softer.", "Louder, please.", "A blue sky & <birds>.", "Use the “second” take.", "Plus de rouge 🎬.")
+BRIEFS: Final = ("A slow shot of the sea.", "Three cuts of a city.", "It's a “tin” of coffee & <milk>.", "Rain. " * 40)
+TITLES: Final = ("One", "Two", "Three")
+CRAFTS: Final = ("cinema", "ugc", "humor")
+TEXT_HABITS: Final = ("trim", "fold", "escape", "quotes", "emoji", "nfd")
+
+
+class Act(Struct, frozen=True):
+    """Something that somebody does at a time. ``who`` is a workspace's number, or a runner's."""
+
+    at: float
+    what: str
+    who: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        more = ", ".join(f"{name} {value}" for name, value in self.more.items() if value not in (None, 0))
+        return f"{self.what} {self.who}{f': {more}' if more else ''}"
+
+
+class Course(Struct, frozen=True, kw_only=True):
+    """``runners`` has the workspace of each. Two runners of one workspace are two machines only where the state is remote."""
+
+    seed: int
+    workspaces: int = 1
+    runners: tuple[int, ...] = (0,)
+    remote: bool = False
+    environment: str | None = None
+    lease: float = 60.0
+    settle: float = 10.0
+    pace: int = 120
+    server: dict[str, Any] = field(default_factory=dict)
+    wire: dict[str, float] = field(default_factory=dict)
+    store: dict[str, float] = field(default_factory=dict)
+    disk: dict[str, float] = field(default_factory=dict)
+    skews: tuple[float, ...] = ()
+    """Of the runners' clocks, then the server's, then the store's."""
+    acts: tuple[Act, ...] = ()
+
+
+def draw(seed: int) -> Course:
+    """The course of the life with this number."""
+    r = random.Random(f"{seed}/course")
+    remote = r.random() < 0.5
+    workspaces = 2 if r.random() < 0.2 else 1
+    runners = tuple(range(workspaces)) + ((0,) if r.random() < 0.4 else ()) + ((0,) if r.random() < 0.08 else ())
+    skew = r.random() < 0.2
+    acts: list[Act] = []
+    for workspace in range(workspaces):
+        for number in range(r.choice((1, 1, 2, 2, 3)) if not workspace else 1):
+            acts.append(Act(0.0, "add", workspace, _project(r, number)))
+    end = r.choice((30.0, 60.0, 120.0, 240.0))
+    acts.append(_apply(r, 0.1, runners, 0))
+    for _ in range(r.choice((0, 1, 2, 2, 3))):
+        acts.append(_apply(r, r.uniform(0.0, end), runners, r.randrange(len(runners))))
+    for _ in range(r.choice((0, 1, 2, 3, 5))):
+        acts.append(_something(r, r.uniform(0.0, end), workspaces))
+    acts.sort(key=lambda act: act.at)
+    return Course(
+        seed=seed,
+        workspaces=workspaces,
+        runners=runners,
+        remote=remote,
+        environment=r.choice((None, None, "prod")),
+        lease=r.choice((60.0, 60.0, 20.0)),
+        settle=10.0,
+        pace=r.choice((120, 120, 1000, 30)),
+        server=_server(r),
+        wire=_wire(r),
+        store=_few(r, ("lost", "late", "unheard"), 0.3, 0.06) if remote else {},
+        disk=_few(r, ("ENOSPC", "EIO", "slow"), 0.2, 0.06),
+        skews=tuple(round(r.uniform(-90, 90), 1) if skew else 0.0 for _ in range(len(runners) + 2)),
+        acts=tuple(acts),
+    )
+
+
+def _project(r: random.Random, number: int) -> dict[str, Any]:
+    return {
+        "brief": r.choice(BRIEFS),
+        "title": r.choice((None, *TITLES)),
+        "words": [r.choice(WORDS) for _ in range(r.choice((0, 1, 1, 2, 3)))],
+        "secret": r.random() < 0.15,
+        "fails": r.random() < 0.04,
+        "on_remove": r.choice(("stop", "cancel", "forget", "release")),
+        "twin": r.random() < 0.1,
+        "after": bool(number) and r.random() < 0.1,
+    }
+
+
+def _apply(r: random.Random, at: float, runners: tuple[int, ...], who: int) -> Act:
+    more: dict[str, Any] = {"wait": r.choice(("none", "steps", "steps", "steps", "idle"))}
+    if r.random() < 0.2:
+        more["timeout"] = r.choice((5.0, 20.0, 60.0))
+    if r.random() < 0.3:
+        more["lock_timeout"] = r.choice((5.0, 100.0))
+    if r.random() < 0.12:
+        more["saved"] = True
+    trouble = r.random()
+    if trouble < 0.30:
+        more["kill"] = r.randint(1, r.choice((10, 40, 120)))
+        more["power"] = r.random() < 0.4
+    elif trouble < 0.42:
+        more["interrupt"] = round(r.uniform(0.0, r.choice((1.0, 10.0, 40.0))), 2)
+        if r.random() < 0.3:
+            more["again"] = round(r.uniform(0.1, 5.0), 2)
+    elif trouble < 0.50:
+        more["suspend"] = round(r.uniform(0.0, 10.0), 2)
+        more["suspended"] = r.choice((3.0, 30.0, 90.0, 200.0))
+    return Act(round(at, 2), "apply", who, more)
+
+
+def _something(r: random.Random, at: float, workspaces: int) -> Act:
+    what = r.choices(
+        ("add", "say", "set", "rewrite", "rename", "remove", "cancel", "types", "titles", "stops", "creates", "lose", "old copy",
+         "storm", "habits", "cursors", "unlock", "mv", "plan"),
+        (3, 6, 4, 2, 2, 2, 1, 3, 2, 2, 2, 2, 2, 3, 1, 1, 1, 1, 1),
+    )[0]  # fmt: skip
+    more: dict[str, Any] = {"pick": r.randrange(100)}
+    match what:
+        case "add":
+            more |= _project(r, 0)
+        case "say" | "types":
+            more["words"] = r.choice(WORDS)
+        case "set" | "titles":
+            more["title"], more["craft"] = r.choice(TITLES), r.choice(CRAFTS)
+        case "rewrite":
+            more["brief"] = r.choice(BRIEFS)
+        case "creates":
+            more["brief"], more["title"] = r.choice(BRIEFS), r.choice(TITLES)
+        case "stops":
+            more["status"] = r.choice(("cancelled", "idle", "failed"))
+        case "storm":
+            more["storm"], more["seconds"] = r.choice(("503", "500", "429", "proxy 502 after", "lost", "refused")), r.choice((5.0, 40.0))
+        case "habits":
+            more["message_habits"] = sorted(r.sample(TEXT_HABITS, 1))
+    return Act(round(at, 2), what, r.randrange(workspaces), more)
+
+
+def _server(r: random.Random) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "requests_per_minute": r.choice((0, 0, 120, 30)),
+        "active_projects": r.choice((5, 5, 2, 1)),
+        "list_order": r.choice(("newest", "oldest")),
+        "messages_default": r.choice(("newest", "oldest")),
+        "unknown_cursor": r.choice(("refuse", "empty")),
+        "brief_is_message": r.random() < 0.7,
+        "rendering": r.random() < 0.3,
+        "list_lag": r.choice((0.0, 0.0, 0.0, 20.0)),
+        "page_max": r.choice((100, 100, 100, 2, 5)),
+        "log_requests": False,
+    }
+    if r.random() < 0.15:
+        options["message_habits"] = sorted(r.sample(TEXT_HABITS, 2))
+    if r.random() < 0.08:
+        options["title_habits"] = sorted(r.sample(("trim", "lower", "escape"), 1))
+    if r.random() < 0.05:
+        options["message_max"] = 20
+    return options
+
+
+def _few(r: random.Random, names: tuple[str, ...], likely: float, most: float) -> dict[str, float]:
+    if r.random() > likely:
+        return {}
+    return {name: round(r.uniform(0.005, most), 3) for name in r.sample(names, r.randint(1, len(names)))}
+
+
+def _wire(r: random.Random) -> dict[str, float]:
+    from tests.simulation.wire import FATES
+
+    if r.random() < 0.35:
+        return {}
+    return {name: round(r.uniform(0.01, 0.12), 3) for name in r.sample(FATES, r.randint(1, 4))}

@@ -1,0 +1,264 @@
+"""The end of a life: the world calms down, people follow what they are told, and the ledger is looked through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.model.errors import LockError, ReconcilerError, UsageError
+from reconciler.model.plan import Plan
+from reconciler.model.state import State
+from reconciler.operations.state.edits import bind, decide, recover_state
+from reconciler.operations.workflows import PlanRefusedError, Workspace, plan
+from reconciler.planning.planner import Selection
+from tests.simulation.life import CALM_APPLIES, ENDS, KEY, SECRET
+from tests.simulation.wire import Weather
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life, Team, Thing
+
+
+def judge(life: Life) -> None:
+    life.calm = True
+    life.server.weather = Weather()
+    life.world.tell("world", "calms down")
+    life.world.pass_(2 * life.course.lease + life.course.settle)
+    for done in life._running.values():
+        for fiber in done.process.fibers:
+            if isinstance(fiber.error, Exception):
+                raise fiber.error
+    for team in life.teams:
+        _converge(life, team)
+    _ledger(life)
+    _secrets(life)
+
+
+def _converge(life: Life, team: Team) -> None:
+    """A bounded number of applies leaves nothing to do; people do what findings ask for."""
+    runner = life._runner_of(team)
+    left: Any = None
+    for number in range(CALM_APPLIES):
+        more = {"wait": "idle", "lock_timeout": 5.0}
+        holder: list[Any] = []
+        done = life.command(runner, "calm", life.apply_work(life.desired(team), lambda: holder[0], more))
+        holder.append(done.process)
+        _to_the_end(life, done)
+        if isinstance(done.error, LockError):
+            life.fail(f"{team.name} can't get its lock in a calm world: {done.error.diagnostics[0].summary}")
+            return
+        made, state = _look(life, team, runner)
+        if state.pending or isinstance(done.error, PlanRefusedError) or (isinstance(made, Plan) and made.unsettled):
+            _follow(life, team, runner, state, made)
+            made, state = _look(life, team, runner)
+        if isinstance(made, Plan) and not made.steps and not made.errors and not made.unsettled and not state.pending:
+            life.figures[f"calm after {number + 1}"] += 1
+            _findings(life, team, made)
+            _complete(life, team, state)
+            return
+        left = made
+        life.world.pass_(30.0)
+    what = (
+        [f"{step.address} {step.action}: {step.reason}" for step in left.steps]
+        + [f"{d.address} {d.summary}" for d in (*left.errors, *left.unsettled)]
+        if isinstance(left, Plan)
+        else left
+    )
+    life.fail(f"{team.name} does not come to rest after {CALM_APPLIES} applies: {what}; pending: {list(state.pending.values())}")
+
+
+def _to_the_end(life: Life, done: Any) -> None:
+    if not life.world.run(lambda: done.process.over, latest=life.world.now + 4000):
+        life.fail(f"{done.process.name} does not end in a calm world")
+        done.process.kill("given up")
+        life.world.pass_(1.0)
+    for fiber in done.process.fibers:
+        if isinstance(fiber.error, Exception):
+            raise fiber.error
+
+
+def _run(life: Life, runner: int, kind: str, work: Any) -> Any:
+    done = life.command(runner, kind, work)
+    _to_the_end(life, done)
+    return done
+
+
+def _look(life: Life, team: Team, runner: int) -> tuple[Plan | list[str], State]:
+    """What a plan shows now, and the state."""
+    wanted = life.desired(team)
+
+    async def work(workspace: Workspace, api: ApiClient) -> tuple[Plan | list[str], State]:
+        before = life.server.count[life.world.process.name]
+        try:
+            made, _ = await plan(workspace, api, wanted, Selection())
+        except ReconcilerError as error:
+            return [d.summary for d in error.diagnostics], workspace.load()[0]
+        sent = life.server.count[life.world.process.name] - before
+        if sent != made.requests_used:
+            life.fail(f"a plan says that it took {made.requests_used} requests, and took {sent}")
+        return made, workspace.load()[0]
+
+    return _run(life, runner, "look", work).result  # type: ignore[no-any-return]
+
+
+def _state(life: Life, team: Team, runner: int) -> State:
+    async def work(workspace: Workspace, _: ApiClient) -> State:
+        return workspace.load()[0]
+
+    return _run(life, runner, "state", work).result  # type: ignore[no-any-return]
+
+
+def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list[str]) -> None:
+    """Do what the findings of an apply ask for: decide what became of messages, recover what the state lost."""
+    ledger = life.store.ledger()
+    for address in dict.fromkeys(intent.address for intent in state.pending.values()):
+        intent = next(i for i in state.pending.values() if i.address == address)
+        if intent.kind != "message":
+            continue
+        entry = state.projects.get(address)
+        words = intent.body["message"]
+        there = sum(e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words for e in ledger)
+        logged = sum(1 for m in entry.messages if m.text == words) if entry else 0
+        sent = there > logged
+        life.world.tell(team.name, f"decides: message {intent.message_id} of {address} was {'sent' if sent else 'not sent'}")
+        life.figures["decided by people"] += 1
+
+        async def work(workspace: Workspace, _: ApiClient, address: str = address, sent: bool = sent) -> Any:
+            return decide(workspace, address, sent=sent, lock_timeout=5.0)
+
+        _run(life, runner, "resolve", work)
+    if isinstance(made, Plan) and (made.errors or made.unsettled):
+        _recover(life, team, runner)
+
+
+def _recover(life: Life, team: Team, runner: int) -> None:
+    """`state recover` by people who know what is theirs, and `import` for the rest."""
+    ids, wanted = life.ids(team), life.desired(team)
+
+    async def work(workspace: Workspace, api: ApiClient) -> Any:
+        return await recover_state(
+            workspace,
+            api,
+            wanted,
+            choose=lambda finding: next((p for p in finding.candidates if p.id == ids.get(finding.address)), None),
+            confirm=lambda findings: all(f.entry is None or f.entry.project_id == ids.get(f.address) for f in findings),
+            lock_timeout=5.0,
+        )
+
+    done = _run(life, runner, "recover", work)
+    life.figures["states recovered"] += 1
+    if isinstance(done.error, UsageError) or done.error is None:
+        state = _state(life, team, runner)
+        for address in ids.keys() - state.projects.keys():
+
+            async def take(workspace: Workspace, api: ApiClient, address: str = address) -> Any:
+                return await bind(workspace, api, address, ids[address], lock_timeout=5.0)
+
+            _run(life, runner, "import", take)
+            life.figures["imported by people"] += 1
+
+
+def _findings(life: Life, team: Team, made: Plan) -> None:
+    """What is left for people has a cause."""
+    by_address = {thing.address: thing for thing in team.wanted()}
+    ids = life.ids(team)
+    for diagnostic in made.diagnostics:
+        if not diagnostic.attention:
+            continue
+        life.figures["findings left"] += 1
+        thing = by_address.get(diagnostic.address or "")
+        caused = (
+            team.lost
+            or life.altered
+            or life.touched
+            or (thing is not None and ("[fail]" in thing.brief or thing.cancelled))
+            or ids.get(diagnostic.address or "") in life.touched
+        )
+        if not caused:
+            life.fail(f"a finding that nobody caused: {diagnostic.address}: {diagnostic.summary}")
+
+
+def _complete(life: Life, team: Team, state: State) -> None:
+    """Every project that is wanted is there and has its messages."""
+    projects = {p["id"]: p for p in life.store.projects()}
+    ledger = life.store.ledger()
+    for thing in team.wanted():
+        entry = state.projects.get(thing.address)
+        if entry is None:
+            if not (thing.cancelled or team.lost or life.touched):
+                life.fail(f"{thing.address} is wanted, and not managed")
+            continue
+        project = projects.get(entry.project_id)
+        if project is None:
+            life.fail(f"{thing.address} is bound to {entry.project_id}, which is not there")
+            continue
+        if project["id"] in life.foreign:
+            life.fail(f"{thing.address} is bound to a person's project")
+        if project["status"] in ENDS or team.lost:
+            continue
+        sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == entry.project_id]
+        if sent != thing.words:
+            life.fail(f"{thing.address} has the messages {sent}, not {thing.words}")
+        for name, value in thing.settings.items():
+            if project.get(name) != value and not life.course.server.get("title_habits"):
+                life.fail(f"{thing.address} has {name} {project.get(name)!r}, not {value!r}")
+
+
+def _ledger(life: Life) -> None:
+    ledger = life.store.ledger()
+    life.figures["effects"] += len(ledger)
+    keys = Counter(e.idempotency_key for e in ledger if e.kind == "create")
+    for key, count in keys.items():
+        if count > 1:
+            life.fail(f"{count} projects were made under the key {key}")
+    things: dict[str, tuple[Team, Thing]] = {}
+    for team in life.teams:
+        for thing in team.things:
+            for name in thing.names:
+                things[f"{team.identity}/{name}"] = (team, thing)
+    owner: dict[str, Team] = {}
+    bought: Counter[int] = Counter()
+    for effect in ledger:
+        if effect.kind != "create":
+            continue
+        assert effect.idempotency_key is not None
+        team, thing = things[effect.idempotency_key.rpartition("/")[0]]
+        owner[effect.project_id] = team
+        bought[id(thing)] += 1
+    for team in life.teams:
+        for thing in team.things:
+            if bought[id(thing)] > thing.rights:
+                life.fail(f"{bought[id(thing)]} projects were bought for {thing.address}, {thing.rights} at most were wanted")
+    sent: Counter[tuple[str, str]] = Counter()
+    for effect in ledger:
+        actor = int(effect.request_id.rpartition("-")[0].rpartition(".")[2])
+        if effect.project_id in life.foreign:
+            life.fail(f"{effect.kind} on a person's project by {effect.request_id}")
+        elif effect.project_id and effect.project_id in owner and owner[effect.project_id] is not life.teams[actor]:
+            life.fail(f"{effect.kind} on another team's project by {effect.request_id}")
+        if effect.kind == "message":
+            sent[effect.project_id, effect.detail["message"]] += 1
+    for (project, words), count in sent.items():
+        if count > 1:
+            life.fail(f"{words!r} was sent {count} times to {project}")
+    order = {words: n for team in life.teams for thing in team.things for n, words in enumerate(thing.words)}
+    last: dict[str, int] = {}
+    for effect in ledger:
+        if effect.kind == "message":
+            number = order.get(effect.detail["message"], -1)
+            if number < 0:
+                life.fail(f"{effect.detail['message']!r} is nobody's message")
+            elif number < last.get(effect.project_id, -1):
+                life.fail(f"{effect.detail['message']!r} was sent out of order")
+            last[effect.project_id] = number
+
+
+def _secrets(life: Life) -> None:
+    for secret in (SECRET.encode(), KEY.encode()):
+        for disk in life.disks:
+            for path, data in disk.texts():
+                if secret in data:
+                    life.fail(f"a secret is in {path}")
+        for path, data in life.bucket.texts():
+            if secret in data:
+                life.fail(f"a secret is in the bucket: {path}")

@@ -1,0 +1,247 @@
+"""The network between the program's client and the emulated API, which is the real one, in this process.
+
+A request that has left arrives, or not, whatever becomes of its sender: it acts up to ``LATEST`` seconds later, which is
+within the time that the program settles for. What a proxy sends twice acts twice, but for messages: nobody can do
+anything about a proxy that repeats those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import httpx
+from msgspec import Struct
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.sandbox import app, wire
+from reconciler.sandbox.store import Store
+from tests.simulation.clockwork import Process, World
+
+LATEST: Final = 8.0
+URL: Final = "http://127.0.0.1:1/api/v1"
+FATES: Final = (
+    "refused",  # no connection
+    "connect time-out",
+    "closed",  # the kept connection was closed meanwhile
+    "lost",  # it broke before the request arrived
+    "late",  # it broke, and the request arrives all the same
+    "unheard",  # done, then it broke
+    "time-out before",
+    "time-out after",
+    "cut",  # the answer breaks off
+    "garbled",  # the answer is no JSON
+    "drip",  # the answer comes slowly
+    "proxy 502 before",
+    "proxy 502 after",
+    "503",
+    "500",
+    "429",
+    "twice",  # a proxy repeats it
+    "slow",
+)
+
+
+class Weather(Struct):
+    """How the network is: the share of requests with each fate."""
+
+    shares: dict[str, float] = {}
+    storm_until: float = 0.0
+    storm: str = "503"
+
+
+class Server:
+    """An account and the way to it."""
+
+    def __init__(self, world: World, store: Store, key: str, *, skew: float = 0.0) -> None:
+        self.world = world
+        self.store = store
+        self.weather = Weather()
+        self.skew = skew
+        self.chance = world.chance("wire")
+        self.count: Counter[str] = Counter()
+        """Requests that left, by process."""
+        self.fates: Counter[str] = Counter()
+        self.watch: Callable[[Process, str, str], None] = lambda *_: None
+        """Told of each request that may change something, as it leaves."""
+        self.told: Callable[[Process, str, str, str], None] = lambda *_: None
+        """Told of each fate: process, method, path, fate."""
+        self._api = app._Api(store, key)
+
+    def fate(self, method: str, path: str, *, kept: bool) -> str:
+        chance = self.chance.random()
+        if self.world.now < self.weather.storm_until and chance < 0.8:
+            return self.weather.storm
+        for name, share in self.weather.shares.items():
+            chance -= share
+            if chance < 0:
+                if (name == "closed" and not kept) or (name == "twice" and path.endswith("/messages")):
+                    return ""
+                return name
+        return ""
+
+    def seconds(self) -> float:
+        return 0.02 + 0.15 * self.chance.random()
+
+    def carry_out(self, request: httpx.Request, request_id: str) -> wire.Answer:
+        url = request.url
+        call = wire.Call(
+            method=request.method,
+            path=url.path.removeprefix(app.PREFIX),
+            query=parse_qsl(url.query.decode(), keep_blank_values=True),
+            body=request.content,
+            authorization=request.headers.get("authorization", ""),
+            content_type=request.headers.get("content-type", ""),
+            origin="http://127.0.0.1:1",
+            request_id=request_id,
+        )
+        return self._api._carry_out(call, None)
+
+
+class WiredClient(ApiClient):
+    """The real client; its connections lead into the simulated network."""
+
+    def __init__(self, server: Server, process: Process, key: str, **more: Any) -> None:
+        super().__init__(URL, key, **more)
+        self._server, self._process = server, process
+
+    def _client(self, trust: Any, limits: httpx.Limits) -> httpx.AsyncClient:
+        kept = bool(limits.max_keepalive_connections)
+        return httpx.AsyncClient(verify=False, trust_env=False, transport=Wire(self._server, self._process, kept=kept))  # noqa: S501
+
+
+class Wire(httpx.AsyncBaseTransport):
+    def __init__(self, server: Server, process: Process, *, kept: bool) -> None:
+        self._server, self._process, self._kept = server, process, kept
+        self._used = -1e9
+        self._recent: deque[float] = deque()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        server, process, world = self._server, self._process, self._server.world
+        process.point()
+        path = request.url.path.removeprefix(app.PREFIX)
+        kept = self._kept and world.now - self._used < 4.0
+        fate = server.fate(request.method, path, kept=kept)
+        if fate:
+            server.fates[fate] += 1
+            server.told(process, request.method, path, fate)
+            world.tell(process.name, f"{request.method} {path}: {fate}")
+        timeouts = request.extensions["timeout"]
+        trace = request.extensions["trace"]
+        if not kept:
+            await trace("connection.connect_tcp.started", {})
+            await asyncio.sleep(0.03)
+            if fate == "refused":
+                raise httpx.ConnectError("All connection attempts failed")
+            if fate == "connect time-out":
+                await asyncio.sleep(timeouts["connect"])
+                raise httpx.ConnectTimeout("timed out")
+        await trace("http11.send_request_headers.started", {})
+        if request.method != "GET":
+            await trace("http11.send_request_body.started", {})
+            server.watch(process, request.method, path)
+        server.count[process.name] += 1
+        number = f"{process.name}-{server.count[process.name]}"
+        answer = _Flight(server, process, request, number, fate).leave()
+        process.point()
+        await trace("http11.receive_response_headers.started", {})
+        self._used = world.now
+        found = await answer
+        process.point()
+        self._used = world.now
+        headers = [(name, value) for name, value in found.headers.items()]
+        headers.append(("content-type", found.content_type))
+        response = httpx.Response(found.status, headers=headers, stream=_Body(found.body, fate))
+        if fate != "cut":
+            response.headers["content-length"] = str(len(found.body))
+        return response
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, data: bytes, fate: str) -> None:
+        self._data, self._fate = data, fate
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._fate == "cut":
+            yield self._data[: len(self._data) // 2]
+            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+        if self._fate == "drip":
+            half = len(self._data) // 2
+            yield self._data[:half]
+            await asyncio.sleep(5.0)
+            yield self._data[half:]
+            return
+        yield self._data
+
+
+class _Flight:
+    """One request on its way."""
+
+    def __init__(self, server: Server, process: Process, request: httpx.Request, number: str, fate: str) -> None:
+        self._server, self._process, self._request, self._number = server, process, request, number
+        self._fate = fate
+        loop = process.loop
+        assert loop is not None
+        self._loop = loop
+        self._future: asyncio.Future[wire.Answer] = loop.create_future()
+        self._timeout = request.extensions["timeout"]["read"]
+
+    def leave(self) -> asyncio.Future[wire.Answer]:
+        world, there, back = self._server.world, self._server.seconds(), self._server.seconds()
+        match self._fate:
+            case "closed":
+                self._answer(0.0, httpx.RemoteProtocolError("Server disconnected without sending a response."))
+            case "lost":
+                self._answer(there, httpx.ReadError("connection reset"))
+            case "late":
+                self._answer(there, httpx.ReadError("connection reset"))
+                world.after(there + (LATEST - there) * self._server.chance.random(), self._act)
+            case "unheard":
+                world.after(there, self._act)
+                self._answer(there + back, httpx.ReadError("connection reset"))
+            case "time-out before":
+                self._answer(self._timeout, httpx.ReadTimeout("timed out"))
+            case "time-out after":
+                world.after(there, self._act)
+                self._answer(self._timeout, httpx.ReadTimeout("timed out"))
+            case "proxy 502 before":
+                self._answer(there, _page(502))
+            case "500" | "503" | "429":
+                self._answer(there, _refusal(int(self._fate)))
+            case "slow":
+                world.after(there + 5.0 * self._server.chance.random(), lambda: self._reply(back))
+            case _:
+                world.after(there, lambda: self._reply(back))
+        return self._future
+
+    def _act(self) -> wire.Answer:
+        answer = self._server.carry_out(self._request, self._number)
+        method, path = self._request.method, self._request.url.path.removeprefix(app.PREFIX)
+        self._server.world.tell("server", f"{self._number} {method} {path} → {answer.status}")
+        return answer
+
+    def _reply(self, back: float) -> None:
+        answer = self._act()
+        if self._fate == "twice":
+            answer = self._act()
+        elif self._fate == "proxy 502 after":
+            answer = _page(502)
+        elif self._fate == "garbled":
+            answer = wire.Answer(answer.status, b"<html>maintenance</html>", answer.headers, "text/html")
+        self._answer(back, answer)
+
+    def _answer(self, seconds: float, answer: wire.Answer | Exception) -> None:
+        self._server.world.after(seconds, lambda: self._loop.resolve(self._future, answer))
+
+
+def _page(status: int) -> wire.Answer:
+    return wire.Answer(status, b"<html><body><h1>Bad Gateway</h1></body></html>", {}, "text/html")
+
+
+def _refusal(status: int) -> wire.Answer:
+    code = {429: "rate_limited", 503: "internal_error", 500: "internal_error"}[status]
+    headers = {"Retry-After": "3"} if status != 500 else {}
+    return wire.error_answer(code, "The weather is bad", status, headers)
