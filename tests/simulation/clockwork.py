@@ -38,7 +38,7 @@ class Killed(BaseException):
     """The process is no more; raised at its point of death, and again wherever its remains try to act."""
 
 
-class Stuck(AssertionError):
+class StuckError(AssertionError):
     """The world came to no end."""
 
 
@@ -83,7 +83,7 @@ class World:
                 return False
             self.events += 1
             if self.events > MOST_EVENTS:
-                raise Stuck(f"no end after {MOST_EVENTS} events")
+                raise StuckError(f"no end after {MOST_EVENTS} events")
             when, _, _, action = heapq.heappop(queue)
             self.now = max(self.now, when)
             action()

@@ -56,14 +56,13 @@ def draw(seed: int) -> Course:
     skew = r.random() < 0.2
     acts: list[Act] = []
     for workspace in range(workspaces):
-        for number in range(r.choice((1, 1, 2, 2, 3)) if not workspace else 1):
-            acts.append(Act(0.0, "add", workspace, _project(r, number)))
+        count = r.choice((1, 1, 2, 2, 3)) if not workspace else 1
+        acts += [Act(0.0, "add", workspace, _project(r, number)) for number in range(count)]
     end = r.choice((30.0, 60.0, 120.0, 240.0))
     acts.append(_apply(r, 0.1, runners, 0))
-    for _ in range(r.choice((0, 1, 2, 2, 3))):
-        acts.append(_apply(r, r.uniform(0.0, end), runners, r.randrange(len(runners))))
-    for _ in range(r.choice((0, 1, 2, 3, 5))):
-        acts.append(_something(r, r.uniform(0.0, end), workspaces))
+    count = r.choice((0, 1, 2, 2, 3))
+    acts += [_apply(r, r.uniform(0.0, end), runners, r.randrange(len(runners))) for _ in range(count)]
+    acts += [_something(r, r.uniform(0.0, end), workspaces) for _ in range(r.choice((0, 1, 2, 3, 5)))]
     acts.sort(key=lambda act: act.at)
     return Course(
         seed=seed,
@@ -105,14 +104,19 @@ def _apply(r: random.Random, at: float, runners: tuple[int, ...], who: int) -> A
     if r.random() < 0.12:
         more["saved"] = True
     trouble = r.random()
-    if trouble < 0.30:
-        more["kill"] = r.randint(1, r.choice((10, 40, 120)))
+    if trouble < 0.40:
+        if r.random() < 0.5:
+            more["kill"] = r.randint(1, r.choice((10, 40, 120)))
+        else:
+            more["kill_sent"], more["kill_after"] = r.randint(1, 4), round(r.choice((0.0, 0.1, 1.0)) * r.random(), 3)
         more["power"] = r.random() < 0.4
-    elif trouble < 0.42:
+        if r.random() < 0.7:
+            more["retry"] = round(r.choice((1.0, 8.0)) * r.random(), 2)
+    elif trouble < 0.50:
         more["interrupt"] = round(r.uniform(0.0, r.choice((1.0, 10.0, 40.0))), 2)
         if r.random() < 0.3:
             more["again"] = round(r.uniform(0.1, 5.0), 2)
-    elif trouble < 0.50:
+    elif trouble < 0.58:
         more["suspend"] = round(r.uniform(0.0, 10.0), 2)
         more["suspended"] = r.choice((3.0, 30.0, 90.0, 200.0))
     return Act(round(at, 2), "apply", who, more)
@@ -139,7 +143,10 @@ def _something(r: random.Random, at: float, workspaces: int) -> Act:
         case "stops":
             more["status"] = r.choice(("cancelled", "idle", "failed"))
         case "storm":
-            more["storm"], more["seconds"] = r.choice(("503", "500", "429", "proxy 502 after", "lost", "refused")), r.choice((5.0, 40.0))
+            more["storm"], more["seconds"] = (
+                r.choice(("503", "500", "429", "proxy 502 after", "lost", "refused")),
+                r.choice((5.0, 40.0)),
+            )
         case "habits":
             more["message_habits"] = sorted(r.sample(TEXT_HABITS, 1))
     return Act(round(at, 2), what, r.randrange(workspaces), more)
@@ -178,4 +185,5 @@ def _wire(r: random.Random) -> dict[str, float]:
 
     if r.random() < 0.35:
         return {}
-    return {name: round(r.uniform(0.01, 0.12), 3) for name in r.sample(FATES, r.randint(1, 4))}
+    names = r.sample(FATES, r.randint(1, 4)) + (["slow"] if r.random() < 0.4 else [])
+    return {name: round(r.uniform(0.01, 0.15), 3) for name in names}

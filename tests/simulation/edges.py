@@ -9,6 +9,7 @@
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
 | chance | `uuid`, `secrets`, `random` | from the seed |
+| certificates | `ssl` in `Sender` | none: the network is in this process |
 | slow digests | `hashlib.scrypt` in `model.values` | a quick digest of the same |
 """
 
@@ -26,7 +27,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from reconciler import files
-from reconciler.adapters.api import limiter
+from reconciler.adapters.api import limiter, sending
 from reconciler.adapters.state import holder, lease, local, lock, objects, spill
 from reconciler.model import values
 from reconciler.model.errors import LockError
@@ -176,6 +177,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (lease, "threading", threads),
         (lease, "datetime", Now),
         (limiter, "time", clock),
+        (sending, "ssl", SimpleNamespace(SSLContext=lambda _: None, PROTOCOL_TLS_CLIENT=None)),
         (objects, "obstore", SimulatedObstore()),
         (objects, "from_url", lambda url, **_: Prefixed(bucket, url)),
         (objects, "ThreadPoolExecutor", InOrder),

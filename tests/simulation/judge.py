@@ -12,11 +12,14 @@ from reconciler.model.state import State
 from reconciler.operations.state.edits import bind, decide, recover_state
 from reconciler.operations.workflows import PlanRefusedError, Workspace, plan
 from reconciler.planning.planner import Selection
-from tests.simulation.life import CALM_APPLIES, ENDS, KEY, SECRET
+from tests.simulation.life import CALM_APPLIES, KEY, SECRET
+from tests.simulation.people import ENDS
 from tests.simulation.wire import Weather
 
 if TYPE_CHECKING:
-    from tests.simulation.life import Life, Team, Thing
+    from reconciler.sandbox.store import Effect
+    from tests.simulation.life import Life
+    from tests.simulation.people import Team
 
 
 def judge(life: Life) -> None:
@@ -24,7 +27,7 @@ def judge(life: Life) -> None:
     life.server.weather = Weather()
     life.world.tell("world", "calms down")
     life.world.pass_(2 * life.course.lease + life.course.settle)
-    for done in life._running.values():
+    for done in life.running:
         for fiber in done.process.fibers:
             if isinstance(fiber.error, Exception):
                 raise fiber.error
@@ -36,13 +39,11 @@ def judge(life: Life) -> None:
 
 def _converge(life: Life, team: Team) -> None:
     """A bounded number of applies leaves nothing to do; people do what findings ask for."""
-    runner = life._runner_of(team)
+    runner = life.runner_of(team)
     left: Any = None
+    disowned: set[str] = set()
     for number in range(CALM_APPLIES):
-        more = {"wait": "idle", "lock_timeout": 5.0}
-        holder: list[Any] = []
-        done = life.command(runner, "calm", life.apply_work(life.desired(team), lambda: holder[0], more))
-        holder.append(done.process)
+        done = life.apply(runner, "calm", {"wait": "idle", "lock_timeout": 5.0, "replace": sorted(disowned)})
         _to_the_end(life, done)
         if isinstance(done.error, LockError):
             life.fail(f"{team.name} can't get its lock in a calm world: {done.error.diagnostics[0].summary}")
@@ -51,6 +52,8 @@ def _converge(life: Life, team: Team) -> None:
         if state.pending or isinstance(done.error, PlanRefusedError) or (isinstance(made, Plan) and made.unsettled):
             _follow(life, team, runner, state, made)
             made, state = _look(life, team, runner)
+        if isinstance(made, Plan):
+            disowned = {d.address for d in made.unsettled if d.address is not None} - life.ids(team).keys()
         if isinstance(made, Plan) and not made.steps and not made.errors and not made.unsettled and not state.pending:
             life.figures[f"calm after {number + 1}"] += 1
             _findings(life, team, made)
@@ -64,7 +67,9 @@ def _converge(life: Life, team: Team) -> None:
         if isinstance(left, Plan)
         else left
     )
-    life.fail(f"{team.name} does not come to rest after {CALM_APPLIES} applies: {what}; pending: {list(state.pending.values())}")
+    life.fail(
+        f"{team.name} does not come to rest after {CALM_APPLIES} applies: {what}; pending: {list(state.pending.values())}"
+    )
 
 
 def _to_the_end(life: Life, done: Any) -> None:
@@ -117,10 +122,14 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
             continue
         entry = state.projects.get(address)
         words = intent.body["message"]
-        there = sum(e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words for e in ledger)
+        there = sum(
+            e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words for e in ledger
+        )
         logged = sum(1 for m in entry.messages if m.text == words) if entry else 0
         sent = there > logged
-        life.world.tell(team.name, f"decides: message {intent.message_id} of {address} was {'sent' if sent else 'not sent'}")
+        life.world.tell(
+            team.name, f"decides: message {intent.message_id} of {address} was {'sent' if sent else 'not sent'}"
+        )
         life.figures["decided by people"] += 1
 
         async def work(workspace: Workspace, _: ApiClient, address: str = address, sent: bool = sent) -> Any:
@@ -171,7 +180,7 @@ def _findings(life: Life, team: Team, made: Plan) -> None:
             team.lost
             or life.altered
             or life.touched
-            or (thing is not None and ("[fail]" in thing.brief or thing.cancelled))
+            or (thing is not None and thing.is_over(team.wanted()))
             or ids.get(diagnostic.address or "") in life.touched
         )
         if not caused:
@@ -185,7 +194,7 @@ def _complete(life: Life, team: Team, state: State) -> None:
     for thing in team.wanted():
         entry = state.projects.get(thing.address)
         if entry is None:
-            if not (thing.cancelled or team.lost or life.touched):
+            if not (thing.is_over(team.wanted()) or team.lost or life.touched):
                 life.fail(f"{thing.address} is wanted, and not managed")
             continue
         project = projects.get(entry.project_id)
@@ -207,50 +216,54 @@ def _complete(life: Life, team: Team, state: State) -> None:
 def _ledger(life: Life) -> None:
     ledger = life.store.ledger()
     life.figures["effects"] += len(ledger)
-    keys = Counter(e.idempotency_key for e in ledger if e.kind == "create")
-    for key, count in keys.items():
-        if count > 1:
-            life.fail(f"{count} projects were made under the key {key}")
-    things: dict[str, tuple[Team, Thing]] = {}
-    for team in life.teams:
-        for thing in team.things:
-            for name in thing.names:
-                things[f"{team.identity}/{name}"] = (team, thing)
-    owner: dict[str, Team] = {}
-    bought: Counter[int] = Counter()
-    for effect in ledger:
-        if effect.kind != "create":
-            continue
-        assert effect.idempotency_key is not None
-        team, thing = things[effect.idempotency_key.rpartition("/")[0]]
-        owner[effect.project_id] = team
-        bought[id(thing)] += 1
-    for team in life.teams:
-        for thing in team.things:
-            if bought[id(thing)] > thing.rights:
-                life.fail(f"{bought[id(thing)]} projects were bought for {thing.address}, {thing.rights} at most were wanted")
-    sent: Counter[tuple[str, str]] = Counter()
+    owner = _bought(life, ledger)
     for effect in ledger:
         actor = int(effect.request_id.rpartition("-")[0].rpartition(".")[2])
         if effect.project_id in life.foreign:
             life.fail(f"{effect.kind} on a person's project by {effect.request_id}")
-        elif effect.project_id and effect.project_id in owner and owner[effect.project_id] is not life.teams[actor]:
+        elif effect.project_id and owner.get(effect.project_id, life.teams[actor]) is not life.teams[actor]:
             life.fail(f"{effect.kind} on another team's project by {effect.request_id}")
-        if effect.kind == "message":
-            sent[effect.project_id, effect.detail["message"]] += 1
-    for (project, words), count in sent.items():
+    _sent(life, [e for e in ledger if e.kind == "message"])
+
+
+def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
+    """No key made two projects, and no more were bought than people wanted. Returns whose each project is."""
+    made = [e for e in ledger if e.kind == "create"]
+    for key, count in Counter(e.idempotency_key for e in made).items():
         if count > 1:
-            life.fail(f"{words!r} was sent {count} times to {project}")
+            life.fail(f"{count} projects were made under the key {key}")
+    things = {
+        f"{team.identity}/{name}": (team, thing) for team in life.teams for thing in team.things for name in thing.names
+    }
+    owner: dict[str, Team] = {}
+    bought: Counter[int] = Counter()
+    for effect in made:
+        assert effect.idempotency_key is not None
+        team, thing = things[effect.idempotency_key.rpartition("/")[0]]
+        owner[effect.project_id] = team
+        bought[id(thing)] += 1
+    for _, thing in things.values():
+        if bought[id(thing)] > thing.rights:
+            life.fail(
+                f"{bought[id(thing)]} projects were bought for {thing.address}, {thing.rights} at most were wanted"
+            )
+    return owner
+
+
+def _sent(life: Life, messages: list[Effect]) -> None:
+    """No message was sent twice to a project, nor out of order, nor is it nobody's."""
     order = {words: n for team in life.teams for thing in team.things for n, words in enumerate(thing.words)}
     last: dict[str, int] = {}
-    for effect in ledger:
-        if effect.kind == "message":
-            number = order.get(effect.detail["message"], -1)
-            if number < 0:
-                life.fail(f"{effect.detail['message']!r} is nobody's message")
-            elif number < last.get(effect.project_id, -1):
-                life.fail(f"{effect.detail['message']!r} was sent out of order")
-            last[effect.project_id] = number
+    for effect in messages:
+        words = effect.detail["message"]
+        number, before = order.get(words, -1), last.get(effect.project_id, -1)
+        if number < 0:
+            life.fail(f"{words!r} is nobody's message")
+        elif number == before:
+            life.fail(f"{words!r} was sent twice to {effect.project_id}")
+        elif number < before:
+            life.fail(f"{words!r} was sent again to {effect.project_id}, or out of order")
+        last[effect.project_id] = max(number, before)
 
 
 def _secrets(life: Life) -> None:

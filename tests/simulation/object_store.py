@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from obstore import exceptions
 
-from tests.simulation.clockwork import EPOCH, Killed, World
+from tests.simulation.clockwork import EPOCH, World
 
 LATEST = 20.0
 
@@ -50,7 +50,7 @@ class Bucket:
         fiber = world.fiber
         assert fiber is not None
         fate = self.trouble(what)
-        if fate == "" or fate == "unheard":
+        if fate in ("", "unheard"):
             fiber.sleep(self.seconds())
             result = act()
             fiber.sleep(0.001)
@@ -67,7 +67,7 @@ class Bucket:
         loop = process.loop
         assert loop is not None
         future: asyncio.Future[Any] = loop.create_future()
-        if fate == "" or fate == "unheard":
+        if fate in ("", "unheard"):
 
             def arrive() -> None:  # though the process may be dead by then
                 try:
@@ -119,7 +119,9 @@ class Prefixed:
 class SimulatedObstore:
     """The module ``obstore``."""
 
-    def put(self, store: Prefixed, path: str, data: bytes, *, mode: str = "overwrite", use_multipart: bool = True) -> None:
+    def put(
+        self, store: Prefixed, path: str, data: bytes, *, mode: str = "overwrite", use_multipart: bool = True
+    ) -> None:
         full = store.full(path)
         store.bucket.request(f"put {path}", lambda: store.bucket.put(full, data, create=mode == "create"))
 
@@ -159,7 +161,9 @@ class SimulatedObstore:
 
         def found() -> list[str]:
             rest = (path for path in store.bucket.objects if path.startswith(start))
-            return sorted({start[cut:] + path[len(start) :].partition("/")[0] for path in rest if "/" in path[len(start) :]})
+            return sorted(
+                {start[cut:] + path[len(start) :].partition("/")[0] for path in rest if "/" in path[len(start) :]}
+            )
 
         return {"common_prefixes": store.bucket.request(f"list {prefix}", found)}
 
@@ -179,7 +183,7 @@ class InOrder:
     def __init__(self, _: int) -> None:
         pass
 
-    def __enter__(self) -> InOrder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,6 +191,3 @@ class InOrder:
 
     def map(self, work: Callable[[Any], Any], wanted: Iterable[Any]) -> list[Any]:
         return [work(each) for each in wanted]
-
-
-__all__ = ["Bucket", "InOrder", "Killed", "Prefixed", "SimulatedObstore"]

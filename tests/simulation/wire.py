@@ -110,7 +110,7 @@ class WiredClient(ApiClient):
 
     def _client(self, trust: Any, limits: httpx.Limits) -> httpx.AsyncClient:
         kept = bool(limits.max_keepalive_connections)
-        return httpx.AsyncClient(verify=False, trust_env=False, transport=Wire(self._server, self._process, kept=kept))  # noqa: S501
+        return httpx.AsyncClient(verify=False, trust_env=False, transport=Wire(self._server, self._process, kept=kept))
 
 
 class Wire(httpx.AsyncBaseTransport):

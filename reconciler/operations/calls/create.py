@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,7 +36,7 @@ from reconciler.model.values import Json, Value, WireBody, exposed, from_portabl
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.entries import bound_entry, created_entry
 from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot
-from reconciler.operations.apply.polling import OVER, Monitor
+from reconciler.operations.apply.polling import OVER, Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
 from reconciler.operations.read.refresh import list_filtered
@@ -106,7 +107,8 @@ class CreateCall(Struct):
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
         """Look for the project in the account.
 
-        * Alive or cancelled: its key is sent again, which binds it (contract: 200).
+        * Cancelled, or its agent has stopped: its key is sent again, which binds it (contract: 200).
+        * At work: its agent is waited for. If it failed between the look and the key, the key would make another.
         * Failed, begun so long ago that the key may be forgotten, or with references to projects, whose URLs make another
           body each time: it is bound by what the list shows, since the key could make a second one, or be refused; where
           another project could be meant just as well (equal briefs), it stays unknown.
@@ -114,7 +116,12 @@ class CreateCall(Struct):
           doubled.
         """
         body = run.fill(from_portable(intent.body), intent.address)
-        matches = await _matches(run, intent, body)
+        try:
+            matches = await _stopped_matches(run, monitor, intent, body)
+        except Deferred as what:
+            return Resolution(
+                "unknown", f"it may have been done, but its key can't be sent again yet: it waits for {what}"
+            )
         alive = [p for p in matches if p.status != contract.Status.FAILED]
         certain = len(matches) == 1 and not _has_rival(run, intent)
         key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
@@ -322,6 +329,18 @@ def _has_rival(run: Run, intent: Intent) -> bool:
         other.kind == "create" and other.op != intent.op and look == [other.body.get(n) for n in ("brief", "title")]
         for other in run.draft.pending.values()
     )
+
+
+async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
+    """The projects that the intent may have created, once none of them is at work. Raises Deferred, Interrupted."""
+    while True:
+        matches = await _matches(run, intent, body)
+        working = next((project for project in matches if not finished(project)), None)
+        if working is None:
+            return matches
+        monitor.note(working)
+        with contextlib.suppress(NotFoundError):
+            await monitor.until(working.id, finished, f"the agent of `{working.id}` to stop")
 
 
 async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:

@@ -1,0 +1,76 @@
+"""``python -m tests.simulation``: many lives, one life as a story, or the shortest that still fails."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from tests.simulation.campaign import STEPS, Tally, lived, minimised, spread
+from tests.simulation.course import Course, draw
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--lives", type=int, default=1000, help="how many")
+    parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED", help="the first one's seed")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seed", type=int, help="tell one life")
+    parser.add_argument("--minimise", type=int, metavar="SEED", help="shorten a life that fails, and print its course")
+    parser.add_argument("--course", type=Path, help="tell the life of a course that was printed")
+    parser.add_argument("--without", choices=STEPS, help="take a safety step out of the program")
+    parser.add_argument("--summary", type=Path, help="write what was found and covered to a file, as it goes on")
+    options = parser.parse_args()
+    if options.minimise is not None:
+        course = minimised(draw(options.minimise), without=options.without)
+        return tell(course, options.without)
+    if options.course is not None:
+        return tell(msgspec.json.decode(options.course.read_bytes(), type=Course), options.without)
+    if options.seed is not None:
+        return tell(draw(options.seed), options.without)
+    return campaign(options)
+
+
+def tell(course: Course, without: str | None) -> int:
+    life = lived(course, without=without)
+    print("\n".join(life.world.log))
+    print(msgspec.json.encode(course).decode(), file=sys.stderr)
+    return 1 if life.broken else 0
+
+
+def campaign(options: argparse.Namespace) -> int:
+    total, began = Tally(), time.monotonic()
+    for part in spread(options.first, options.lives, jobs=options.jobs, without=options.without):
+        total.add(part)
+        for found in part.found:
+            print(f"seed {found.seed}: {found.what[:300]}", flush=True)
+        if options.summary:
+            write(options.summary, total, options, time.monotonic() - began)
+    print(total)
+    return 1 if total.found else 0
+
+
+def write(path: Path, total: Tally, options: argparse.Namespace, seconds: float) -> None:
+    document = {
+        "first": options.first,
+        "lives": total.lives,
+        "jobs": options.jobs,
+        "wall_seconds": round(seconds),
+        "core_seconds": round(total.seconds),
+        "lives_a_minute_of_one_core": round(total.lives / total.seconds * 60),
+        "virtual_days": round(total.virtual / 86_400, 1),
+        "found": [{"seed": found.seed, "what": found.what} for found in sorted(total.found, key=lambda f: f.seed)],
+        "figures": dict(sorted(total.figures.items())),
+        "seen": {" × ".join(key): count for key, count in sorted(total.seen.items())},
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False))
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Many lives: what was found, what was covered, and how short a life still fails."""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from reconciler.operations.calls import create
+from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
+from tests.simulation.course import Act, Course, draw
+from tests.simulation.life import Life
+
+CHUNK: Final = 50
+EACH_TIME: Final = frozenset({"fsync", "truncation of a torn line"})
+"""Steps that are taken out of a world's own disk, which each life has anew."""
+
+
+def _no_wait_before_the_key() -> None:
+    create._stopped_matches = lambda run, _, intent, body: create._matches(run, intent, body)
+
+
+STEPS: Final = {
+    **TAKEN_AWAY,
+    **TAKEN_AWAY_FROM_REMOTE,
+    "wait for the agent before the key is sent again": _no_wait_before_the_key,
+}
+
+
+class Found(Struct, frozen=True):
+    seed: int
+    what: str
+
+
+class Tally(Struct):
+    lives: int = 0
+    seconds: float = 0.0
+    """Of one core."""
+    virtual: float = 0.0
+    """Virtual seconds lived."""
+    found: list[Found] = field(default_factory=list)
+    figures: Counter[str] = field(default_factory=Counter)
+    seen: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        self.lives += other.lives
+        self.seconds += other.seconds
+        self.virtual += other.virtual
+        self.found += other.found
+        self.figures += other.figures
+        self.seen += other.seen
+
+    def __str__(self) -> str:
+        rate = self.lives / self.seconds * 60 if self.seconds else 0.0
+        figures = ", ".join(f"{name}: {count}" for name, count in sorted(self.figures.items()))
+        days = self.virtual / 86_400
+        return (
+            f"{self.lives} lives ({days:.1f} virtual days) in {self.seconds:.0f} s of one core ({rate:.0f} a minute), "
+            f"{len(self.found)} broken\n{figures}"
+        )
+
+
+_taken: set[str] = set()
+
+
+def taking(step: str | None) -> Callable[[], None]:
+    """What takes a safety step out of the program, for good; to be called inside each life's world."""
+
+    def take() -> None:
+        if step is not None and (step not in _taken or step in EACH_TIME):
+            _taken.add(step)
+            STEPS[step]()
+
+    return take
+
+
+def lived(course: Course, *, without: str | None = None) -> Life:
+    """A whole life. What breaks it, exceptions too, is in its ``broken``."""
+    life = Life(course)
+    life.begin = taking(without)
+    try:
+        life.live()
+    except AssertionError as error:
+        life.fail(f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  an error of any kind is a finding
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        life.fail(f"{type(error).__name__}: {error} ({where.filename.rpartition('/')[2]}:{where.lineno})")
+    return life
+
+
+def many(seeds: Iterable[int], *, without: str | None = None, stop: bool = False) -> Tally:
+    """Live one life for each seed, in this process. ``stop``: end with the first that breaks."""
+    tally, began = Tally(), time.process_time()
+    enabled = gc.isenabled()
+    gc.disable()  # a collection in every life takes a third of the time
+    try:
+        for seed in seeds:
+            life = lived(draw(seed), without=without)
+            tally.lives += 1
+            tally.virtual += life.world.now
+            tally.figures += life.figures
+            tally.seen += life.seen
+            if life.broken:
+                tally.found.append(Found(seed, life.broken[0]))
+                if stop:
+                    break
+            if not tally.lives % CHUNK:
+                gc.collect()
+    finally:
+        if enabled:
+            gc.enable()
+    tally.seconds = time.process_time() - began
+    return tally
+
+
+def spread(first: int, count: int, *, jobs: int, without: str | None = None) -> Iterator[Tally]:
+    """Live many lives in several processes; gives the tally of each chunk as it ends."""
+    chunks = [range(n, min(n + 10 * CHUNK, first + count)) for n in range(first, first + count, 10 * CHUNK)]
+    if jobs == 1:
+        yield from (many(chunk, without=without) for chunk in chunks)
+        return
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=20) as pool:
+        for done in as_completed([pool.submit(many, chunk, without=without) for chunk in chunks]):
+            yield done.result()
+
+
+# ── shorter lives ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def minimised(course: Course, *, without: str | None = None) -> Course:
+    """A course with fewer acts, actors and faults that is still broken."""
+
+    def breaks(shorter: Course) -> bool:
+        return bool(lived(shorter, without=without).broken)
+
+    assert breaks(course), "the life is not broken"
+    before = None
+    while before != course:
+        before = course
+        for shorter in _shorter(course):
+            if breaks(shorter):
+                course = shorter
+                break
+    return course
+
+
+def _shorter(course: Course) -> Iterator[Course]:
+    for acts in _fewer(course.acts):
+        yield replace(course, acts=acts)
+    for name in ("wire", "store", "disk"):
+        shares: dict[str, float] = getattr(course, name)
+        for fate in shares:
+            yield replace(course, **{name: {other: share for other, share in shares.items() if other != fate}})
+    for option in sorted(course.server.keys() - {"log_requests"}):
+        yield replace(course, server={name: value for name, value in course.server.items() if name != option})
+    if any(course.skews):
+        yield replace(course, skews=tuple(0.0 for _ in course.skews))
+    if course.remote:
+        yield replace(course, remote=False, store={})
+    if course.environment:
+        yield replace(course, environment=None)
+
+
+def _fewer(acts: tuple[Act, ...]) -> Iterator[tuple[Act, ...]]:
+    """Without some of the acts, or with one of them made plainer."""
+    size = len(acts) // 2
+    while size:
+        for begin in range(0, len(acts), size):
+            yield acts[:begin] + acts[begin + size :]
+        size //= 2
+    for number, act in enumerate(acts):
+        for more in _plainer(act):
+            yield (*acts[:number], Act(act.at, act.what, act.who, more), *acts[number + 1 :])
+
+
+def _plainer(act: Act) -> Iterator[dict[str, Any]]:
+    for name in ("power", "again", "timeout", "lock_timeout", "saved", "suspend", "interrupt", "kill", "retry"):
+        if name in act.more:
+            yield {key: value for key, value in act.more.items() if key != name}
+    words = act.more.get("words")
+    if isinstance(words, list) and words:
+        yield act.more | {"words": words[:-1]}

@@ -1,0 +1,330 @@
+"""What people want, and what they do: edit specs, stop and rename projects, lose a state. And what the server comes to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
+
+from reconciler.model.desired import Lifecycle
+from reconciler.operations.state.edits import rename as rename_address
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+ENDS: Final = ("cancelled", "failed")
+
+
+class Thing(Struct):
+    """A project that people want: its names (the last one is the address), its messages, and what it may cost."""
+
+    names: list[str]
+    brief: str
+    settings: dict[str, Any]
+    words: list[str] = field(default_factory=list)
+    rights: int = 1
+    """How many projects may be bought for it at most."""
+    lifecycle: Lifecycle = Lifecycle()
+    moving: bool = False
+    """Whether the state may still have it under the name before."""
+    removed: bool = False
+    cancelled: bool = False
+    after: str | None = None
+    secret: bool = False
+
+    def is_over(self, others: list[Thing]) -> bool:
+        """Whether it, or what it waits for, is to be cancelled or fails."""
+        before = next((other for other in others if other.address == self.after), None)
+        return self.cancelled or "[fail]" in self.brief or (before is not None and before.is_over(others))
+
+    @property
+    def address(self) -> str:
+        return self.names[-1]
+
+
+class Team(Struct):
+    """A workspace and its people."""
+
+    name: str
+    identity: str
+    things: list[Thing] = field(default_factory=list)
+    copies: list[dict[str, bytes]] = field(default_factory=list)
+    lost: bool = False
+    """Whether its state was lost or replaced, so that findings may be left for people."""
+    findable: bool = True
+    """Whether a lost state can be found again: nothing was renamed, removed or rewritten."""
+
+    def wanted(self) -> list[Thing]:
+        return [thing for thing in self.things if not thing.removed]
+
+
+def _pick(life: Life, team: Team, more: dict[str, Any]) -> Thing | None:
+    wanted = team.wanted()
+    return wanted[more.get("pick", 0) % len(wanted)] if wanted else None
+
+
+def add(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.names += 1
+    name = f"p{life.names}"
+    brief = more["brief"] if more.get("twin") else f"{name}: {more['brief']}"
+    if more.get("fails"):
+        brief += " [fail]"
+    settings = {} if more["title"] is None else {"title": more["title"]}
+    thing = Thing(
+        names=[name],
+        brief=brief.strip(),
+        settings=settings,
+        lifecycle=Lifecycle(on_remove=more["on_remove"]),
+        secret=bool(more.get("secret")),
+    )
+    if more.get("after") and team.wanted():
+        thing.after = team.wanted()[0].address
+    team.things.append(thing)
+    life.world.tell(team.name, f"adds {name}: {thing.brief[:40]!r}, {len(more['words'])} messages")
+    for words in more["words"]:
+        _say(life, thing, words)
+
+
+def _say(life: Life, thing: Thing, words: str) -> None:
+    life.names += 1
+    thing.words.append(f"m{life.names} {words}")
+
+
+def say(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    thing = _pick(life, team, more)
+    if thing is None:
+        return False
+    _say(life, thing, more["words"])
+    life.world.tell(team.name, f"{thing.address} gets message {thing.words[-1]!r}")
+    return True
+
+
+def settings(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    thing = _pick(life, team, more)
+    if thing is None:
+        return False
+    thing.settings = {"title": f"{more['title']} {thing.names[0]}", "craft": more["craft"]}
+    life.world.tell(team.name, f"{thing.address} gets {thing.settings}")
+    return True
+
+
+def rewrite(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    thing = _pick(life, team, more)
+    if thing is None:
+        return False
+    life.names += 1
+    thing.brief = f"v{life.names}: {more['brief']}".strip()
+    thing.rights += 1
+    team.findable = False
+    life.world.tell(team.name, f"{thing.address} gets another brief")
+    return True
+
+
+def rename(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    thing = _pick(life, team, more)
+    if thing is None or thing.moving:
+        return False
+    life.names += 1
+    thing.moving = True
+    for other in team.things:
+        if other.after == thing.address:
+            other.after = f"p{life.names}"
+    thing.names.append(f"p{life.names}")
+    team.findable = False
+    life.world.tell(team.name, f"{thing.names[-2]} is renamed {thing.address}")
+    return True
+
+
+def remove(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    thing = _pick(life, team, more)
+    if thing is None:
+        return False
+    thing.removed = True
+    for other in team.things:
+        if other.after == thing.address:
+            other.after = None
+    team.findable = False
+    life.world.tell(team.name, f"{thing.address} leaves the specs ({thing.lifecycle.on_remove})")
+    return True
+
+
+def cancel(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    thing = _pick(life, team, more)
+    if thing is None:
+        return False
+    thing.cancelled = True
+    team.findable = False
+    life.world.tell(team.name, f"{thing.address} is to be cancelled")
+    return True
+
+
+# people
+
+
+def _project(life: Life, team: Team, more: dict[str, Any]) -> dict[str, Any] | None:
+    ours = [p for p in life.store.projects() if p["id"] not in life.foreign]
+    return ours[more["pick"] % len(ours)] if ours else None
+
+
+def types(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    project = _project(life, team, more)
+    if project is None:
+        return False
+    life.names += 1
+    words = f"t{life.names} {more['words']}"
+    life.store.person_writes(project["id"], words)
+    life.world.tell("person", f"types {words!r} to {project['id']}")
+    return True
+
+
+def titles(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    project = _project(life, team, more)
+    if project is None:
+        return False
+    life.store.person_sets(project["id"], title=f"Theirs {more['title']}")
+    life.world.tell("person", f"renames {project['id']}")
+    team.findable = False
+    return True
+
+
+def stops(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    project = _project(life, team, more)
+    if project is None or project["status"] in ENDS:
+        return False
+    life.store.set_status(project["id"], more["status"])
+    if more["status"] in ENDS:
+        life.touched.add(project["id"])
+        team.findable = False
+    life.world.tell("person", f"{project['id']} is {more['status']}")
+    return True
+
+
+def creates(life: Life, team: Team, more: dict[str, Any]) -> None:
+    made = life.store.person_creates(brief=f"theirs: {more['brief']}", title=more["title"])
+    life.foreign.add(made)
+    life.world.tell("person", f"creates {made}")
+
+
+# the state
+
+
+def busy(life: Life, team: Team) -> bool:
+    number = life.teams.index(team)
+    return any(done.team == number and not done.process.over for done in life.running)
+
+
+def lose(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    if busy(life, team) or not team.findable or life.altered or team.lost:
+        return False
+    team.copies.clear()
+    team.lost = True
+    for path in list(life.bucket.objects):
+        if path.startswith(life.place(team)):
+            del life.bucket.objects[path]
+    if not life.course.remote:
+        life.disks[life.teams.index(team)].put_back({})
+    life.world.tell(team.name, "the state is lost")
+    life.figures["states lost"] += 1
+    return True
+
+
+def old_copy(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    """A copy is kept now; the next time, it is put back."""
+    if busy(life, team) or life.course.remote or life.altered or not team.findable:
+        return False
+    disk = life.disks[life.teams.index(team)]
+    state = f"{life.root(team)}/reconciler.state.json"
+    if not team.copies:
+        team.copies.append({path: data for path, data in disk.texts() if path == state})
+        life.world.tell(team.name, "keeps a copy of the state")
+        return True
+    team.lost = True
+    disk.put_back(team.copies.pop())
+    life.world.tell(team.name, "puts the old copy of the state back")
+    life.figures["old copies put back"] += 1
+    return True
+
+
+def unlock(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    """`state unlock`, by somebody who sees that no run is there."""
+    if busy(life, team) or not life.course.remote:
+        return False
+    life.command(life.runner_of(team), "unlock", lambda w, _: _awaited(w.store.unlock(lambda _: True)))
+    return True
+
+
+def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    """`state mv`, and the specs with it."""
+    thing = _pick(life, team, more)
+    if thing is None or thing.moving or busy(life, team):
+        return False
+    old, life.names = thing.address, life.names + 1
+    new = f"p{life.names}"
+    runner = life.runner_of(team)
+    done = life.command(runner, "state mv", lambda w, _: _awaited(rename_address(w, old, new, lock_timeout=0.0)))
+
+    def follow() -> None:
+        if done.error is None and not done.process.dead:
+            thing.names.append(new)
+            team.findable = False
+            for other in team.things:
+                if other.after == old:
+                    other.after = new
+
+    done.process.fibers[0].on_end.append(follow)
+    return True
+
+
+def plan(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.plan(life.runner_of(team), life.desired(team))
+
+
+# the server
+
+
+def storm(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.storms = True
+    life.server.weather.storm = more["storm"]
+    life.server.weather.storm_until = life.world.now + more["seconds"]
+    life.world.tell("network", f"{more['storm']} for {more['seconds']:.0f} s")
+
+
+def habits(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.altered = True
+    life.store.change({"message_habits": more["message_habits"]})
+    life.world.tell("server", f"from now on: {more['message_habits']}")
+
+
+def cursors(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.forgetful = True
+    life.store.forget_cursors()
+    life.world.tell("server", "forgets cursors")
+
+
+async def _awaited(value: Any) -> Any:
+    return value
+
+
+ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
+    "add": add,
+    "say": say,
+    "set": settings,
+    "rewrite": rewrite,
+    "rename": rename,
+    "remove": remove,
+    "cancel": cancel,
+    "types": types,
+    "titles": titles,
+    "stops": stops,
+    "creates": creates,
+    "lose": lose,
+    "old copy": old_copy,
+    "unlock": unlock,
+    "mv": mv,
+    "plan": plan,
+    "storm": storm,
+    "habits": habits,
+    "cursors": cursors,
+}
+"""What may happen to a workspace, by its name in a course; each does nothing where it can't be."""

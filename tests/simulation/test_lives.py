@@ -1,0 +1,66 @@
+"""Whole lives of the program in a simulated world: none breaks what must hold, and a seed always lives the same life."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.campaign import lived, many
+from tests.simulation.course import draw
+
+ROOT = Path(__file__).parents[2]
+SHARES = 4
+LIVES = 60
+"""Of each share in the default run."""
+SWEPT = 1000
+"""Of each share in the sweep."""
+
+
+def python(*arguments, **env):
+    """The same Python in a process of its own, since steps are taken out of the program for good."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=250
+    )
+
+
+def none_breaks(first, count):
+    tally = many(range(first, first + count))
+    told = "\n".join(f"--seed {found.seed}: {found.what}" for found in tally.found)
+    assert not tally.found, told
+    return tally
+
+
+def test_the_life_of_this_seed(request):
+    life = lived(draw(request.config.getoption("seed", None) or 0))
+    print("\n" + "\n".join(life.world.log))
+    assert not life.broken
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_life_breaks_what_must_hold(share):
+    none_breaks(share * LIVES, LIVES)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_life_of_many_breaks_what_must_hold(share):
+    none_breaks(10_000 + share * SWEPT, SWEPT)
+
+
+def test_a_seed_always_lives_the_same_life():
+    """In another process, with other hashes, and after other lives."""
+    program = "import sys\nfrom tests.simulation.campaign import lived\nfrom tests.simulation.course import draw\n"
+    program += "for seed in sys.argv[1:]: print('\\n'.join(lived(draw(int(seed))).world.log))"
+    seeds = ["3", "11", "25", "41"]
+    one, other = (python("-c", program, *seeds, PYTHONHASHSEED=hashes) for hashes in ("1", "2"))
+
+    assert one.returncode == 0, one.stderr
+    assert len(one.stdout.splitlines()) > 100
+    assert one.stdout == other.stdout
+    many(range(5))
+    assert "\n".join("\n".join(lived(draw(int(seed))).world.log) for seed in seeds) + "\n" == one.stdout
