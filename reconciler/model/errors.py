@@ -29,6 +29,7 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
                ├── CreditsError            402
                ├── ProjectLimitError       429 project_limit
                ├── RateLimitedError        429 or 503 rate_limited
+               ├── VersionError            400 of a server that speaks another version of the API
                └── WrongStatusError        400 or 409 for a call that the project's status does not allow
 """
 
@@ -227,6 +228,10 @@ class ProjectLimitError(RefusedError):
 
 class RateLimitedError(RefusedError):
     """Too many requests: wait ``retry_after`` seconds, then try again."""
+
+
+class VersionError(RefusedError):
+    """The server speaks another version of the API than this process: nothing else is sent."""
 
 
 class WrongStatusError(RefusedError):

@@ -172,6 +172,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     workspace: str
     environment: str | None = None
     api_url: str
+    api_version: str = contract.DEFAULT_VERSION
     created_at: str
     lineage: str
     serial: Count

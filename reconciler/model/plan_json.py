@@ -94,7 +94,9 @@ def _content_digest(content: Mapping[str, Json]) -> str:
 
 def _content(plan: Plan) -> dict[str, Json]:
     """The document of a plan without its digest."""
+    other = {} if plan.api_version == contract.DEFAULT_VERSION else {"api_version": plan.api_version}
     return {
+        **other,
         "format_version": FORMAT_VERSION,
         "reconciler_version": plan.reconciler_version,
         "id": plan.id,
@@ -179,9 +181,11 @@ def decode_plan(document: Json) -> Plan:
     root = Node(document)
     try:
         _check_version(root)
-        plan = _plan(root)
-        check_shown(root, plan)
-        _check_digest(root, _content(plan))
+        with contract.kept():
+            _choose_api(root)
+            plan = _plan(root)
+            check_shown(root, plan)
+            _check_digest(root, _content(plan))
     except RecursionError:
         raise root.fail("is nested too deeply") from None
     return plan
@@ -201,6 +205,14 @@ def _check_version(root: Node) -> None:
         f"the plan file has format {version}, {age} than {FORMAT_VERSION}, which this version reads",
         f"It was written by reconciler {writer}: apply it with that version, or create a new plan with this one.",
     )
+
+
+def _choose_api(root: Node) -> None:
+    """Speak the version of the API that the plan is for: its bodies have the fields of that."""
+    version = root["api_version"].text() if "api_version" in root.mapping() else contract.DEFAULT_VERSION
+    if version not in contract.versions():
+        raise root["api_version"].fail("is not a version of the API that this program knows")
+    contract.choose(version)
 
 
 def _check_digest(root: Node, content: Mapping[str, Json]) -> None:

@@ -53,6 +53,7 @@ from reconciler.operations.read.refresh import refresh, remembered_titles
 from reconciler.operations.recovery.open_calls import recover_open_calls
 from reconciler.operations.state.sealing import fill_secrets, reseal
 from reconciler.planning.knowledge import remembered_projects
+from reconciler.planning.other_version import dropped, in_this_version
 from reconciler.planning.planner import Header, make_plan, new_addresses, unsettled_addresses, wanted_ids
 from reconciler.planning.safety import violations
 from reconciler.planning.selection import Selection, resolve
@@ -139,6 +140,8 @@ async def read_and_plan(
     workspace: Workspace, api: ApiClient, desired: Desired, state: State, selection: Selection
 ) -> tuple[Plan, Snapshot]:
     """Read the account as far as planning needs it, and plan. Limits are not checked. Raises as :func:`plan`."""
+    forgets = dropped(state.projects)
+    state = replace(state, projects=in_this_version(state.projects))
     sealed = seal(desired, state.lineage)
     selection, said = resolve(selection, desired, state.projects)
     config, account = workspace.config, workspace.config.account
@@ -157,7 +160,7 @@ async def read_and_plan(
         hide=workspace.redact.value,
     )
     missing = missing_declarations(config.root, desired, plan)
-    plan = replace(plan, diagnostics=(*said, *plan.diagnostics, *missing))
+    plan = replace(plan, diagnostics=(*said, *plan.diagnostics, *missing, *forgets))
     return redact_plan(plan, workspace.redact), live
 
 
@@ -314,6 +317,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     # by its content: a plan file that was edited meanwhile does not resume the progress of the one before
     run.plan_id = plan.id if request.saved is None else plan_digest(request.saved)
     run.api.halt.set(end, TIME_IS_UP)
+    run.draft.projects.update(in_this_version(run.draft.projects))
     monitor = Monitor(run, live)
     results: tuple[StepResult, ...] = ()
     try:
@@ -362,9 +366,11 @@ def _check_saved(saved: Plan, state: State, config: Config) -> State:
             saved.environment == config.environment,
         ),
         ("API", saved.api_url, config.api_url, same_api(saved.api_url, config.api_url)),
+        ("api.version", saved.api_version, config.api_version, saved.api_version == config.api_version),
     ):
         if not same:
-            raise PlanFileError(f"the plan is for {what} `{theirs}`, not for `{ours}`", "Make a new plan here.")
+            stale = "stale: " if what == "api.version" else ""
+            raise PlanFileError(f"{stale}the plan is for {what} `{theirs}`, not for `{ours}`", "Make a new plan here.")
     if state.lineage == saved.lineage:
         return state
     if saved.serial == 0 and state.new and not state.projects and not state.pending:

@@ -114,6 +114,7 @@ def make_plan(
         workspace=state.workspace,
         environment=state.environment,
         api_url=state.api_url,
+        api_version=contract.current().version,
         created_at=header.created_at,
         lineage=state.lineage,
         serial=state.serial,

@@ -45,14 +45,17 @@ def stored(api: Contract, values: Mapping[str, Json]) -> dict[str, Json]:
     return {name: json.dumps(value) if name in sets else value for name, value in values.items()}
 
 
-def shown(project: Row, field: Field) -> Json:
-    """A field's value as the API shows it."""
+def shown(project: Row, field: Field, api: Contract) -> Json:
+    """A field's value as the API shows it; one that was set in an earlier version, in the words of this one."""
     value = project[field.name]
     if field.kind == "set":
         return [] if value is None else sorted(json.loads(value))
     if value is None and not field.nullable:
         value = _is_true(field, project.__getitem__) if field.true_if is not None else field.default
         value = None if value is UNSET else value
+    if field.kind == "choice" and value not in field.allowed("settings"):
+        rules = (rule.values for rule in api.conversions if rule.name == rule.to == field.name)
+        return next((values[value] for values in rules if value in values), value)
     return bool(value) if field.kind == "flag" else value
 
 

@@ -91,7 +91,7 @@ def settings(project: Row, api: Contract) -> dict[str, Any]:
 
 
 def _fields(project: Row, api: Contract, answer: Answer) -> dict[str, Any]:
-    return {name: columns.shown(project, api.field(name)) for name in api.shown_in(answer)}
+    return {name: columns.shown(project, api.field(name), api) for name in api.shown_in(answer)}
 
 
 def message(row: Row) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def truth(project: Row, api: Contract) -> dict[str, Any]:
     )
     return {
         **{name: project[name] for name in (*plain, "variation_id", "credits_spent")},
-        **{field.name: columns.shown(project, field) for field in columns.plain_fields(api)},
+        **{field.name: columns.shown(project, field, api) for field in columns.plain_fields(api)},
         "references": json.loads(project["refs"]),
         "created_at": timestamp(project["created_at"]),
         "updated_at": timestamp(project["updated_at"]),

@@ -6,9 +6,9 @@ the call may have done. How a call is sent, and when it is sent again, is in :mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from msgspec.structs import replace
@@ -16,27 +16,42 @@ from msgspec.structs import replace
 from reconciler.adapters.api import answers
 from reconciler.adapters.api.body import LIST_MAX, MESSAGES_MAX
 from reconciler.adapters.api.failures import Call
+from reconciler.adapters.api.other_version import told_by_refusal, told_by_settings
 from reconciler.adapters.api.sending import Sender
 from reconciler.model import contract
-from reconciler.model.errors import AnswerError, RefusedError
+from reconciler.model.errors import AnswerError, RefusedError, VersionError
 from reconciler.model.live import Created, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json, WireBody
 
+T = TypeVar("T")
 _EXISTING: Final = partial(answers.made, existing=True)
 
 
 class ApiClient(Sender):
-    """A connection to one account, to be used with ``async with``. Its arguments are those of :class:`Sender`."""
+    """A connection to one account, to be used with ``async with``. Its arguments are those of :class:`Sender`.
+
+    Once an answer shows that the server speaks another version of the API, that is kept as ``other_version``, and no call
+    with a body is sent any more: each raises it.
+    """
+
+    other_version: VersionError | None = None
+
+    def check_version(self) -> None:
+        """Raise VersionError if the server is known to speak another version."""
+        if self.other_version is not None:
+            raise self.other_version
 
     async def create(self, body: WireBody) -> Created:
         """``POST /projects``: 202 for a new project, 200 for the one with this idempotency key (unless it failed)."""
         call = Call("POST", "/projects")
-        return await self.send(call, {202: partial(answers.made, existing=False), 200: _EXISTING}, body=body)
+        good = {202: partial(answers.made, existing=False), 200: _EXISTING}
+        return await self._send_body("create", call, good, body)
 
     async def adopt(self, body: WireBody) -> Created:
         """``POST /projects/adopt``: 201 newly adopted, 200 adopted before; ``NotFoundError``: no such studio project."""
         call = Call("POST", "/projects/adopt", on_project=True)
-        return await self.send(call, {201: partial(answers.made, existing=False), 200: _EXISTING}, body=body)
+        good = {201: partial(answers.made, existing=False), 200: _EXISTING}
+        return await self._send_body("adopt", call, good, body)
 
     async def list_projects(
         self,
@@ -60,7 +75,14 @@ class ApiClient(Sender):
     async def patch_settings(self, project_id: str, body: WireBody) -> dict[str, Json]:
         """``PATCH /projects/:id/settings``: the settings in the answer, perhaps ``aspect_ratio`` too."""
         call = self._on(project_id, "PATCH", "/settings")
-        return await self.send(call, {200: answers.settings}, body=body)
+
+        def read(answer: answers.Bytes) -> dict[str, Json]:
+            told = told_by_settings(answer)
+            if told:
+                self.other_version = _another(call, told, "The answer shows its settings. The change was made.")
+            return answers.settings(answer)
+
+        return await self._send_body("settings", call, {200: read}, body)
 
     async def cancel(self, project_id: str) -> str:
         """``POST /projects/:id/cancel``: the status afterwards. Twice is a ``WrongStatusError``."""
@@ -70,7 +92,22 @@ class ApiClient(Sender):
     async def send_message(self, project_id: str, body: WireBody) -> str:
         """``POST /projects/:id/messages``: the status afterwards. Not idempotent, and there is no key."""
         call = self._on(project_id, "POST", "/messages")
-        return await self.send(call, {202: answers.status}, body=body)
+        return await self._send_body("message", call, {202: answers.status}, body)
+
+    async def _send_body(
+        self, kind: contract.Call, call: Call, good: Mapping[int, Callable[[answers.Bytes], T]], body: WireBody
+    ) -> T:
+        """Send a call whose body has fields of the contract. Raises VersionError, besides what :meth:`send` raises."""
+        self.check_version()
+        try:
+            return await self.send(call, good, body=body)
+        except RefusedError as error:
+            told = told_by_refusal(kind, body.expose(), error.explanation) if error.status in (400, 422) else ()
+            if not told:
+                raise
+            why = f"It refused a field: {error.explanation}\nThis call changed nothing."
+            self.other_version = _another(call, told, why, error)
+            raise self.other_version from error
 
     async def messages(
         self,
@@ -122,3 +159,17 @@ class ApiClient(Sender):
         if project_id in ("", ".", ".."):
             raise RefusedError(f"“{project_id}” is not a project id; nothing was sent", method=method, path=path)
         return Call(method, path, by_status=method != "GET", on_project=True)
+
+
+def _another(call: Call, told: Sequence[str], why: str, refusal: RefusedError | None = None) -> VersionError:
+    ours, theirs = contract.current().version, " or ".join(f"`{version}`" for version in told)
+    return VersionError(
+        f"the API speaks version {' or '.join(told)}, and this workspace {ours}",
+        f"{why} Nothing else is sent.\nSet `api.version` to {theirs} in `reconciler.yaml`; "
+        f"`reconciler fmt --upgrade-api {told[0]}` does that and rewrites the specs.",
+        method=call.method,
+        path=call.path,
+        status=refusal.status if refusal else None,
+        code=refusal.code if refusal else None,
+        request_id=refusal.request_id if refusal else None,
+    )

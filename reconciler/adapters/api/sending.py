@@ -27,6 +27,7 @@ from reconciler.adapters.api.body import ERROR_MAX, Answer, BodyRefusedError, re
 from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.halt import Departure, Halt
 from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
+from reconciler.model import contract
 from reconciler.model.errors import (
     AnswerError,
     ApiError,
@@ -125,6 +126,9 @@ class Sender:
             "Accept-Encoding": "identity",
             "User-Agent": f"eversince-reconciler/{VERSION}",
         }
+        header = contract.current().source_header
+        if header is not None:
+            self._headers[header] = "reconciler"
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}

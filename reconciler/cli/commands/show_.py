@@ -10,6 +10,7 @@ from reconciler.adapters.plan_file import read_plan
 from reconciler.cli.console import Console
 from reconciler.cli.options import formats
 from reconciler.cli.plan_output import PLAN_FORMATS, print_plan
+from reconciler.model import contract
 from reconciler.model.plan_json import plan_digest
 
 
@@ -25,4 +26,5 @@ def command(console: Console, *, planfile: Path, format_: str) -> None:
     Also prints the plan's digest: `reconciler apply --digest` accepts only the plan with that digest.
     """
     plan = read_plan(planfile)
+    contract.choose(plan.api_version)
     print_plan(console, plan, format_, digest=plan_digest(plan))

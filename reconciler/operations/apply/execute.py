@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from shlex import quote
-from typing import assert_never
+from typing import Final, assert_never
 
-from reconciler.model.errors import Diagnostic, HaltedError, ReconcilerError, StateError
+from reconciler.model.errors import Diagnostic, HaltedError, ReconcilerError, StateError, VersionError
 from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted, StepWaiting
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import (
@@ -47,6 +47,9 @@ class _Skipped(Exception):  # noqa: N818
     """The step is not done because of another one's outcome; the text says why."""
 
 
+_OTHER_VERSION: Final = "the API speaks another version"
+
+
 class Executor:
     """Executes one plan. ``live`` is what was just read; a saved plan is checked against it first."""
 
@@ -61,6 +64,8 @@ class Executor:
         self._results: dict[int, StepResult] = {}
         self._number = {id(step): number for number, step in enumerate(plan.steps)}
         self._steps = plan.by_address()
+        self._told = False
+        """Whether a step has failed because the API speaks another version: the others say no more than that."""
         self._ended = {address: asyncio.Event() for address in self._steps}
         """Set once nothing more will be done at an address."""
 
@@ -158,11 +163,8 @@ class Executor:
         if self._run.stop.is_set():
             self._end(step, "deferred", note="interrupted before it started")
             return False
-        self._run.emit(StepStarted(step=step))
         try:
-            await self._await_others(step)
-            await upload_files(self._run, step)
-            done = await self._act(step, number)
+            done = await self._do(step, number)
         except _Skipped as why:
             self._end(step, "skipped", note=str(why))
         except Deferred as why:
@@ -178,11 +180,24 @@ class Executor:
             raise
         except ReconcilerError as error:
             await forget_refused_uploads(self._run, step, error)
-            self._end(step, "failed", error=diagnostic_of(error, step.address))
+            self._fail(step, error)
         else:
             self._end(step, "done", note=done.note, already=done.already)
             return True
         return False
+
+    async def _do(self, step: Step, number: int) -> Done:
+        """Do a step once what it waits for is there. Raises VersionError: the API speaks another version; if this step's
+        answer told so, it is done all the same.
+        """
+        self._run.api.check_version()
+        self._run.emit(StepStarted(step=step))
+        await self._await_others(step)
+        await upload_files(self._run, step)
+        done = await self._act(step, number)
+        if not self._told:
+            self._run.api.check_version()
+        return done
 
     async def _await_others(self, step: Step) -> None:
         """Wait for the projects that a step depends on: for their steps, then for their agents."""
@@ -255,6 +270,14 @@ class Executor:
         for step in steps:
             self._end(step, "failed" if first else "skipped", error=why if first else None)
             first = False
+
+    def _fail(self, step: Step, error: ReconcilerError) -> None:
+        """End a step with its error; the same one is told once."""
+        if isinstance(error, VersionError) and self._told:
+            self._end(step, "skipped", note=_OTHER_VERSION)
+            return
+        self._told = self._told or isinstance(error, VersionError)
+        self._end(step, "failed", error=diagnostic_of(error, step.address))
 
     def _end(
         self,

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model import contract
+from reconciler.model.contract_conversions import fits
 from reconciler.model.errors import (
     ApiError,
     CreditsError,
@@ -24,6 +25,7 @@ from reconciler.model.errors import (
     ReconcilerError,
     RefusedError,
     UnauthorizedError,
+    VersionError,
 )
 from reconciler.model.journal import Bind, Disputed, End, Spend
 from reconciler.model.likeness import has_one_form
@@ -111,7 +113,8 @@ class CreateCall(Struct):
         * At work: its agent is waited for. If it failed between the look and the key, the key would make another.
         * Failed, begun so long ago that the key may be forgotten, or with references to projects, whose URLs make another
           body each time: it is bound by what the list shows, since the key could make a second one, or be refused; where
-          another project could be meant just as well (equal briefs), it stays unknown.
+          another project could be meant just as well (equal briefs), it stays unknown. The same where its fields are of
+          another version of the API.
         * Not there: not done. The create that is planned next uses the same key, so even a late arrival is bound and not
           doubled.
         """
@@ -128,8 +131,15 @@ class CreateCall(Struct):
         if matches and key_may_double and not certain:
             ids = ", ".join(f"`{p.id}`" for p in matches)
             return Resolution("unknown", f"it could be any of {ids}, and sending its key again could create another")
-        if matches and certain and (key_may_double or projects_in(body)):  # videos' URLs make another body each time
+        foreign = not _is_sayable(body)
+        another = foreign or projects_in(body)  # videos' URLs make another body each time
+        if matches and certain and (key_may_double or another):
             return _bind_by_list(run, intent, body, matches[0])
+        if alive and foreign:
+            ids = ", ".join(f"`{p.id}`" for p in alive)
+            return Resolution(
+                "unknown", f"it could be {ids}, and this version of the API can't be asked with its fields"
+            )
         if alive:
             return await _bind_by_key(run, monitor, intent, body, alive)
         return Resolution("not_done", "the account has no such project")
@@ -299,7 +309,7 @@ async def _bind_by_key(
         created = await run.api.create(await wire_body(run, monitor, body, intent.address))
     except (CreditsError, ProjectLimitError, NotFoundError) as error:
         return Resolution("not_done", summary_of(error))  # the key, sent again by the plan, still binds it
-    except (UnauthorizedError, RateLimitedError):
+    except (UnauthorizedError, RateLimitedError, VersionError):
         raise
     except RefusedError as error:
         ids = ", ".join(f"`{p.id}`" for p in alive)
@@ -314,6 +324,13 @@ async def _bind_by_key(
         return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
+
+
+def _is_sayable(body: Mapping[str, Value]) -> bool:
+    """Whether the version in force has the fields and values of a create that another one may have begun."""
+    api = contract.current()
+    fields = {field.name: field for field in api.fields_of("create")}
+    return all(name in fields and fits(fields[name], exposed(value)) for name, value in body.items())
 
 
 def _is_forgotten(run: Run, intent: Intent) -> bool:

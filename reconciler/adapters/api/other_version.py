@@ -1,0 +1,86 @@
+"""Signs that the server speaks another version of the API than this process: in a refusal, and in an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Raw
+from msgspec.json import decode
+
+from reconciler.adapters.api.answers import Bytes
+from reconciler.model import contract
+from reconciler.model.contract_conversions import fits
+from reconciler.model.contract_tables import Contract
+from reconciler.model.values import Json
+
+_UNKNOWN: Final = re.compile(
+    r"unknown|unrecogni[sz]ed|unexpected|unsupported|additional|extra|no such|does not exist|removed|deprecated|gone|"
+    r"not (?:a |an )?(?:known|allowed|permitted|supported|valid|recogni[sz]ed|defined|accepted|expected)|invalid",
+    re.IGNORECASE,
+)
+_WRONG: Final = re.compile(
+    rf"{_UNKNOWN.pattern}|must be|one of|enum|expected|at most|too long|exceed|maximum|longer", re.IGNORECASE
+)
+
+
+def told_by_refusal(call: contract.Call, sent: Mapping[str, Json], message: str) -> tuple[str, ...]:
+    """The versions that a refused request speaks for: the server names a field as wrong that is right in the version in
+    force, and would be wrong in these. None if it says nothing of the kind.
+    """
+    named = [name for name in sent if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", message)]
+    scores: dict[str, int] = {}
+    for api in _others():
+        wrong = [name for name in sent if _is_wrong(api, call, name, sent[name])]
+        told = [name for name in wrong if name in named and _complains(api, call, name).search(message)]
+        if told:  # what would be wrong too and is not named speaks against it
+            scores[api.version] = 2 * len(told) - len(wrong)
+    best = max(scores.values(), default=0)
+    return tuple(version for version, score in scores.items() if score == best)
+
+
+def _complains(api: Contract, call: contract.Call, name: str) -> re.Pattern[str]:
+    """How a version may complain of a field."""
+    return _WRONG if any(field.name == name for field in api.fields_of(call)) else _UNKNOWN
+
+
+def _is_wrong(api: Contract, call: contract.Call, name: str, value: Json) -> bool:
+    """Whether a version does not take a field's value."""
+    field = next((field for field in api.fields_of(call) if field.name == name), None)
+    if field is None:
+        return True
+    if isinstance(value, str) and field.max_length is not None and field.kind == "text":
+        return len(value) > field.max_length
+    return not fits(field, value)
+
+
+def told_by_settings(body: Bytes) -> tuple[str, ...]:
+    """The versions whose settings the answer to a PATCH shows, where it lacks some of the version in force."""
+    try:
+        shown = decode(body, type=dict[str, Raw])
+    except (ValueError, RecursionError):
+        return ()
+    ours = {*contract.current().shown_in("settings")}
+    missing, more = ours - shown.keys(), shown.keys() - ours
+    scores: dict[str, int] = {}
+    for api in _others():
+        theirs = {*api.shown_in("settings")}
+        if more & theirs and missing - theirs and not (theirs - ours) - more:
+            scores[api.version] = sum(_fits(api, name, shown[name]) for name in theirs & shown.keys())
+    best = max(scores.values(), default=0)
+    return tuple(version for version, score in scores.items() if score == best)
+
+
+def _fits(api: Contract, name: str, raw: Raw) -> bool:
+    try:
+        value: Json = decode(raw)
+    except (ValueError, RecursionError):
+        return False
+    return value is None or fits(api.field(name), value)
+
+
+def _others() -> Iterable[Contract]:
+    """The other versions, the latest first."""
+    force = contract.current().version
+    return (contract.named(version) for version in reversed(contract.versions()) if version != force)
