@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
+
+class Holder(Struct, frozen=True):
+    """The address that a live project is bound to; ``environment`` if that is another one's."""
+
+    address: str
+    environment: str | None = None
+
+    def __str__(self) -> str:
+        return f"`{self.address}`" + (f" in environment `{self.environment}`" if self.environment else "")
+
 
 def identity(workspace: str, environment: str | None) -> str:
     """What the idempotency keys begin with. A workspace's name has no ``@``, so no two identities are the same."""

@@ -28,14 +28,15 @@ from reconciler.model.errors import (
 )
 from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.hosts import same_api
-from reconciler.model.journal import Draft, End, Learn, Record, Spend
+from reconciler.model.identity import Holder
+from reconciler.model.journal import Draft, Record
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import Create, Plan, describe
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Loaded, State, Version
 from reconciler.operations.apply.execute import Executor
-from reconciler.operations.apply.observations import fold_observations
+from reconciler.operations.apply.observations import fold_observations, keep_lifecycles, keep_unsettled
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import (
     TIME_IS_UP,
@@ -54,7 +55,7 @@ from reconciler.operations.recovery.open_calls import recover_open_calls
 from reconciler.operations.state.sealing import fill_secrets, reseal
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.other_version import dropped, in_this_version
-from reconciler.planning.planner import Header, make_plan, new_addresses, unsettled_addresses, wanted_ids
+from reconciler.planning.planner import Header, binds_new, make_plan, new_addresses, unsettled_addresses, wanted_ids
 from reconciler.planning.safety import violations
 from reconciler.planning.selection import Selection, resolve
 
@@ -95,6 +96,8 @@ class Workspace(Struct, frozen=True, kw_only=True):
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], str] = utc_now
     media: MediaFactory = default_media
+    elsewhere: Callable[[], Mapping[str, Holder]] = dict
+    """Reads which projects the other environments of the configuration manage, as :attr:`Snapshot.elsewhere`."""
 
     def load(self) -> tuple[State, bool]:
         """Load the state, or make a new one; and whether a journal was folded in.
@@ -150,6 +153,8 @@ async def read_and_plan(
         account = None
     live = await read_live(api, sealed, state, selection, account=account, at=workspace.now())
     check_pinned(config, live)
+    if binds_new(sealed, state, selection):
+        live = replace(live, elsewhere=workspace.elsewhere())
     plan = make_plan(
         sealed,
         state,
@@ -326,8 +331,8 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     finally:
         await monitor.aclose()
         fold_observations(run, monitor, drift=plan.refresh_only, since=live.at)
-        _keep_lifecycles(run.draft, plan)
-        _keep_unsettled(run.draft, plan)
+        keep_lifecycles(run.draft, plan)
+        keep_unsettled(run.draft, plan)
         reseal(run.draft, request.desired)
     return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
 
@@ -379,18 +384,3 @@ def _check_saved(saved: Plan, state: State, config: Config) -> State:
         "stale: the plan was made for another state",
         f"Its lineage is {saved.lineage}, the state's is {state.lineage}. Make a new plan.",
     )
-
-
-def _keep_lifecycles(draft: Draft, plan: Plan) -> None:
-    """Keep lifecycles in the state, so that they still count once a project has left the specs."""
-    for address, lifecycle in plan.lifecycles.items():
-        entry = draft.projects.get(address)
-        if entry is not None and entry.lifecycle != lifecycle:
-            draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
-
-
-def _keep_unsettled(draft: Draft, plan: Plan) -> None:
-    """After this apply the state is no longer new, but to these addresses it still is: their projects may be there."""
-    for address in {d.address for d in plan.unsettled if d.address is not None} - draft.projects.keys():
-        if address not in draft.generations:
-            draft.fold(End(effects=(Spend(address=address, generation=0),)))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from reconciler.model.errors import Diagnostic
+from reconciler.model.identity import Holder
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
 from reconciler.model.state import Dispute, Entry, Intent
@@ -41,7 +42,7 @@ class View(Struct, frozen=True, kw_only=True):
     pending: tuple[Intent, ...]
     replace: bool
     candidates: Candidates
-    bound: Mapping[str, str]
+    bound: Mapping[str, Holder]
     keep_failed: bool = False
     """Whether a failed project is only reported, whatever ``on_failed`` says."""
     fresh: bool = False

@@ -9,6 +9,7 @@ from typing import Final
 
 from reconciler.model.desired import AdoptOrigin, DesiredProject, ImportOrigin
 from reconciler.model.errors import Diagnostic, Severity
+from reconciler.model.identity import Holder
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Change
 from reconciler.model.state import Entry, Intent
@@ -125,13 +126,14 @@ def created_released(project: DesiredProject) -> Diagnostic:
     )
 
 
-def already_managed(project: DesiredProject, what: str, holder: str) -> Diagnostic:
-    return attention(
-        project,
-        f"`{what}` is already managed as `{holder}`",
-        "To rename it, use a `moved` entry or `reconciler state mv`.",
-        severity="error",
-    )
+def already_managed(project: DesiredProject, what: str, holder: Holder) -> Diagnostic:
+    way = "To rename it, use a `moved` entry or `reconciler state mv`."
+    if holder.environment is not None:
+        way = (
+            "Two environments would manage it. Keep it in one; to hand it over, first forget it there: "
+            f"`reconciler -e {holder.environment} state rm {quote(holder.address)}`."
+        )
+    return attention(project, f"`{what}` is already managed as {holder}", way, severity="error")
 
 
 def ambiguous(project: DesiredProject, project_id: str, addresses: Iterable[str]) -> Diagnostic:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, ImportOrigin, Lifecycle
 from reconciler.model.errors import Diagnostic
+from reconciler.model.identity import Holder
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import (
     Adopt,
@@ -78,7 +79,7 @@ def make_plan(
     reseal = Resealing(desired, state.lineage)
     known = {address: reseal(entry) for address, entry in entries.items()}
     new = new_addresses(desired, state, selection)
-    candidates = Candidates.of(live, entries, imported_ids(desired))
+    candidates = Candidates.of(live, entries, imported_ids(desired) | live.elsewhere.keys())
     candidates = candidates.claimed_by(new) if state.new or unsettled_addresses(state) else candidates
     elsewhere = other_account(entries, live)
     result.diagnostics += [elsewhere] if elsewhere else []
@@ -143,8 +144,9 @@ def _views(
 ) -> dict[str, View]:
     """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
     unsettled = unsettled_addresses(state)
-    bound = {entry.studio_id: address for address, entry in entries.items() if entry.studio_id}
-    bound |= {entry.project_id: address for address, entry in entries.items()}
+    bound = dict(live.elsewhere)
+    bound |= {entry.studio_id: Holder(address) for address, entry in entries.items() if entry.studio_id}
+    bound |= {entry.project_id: Holder(address) for address, entry in entries.items()}
     renamed = {moved.to_address for moved in desired.moved}
     return {
         address: View(
@@ -336,6 +338,13 @@ def imported_ids(desired: Desired) -> frozenset[str]:
     """The projects that the specs take over by their ids."""
     origins = (project.origin for project in desired.projects.values())
     return frozenset(origin.project_id for origin in origins if isinstance(origin, ImportOrigin))
+
+
+def binds_new(desired: Desired, state: State, selection: Selection) -> bool:
+    """Whether a project may be created, adopted or imported that the state does not have yet."""
+    return bool(new_addresses(desired, state, selection)) or any(
+        a not in state.projects and not isinstance(p.origin, CreateOrigin) for a, p in desired.projects.items()
+    )
 
 
 def wanted_ids(desired: Desired, state: State) -> frozenset[str]:

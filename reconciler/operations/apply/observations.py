@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import asdict, replace
 
 from reconciler.model.events import Noted
-from reconciler.model.journal import End, Learn
+from reconciler.model.journal import Draft, End, Learn, Spend
 from reconciler.model.live import LiveProject
+from reconciler.model.plan import Plan
 from reconciler.model.state import Known
 from reconciler.model.values import is_sealed
 from reconciler.operations.apply.polling import Monitor
@@ -51,3 +52,18 @@ def _fold(run: Run, address: str, live: LiveProject, *, drift: bool, since: str)
 def _is_other(asked: Known, known: Known) -> bool:
     """Whether the account shows another value than is known, and not just the form that it keeps that in."""
     return not is_sealed(asked.value) and known.value not in (asked.value, asked.kept)
+
+
+def keep_lifecycles(draft: Draft, plan: Plan) -> None:
+    """Keep lifecycles in the state, so that they still count once a project has left the specs."""
+    for address, lifecycle in plan.lifecycles.items():
+        entry = draft.projects.get(address)
+        if entry is not None and entry.lifecycle != lifecycle:
+            draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
+
+
+def keep_unsettled(draft: Draft, plan: Plan) -> None:
+    """After this apply the state is no longer new, but to these addresses it still is: their projects may be there."""
+    for address in {d.address for d in plan.unsettled if d.address is not None} - draft.projects.keys():
+        if address not in draft.generations:
+            draft.fold(End(effects=(Spend(address=address, generation=0),)))

@@ -12,6 +12,7 @@ from reconciler.adapters.specs.yaml.scalars import scalar
 from reconciler.model import contract
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, ImportOrigin, seal
 from reconciler.model.errors import UsageError
+from reconciler.model.identity import Holder
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State
@@ -47,12 +48,13 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
     state, _ = workspace.load()
     snapshot = await refresh(api, frozenset(ids), everything=True, at=workspace.now())
     live = snapshot.projects
-    declared = declared_ids(desired, state, snapshot)
+    declared = {**workspace.elsewhere()}
+    declared |= {i: Holder(address) for i, address in declared_ids(desired, state, snapshot).items()}
     for project_id in ids:
         if project_id not in live:
             raise UsageError(f"the account has no project `{project_id}`")
         if project_id in declared:
-            raise UsageError(f"`{project_id}` is already declared as `{declared[project_id]}`")
+            raise UsageError(f"`{project_id}` is already declared as {declared[project_id]}")
     free = [project for project in live.values() if project.id not in declared]
     over = [p for p in free if p.status in (contract.Status.FAILED, contract.Status.CANCELLED)]
     chosen = [p for p in free if p.id in ids] if ids else [p for p in free if p not in over]

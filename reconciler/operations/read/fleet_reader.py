@@ -39,7 +39,7 @@ async def read_fleet(
         raise UsageError(wrong)
     selection = Selection(targets=chosen, refresh_only=True)
     sealed = seal(desired, state.lineage)
-    live = await read_live(api, sealed, state, selection, at=at)
+    live = replace(await read_live(api, sealed, state, selection, at=at), elsewhere=workspace.elsewhere())
     limit = workspace.config.limits.active_projects
     header = workspace.header()
     plan = make_plan(sealed, state, live, selection=selection, header=header, active_limit=limit)

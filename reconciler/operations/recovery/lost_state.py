@@ -7,7 +7,7 @@ their key told an apply, or by brief and title; where several match, none is bou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from shlex import quote
 from typing import Final
 
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject, ImportOrigin, seal
+from reconciler.model.identity import Holder
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry, Known, State
 from reconciler.model.values import Value, has_secret, sealed
@@ -69,7 +70,8 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
         return []
     imports = {p.origin.project_id for p in lost if isinstance(p.origin, ImportOrigin)}
     live = await refresh(api, frozenset(imports), everything=True, at=workspace.now())
-    candidates = Candidates.of(live, state.projects)
+    elsewhere = workspace.elsewhere()
+    candidates = Candidates.of(live, state.projects, frozenset(elsewhere))
     candidates = candidates.claimed_by(p for p in lost if isinstance(p.origin, CreateOrigin))
     bound = {entry.project_id for entry in state.projects.values()}
     made = {
@@ -78,6 +80,7 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
         if dispute.project_id is not None and dispute.project_id in live.projects.keys() - bound
     }
     matches = [_match(project, live, candidates, made.get(project.address)) for project in lost]
+    matches = [_free(match, elsewhere) for match in matches]
     claims = Counter(match.project.id for match in matches if match.project is not None)
     findings = []
     for project, match in zip(lost, matches, strict=True):
@@ -113,6 +116,13 @@ async def bind_chosen(
         chosen.add(live.id)
         settled.append(await _entry(workspace, api, projects[finding.address], live, "chosen by you", state.lineage))
     return settled
+
+
+def _free(match: _Match, elsewhere: Mapping[str, Holder]) -> _Match:
+    """The match, unless another environment manages the project."""
+    if match.project is None or match.project.id not in elsewhere:
+        return match
+    return _Match(f"`{match.project.id}` is managed as {elsewhere[match.project.id]}")
 
 
 def _match(project: DesiredProject, live: Snapshot, candidates: Candidates, made: LiveProject | None) -> _Match:

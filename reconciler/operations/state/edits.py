@@ -73,11 +73,18 @@ async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: s
         raise UsageError(f"the account has no project `{project_id}`", error.diagnostics[0].detail) from error
     listed = next((p for p in await list_filtered(api) if p.id == project_id), None)
     live = merge(listed, live) if listed else live
+    elsewhere = workspace.elsewhere()
 
     def effects(state: State) -> tuple[Effect, ...]:
         holder = next((a for a, e in state.projects.items() if e.project_id == project_id), None)
         if holder is not None:
             raise UsageError(f"`{project_id}` is already managed as `{holder}`")
+        if project_id in elsewhere:
+            other = elsewhere[project_id]
+            raise UsageError(
+                f"`{project_id}` is already managed as {other}",
+                f"Forget it there first: `reconciler -e {other.environment} state rm {quote(other.address)}`.",
+            )
         if address in state.projects:
             raise UsageError(
                 f"`{address}` is already bound to `{state.projects[address].project_id}`",

@@ -1,0 +1,132 @@
+"""Environments of one configuration in one account: what the state of one manages, no other takes, and none is held up by it.
+
+The oracle is the ledger and the requests of the account.
+"""
+
+import json
+
+import pytest
+
+from tests.cli.cli_support import APPLY, Space, make_space
+from tests.identity.test_whose_project import aged
+from tests.recovery.accounts import Accounts
+
+SPEC = "projects:\n  a: {brief: One nice brief.}\n  b: {brief: Another nice brief., messages: [Slower.]}\n"
+CONFIG = "workspace: acme\nenvironments: {dev: {}, prod: {}}\n"
+
+
+@pytest.fixture
+def accounts():
+    with Accounts() as opened:
+        yield opened
+
+
+@pytest.fixture(params=["files", "bucket"])
+def world(request, tmp_path, accounts):
+    """dev was applied, in an account that prod shares."""
+    key, store = accounts.open()
+    space = make_space(
+        tmp_path / "w",
+        SPEC,
+        CONFIG,
+        EVERSINCE_API_URL=accounts.url,
+        EVERSINCE_API_KEY=key,
+        RECONCILER_ENVIRONMENT="prod",
+    )
+    if request.param == "bucket":
+        (tmp_path / "b").mkdir()
+        space.env["RECONCILER_STATE"] = f"file://{tmp_path / 'b'}"
+    space.run("-e", "dev", *APPLY)
+    store.finish_all()
+    return space, store
+
+
+def managed(space: Space, environment: str) -> dict[str, str]:
+    """The ids of what an environment manages, by address."""
+    shown = space.run("-e", environment, "output", "--format", "json").document
+    return {address: entry["project_id"] for address, entry in shown.items()}
+
+
+def test_the_first_plan_of_another_environment_does_not_ask_about_them(world):
+    """Intent: no look-alike, no upper bound, no way that would take them; also a day later, beside a failed and a renamed one."""
+    space, store = world
+    ids = managed(space, "dev")
+    store.person_sets(ids["b"], title="Renamed")
+    store.forget_keys()
+    aged(store, 48)
+    with store.account() as account:
+        account.run("UPDATE projects SET status = 'failed' WHERE id = ?", ids["a"])
+    before = len(store.ledger())
+    plan = space.run("plan")
+    assert "Plan: 2 to create, 1 message to send, 0 unchanged." in plan.out and "look like" not in plan.out
+    assert "No projects are managed" in space.run("status").out
+    space.run(*APPLY)
+    own = managed(space, "prod")
+    assert own.keys() == ids.keys() and not set(own.values()) & set(ids.values())
+    touched = {effect.project_id for effect in store.ledger()[before:]}
+    assert touched == set(own.values())
+    assert space.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_recover_import_export_and_specs_do_not_take_them(world):
+    """Intent: also where the user says yes to everything; exit 1 with whose it is and the way to hand it over."""
+    space, store = world
+    ids, before = managed(space, "dev"), len(store.ledger())
+    recovered = space.run("state", "recover", "--auto-approve", code=None)
+    assert "Nothing to bind" in recovered.out and managed(space, "prod") == {}
+    told = space.run("import", "a", ids["a"], code=1).err
+    assert f"`{ids['a']}` is already managed as `a` in environment `dev`" in told and "-e dev state rm a" in told
+    space.write("specs/z.yaml", f"projects:\n  z: {{import: {ids['a']}, only: [prod]}}\n")
+    for args in (("plan",), APPLY):
+        ran = space.run(*args, code=1)
+        assert f"`{ids['a']}` is already managed as `a` in environment `dev`" in ran.out + ran.err
+        assert "specs/z.yaml:2:3" in ran.out + ran.err
+    assert "managed as `a` in environment `dev`" in space.run("state", "recover", "--auto-approve", code=None).out
+    (space.root / "specs" / "z.yaml").unlink()
+    space.write("specs/a.yaml", "projects: {other: {brief: Something else.}}\n")
+    assert space.run("export", "--out", "x").out == "Nothing to export.\n"
+    assert "already declared as `a` in environment `dev`" in space.run("export", ids["a"], "--out", "x", code=1).err
+    assert len(store.ledger()) == before and managed(space, "prod") == {}
+    space.run("-e", "dev", "state", "rm", "a")
+    space.run("import", "a", ids["a"])
+    assert managed(space, "prod") == {"a": ids["a"]}
+
+
+def test_an_adopted_project_is_not_adopted_again(world):
+    space, _ = world
+    studio = "51d10000-0000-4000-8000-000000000001"
+    space.write("specs/z.yaml", f"projects:\n  z: {{adopt: {studio}, only: [dev]}}\n")
+    space.run("-e", "dev", *APPLY)
+    space.write("specs/z.yaml", f"projects:\n  y: {{adopt: {studio}, only: [prod]}}\n")
+    ran = space.run("plan", "--target", "y", code=1)
+    assert f"`{studio}` is already managed as `z` in environment `dev`" in ran.out + ran.err
+
+
+def test_a_state_that_can_not_be_read_or_is_of_something_else_says_nothing(tmp_path, accounts):
+    """Intent: then the account and the keys tell, as for another workspace: a look-alike is told and nothing fails."""
+    key, store = accounts.open()
+    space = make_space(tmp_path / "w", SPEC, CONFIG, EVERSINCE_API_URL=accounts.url, EVERSINCE_API_KEY=key)
+    space.run("-e", "dev", *APPLY)
+    store.finish_all()
+    path = space.root / "reconciler.dev.state.json"
+    text = path.read_text()
+    hint = "the account has projects that look like 2 of the 2 in the specs"
+    assert hint not in space.run("-e", "prod", "plan").out
+    broken = [
+        "{",
+        json.dumps({**json.loads(text), "environment": "qa"}),
+        json.dumps({**json.loads(text), "workspace": "x"}),
+    ]
+    for content in broken:
+        path.write_text(content)
+        assert hint in space.run("-e", "prod", "plan").out
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert hint in space.run("-e", "prod", "plan").out
+    path.unlink()
+    path.write_text(text)
+    for place in ("s3://elsewhere/x", "gs://elsewhere/x"):  # another bucket is not asked
+        space.write("reconciler.yaml", CONFIG.replace("dev: {}", f"dev: {{state: '{place}'}}"))
+        assert hint in space.run("-e", "prod", "plan").out
+    space.write("reconciler.yaml", CONFIG.replace("dev: {}", "dev: {api: {url: 'https://not-trusted.example/v1'}}"))
+    assert hint not in space.run("-e", "prod", "plan").out
