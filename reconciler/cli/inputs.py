@@ -56,7 +56,10 @@ def load_configuration(console: Console, *, divided: bool = True) -> Config:
             console.note(f"The workspace is `{root}`: its `{FILE}` is the nearest above.")
         if console.state_flag and console.state and "://" not in console.state:
             console.state = os.path.relpath(start / console.state, root)  # relative to the current directory, as typed
-    config = load_flagged(console, root, console.environment, divided=divided)
+    named = console.environment
+    if named == os.environ.get(VARIABLE) and not console.environment_flag:
+        named = None  # an error then names the variable
+    config = load_flagged(console, root, named, divided=divided)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
     console.redact = Redactor(console.secret_values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from reconciler.adapters.specs.config_file import load_config
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import explain_errors
 from reconciler.cli.state_backends import open_store
+from reconciler.model import contract
 from reconciler.model.config import SANDBOX, Config
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.identity import Holder
@@ -23,10 +25,8 @@ def managed_elsewhere(console: Console, config: Config) -> dict[str, Holder]:
     found: dict[str, Holder] = {}
     for name in config.environments if config.environment is not None else ():
         if name != config.environment:
-            try:
+            with contextlib.suppress(ReconcilerError), contract.kept():  # it may have another version of the API
                 found |= _managed(console, config, name)
-            except ReconcilerError:
-                continue
     return found
 
 

@@ -164,6 +164,7 @@ def test_a_key_at_the_top_and_a_name_in_the_environment_are_seen_together(tmp_pa
         ("environments: {a/b: {}}\n", "a/b", "reconciler.yaml:1:16", ["1 to 32 of a-z"]),
         ("environments: {'..': {}}\n", "..", "reconciler.yaml:1:16", ["1 to 32 of a-z"]),
         ("environments: [dev]\n", "dev", "reconciler.yaml:1:15", ["must be a mapping"]),
+        ("environments:\n  dev:\n", "dev", "reconciler.yaml:2:7", ["environments.dev can't be null", "write {}"]),
     ],
 )
 def test_a_wrong_choice_is_told_with_the_names(tmp_path, text, environment, place, pieces):
@@ -205,6 +206,16 @@ def test_every_command_that_reads_the_workspace_takes_an_environment(tmp_path, a
     assert "no environment is chosen" in (missing := space.run(*args, code=1)).err + missing.out
     assert "dev, prod" in missing.err + missing.out
     assert space.files() == before
+
+
+@pytest.mark.parametrize("value", [" ", "dev ", "DEV", "../dev", "dev\n", "dev,prod", "\x1b[31mdev", "a" * 500])
+def test_a_strange_value_of_the_variable_is_told_by_the_variables_name(tmp_path, value):
+    """Intent: nobody typed a flag; what was set by accident is shown, shortened, and harmless."""
+    space = make_space(tmp_path / "w", SPEC, "workspace: w\napi: {url: sandbox}\nenvironments: {dev: {}, prod: {}}\n")
+    told = space.run("plan", code=1, RECONCILER_ENVIRONMENT=value).err
+    assert "RECONCILER_ENVIRONMENT: there is no environment '" in told and "dev, prod" in told
+    assert "\x1b" not in told and len(told) < 400
+    assert "--environment: there is no" in space.run("plan", "-e", value, code=1, RECONCILER_ENVIRONMENT=value).err
 
 
 def test_two_different_environments_are_not_one(tmp_path):

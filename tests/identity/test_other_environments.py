@@ -7,6 +7,10 @@ import json
 
 import pytest
 
+from reconciler.cli.console import Console
+from reconciler.cli.inputs import load_configuration
+from reconciler.cli.other_environments import managed_elsewhere
+from reconciler.model import contract
 from tests.cli.cli_support import APPLY, Space, make_space
 from tests.identity.test_whose_project import aged
 from tests.recovery.accounts import Accounts
@@ -130,3 +134,20 @@ def test_a_state_that_can_not_be_read_or_is_of_something_else_says_nothing(tmp_p
         assert hint in space.run("-e", "prod", "plan").out
     space.write("reconciler.yaml", CONFIG.replace("dev: {}", "dev: {api: {url: 'https://not-trusted.example/v1'}}"))
     assert hint not in space.run("-e", "prod", "plan").out
+
+
+def test_another_environments_version_of_the_api_is_not_spoken(tmp_path, accounts):
+    """Intent: its configuration is read while this one's plan is made; the plan is in this one's version."""
+    key, store = accounts.open()
+    config = CONFIG.replace("dev: {}", "dev: {api: {version: 2026-04}}").replace(
+        "prod: {}", "prod: {api: {version: 2025-03}}"
+    )
+    space = make_space(tmp_path / "w", SPEC, config, EVERSINCE_API_URL=accounts.url, EVERSINCE_API_KEY=key)
+    console = Console([])
+    console.root, console.environment = space.root, "prod"
+    with contract.kept():
+        read = load_configuration(console)
+        assert contract.current().version == "2025-03"
+        assert managed_elsewhere(console, read) == {}
+        assert contract.current().version == "2025-03"
+    assert not store.ledger()

@@ -70,7 +70,8 @@ def _problem(shape: Shape, found: ErrorDetails, secret: Secret | None) -> Proble
         summary = f"{where} has {quoted(found['input'][index])} twice"
         return Problem(Code.CHOICE, (*path, index), summary, "leave one of them out")
     if found["input"] is None:
-        return Problem(Code.NULL, path, f"{where} can't be null", "leave it out to leave it alone")
+        hint = "write {} if it sets nothing" if path[:-1] == ("environments",) else "leave it out to leave it alone"
+        return Problem(Code.NULL, path, f"{where} can't be null", hint)
     if found["type"] == "literal_error" and (other := _other_value(shape, found)):
         return other
     code, what, detail = _wrong_value(found, quoted(found["input"] if secret is None else secret.template))
