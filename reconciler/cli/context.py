@@ -19,7 +19,7 @@ from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing, read_specs
 from reconciler.cli.options import Chosen
-from reconciler.cli.other_environments import managed_elsewhere
+from reconciler.cli.other_environments import read_elsewhere
 from reconciler.cli.state_backends import open_store
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
@@ -180,7 +180,7 @@ def load_context(console: Console) -> CommandContext:
         env={name: os.environ[name] for name in config.policy.allowed_env if name in os.environ},
         redact=console.redact,
         media=partial(_open_media, config),
-        elsewhere=partial(managed_elsewhere, console, config),
+        elsewhere=partial(read_elsewhere, console, config),
     )
     return CommandContext(console, config, workspace, store)
 

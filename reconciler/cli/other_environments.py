@@ -1,4 +1,4 @@
-"""The projects of other environments, as far as their states can be read from here."""
+"""The other states of a configuration, as far as they can be read from here."""
 
 from __future__ import annotations
 
@@ -15,37 +15,46 @@ from reconciler.cli.state_backends import open_store
 from reconciler.model import contract
 from reconciler.model.config import SANDBOX, Config
 from reconciler.model.errors import ReconcilerError
-from reconciler.model.identity import Holder
+from reconciler.model.identity import Elsewhere, Holder
 
 
-def managed_elsewhere(console: Console, config: Config) -> dict[str, Holder]:
-    """What the other environments of the configuration manage, by project id. One whose state can't be read has nothing:
-    then the keys and the account tell, as for another workspace.
+def read_elsewhere(console: Console, config: Config) -> Elsewhere:
+    """What the other states of the configuration say. One that can't be read says nothing: then the keys and the account
+    tell, as for another workspace.
     """
-    found: dict[str, Holder] = {}
-    for name in config.environments if config.environment is not None else ():
+    found = Elsewhere()
+    for name in (None, *config.environments) if config.environment is not None else ():
         if name != config.environment:
             with contextlib.suppress(ReconcilerError), contract.kept():  # it may have another version of the API
-                found |= _managed(console, config, name)
+                found = _with(found, console, config, name)
     return found
 
 
-def _managed(console: Console, config: Config, name: str) -> dict[str, Holder]:
+def _with(found: Elsewhere, console: Console, config: Config, name: str | None) -> Elsewhere:
     other = load_config(
-        config.root, env=os.environ, explain=explain_errors, state=console.state, api_url=SANDBOX, environment=name
+        config.root,
+        env=os.environ,
+        explain=explain_errors,
+        state=console.state,
+        api_url=SANDBOX,
+        environment=name,
+        divided=name is not None,
     )
     other = replace(other, api_url=config.api_url)  # whether its own may have the key does not matter: nothing is sent
-    if not _is_near(other, config):
-        return {}
-    state = open_store(console, other).load().state
-    if state is None or (state.workspace, state.environment) != (config.workspace, name):
-        return {}
-    return {
-        project_id: Holder(address, name)
+    state = open_store(console, other).load().state if _is_near(other, config) else None
+    if state is None or state.workspace != config.workspace:
+        return found
+    if name is None and state.moved_to is not None:
+        return replace(found, moved=state.environment == config.environment)
+    if state.environment != name:
+        return found
+    held = {
+        project_id: Holder(address, name, None if name else other.state_place)
         for address, entry in state.projects.items()
         for project_id in (entry.project_id, entry.studio_id, *entry.retired)
         if project_id
     }
+    return replace(found, holders={**found.holders, **held}) if name else replace(found, before=held)
 
 
 def _is_near(other: Config, config: Config) -> bool:

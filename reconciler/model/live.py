@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from reconciler.model.identity import Holder
+from reconciler.model.identity import Elsewhere
 from reconciler.model.values import Json
 
 Source = Literal["list", "status", "patch", "sent", "none"]
@@ -91,5 +91,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Calls that the refresh took."""
     at: str = ""
     """When it was taken, ISO 8601."""
-    elsewhere: Mapping[str, Holder] = field(default_factory=dict)
-    """Projects that the states of other environments bind, by id (and by the studio's, if adopted)."""
+    elsewhere: Elsewhere = Elsewhere()

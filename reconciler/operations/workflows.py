@@ -28,7 +28,7 @@ from reconciler.model.errors import (
 )
 from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.hosts import same_api
-from reconciler.model.identity import Holder
+from reconciler.model.identity import Elsewhere
 from reconciler.model.journal import Draft, Record
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import Create, Plan, describe
@@ -96,8 +96,8 @@ class Workspace(Struct, frozen=True, kw_only=True):
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], str] = utc_now
     media: MediaFactory = default_media
-    elsewhere: Callable[[], Mapping[str, Holder]] = dict
-    """Reads which projects the other environments of the configuration manage, as :attr:`Snapshot.elsewhere`."""
+    elsewhere: Callable[[], Elsewhere] = Elsewhere
+    """Reads the other states of the configuration."""
 
     def load(self) -> tuple[State, bool]:
         """Load the state, or make a new one; and whether a journal was folded in.

@@ -127,12 +127,7 @@ def created_released(project: DesiredProject) -> Diagnostic:
 
 
 def already_managed(project: DesiredProject, what: str, holder: Holder) -> Diagnostic:
-    way = "To rename it, use a `moved` entry or `reconciler state mv`."
-    if holder.environment is not None:
-        way = (
-            "Two environments would manage it. Keep it in one; to hand it over, first forget it there: "
-            f"`reconciler -e {holder.environment} state rm {quote(holder.address)}`."
-        )
+    way = holder.way_out or "To rename it, use a `moved` entry or `reconciler state mv`."
     return attention(project, f"`{what}` is already managed as {holder}", way, severity="error")
 
 

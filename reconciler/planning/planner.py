@@ -79,7 +79,7 @@ def make_plan(
     reseal = Resealing(desired, state.lineage)
     known = {address: reseal(entry) for address, entry in entries.items()}
     new = new_addresses(desired, state, selection)
-    candidates = Candidates.of(live, entries, imported_ids(desired) | live.elsewhere.keys())
+    candidates = Candidates.of(live, entries, imported_ids(desired) | live.elsewhere.holders.keys())
     candidates = candidates.claimed_by(new) if state.new or unsettled_addresses(state) else candidates
     elsewhere = other_account(entries, live)
     result.diagnostics += [elsewhere] if elsewhere else []
@@ -144,7 +144,7 @@ def _views(
 ) -> dict[str, View]:
     """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
     unsettled = unsettled_addresses(state)
-    bound = dict(live.elsewhere)
+    bound = live.elsewhere.taken
     bound |= {entry.studio_id: Holder(address) for address, entry in entries.items() if entry.studio_id}
     bound |= {entry.project_id: Holder(address) for address, entry in entries.items()}
     renamed = {moved.to_address for moved in desired.moved}

@@ -173,6 +173,8 @@ def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:
     """Why the address's key can't tell whether a look-alike is its own, if so: it might make a second one."""
     if view.renamed:
         return "the address had another name, and its project the key of that name"
+    if (doubt := view.live.elsewhere.doubt) is not None:
+        return doubt
     if view.candidates.failed:
         return "a project of the account failed, and the key of a failed project makes another one"
     if any(key_may_be_forgotten(project, view.live.at) for project in alike):

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration
-from reconciler.cli.other_environments import managed_elsewhere
+from reconciler.cli.other_environments import read_elsewhere
 from reconciler.model import contract
 from tests.cli.cli_support import APPLY, Space, make_space
 from tests.identity.test_whose_project import aged
@@ -72,28 +72,34 @@ def test_the_first_plan_of_another_environment_does_not_ask_about_them(world):
     assert space.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_recover_import_export_and_specs_do_not_take_them(world):
+def test_recover_export_and_specs_do_not_take_them(world):
     """Intent: also where the user says yes to everything; exit 1 with whose it is and the way to hand it over."""
     space, store = world
     ids, before = managed(space, "dev"), len(store.ledger())
     recovered = space.run("state", "recover", "--auto-approve", code=None)
     assert "Nothing to bind" in recovered.out and managed(space, "prod") == {}
-    told = space.run("import", "a", ids["a"], code=1).err
-    assert f"`{ids['a']}` is already managed as `a` in environment `dev`" in told and "-e dev state rm a" in told
     space.write("specs/z.yaml", f"projects:\n  z: {{import: {ids['a']}, only: [prod]}}\n")
     for args in (("plan",), APPLY):
         ran = space.run(*args, code=1)
         assert f"`{ids['a']}` is already managed as `a` in environment `dev`" in ran.out + ran.err
-        assert "specs/z.yaml:2:3" in ran.out + ran.err
+        assert "specs/z.yaml:2:3" in ran.out + ran.err and "`reconciler -e dev state rm a`" in ran.out + ran.err
     assert "managed as `a` in environment `dev`" in space.run("state", "recover", "--auto-approve", code=None).out
     (space.root / "specs" / "z.yaml").unlink()
     space.write("specs/a.yaml", "projects: {other: {brief: Something else.}}\n")
     assert space.run("export", "--out", "x").out == "Nothing to export.\n"
     assert "already declared as `a` in environment `dev`" in space.run("export", ids["a"], "--out", "x", code=1).err
     assert len(store.ledger()) == before and managed(space, "prod") == {}
+
+
+def test_an_import_by_hand_is_the_users_word_and_is_not_unheard(world):
+    space, _ = world
+    project = managed(space, "dev")["a"]
+    told = space.run("import", "a", project).err
+    assert f"warning: `{project}` is already managed as `a` in environment `dev`" in told
+    assert "`reconciler -e dev state rm a`" in told and managed(space, "prod") == {"a": project}
     space.run("-e", "dev", "state", "rm", "a")
-    space.run("import", "a", ids["a"])
-    assert managed(space, "prod") == {"a": ids["a"]}
+    space.run("state", "rm", "a")
+    assert space.run("import", "a", project).err == ""
 
 
 def test_an_adopted_project_is_not_adopted_again(world):
@@ -148,6 +154,41 @@ def test_another_environments_version_of_the_api_is_not_spoken(tmp_path, account
     with contract.kept():
         read = load_configuration(console)
         assert contract.current().version == "2025-03"
-        assert managed_elsewhere(console, read) == {}
+        assert read_elsewhere(console, read).holders == {}
         assert contract.current().version == "2025-03"
     assert not store.ledger()
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["not moved", "moved and lost"])
+def test_a_state_from_before_there_were_environments_stops_look_alikes(tmp_path, accounts, moved):
+    """Intent: its projects have keys of then, so this environment's keys would make all of them again."""
+    key, store = accounts.open()
+    space = make_space(tmp_path / "w", SPEC, "workspace: acme\n", EVERSINCE_API_URL=accounts.url, EVERSINCE_API_KEY=key)
+    space.run(*APPLY)
+    store.finish_all()
+    space.write("reconciler.yaml", CONFIG)
+    space.write("specs/b.yaml", "projects: {new: {brief: Nothing like it.}}\n")
+    space.env["RECONCILER_ENVIRONMENT"] = "prod"
+    if moved:
+        space.run("state", "mv", "--to-environment", "prod")
+        (space.root / "reconciler.prod.state.json").unlink()
+    ran = space.run(*APPLY, code=1)
+    assert all(f"`{a}` may exist already" in ran.out for a in "ab")
+    assert ("moved here" if moved else "state mv --to-environment NAME") in ran.out
+    keys = [effect.idempotency_key for effect in store.ledger() if effect.kind == "create"]
+    assert keys == ["acme/a/1", "acme/b/1", "acme@prod/new/1"]
+    assert len([effect for effect in store.ledger() if effect.kind == "message"]) == 1
+    if moved:
+        space.run("state", "recover", "--auto-approve")
+    else:
+        assert "is not lost" in space.run("state", "recover", "--auto-approve", code=1).err
+        ids = json.loads((space.root / "reconciler.state.json").read_text())["projects"]["a"]["project_id"]
+        space.write("specs/z.yaml", f"projects: {{z: {{import: {ids}, only: [prod]}}}}\n")
+        assert "from before there were environments" in space.run("plan", code=1).out
+        (space.root / "specs" / "z.yaml").unlink()
+        (space.root / "reconciler.prod.state.json").unlink()  # it has just what came after
+        space.run("state", "mv", "--to-environment", "prod")
+    space.run(*APPLY)
+    assert len([effect for effect in store.ledger() if effect.kind == "create"]) == 3
+    other = space.run("-e", "dev", "plan").out
+    assert "Plan: 3 to create" in other and "look like" not in other

@@ -9,6 +9,7 @@ import click
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.options import lock_timeout
+from reconciler.model.errors import Diagnostic
 from reconciler.operations.state.edits import bind
 
 
@@ -29,4 +30,8 @@ def command(console: Console, *, address: str, project_id: str, lock_timeout: fl
             return await bind(context.workspace, api, address, project_id, lock_timeout=lock_timeout)
 
     status = asyncio.run(work())
+    holder = context.workspace.elsewhere().taken.get(project_id)
+    if holder is not None:  # the user's word binds, but not unheard
+        summary = f"`{project_id}` is already managed as {holder}"
+        console.diagnose([Diagnostic(severity="warning", address=address, summary=summary, detail=holder.way_out)])
     console.out(f"Bound `{address}` to `{project_id}` ({status}). `reconciler plan` shows what differs.\n")

@@ -48,7 +48,7 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
     state, _ = workspace.load()
     snapshot = await refresh(api, frozenset(ids), everything=True, at=workspace.now())
     live = snapshot.projects
-    declared = {**workspace.elsewhere()}
+    declared = workspace.elsewhere().taken
     declared |= {i: Holder(address) for i, address in declared_ids(desired, state, snapshot).items()}
     for project_id in ids:
         if project_id not in live:

@@ -70,7 +70,7 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
         return []
     imports = {p.origin.project_id for p in lost if isinstance(p.origin, ImportOrigin)}
     live = await refresh(api, frozenset(imports), everything=True, at=workspace.now())
-    elsewhere = workspace.elsewhere()
+    elsewhere = workspace.elsewhere().taken
     candidates = Candidates.of(live, state.projects, frozenset(elsewhere))
     candidates = candidates.claimed_by(p for p in lost if isinstance(p.origin, CreateOrigin))
     bound = {entry.project_id for entry in state.projects.values()}

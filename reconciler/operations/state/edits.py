@@ -73,18 +73,11 @@ async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: s
         raise UsageError(f"the account has no project `{project_id}`", error.diagnostics[0].detail) from error
     listed = next((p for p in await list_filtered(api) if p.id == project_id), None)
     live = merge(listed, live) if listed else live
-    elsewhere = workspace.elsewhere()
 
     def effects(state: State) -> tuple[Effect, ...]:
         holder = next((a for a, e in state.projects.items() if e.project_id == project_id), None)
         if holder is not None:
             raise UsageError(f"`{project_id}` is already managed as `{holder}`")
-        if project_id in elsewhere:
-            other = elsewhere[project_id]
-            raise UsageError(
-                f"`{project_id}` is already managed as {other}",
-                f"Forget it there first: `reconciler -e {other.environment} state rm {quote(other.address)}`.",
-            )
         if address in state.projects:
             raise UsageError(
                 f"`{address}` is already bound to `{state.projects[address].project_id}`",
@@ -244,7 +237,7 @@ async def recover_state(
     ``choose`` is asked about each address for which the account shows projects but nothing tells which one is meant.
 
     Raises:
-        UsageError: the user said no.
+        UsageError: the user said no, or the state is one that only has to move into an environment.
         AccountError: the key is of another account.
         ReconcilerError: the state or the account can't be read.
 
@@ -253,6 +246,12 @@ async def recover_state(
         state, _ = workspace.load()
         workspace.store.begin(state)
         await require_account(api, workspace.config, state.projects, at=workspace.now())
+        if before := workspace.elsewhere().before:
+            place, way = (
+                next(iter(before.values())).place,
+                "`reconciler state mv --to-environment NAME` moves it into one.",
+            )
+            raise UsageError(f"the state in `{place}`, from before there were environments, is not lost", way)
         findings = await find_lost(workspace, api, desired, state)
         findings = await bind_chosen(workspace, api, desired, state, findings, choose)
         bound = [finding for finding in findings if finding.entry is not None]
