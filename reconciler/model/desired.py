@@ -47,6 +47,8 @@ class Lifecycle(Struct, frozen=True):
     on_failed: OnFailed = "keep"
     on_immutable_change: OnImmutableChange = "replace"
     ignore_changes: tuple[str, ...] = ()
+    resume_from: tuple[str, ...] = ()
+    """Statuses of a project that is over from which a new message sets it to work again, where the API allows it."""
 
 
 class CreateOrigin(Struct, frozen=True):

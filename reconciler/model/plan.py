@@ -92,8 +92,11 @@ class Update(_Step, frozen=True, kw_only=True):
 
 
 class Message(_Step, frozen=True, kw_only=True):
+    """``resumes`` is the status of a project that is over and that the message sets to work again, as its spec says."""
+
     action: ClassVar[Literal["message"]] = "message"
     message: DesiredMessage
+    resumes: Literal["failed", "cancelled"] | None = None
 
 
 class Cancel(_Step, frozen=True, kw_only=True):

@@ -116,12 +116,21 @@ def _content(plan: Plan) -> dict[str, Json]:
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
         "basis": {address: asdict(basis) for address, basis in plan.basis.items()},
-        "lifecycles": {address: masked(asdict(lifecycle)) for address, lifecycle in plan.lifecycles.items()},
+        "lifecycles": {address: _lifecycle(lifecycle) for address, lifecycle in plan.lifecycles.items()},
     }
+
+
+def _lifecycle(lifecycle: Lifecycle) -> Json:
+    members = asdict(lifecycle)
+    if not members["resume_from"]:
+        del members["resume_from"]  # only some versions of the API have it
+    return masked(members)
 
 
 def encode_step(step: Step) -> dict[str, Json]:
     fields = {name: value for name, value in asdict(step).items() if name not in _IN_THE_REQUEST}
+    if fields.get("resumes", "") is None:
+        del fields["resumes"]  # only some versions of the API have it
     fields["after"] = list(step.after)
     fields["changes"] = [masked_fields(asdict(change)) for change in step.changes]
     return {"action": step.action, **fields, "ready": step.ready, **_request(step)}

@@ -31,7 +31,7 @@ from reconciler.planning.findings import (
 from reconciler.planning.knowledge import brief_matches, is_as_asked
 from reconciler.planning.matching import key_may_be_forgotten
 from reconciler.planning.removal import cancel_step, waits_to_stop
-from reconciler.planning.updates import plan_messages, plan_updates
+from reconciler.planning.updates import plan_messages, plan_updates, resumes
 
 _STATUSES = frozenset(contract.Status)
 
@@ -232,20 +232,34 @@ def _plan_existing(
         return
     if entry is not None and _plan_immutable_changes(project, entry, live, view, result):
         return
-    if live.status == contract.Status.FAILED:
+    sent = entry.messages if entry else ()
+    goes_on = resumes(project, live, sent) and not _recreates(project, entry)
+    if live.status == contract.Status.FAILED and not goes_on:
         _plan_failed(project, entry, live, view, result)
         return
-    if live.status == contract.Status.CANCELLED:
+    if live.status == contract.Status.CANCELLED and not goes_on:
+        way = _way_on(live) or "A cancelled project can't be resumed."
         result.diagnostics.append(
             attention(
                 project,
                 f"`{project.address}` was cancelled and should be present",
-                f"A cancelled project can't be resumed. Create a new one with `--replace {quote(project.address)}`, "
-                "or declare `state: cancelled`.",
+                f"{way} Create a new one with `--replace {quote(project.address)}`, or declare `state: cancelled`.",
             )
         )
         return
-    plan_updates(project, view, result, live=live, settings=project.settings, sent=entry.messages if entry else ())
+    plan_updates(project, view, result, live=live, settings=project.settings, sent=sent)
+
+
+def _recreates(project: DesiredProject, entry: Entry | None) -> bool:
+    """Whether the spec wants a new project for one that failed."""
+    return entry is not None and project.lifecycle.on_failed == "recreate" and isinstance(project.origin, CreateOrigin)
+
+
+def _way_on(live: LiveProject) -> str:
+    """How a project that is over can go on, if the API allows it."""
+    if live.status not in contract.current().resumable:
+        return ""
+    return f"With `lifecycle.resume_from: [{live.status}]`, a new message sets it to work again."
 
 
 def _plan_cancel(project: DesiredProject, live: LiveProject, result: ProjectPlan) -> None:
@@ -262,7 +276,7 @@ def _plan_failed(
     project: DesiredProject, entry: Entry | None, live: LiveProject, view: View, result: ProjectPlan
 ) -> None:
     why = live.error_message or (entry.outputs.error_message if entry else None)
-    recreate = project.lifecycle.on_failed == "recreate" and isinstance(project.origin, CreateOrigin)
+    recreate = _recreates(project, entry)
     if entry and recreate and not view.keep_failed:
         _plan_replace(project, entry, view, result, reason="it failed, and `on_failed` is `recreate`", changes=())
         return
@@ -273,7 +287,9 @@ def _plan_failed(
             f"`{project.address}` failed{f': {why}' if why else ''}",
             f"It failed again, so `watch` creates no other one for a day. {hint}."
             if recreate and view.keep_failed
-            else f"`lifecycle.on_failed` is `keep`. {hint}, or set `on_failed: recreate`.",
+            else " ".join(
+                filter(None, (f"`lifecycle.on_failed` is `keep`. {hint}, or set `on_failed: recreate`.", _way_on(live)))
+            ),
         )
     )
 

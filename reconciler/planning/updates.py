@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -91,13 +92,32 @@ def plan_messages(
         )
         return
     idle = live is not None and live.status == contract.Status.IDLE
+    resumes = resumed_from(project, live)
     for number, message in enumerate(log.to_send):
+        first = number == 0
+        over = f"; the project is {resumes}, and `resume_from` lets it go on" if first and resumes else ""
         result.steps.append(
             Message(
                 address=project.address,
                 project_id=live.id if live else None,
-                reason="it is in the specs and was not sent",
-                waits_for=None if idle and number == 0 else TO_IDLE,
+                reason=f"it is in the specs and was not sent{over}",
+                waits_for=None if first and (idle or resumes) else TO_IDLE,
                 message=message,
+                resumes=resumes if first else None,
             )
         )
+
+
+def resumed_from(project: DesiredProject, live: LiveProject | None) -> Literal["failed", "cancelled"] | None:
+    """The status of a project that is over, if the spec and the API let a new message set it to work again."""
+    for status in ("failed", "cancelled"):
+        if live is not None and live.status == status and status in project.lifecycle.resume_from:
+            return status if contract.current().allows("message", status) else None
+    return None
+
+
+def resumes(project: DesiredProject, live: LiveProject, sent: tuple[SentMessage, ...]) -> bool:
+    """Whether a project that is over goes on: its spec says so, and has a message that was not sent."""
+    if resumed_from(project, live) is None:
+        return False
+    return bool(compare(project.address, project.messages, sent, project.location).to_send)

@@ -114,7 +114,7 @@ async def send_message(run: Run, monitor: Monitor, step: Message, number: int) -
 
     async def attempt() -> Done:
         live = await monitor.until(project_id, finished, "the agent to become idle", step)
-        if live.status != contract.Status.IDLE:
+        if live.status not in (contract.Status.IDLE, step.resumes):
             raise ReconcilerError(
                 f"the project is {live.status} and takes no messages",
                 live.error_message or "`reconciler plan` shows what you can do.",

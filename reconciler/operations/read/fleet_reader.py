@@ -13,6 +13,7 @@ from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.conversation import read_window
 from reconciler.operations.read.refresh import merge
 from reconciler.operations.workflows import Workspace, read_live, redact_plan
+from reconciler.planning.other_version import in_this_version
 from reconciler.planning.planner import make_plan
 from reconciler.planning.selection import Selection, select
 
@@ -38,6 +39,7 @@ async def read_fleet(
     if wrong:
         raise UsageError(wrong)
     selection = Selection(targets=chosen, refresh_only=True)
+    state = replace(state, projects=in_this_version(state.projects))
     sealed = seal(desired, state.lineage)
     live = replace(await read_live(api, sealed, state, selection, at=at), elsewhere=workspace.elsewhere())
     limit = workspace.config.limits.active_projects

@@ -190,6 +190,13 @@ def _references(api: Contract) -> ListOf:
 
 
 def _lifecycle(api: Contract) -> Shape:
+    resumable = Key(
+        name="resume_from",
+        type=ListOf(item=Choice(api.resumable)),
+        help="Statuses from which a new message sets the agent to work again: failed, cancelled. None by default: such a "
+        "project is reported, and no message is sent.",
+        examples=(["failed"],),
+    )
     return Shape(
         "LifecycleShape",
         "What to do when the project leaves the specs, fails, or changes where it can't.",
@@ -216,6 +223,7 @@ def _lifecycle(api: Contract) -> Shape:
                 help="Fields whose changes are left alone.",
                 examples=(["title"],),
             ),
+            *((resumable,) if api.resumable else ()),
         ),
         title="Lifecycle",
     )
