@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.context import CommandContext, poll_scale
+from reconciler.cli.downloads import downloads_document, downloads_text, show_downloads
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import default_signals, stop_on_signal
 from reconciler.cli.plan_options import Applying, Execution
@@ -21,6 +25,7 @@ from reconciler.model.events import ApplyResult, Event
 from reconciler.model.plan import Plan
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted, utc_now
+from reconciler.operations.read.download import Download, download_delivered
 from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply
 from reconciler.planning.selection import Selection
 from reconciler.report.documents import apply_document
@@ -40,6 +45,15 @@ class Application(Struct, frozen=True, kw_only=True):
     saved: Plan | None = None
     selection: Selection = Selection()
     command: str = "apply"
+    out: Path | None = None
+    """Where downloads go instead of the workspace."""
+
+
+class _Applied(Struct, frozen=True):
+    """The result, and the downloads that came after it."""
+
+    result: ApplyResult
+    downloads: tuple[Download, ...] = ()
 
 
 def run_apply(context: CommandContext, application: Application) -> int:
@@ -47,7 +61,7 @@ def run_apply(context: CommandContext, application: Application) -> int:
     console = context.console
     request = _make_request(context, application)
 
-    async def work(write: Callable[[dict[str, Json]], None]) -> ApplyResult:
+    async def work(write: Callable[[dict[str, Json]], None]) -> _Applied:
         with stop_on_signal(console) as stop, show_progress(console) as show:
 
             def emit(event: Event) -> None:
@@ -55,12 +69,15 @@ def run_apply(context: CommandContext, application: Application) -> int:
                 show(event)
 
             async with context.api() as api:
-                return await apply(context.workspace, api, request, emit=emit, stop=stop)
+                result = await apply(context.workspace, api, request, emit=emit, stop=stop)
+                if result.interrupted or not result.plan.downloads:
+                    return _Applied(result)
+                return _Applied(result, tuple(await _download(context, api, application, result)))
 
     try:
         with open_event_file(console, application.execution.events) as write:
-            result = asyncio.run(work(write))
-            write(end_document(result, at=utc_now()))
+            applied = asyncio.run(work(write))
+            write(end_document(applied.result, at=utc_now()))
     except Interrupted as error:  # while an earlier run's calls were cleared up: there is no plan to report
         raise click.Abort from error
     except PlanRefusedError as error:
@@ -74,11 +91,34 @@ def run_apply(context: CommandContext, application: Application) -> int:
             lambda: failure_markdown(found, workspace=context.config.workspace, environment=context.config.environment)
         )
         raise
-    _report_result(context, application, result)
-    return _exit_code(result, application.applying)
+    _report_result(context, application, applied)
+    if any(download.error for download in applied.downloads):
+        return ERROR
+    return _exit_code(applied.result, application.applying)
 
 
-def _report_result(context: CommandContext, application: Application, result: ApplyResult) -> None:
+async def _download(
+    context: CommandContext, api: ApiClient, application: Application, result: ApplyResult
+) -> list[Download]:
+    """Download the videos of the addresses whose steps are all done."""
+    open_ = {r.step.address for r in result.results if r.outcome != "done"}
+    folders = {address: folder for address, folder in result.plan.downloads.items() if address not in open_}
+    async with context.media(limit=MAX_BYTES) as media:
+        with show_downloads(context.console) as show:
+            return await download_delivered(
+                api,
+                media,
+                context.state().projects,
+                folders,
+                application.out or context.config.root,
+                now=context.workspace.now(),
+                tell=show,
+                changed={r.step.address for r in result.results},
+            )
+
+
+def _report_result(context: CommandContext, application: Application, applied: _Applied) -> None:
+    result = applied.result
     console, where = context.console, context.where(result.serial)
     console.summarize(lambda: apply_markdown(result, where=where))
     failed = [r.error for r in result.results if r.error]
@@ -86,11 +126,14 @@ def _report_result(context: CommandContext, application: Application, result: Ap
     console.diagnose(
         [error for error in result.plan.errors if error not in failed]
     )  # steps showed theirs as they ended
+    console.diagnose([download.error for download in applied.downloads if download.error])
     if application.applying.format_ == "json":
-        console.json(apply_document(result))
+        downloads = {"downloaded": downloads_document(applied.downloads)} if applied.downloads else {}
+        console.json({**apply_document(result), **downloads})
     else:
         if application.saved is not None:
             console.out(f"{heading(where)}\n\n")
+        console.out(downloads_text(applied.downloads) + "\n" if applied.downloads else "")
         console.out(apply_text(result, style=console.style()))
 
 

@@ -6,7 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from msgspec.structs import asdict
+
 from reconciler.cli.console import Console
+from reconciler.model.plan_json import encode_diagnostic
+from reconciler.model.values import Json
 from reconciler.operations.apply.run import utc_now
 from reconciler.operations.read.download import Download
 from reconciler.report.safe_text import clean
@@ -46,6 +50,18 @@ def show_downloads(console: Console) -> Iterator[ShowDownload]:
 def _note_finished(console: Console, address: str, done: int, total: int | None) -> None:
     if done == total:
         console.note(f"{utc_now()} {address}: {done} bytes")
+
+
+def downloads_document(results: Iterable[Download]) -> dict[str, Json]:
+    """The results by address."""
+    return {
+        r.address: {
+            "outcome": r.outcome,
+            **(asdict(r.fetched) if r.fetched else {}),
+            "error": encode_diagnostic(r.error) if r.error else None,
+        }
+        for r in results
+    }
 
 
 def downloads_text(results: Iterable[Download]) -> str:

@@ -34,6 +34,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_cancels: int | None = None
     max_replacements: int | None = None
     max_messages: int | None = None
+    max_renders: int | None = None
     min_credits: int | None = None
     max_share: float | None = 0.3
     allowed_env: tuple[str, ...] = ()

@@ -13,6 +13,9 @@ _SETTING: Final[frozenset[Call]] = frozenset({"create", "settings"})
 _CREATE: Final[frozenset[Call]] = frozenset({"create"})
 _WITH_TEXT: Final[frozenset[Call]] = frozenset({"create", "message"})
 _MESSAGE: Final[frozenset[Call]] = frozenset({"message"})
+_RENDER: Final[frozenset[Call]] = frozenset({"render"})
+_SHARE: Final[frozenset[Call]] = frozenset({"share"})
+_RENDERS: Final = {"1080p": 0, "4k": 10}
 _PATCHED: Final[frozenset[Answer]] = frozenset({"settings"})
 _LISTED: Final[frozenset[Answer]] = frozenset({"list", "settings"})
 
@@ -163,7 +166,7 @@ V2025_03: Final = Contract(
         Status.RUNNING: StatusRule(calls=frozenset({"cancel"})),
         Status.GENERATING: StatusRule(calls=frozenset({"cancel"})),
         Status.RENDERING: StatusRule(),
-        Status.IDLE: StatusRule(active=False, calls=frozenset({"settings", "cancel", "message"})),
+        Status.IDLE: StatusRule(active=False, calls=frozenset({"settings", "cancel", "message", "render", "share"})),
         Status.FAILED: StatusRule(active=False, calls=frozenset({"settings"})),
         Status.CANCELLED: StatusRule(active=False, calls=frozenset({"settings"})),
     },
@@ -185,8 +188,16 @@ V2025_03: Final = Contract(
         low_credits=100,
         requests_per_minute=120,
         active_projects=5,
+        renders_per_day=50,
     ),
     mode_when_adopted="collaborative",
+    renders=_RENDERS,
+    shares=True,
+    beyond=(
+        Field(name="quality", kind="choice", calls=_RENDER, required=True, declared=False, values=tuple(_RENDERS)),
+        Field(name="title", calls=_SHARE, declared=False),
+        Field(name="description", calls=_SHARE, declared=False),
+    ),
     uploads={
         ".jpg": ("image", "image/jpeg"),
         ".jpeg": ("image", "image/jpeg"),

@@ -45,7 +45,8 @@ V2026_05: Final = later(
         "craft_auto": (),
         "expected_output": (),
     },
-    limits={"create_credits": 30},
+    limits={"create_credits": 30, "renders_per_day": 10},  # 50 with a subscription
+    renders={"1080p": 0, "4k": 10},
     statuses={**V2026_04.statuses, Status.FAILED: _OVER, Status.CANCELLED: _OVER},
     conversions=(
         *V2026_04.conversions,

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from reconciler.model.values import Json
 
-Call = Literal["create", "adopt", "settings", "cancel", "message"]
+Call = Literal["create", "adopt", "settings", "cancel", "message", "render", "share"]
 """The calls that change a project; ``settings`` is ``PATCH /projects/:id/settings``."""
 Answer = Literal["list", "status", "settings"]
 """The answers that show fields: the list, a project's status, and the answer to a PATCH."""
@@ -175,6 +175,8 @@ class ApiLimits(Struct, frozen=True, kw_only=True, eq=False):
     """(published)"""
     active_projects: int
     """(published)"""
+    renders_per_day: int = 0
+    """Renders in 24 hours (published); 0: the vendor names no limit."""
 
 
 class Conversion(Struct, frozen=True, kw_only=True, eq=False):
@@ -210,6 +212,12 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     """The header in which an integration says its name, if there is one."""
     conversions: tuple[Conversion, ...] = ()
     """What earlier versions said in another way: for the settings whose names or values are not these."""
+    renders: Mapping[str, int] = {}
+    """The credits that a render costs, by quality; empty where the API has no such call (published)."""
+    shares: bool = False
+    """Whether the API gives permanent links (published)."""
+    beyond: tuple[Field, ...] = ()
+    """The fields of the requests for renders and links (published)."""
 
     def __post_init__(self) -> None:
         """Check that no field is declared twice. Raises ValueError."""
@@ -229,7 +237,7 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
 
     def fields_of(self, call: Call) -> tuple[Field, ...]:
         """The fields that a call's body may have."""
-        return tuple(field for field in self.fields if call in field.calls)
+        return tuple(field for field in (*self.fields, *self.beyond) if call in field.calls)
 
     @cached_property
     def creation(self) -> tuple[Field, ...]:

@@ -90,6 +90,16 @@ class DesiredMessage(Placed, frozen=True):
     location: Location | None = None
 
 
+class Deliver(Struct, frozen=True):
+    """What is to be done with the video once all messages are. ``share`` is the request of the permanent link;
+    ``download`` a folder, relative to the workspace.
+    """
+
+    render: str | None = None
+    share: Mapping[str, Value] | None = None
+    download: str | None = None
+
+
 class DesiredProject(Placed, frozen=True):
     address: str
     origin: Origin
@@ -101,6 +111,7 @@ class DesiredProject(Placed, frozen=True):
     """Addresses that must have finished before anything is spent on this one."""
     tags: tuple[str, ...] = ()
     """Words to select it by."""
+    deliver: Deliver = Deliver()
     location: Location | None = None
 
     @property
@@ -147,12 +158,14 @@ def seal(desired: Desired, lineage: str) -> Desired:
     projects = dict(desired.projects)
     for address, project in desired.projects.items():
         creation = project.creation
-        if not has_secret((creation, project.settings, *(m.body for m in project.messages))):
+        share = project.deliver.share
+        if not has_secret((creation, project.settings, share, *(m.body for m in project.messages))):
             continue
         projects[address] = replace(
             project,
             origin=CreateOrigin(seal_fields(creation, lineage)) if creation else project.origin,
             settings=seal_fields(project.settings, lineage),
             messages=tuple(replace(m, body=seal_fields(m.body, lineage)) for m in project.messages),
+            deliver=replace(project.deliver, share=seal_fields(share, lineage) if share is not None else None),
         )
     return replace(desired, projects=projects)

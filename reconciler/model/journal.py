@@ -14,7 +14,19 @@ from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.references import renamed
-from reconciler.model.state import Dispute, Entry, Intent, Known, Outputs, Progress, SentMessage, State, Upload
+from reconciler.model.state import (
+    Dispute,
+    Entry,
+    Intent,
+    Known,
+    Outputs,
+    Progress,
+    Rendered,
+    SentMessage,
+    Shared,
+    State,
+    Upload,
+)
 
 
 class Bind(Struct, frozen=True, kw_only=True, tag_field="kind", tag="bind"):
@@ -45,6 +57,14 @@ class Log(Struct, frozen=True, kw_only=True, tag_field="kind", tag="log"):
     address: str
     message: SentMessage
     cursor: str | None = None
+
+
+class Delivered(Struct, frozen=True, kw_only=True, tag_field="kind", tag="delivered"):
+    """The video was rendered, or shared. With neither, it is not known to be."""
+
+    address: str
+    rendered: Rendered | None = None
+    shared: Shared | None = None
 
 
 class Drop(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drop"):
@@ -79,7 +99,7 @@ class Uploaded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="uploade
     upload: Upload | None
 
 
-Effect = Bind | Learn | Log | Drop | Rename | Spend | Disputed | Uploaded
+Effect = Bind | Learn | Log | Delivered | Drop | Rename | Spend | Disputed | Uploaded
 
 
 class Begin(Struct, frozen=True, kw_only=True, tag_field="type", tag="begin"):
@@ -183,7 +203,7 @@ class Draft:
             self.projects[address] = self.projects[address].renamed(name)
         self.pending = {op: replace(i, body=renamed(i.body, name)) for op, i in self.pending.items()}
 
-    def _effect(self, effect: Effect) -> None:  # noqa: C901  one case for each kind
+    def _effect(self, effect: Effect) -> None:  # noqa: C901, PLR0912  one case for each kind
         match effect:
             case Bind():
                 self._put(effect.address, effect.entry)
@@ -207,9 +227,15 @@ class Draft:
             case Log():
                 entry = self.projects.get(effect.address)
                 if entry is not None:
+                    if all(message.id != effect.message.id for message in entry.messages):
+                        entry = entry.told(effect.message)
                     known = {m.id: m for m in entry.messages} | {effect.message.id: effect.message}
                     messages = tuple(known.values())
                     self._put(effect.address, replace(entry, messages=messages, cursor=effect.cursor or entry.cursor))
+            case Delivered():
+                entry = self.projects.get(effect.address)
+                if entry is not None:
+                    self.projects[effect.address] = entry.delivered(effect.rendered, effect.shared)
             case Drop():
                 self.projects.pop(effect.address, None)
             case Rename():

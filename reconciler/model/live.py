@@ -74,6 +74,15 @@ class Created(Struct, frozen=True, kw_only=True):
     credits_balance: int | None = None
 
 
+class Link(Struct, frozen=True, kw_only=True):
+    """A permanent link: ``share_url`` leads to a page with the video, ``video_url`` to the video itself."""
+
+    share_url: str
+    video_url: str | None = None
+    title: str | None = None
+    created_at: str | None = None
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """The result of one refresh.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, assert_never
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
@@ -99,6 +100,20 @@ class Message(_Step, frozen=True, kw_only=True):
     resumes: Literal["failed", "cancelled"] | None = None
 
 
+class Render(_Step, frozen=True, kw_only=True):
+    """Render the video of what the agent has made, in the quality that ``body`` names."""
+
+    action: ClassVar[Literal["render"]] = "render"
+    body: Mapping[str, Value]
+
+
+class Share(_Step, frozen=True, kw_only=True):
+    """Make a permanent link to the rendered video. ``body`` may have a title and a description."""
+
+    action: ClassVar[Literal["share"]] = "share"
+    body: Mapping[str, Value]
+
+
 class Cancel(_Step, frozen=True, kw_only=True):
     action: ClassVar[Literal["cancel"]] = "cancel"
 
@@ -122,18 +137,20 @@ class Move(_Step, frozen=True, kw_only=True):
     from_address: Address
 
 
-Step = Create | Replace | Adopt | Import | Update | Message | Cancel | Release | Forget | Move
+Step = Create | Replace | Adopt | Import | Update | Message | Render | Share | Cancel | Release | Forget | Move
 
 
 def describe(step: Step) -> StepKind:
-    """What holds for every step of its kind."""
-    return KINDS[step.action]
+    """What holds for a step: for every one of its kind, and for a render what its quality costs."""
+    kind = KINDS[step.action]
+    free = isinstance(step, Render) and not contract.current().renders.get(str(step.body["quality"]), 1)
+    return replace(kind, cost=0) if free else kind
 
 
 def sent_body(step: Step) -> Mapping[str, Value]:
     """The body of the request that a step sends, without what follows from its kind; empty where it needs none."""
     match step:
-        case Create() | Replace() | Adopt() | Update():
+        case Create() | Replace() | Adopt() | Update() | Render() | Share():
             return step.body
         case Message():
             return step.message.body
@@ -188,6 +205,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     uploads: tuple[FileUpload, ...] = ()
     families: tuple[Address, ...] = ()
     """The base names of ``for_each`` projects of which at least one keeps its key."""
+    downloads: Mapping[Address, Filled] = field(default_factory=dict)
+    """Folders into which the videos of addresses are downloaded once their steps are done, relative to the workspace."""
     requests_used: Count = 0
     requests_told: Count | None = None
     destroy: bool = False

@@ -39,7 +39,9 @@ from reconciler.model.plan import (
     Move,
     Plan,
     Release,
+    Render,
     Replace,
+    Share,
     Step,
     Update,
     idempotency_key,
@@ -113,6 +115,7 @@ def _content(plan: Plan) -> dict[str, Json]:
         "managed": plan.managed,
         "families": list(plan.families),
         "uploads": [asdict(upload) for upload in plan.uploads],
+        "downloads": dict(plan.downloads),
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
         "basis": {address: asdict(basis) for address, basis in plan.basis.items()},
@@ -136,7 +139,7 @@ def encode_step(step: Step) -> dict[str, Json]:
     return {"action": step.action, **fields, "ready": step.ready, **_request(step)}
 
 
-def _request(step: Step) -> dict[str, Json]:
+def _request(step: Step) -> dict[str, Json]:  # noqa: PLR0911  one for each kind
     """The request that a step sends, and the id of its message, which is not sent."""
     project = f"/projects/{step.project_id or '{id}'}"
     match step:
@@ -149,6 +152,10 @@ def _request(step: Step) -> dict[str, Json]:
         case Message():
             request = _call("POST", f"{project}/messages", step.message.body)
             return {"request": request, "message_id": step.message.id}
+        case Render():
+            return {"request": _call("POST", f"{project}/render", step.body)}
+        case Share():
+            return {"request": _call("POST", f"{project}/share", step.body)}
         case Cancel():
             return {"request": _call("POST", f"{project}/cancel", None)}
         case Release():
@@ -314,6 +321,10 @@ def _sent(node: Node) -> dict[str, object]:
             return {"body": _body(node, "settings")}
         case "message":
             return {"message": DesiredMessage(node.read(_Message).message_id, _body(node, "message"))}
+        case "render":
+            return {"body": _body(node, "render")}
+        case "share":
+            return {"body": _body(node, "share")}
         case "import" | "cancel" | "release" | "forget" | "move":
             return {}
         case _:

@@ -1,7 +1,8 @@
 """The check that a plan file shows exactly what it sends.
 
 Reviewers read reasons, changes and ids; apply sends bodies. Each field of a body must be among the step's changes, with
-the value that is sent (a secret as its template), and no other field may be. A message's body is shown as it is.
+the value that is sent (a secret as its template), and no other field may be. The bodies of a message, a render and a share
+are shown as they are.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconciler.model import contract
-from reconciler.model.plan import Change, Create, Message, Plan, Replace, Step, describe, sent_body
+from reconciler.model.plan import Change, Create, Message, Plan, Render, Replace, Share, Step, describe, sent_body
 from reconciler.model.plan_node import Node
 from reconciler.model.redact import REPLACEMENT
 from reconciler.model.references import compared, files_in
@@ -28,13 +29,18 @@ def check_shown(root: Node, plan: Plan) -> None:
         _check_changes(node["changes"], step)
     _check_projects(nodes, plan)
     _check_uploads(root["uploads"], plan)
+    for address, folder in plan.downloads.items():
+        if folder.startswith("/") or ".." in folder.split("/"):
+            raise root["downloads"][address].fail("is not a folder inside the workspace")
     if plan.refresh_only and plan.steps:
         raise root["refresh_only"].fail("can't be combined with steps")
 
 
 def _fields(step: Step) -> Mapping[str, Value]:
-    """The fields of the request that are among the changes: not a message, and not the id of an adopted project."""
-    if isinstance(step, Message):
+    """The fields of the request that are among the changes: not a message, not what is rendered or shared, and not the id of
+    an adopted project.
+    """
+    if isinstance(step, Message | Render | Share):
         return {}
     return {name: value for name, value in sent_body(step).items() if name != "project_id"}
 

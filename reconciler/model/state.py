@@ -58,6 +58,30 @@ class SentMessage(Struct, frozen=True, kw_only=True):
     """The digest with a secret text as a reader sees it, if that differs."""
 
 
+class Rendered(Struct, frozen=True, kw_only=True):
+    """The last render. ``how``: this program asked for it; it may have been made before (``found``: the state was lost, so
+    nothing tells); or the user declared it made.
+    """
+
+    at: str
+    quality: str | None = None
+    """``None``: not known."""
+    id: str | None = None
+    how: Literal["sent", "found", "declared"] = "sent"
+    outdated: bool = False
+    """Whether the agent was told something since."""
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """A permanent link: of the page, and of the video itself. ``None``: the user declared that there is one."""
+
+    at: str
+    share_url: str | None = None
+    video_url: str | None = None
+    outdated: bool = False
+    """Whether it shows an earlier video: since then a render was made, or the agent was told something."""
+
+
 class Outputs(Struct, frozen=True, kw_only=True):
     """The last known outputs of a project: for ``output``, never for planning."""
 
@@ -99,6 +123,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     """The idempotency key that it was created with, if it is not its address's own: the address was renamed, or the state
     moved into an environment.
     """
+    rendered: Rendered | None = None
+    shared: Shared | None = None
 
     def made_with(self, identity: str, address: str) -> str | None:
         """The idempotency key that it was created with; ``None`` if it was not, or that is not known."""
@@ -116,6 +142,32 @@ class Entry(Struct, frozen=True, kw_only=True):
         """Whether its inputs or messages have references to other projects."""
         return bool(projects_in(self.creation)) or any(message.projects for message in self.messages)
 
+    @property
+    def video_url(self) -> str | None:
+        """The permanent URL of the video that it has now."""
+        return self.shared.video_url if self.shared is not None and not self.shared.outdated else None
+
+    def told(self, message: SentMessage) -> Entry:
+        """The entry once the agent was told something. Where that had happened before and the state did not know, a render
+        may have followed that it does not know either.
+        """
+        rendered, shared = self.rendered, self.shared
+        if message.how == "found":
+            rendered = replace(rendered or Rendered(at=message.at), how="found")
+        elif rendered is not None:
+            rendered = replace(rendered, outdated=True)
+        return replace(self, rendered=rendered, shared=shared and replace(shared, outdated=True))
+
+    def delivered(self, rendered: Rendered | None, shared: Shared | None) -> Entry:
+        """The entry once its video was rendered or shared. With neither, nothing is known to be rendered."""
+        if shared is not None:
+            return replace(self, shared=shared)
+        if rendered is None or rendered.how == "declared":
+            return replace(self, rendered=rendered)
+        outputs = replace(self.outputs, assembled_url=None, assembled_url_expires_at=None)
+        earlier = self.shared and replace(self.shared, outdated=True)
+        return replace(self, rendered=rendered, shared=earlier, outputs=outputs)
+
     def renamed(self, name: Callable[[str], str]) -> Entry:
         """The entry with other addresses in its references."""
         if not self.refers:
@@ -131,7 +183,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     done: int
 
 
-IntentKind = Literal["create", "adopt", "update", "message", "cancel", "release"]
+IntentKind = Literal["create", "adopt", "update", "message", "render", "share", "cancel", "release"]
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -157,7 +209,9 @@ class Intent(Struct, frozen=True, kw_only=True):
     undecided: bool = False
     """Its outcome could not be found out: the address is blocked until the user decides."""
     near: tuple[str, ...] = ()
-    """Ids of messages in the conversation that may be this message."""
+    """Ids of messages in the conversation that may be this message, or links that may be this share's."""
+    seen: tuple[str | None, ...] = ()
+    """What the account showed before: marks of the video for a render, digests of the links for a share."""
 
 
 class Upload(Struct, frozen=True, kw_only=True):

@@ -11,12 +11,25 @@ from typing import Final, Literal, assert_never, get_args
 
 from msgspec import Struct
 
-Action = Literal["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
+Action = Literal[
+    "create",
+    "adopt",
+    "import",
+    "update",
+    "message",
+    "render",
+    "share",
+    "cancel",
+    "replace",
+    "release",
+    "forget",
+    "move",
+]
 """The names of the kinds, in the order in which a plan's summary counts them."""
-Effect = Literal["ends", "changes", "binds"]
-"""The effect on a project: it is stopped or let go, changed, or bound to an address."""
-Weight = Literal["costs", "ends", "changes", "binds"]
-PolicyLimit = Literal["max_creates", "max_cancels", "max_replacements", "max_messages"]
+Effect = Literal["ends", "changes", "delivers", "binds"]
+"""The effect on a project: it is stopped or let go, changed, rendered or shared, or bound to an address."""
+Weight = Literal["costs", "ends", "changes", "delivers", "binds"]
+PolicyLimit = Literal["max_creates", "max_cancels", "max_replacements", "max_messages", "max_renders"]
 
 
 class Words(Struct, frozen=True):
@@ -77,7 +90,7 @@ class StepKind(Struct, frozen=True):
         return self.words.legend if self.calls else f"{self.words.legend}, no call"
 
 
-def _kind(action: Action) -> StepKind:  # noqa: C901, PLR0911  one for each kind
+def _kind(action: Action) -> StepKind:  # noqa: C901, PLR0911, PLR0912  one for each kind
     match action:
         case "create":
             words = Words("+", "green", "create", "creating", "created", noun="create", legend="create")
@@ -97,6 +110,13 @@ def _kind(action: Action) -> StepKind:  # noqa: C901, PLR0911  one for each kind
             legend = "send a message"
             words = Words(">", "cyan", "send", "sending", "sent", noun="message", legend=legend, repeats=True)
             return StepKind(words, cost=1, slot=True, calls=2, effect="changes", begins="nothing", limit="max_messages")
+        case "render":  # two calls: the status is read first; what it costs depends on the quality (see plan.describe)
+            words = Words("*", "cyan", "render", "rendering", "rendered", noun="render", legend="render the video")
+            return StepKind(words, cost=1, slot=True, calls=2, effect="delivers", begins="nothing", limit="max_renders")
+        case "share":  # two calls: the links that there are already are read first
+            legend = "share: make a permanent link"
+            words = Words("@", "cyan", "share", "sharing", "shared", noun="share", legend=legend)
+            return StepKind(words, cost=0, slot=False, calls=2, effect="delivers", begins="nothing", limit=None)
         case "cancel":
             words = Words("x", "red", "cancel", "cancelling", "cancelled", noun="cancel", legend="cancel")
             return StepKind(words, cost=0, slot=False, calls=1, effect="ends", begins="nothing", limit="max_cancels")

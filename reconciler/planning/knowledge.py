@@ -126,6 +126,9 @@ def entry_digest(entry: Entry) -> str:
     held = {**to_builtins(entry.renamed(lambda _: "")), **informs, "settings": values}
     for name in ("not_ours", "reads"):  # informative too, and not in the digests of earlier versions
         del held[name]
+    for name in ("rendered", "shared"):  # unknown to earlier versions
+        if held[name] is None:
+            del held[name]
     held["messages"] = [{n: v for n, v in message.items() if n != "reads"} for message in held["messages"]]
     return digest(held)
 

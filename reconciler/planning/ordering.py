@@ -95,7 +95,8 @@ def _other(project: DesiredProject, steps: Iterable[Step], view: View) -> _Other
     if live.status in {contract.Status.FAILED, contract.Status.CANCELLED}:
         return _Other(never=f"it is {live.status}")
     idle = live.status == contract.Status.IDLE
-    return _Other(finished=idle, video=idle and live.assembled_url is not None)
+    there = live.assembled_url is not None or (view.entry is not None and view.entry.video_url is not None)
+    return _Other(finished=idle, video=idle and there)
 
 
 def _live(steps: Iterable[Step], view: View) -> LiveProject | None:

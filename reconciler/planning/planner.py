@@ -127,6 +127,7 @@ def make_plan(
         managed=len(entries),
         uploads=_uploads(result.steps, state),
         families=_families(views.keys() & projects.keys(), result.steps),
+        downloads=_downloads(projects, planned, entries, refresh_only=selection.refresh_only),
         requests_used=live.requests,
         destroy=selection.destroy,
         refresh_only=selection.refresh_only,
@@ -192,6 +193,22 @@ def _add(
     result.basis[view.address] = basis(
         entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields, hide=result.hide
     )
+
+
+def _downloads(
+    projects: Mapping[str, DesiredProject],
+    planned: Mapping[str, ProjectPlan],
+    entries: Mapping[str, Entry],
+    *,
+    refresh_only: bool,
+) -> dict[str, str]:
+    """Where the videos of the planned projects are downloaded to: of those that there are, or will be."""
+    return {
+        address: folder
+        for address, made in planned.items()
+        if (project := projects.get(address)) is not None and (folder := project.deliver.download) is not None
+        if not refresh_only and (address in entries or made.steps) and not project.cancelled
+    }
 
 
 def _families(declared: Iterable[str], steps: Iterable[Step]) -> tuple[str, ...]:

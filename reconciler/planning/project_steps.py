@@ -31,7 +31,7 @@ from reconciler.planning.findings import (
 from reconciler.planning.knowledge import brief_matches, is_as_asked
 from reconciler.planning.matching import key_may_be_forgotten
 from reconciler.planning.removal import cancel_step, waits_to_stop
-from reconciler.planning.updates import plan_messages, plan_updates, resumes
+from reconciler.planning.updates import plan_updates, plan_work, resumes
 
 _STATUSES = frozenset(contract.Status)
 
@@ -104,7 +104,7 @@ def _plan_adopt(project: DesiredProject, studio_id: str, view: View, result: Pro
         _plan_existing(project, None, live, view, result)
     else:
         settings = {name: value for name, value in project.settings.items() if name not in body}
-        plan_updates(project, view, result, live=None, settings=settings, sent=())
+        plan_updates(project, view, result, live=None, settings=settings, entry=None)
 
 
 def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> None:
@@ -155,7 +155,7 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
             key=idempotency_key(view.identity, project.address, view.generation),
         )
     )
-    plan_messages(project, result, live=None, sent=())
+    plan_work(project, result, live=None, entry=None)
 
 
 def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
@@ -247,7 +247,7 @@ def _plan_existing(
             )
         )
         return
-    plan_updates(project, view, result, live=live, settings=project.settings, sent=sent)
+    plan_updates(project, view, result, live=live, settings=project.settings, entry=entry)
 
 
 def _recreates(project: DesiredProject, entry: Entry | None) -> bool:
@@ -394,4 +394,4 @@ def _plan_replace(
             key=idempotency_key(view.identity, project.address, generation),
         )
     )
-    plan_messages(project, result, live=None, sent=())
+    plan_work(project, result, live=None, entry=None)

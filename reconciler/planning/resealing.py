@@ -79,3 +79,4 @@ def _values(projects: Mapping[str, DesiredProject]) -> Iterator[Mapping[str, Val
         yield project.creation
         yield project.settings
         yield from (message.body for message in project.messages)
+        yield project.deliver.share or {}

@@ -60,6 +60,8 @@ def _limit(policy: Policy, name: PolicyLimit) -> int | None:
             return policy.max_replacements
         case "max_messages":
             return policy.max_messages
+        case "max_renders":
+            return policy.max_renders
         case _:
             assert_never(name)
 

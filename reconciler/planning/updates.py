@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.desired import DesiredProject
 from reconciler.model.live import LiveProject
-from reconciler.model.plan import Adopt, Change, Message, Update
-from reconciler.model.state import SentMessage
+from reconciler.model.plan import Adopt, Change, Message, Update, describe
+from reconciler.model.state import Entry, SentMessage
 from reconciler.model.values import Value
 from reconciler.planning.address_view import ProjectPlan, View
+from reconciler.planning.delivery import TO_IDLE, plan_delivery
 from reconciler.planning.findings import (
     attention,
     drifted,
@@ -23,8 +24,6 @@ from reconciler.planning.kept_values import newly_kept
 from reconciler.planning.knowledge import setting_changes
 from reconciler.planning.message_log import compare
 
-TO_IDLE = "the agent to become idle"
-
 
 def plan_updates(
     project: DesiredProject,
@@ -33,9 +32,11 @@ def plan_updates(
     *,
     live: LiveProject | None,
     settings: Mapping[str, Value],
-    sent: tuple[SentMessage, ...],
+    entry: Entry | None,
 ) -> None:
-    """Plan one PATCH with the changed settings, and the new messages."""
+    """Plan one PATCH with the changed settings, the new messages, and what is to be delivered. ``entry``: as far as it is
+    about this project.
+    """
     wanted = {name: value for name, value in settings.items() if name not in project.lifecycle.ignore_changes}
     changes = setting_changes(wanted, view.entry, live, lineage=view.lineage, at=view.live.at)
     forms = newly_kept(wanted, view.entry, live)
@@ -45,9 +46,9 @@ def plan_updates(
     releases = wanted.get("mode") == contract.MODE_RELEASED
     if update and not releases:
         result.steps.append(update)
-    plan_messages(project, result, live=live, sent=sent)
+    plan_work(project, result, live=live, entry=entry)
     if update and releases:  # a released project takes no messages, so release it last
-        sends = any(isinstance(step, Message) for step in result.steps)
+        sends = any(describe(step).slot for step in result.steps)
         result.steps.append(replace(update, waits_for=TO_IDLE) if sends else update)
 
 
@@ -68,14 +69,20 @@ def _update(
     )
 
 
-def plan_messages(
+def plan_work(project: DesiredProject, result: ProjectPlan, *, live: LiveProject | None, entry: Entry | None) -> None:
+    """Plan the messages that were not sent yet, and what is due once they are done."""
+    if _plan_messages(project, result, live=live, sent=entry.messages if entry is not None else ()):
+        plan_delivery(project, result, live=live, entry=entry)
+
+
+def _plan_messages(
     project: DesiredProject,
     result: ProjectPlan,
     *,
     live: LiveProject | None,
     sent: tuple[SentMessage, ...],
-) -> None:
-    """Plan the messages that were not sent yet."""
+) -> bool:
+    """Plan the messages that were not sent yet. Returns whether nothing keeps them from being sent."""
     log = compare(project.address, project.messages, sent, project.location)
     result.diagnostics += log.diagnostics
     result.rewritten = result.rewritten or log.rewritten
@@ -90,7 +97,7 @@ def plan_messages(
                 "Set `mode: collaborative` (or `autonomous`) to take it back.",
             )
         )
-        return
+        return False
     idle = live is not None and live.status == contract.Status.IDLE
     resumes = resumed_from(project, live)
     for number, message in enumerate(log.to_send):
@@ -106,6 +113,7 @@ def plan_messages(
                 resumes=resumes if first else None,
             )
         )
+    return not any(finding.severity == "error" for finding in log.diagnostics)
 
 
 def resumed_from(project: DesiredProject, live: LiveProject | None) -> Literal["failed", "cancelled"] | None:

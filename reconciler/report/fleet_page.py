@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.live import LiveMessage, LiveProject
+from reconciler.model.state import Entry
 from reconciler.model.values import Json, shown
 from reconciler.report.heading import Where, heading
 from reconciler.report.html import findings, long_text, lost_box
@@ -96,6 +97,7 @@ def _card(member: Member) -> Html:
         *(_live(live) if live is not None else ()),
         *(el("p", d.summary, class_=f"box {d.severity}") for d in member.findings),
         el("p", link(member.live.project_url if live and member.live else None, "Open in the studio")),
+        *_permanent(member.entry),
         _facts(member),
         _settings(member),
         _conversation(member),
@@ -104,6 +106,15 @@ def _card(member: Member) -> Html:
         data_kinds=_kind(status),
         data_name=name,
     )
+
+
+def _permanent(entry: Entry) -> Iterator[Html]:
+    """The permanent link, and whether it shows an earlier video."""
+    if entry.shared is not None and entry.shared.share_url is not None:
+        url = web_url(entry.shared.share_url)
+        earlier = el("span", " (shows an earlier video)", class_="soft") if entry.shared.outdated else ""
+        shown = link(url, "Permanent link") if url else joined("Permanent link: ", el("code", entry.shared.share_url))
+        yield el("p", shown, earlier)
 
 
 def _live(live: LiveProject) -> Iterator[Html]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from reconciler.model.errors import Diagnostic
-from reconciler.model.plan import Change, Message, Plan, Step, describe
-from reconciler.model.values import Json, masked_fields, shown
+from reconciler.model.plan import Change, Message, Plan, Share, Step, describe
+from reconciler.model.values import Json, Value, masked, shown
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.fields import before_note, literally
 from reconciler.report.heading import Where, heading
@@ -20,6 +21,7 @@ from reconciler.report.summary import (
     cost_line,
     count_line,
     counted,
+    download_line,
     error_line,
     mode_line,
     origin_line,
@@ -55,7 +57,7 @@ def plan_html(plan: Plan, *, digest: str | None = None, where: Where | None = No
 def _header(name: str, plan: Plan, digest: str | None, where: Where | None) -> Html:
     errors = joined(error_line(plan), " ", el("a", "Show the errors.", href=f"#{URGENT}")) if plan.errors else ""
     boxes = [(cost_line(plan), "box money"), (errors, "box error")]
-    extra = [line for line in (mode_line(plan), upload_line(plan, clean)) if line]
+    extra = [line for line in (mode_line(plan), upload_line(plan, clean), download_line(plan, clean)) if line]
     return el(
         "header",
         el("p", heading(where, str), class_="where") if where is not None else "",
@@ -153,18 +155,25 @@ def _step(step: Step) -> Html:
 
 def _details(step: Step) -> Html:
     fresh = describe(step).begins == "project"
-    return joined(_message(step) if isinstance(step, Message) else "", _changes(step.changes, fresh=fresh))
+    sent: Html | str = _message(step) if isinstance(step, Message) else ""
+    if isinstance(step, Share):
+        sent = _fields(step.body)
+    return joined(sent, _changes(step.changes, fresh=fresh))
 
 
 def _message(step: Message) -> Html:
     sent = dict(step.message.body)
-    body = masked_fields(sent)
-    text = long_text("Message", _shown(body.pop("message", "")) + literally(sent.pop("message", "")))
-    rest = [
-        el("li", el("span", key, class_="field"), " = ", el("code", _shown(v)), literally(sent[key]))
-        for key, v in body.items()
+    text = sent.pop("message", "")
+    return joined(long_text("Message", _shown(masked(text)) + literally(text)), _fields(sent))
+
+
+def _fields(sent: Mapping[str, Value]) -> Html:
+    """The fields of a request."""
+    items = [
+        el("li", el("span", key, class_="field"), " = ", el("code", _shown(masked(value))), literally(value))
+        for key, value in sent.items()
     ]
-    return joined(text, el("ul", *rest, class_="plain") if rest else "")
+    return el("ul", *items, class_="plain") if items else Html("")
 
 
 def _changes(changes: tuple[Change, ...], *, fresh: bool) -> Html:

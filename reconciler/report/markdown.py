@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
-from reconciler.model.plan import Message, Plan, Step
+from reconciler.model.plan import Message, Plan, Share, Step
 from reconciler.model.values import Json
 from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.heading import Where, heading, place_text
@@ -34,6 +34,7 @@ from reconciler.report.summary import (
     cost_line,
     count_line,
     counted,
+    download_line,
     error_line,
     is_whole,
     mode_line,
@@ -135,6 +136,7 @@ def plan_markdown(
         f"**{cost}**" if cost else "",
         f"**{errors}**" if errors else "",
         upload_line(plan, code),
+        download_line(plan, code),
         f"Digest: `{digest}`" if digest is not None else "",
     ]
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
@@ -252,7 +254,7 @@ def _step(step: Step, *, verbose: bool) -> Iterator[str]:
     reason = f": {clean(step.reason)}" if step.reason else ""
     waits = f" {clean(wait_text(step))}".rstrip()
     yield f"@@ {step_title(step)}{reason}{waits} @@"
-    margin = "  " if isinstance(step, Message) else ""
+    margin = "  " if isinstance(step, Message | Share) else ""
     changes = tuple(replace(c, before=_clipped(c.before), after=_clipped(c.after)) for c in step.changes)
     for line in step_details(replace(step, changes=changes), _PLAIN, verbose, flush=True):
         yield margin + re.sub(r"^~(?= )", "!", line)

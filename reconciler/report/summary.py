@@ -16,6 +16,7 @@ WEIGHTS: Final[dict[Weight, str]] = {
     "costs": "Spends credits",
     "ends": "Cancelled or let go",
     "changes": "Settings changed",
+    "delivers": "Rendered and shared",
     "binds": "Taken over or moved",
 }
 """The groups of a plan's steps, in the order in which reviewers read them, with their headings."""
@@ -65,7 +66,7 @@ def cost_line(plan: Plan) -> str:
     """What spends credits, at most where the state may be lost, and how many are left if that is known; empty if nothing
     does.
     """
-    costly = [(kind.words, count) for kind, count in _kinds(plan.steps) if kind.spends_credits]
+    costly = [(kind.words, n) for kind, n in _kinds(s for s in plan.steps if describe(s).spends_credits)]
     if not costly:
         return ""
     projects_first = sorted(costly, key=lambda item: item[0].repeats)
@@ -84,6 +85,18 @@ def upload_line(plan: Plan, quote: Callable[[str], str]) -> str:
     names = [quote(upload.file) for upload in plan.uploads[:_FILES]]
     more = [f"{len(plan.uploads) - _FILES} more"] if len(plan.uploads) > _FILES else []
     return f"Uploads {joined([*names, *more])} first." if names else ""
+
+
+def download_line(plan: Plan, quote: Callable[[str], str]) -> str:
+    """The videos that apply downloads once their steps are done; empty if there are none."""
+    if not plan.downloads:
+        return ""
+    names = [quote(address) for address in list(plan.downloads)[:_FILES]]
+    more = [f"{len(plan.downloads) - _FILES} more"] if len(plan.downloads) > _FILES else []
+    folders = [quote(folder) for folder in sorted(set(plan.downloads.values()))]
+    more_folders = [f"{len(folders) - _FILES} more"] if len(folders) > _FILES else []
+    into = joined([*folders[:_FILES], *more_folders])
+    return f"Downloads the video of {joined([*names, *more])} into {into}, unless it is there."
 
 
 def origin_line(plan: Plan, quote: Callable[[str], str]) -> str:

@@ -23,6 +23,7 @@ NONE_MANAGED: Final = (
     "If there should be some, the state may be lost: `reconciler state recover` finds projects in the account.\n"
 )
 _STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "MODE", "TITLE", "UPDATED", "URL")
+_WIDE_HEAD: Final = ("RENDERED", "PERMANENT LINK")
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):
@@ -41,12 +42,14 @@ def none_managed(lost: Diagnostic | None) -> str:
     return f"{lost.summary[0].upper()}{lost.summary[1:]}.\nIf they are yours, the state was lost: run `reconciler state recover`.\n"
 
 
-def status_text(rows: Iterable[StatusRow], *, style: Style, lost: Diagnostic | None = None) -> str:
-    """The table, followed by the error messages of failed projects."""
+def status_text(rows: Iterable[StatusRow], *, style: Style, lost: Diagnostic | None = None, wide: bool = False) -> str:
+    """The table, followed by the error messages of failed projects. ``wide``: with what was rendered and the permanent link."""
     rows = list(rows)
     if not rows:
         return none_managed(lost)
-    text = table(_STATUS_HEAD, [_status_cells(row) for row in rows], style, {2: status_color})
+    head = (*_STATUS_HEAD, *_WIDE_HEAD) if wide else _STATUS_HEAD
+    cells = [(*_status_cells(row), *(_wide_cells(row.entry) if wide else ())) for row in rows]
+    text = table(head, cells, style, {2: status_color})
     errors = ((row.address, row.live.error_message) for row in rows if row.live is not None)
     failures = [f"{clean(address)}: {clean(message)}" for address, message in errors if message]
     return text + ("\n" + "\n".join(failures) + "\n" if failures else "")
@@ -64,6 +67,14 @@ def _status_cells(row: StatusRow) -> tuple[str | None, ...]:
         live.updated_at if live else None,
         (live.assembled_url or live.project_url) if live else row.entry.outputs.project_url,
     )
+
+
+def _wide_cells(entry: Entry) -> tuple[str | None, ...]:
+    rendered, shared = entry.rendered, entry.shared
+    quality = None if rendered is None else rendered.quality or "unknown"
+    if rendered is not None and rendered.outdated:
+        quality = f"{quality} (outdated)"
+    return quality, shared.share_url if shared is not None else None
 
 
 def _setting(row: StatusRow, name: str) -> str | None:
@@ -91,9 +102,22 @@ def status_document(rows: Iterable[StatusRow]) -> dict[str, Json]:
         row.address: {
             "project_id": row.entry.project_id,
             "gone": row.gone,
+            "rendered": None if row.entry.rendered is None else asdict(row.entry.rendered),
+            "shared": None if row.entry.shared is None else asdict(row.entry.shared),
             "live": None if row.live is None else {**asdict(row.live), "differing": sorted(row.live.differing)},
         }
         for row in rows
+    }
+
+
+def output_values(entry: Entry) -> dict[str, str | None]:
+    """What ``output`` shows of a project: its id, its last known outputs, and its permanent links."""
+    shared = entry.shared
+    return {
+        "project_id": entry.project_id,
+        **asdict(entry.outputs),
+        "share_url": shared.share_url if shared is not None else None,
+        "video_url": shared.video_url if shared is not None else None,
     }
 
 
@@ -105,9 +129,7 @@ def output_text(entries: Mapping[str, Entry], *, style: Style, lost: Diagnostic 
 
 
 def _output(address: str, entry: Entry, style: Style) -> str:
-    values: dict[str, str | None] = {"project_id": entry.project_id}
-    values |= asdict(entry.outputs)
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in output_values(entry).items() if value is not None}
     width = max(map(len, given))
     lines = [style.paint(clean(address), "bold")]
     for name, value in given.items():

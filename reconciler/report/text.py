@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
-from reconciler.model.plan import Message, Plan, Step, describe
-from reconciler.model.values import masked_fields
+from reconciler.model.plan import Message, Plan, Share, Step, describe
+from reconciler.model.values import Value, masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
 from reconciler.report.safe_text import clean
@@ -19,6 +20,7 @@ from reconciler.report.summary import (
     apply_line,
     cost_line,
     count_line,
+    download_line,
     error_line,
     is_whole,
     mode_line,
@@ -62,7 +64,8 @@ def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | 
 
 
 def _legend(plan: Plan, style: Style) -> str:
-    kinds = {step.action: describe(step) for step in plan.steps}
+    kinds = {step.action: describe(step) for step in sorted(plan.steps, key=lambda step: describe(step).cost)}
+    kinds = {step.action: kinds[step.action] for step in plan.steps}
     lines = [f"{style.paint(f'{k.words.symbol:>3}', k.words.color)}  {k.legend}" for k in kinds.values()]
     if any(diagnostic.attention for diagnostic in plan.diagnostics):
         lines.append(f"{style.paint('  !', 'yellow')}  needs your attention; no step can fix it")
@@ -86,23 +89,32 @@ def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False
     """The message that a step sends and the fields that it changes, not indented."""
     fresh = describe(step).begins == "project"
     lines = changes_lines(step.changes, style=style, verbose=verbose, fresh=fresh, flush=flush)
-    return [*_message(step, style, verbose), *lines] if isinstance(step, Message) else lines
+    match step:
+        case Message():
+            return [*_message(step, style, verbose), *lines]
+        case Share():
+            return [*_fields(step.body), *lines]
+        case _:
+            return lines
 
 
 def _message(step: Message, style: Style, verbose: bool) -> list[str]:
     """The text in quotes, then the other fields."""
     sent = dict(step.message.body)
-    body = masked_fields(sent)
-    lines = shortened(
-        prose(f'"{body.pop("message", "")}"{literally(sent.pop("message", ""))}', style.width), verbose=verbose
-    )
-    return lines + [f"{clean(key)} = {value_text(value)}{literally(sent[key])}" for key, value in body.items()]
+    text = sent.pop("message", "")
+    lines = shortened(prose(f'"{masked(text)}"{literally(text)}', style.width), verbose=verbose)
+    return [*lines, *_fields(sent)]
+
+
+def _fields(sent: Mapping[str, Value]) -> list[str]:
+    """The fields of a request, one on each line."""
+    return [f"{clean(key)} = {value_text(masked(value))}{literally(value)}" for key, value in sent.items()]
 
 
 def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
-    lines += [line for line in (upload_line(plan, clean),) if line]
+    lines += [line for line in (upload_line(plan, clean), download_line(plan, clean)) if line]
     lines += [style.paint(line, "yellow") for line in (cost_line(plan),) if line]
     lines += [style.paint(line, "red") for line in (error_line(plan),) if line]
     if digest is not None:

@@ -18,7 +18,9 @@ from reconciler.model.plan import (
     Message,
     Move,
     Release,
+    Render,
     Replace,
+    Share,
     Step,
     Update,
     describe,
@@ -62,7 +64,9 @@ def step_title(step: Step) -> str:
             return f"{what} from {clean(step.from_address)}"
         case Release():
             return f"{what} to the studio"
-        case Update() | Message() | Cancel() | Forget():
+        case Render():
+            return f"{what} in {clean(str(step.body.get('quality')))}"
+        case Update() | Message() | Share() | Cancel() | Forget():
             return what
         case _:
             assert_never(step)

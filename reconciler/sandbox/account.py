@@ -253,10 +253,17 @@ class Account:
     def resume(self, project: sqlite3.Row, prompt: str) -> None:
         """Sets an idle agent to work on a message: it runs from now on."""
         run = project["runs"] + 1
-        sql = "UPDATE projects SET runs = ?, output_type = NULL, output_at = NULL WHERE seq = ?"
+        sql = "UPDATE projects SET runs = ?, output_type = NULL, output_at = NULL, rendered = NULL WHERE seq = ?"
         self.run(sql, run, project["seq"])
         steps = self._plan(project, prompt, run=run, begins=self.now)
         self._carry_out(project, steps[:1], steps[1:])
+
+    def render(self, project: sqlite3.Row, render_id: str) -> None:
+        """Sets an idle project to rendering what its agent made; from then on its output is this render's."""
+        self.run("UPDATE projects SET rendered = ? WHERE seq = ?", render_id, project["seq"])
+        done = agent.Step(self.now + agent.RENDERING_SECONDS / self.options.speed, Status.IDLE)
+        self.change(project["seq"], output_type=None, output_at=None)
+        self._carry_out(project, [agent.Step(self.now, Status.RENDERING)], [done])
 
     def advance(self, *, until: float | None = None) -> None:
         """Carries out every step that is due now, or, as if it were due now, every one up to ``until``."""
@@ -299,6 +306,8 @@ class Account:
         at = min(last.at, self.now)
         started = {} if project["started"] else _started()
         output = _output(project, at) if last.status == Status.IDLE else {}
+        if output and project["rendered"]:
+            output["output_type"] = "assembled"
         self._schedule(seq, rest)
         self.change(seq, at=at, status=last.status, error_message=last.error, **started, **output)
 
@@ -334,15 +343,14 @@ class Account:
         ends = [steps[-1].at for row in rows if (steps := agent.load(row["schedule"]))]
         return min(ends, default=self.now + self.contract.rule(Status.RUNNING).poll_seconds)
 
-    def require_day(self) -> None:
-        """``ApiError`` 429 when as many projects were created in 24 hours as may be (published: 500)."""
-        limit = self.options.creates_per_day
+    def require_day(self, kind: str, limit: int, what: str) -> None:
+        """``ApiError`` 429 when as many effects of a kind came about in 24 hours as may; a ``limit`` of 0: any number."""
         if not limit:
             return
         since = self.now - _DAY_SECONDS
-        rows = self.all("SELECT at FROM effects WHERE kind = 'create' AND at > ? ORDER BY at", since)
+        rows = self.all("SELECT at FROM effects WHERE kind = ? AND at > ? ORDER BY at", kind, since)
         if len(rows) >= limit:
-            message = f"At most {limit} projects can be created in a day"
+            message = f"At most {limit} {what} in a day"
             raise ApiError(ErrorCode.RATE_LIMITED, message, 429, _retry_after(rows[-limit]["at"] - since))
 
     def charge(self, seq: int, cost: int) -> None:

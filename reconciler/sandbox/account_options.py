@@ -31,6 +31,9 @@ class Options(Struct, frozen=True, kw_only=True):
         default_factory=lambda: contract.current().limits.active_projects
     )
     creates_per_day: Annotated[int, Meta(ge=0, description="Limit of projects created in 24 hours; 0 for none.")] = 0
+    renders_per_day: Annotated[int, Meta(ge=0, description="Limit of renders in 24 hours; 0 for none.")] = field(
+        default_factory=lambda: contract.current().limits.renders_per_day
+    )
     credits: Annotated[int, Meta(ge=0, description="Credit balance.")] = 100_000
     create_cost: Annotated[int, Meta(ge=0, description="Price of a project in credits.")] = field(
         default_factory=lambda: contract.current().limits.create_credits
@@ -71,7 +74,7 @@ class Options(Struct, frozen=True, kw_only=True):
     ] = False
     fail_briefs: Annotated[bool, Meta(description="Make the agent fail on [fail] in a brief or message.")] = True
     beyond_contract: Annotated[
-        bool, Meta(description="Offer calls beyond the contract: GET /account/credits and uploads.")
+        bool, Meta(description="Offer calls beyond the contract: credits, uploads, renders and permanent links.")
     ] = True
     log_requests: Annotated[bool, Meta(description="Log requests for /_sandbox/requests.")] = True
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent, request_checks, uploads, views
+from reconciler.sandbox import agent, deliveries, request_checks, uploads, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
 
@@ -35,7 +35,7 @@ def create(account: Account, call: Call, _: str) -> Answer:
         shown = {"id": held["id"], "status": held["status"]}
         return json_answer(200, shown | {"message": "Project already exists for this idempotency key"})
     account.require_credits(account.contract.limits.create_credits)
-    account.require_day()
+    account.require_day("create", account.options.creates_per_day, "projects can be created")
     account.require_slot()
     uploads.require(account, body.get("references", []))
     project = account.add_project(origin="created", status=Status.QUEUED, **body)
@@ -232,6 +232,9 @@ _ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
 )
 _BEYOND: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
     (re.compile(r"/account/credits"), {"GET": get_credits}),
+    (re.compile(rf"{_PROJECT}/render"), {"POST": deliveries.render}),
+    (re.compile(rf"{_PROJECT}/share"), {"POST": deliveries.share}),
+    (re.compile(r"/account/shares"), {"GET": deliveries.list_shares}),
     (re.compile(r"/uploads"), {"POST": uploads.begin}),
     (re.compile(r"/uploads/confirm"), {"POST": uploads.confirm}),
 )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reconciler.sandbox import sample_media, uploads, views
+from reconciler.sandbox import deliveries, sample_media, uploads, views
 from reconciler.sandbox.access import CONTROL
 from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.store import Store
@@ -34,11 +34,19 @@ def pages(store: Store) -> list[Route]:
             _veiled(store, views.truth(row, store.contract)) | {"conversation": store.conversation(row["id"])}
         )
 
+    async def shared_page(request: Request) -> Response:
+        with store.account() as account:
+            row = account.one("SELECT * FROM shares WHERE id = ?", request.path_params["id"])
+        if row is None:
+            raise HTTPException(404)
+        return JSONResponse({name: row[name] for name in ("id", "title", "description")})
+
     async def upload(request: Request) -> Response:
         return await _upload(store, request)
 
     return [
         Route("/media/{id}.png", image),
+        Route(deliveries.PAGES + "/{id}", shared_page),
         Route(uploads.PATH + "/{key:path}", upload, methods=["PUT"]),
         Route("/app/projects/{id}", project_page),
     ]

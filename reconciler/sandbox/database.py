@@ -45,6 +45,7 @@ _COLUMNS: Final = {
     "idempotency_key": "TEXT",
     "credits_spent": "INTEGER NOT NULL DEFAULT 0",
     "lagging": "TEXT",
+    "rendered": "TEXT",
 }
 """Columns of a project besides the API's fields."""
 _LONG: Final = {"refs": "TEXT NOT NULL DEFAULT '[]'", "brief": "TEXT NOT NULL"}
@@ -65,6 +66,10 @@ CREATE TABLE IF NOT EXISTS uploads (
     key TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, file_name TEXT NOT NULL, content_type TEXT NOT NULL,
     file_size INTEGER NOT NULL, expires_at REAL NOT NULL, digest TEXT, confirmed INTEGER NOT NULL DEFAULT 0,
     gone INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS shares (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, project INTEGER NOT NULL, media TEXT NOT NULL, title TEXT,
+    description TEXT, created_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS studio (id TEXT PRIMARY KEY, title TEXT, brief TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS effects (

@@ -36,6 +36,8 @@ class Shapes(Struct, frozen=True):
     adopt: Shape
     settings: Shape
     message: Shape
+    render: Shape
+    share: Shape
     nothing: Shape
     upload: Shape
     confirmation: Shape
@@ -255,6 +257,8 @@ def shapes(api: Contract, *, strict: bool) -> Shapes:
         adopt=shape("adopt"),
         settings=shape("settings"),
         message=shape("message"),
+        render=shape("render"),
+        share=shape("share"),
         nothing=Shape({}),
         upload=Shape(file, tuple(file)),
         confirmation=Shape({"r2_key": _text(), **file}, ("r2_key", *file)),

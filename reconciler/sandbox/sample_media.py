@@ -12,8 +12,14 @@ _WIDTH: Final = 320
 _HEIGHT: Final = 180
 
 
+FOREVER: Final = 253_402_300_799
+"""The last second of the year 9999."""
+
+
 def address(origin: str, secret: str, project_id: str, expires: int) -> str:
-    """The address of an output until it expires (seconds since the epoch); the same for every reader."""
+    """The address of an output until it expires (seconds since the epoch); the same for every reader. A render's output has
+    its project's id with one of its own.
+    """
     return f"{origin}/media/{project_id}.png?expires={expires}&signature={sign(secret, project_id, str(expires))}"
 
 

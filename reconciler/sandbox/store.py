@@ -18,7 +18,7 @@ from msgspec.structs import asdict, replace
 from reconciler.model import contract
 from reconciler.model.contract import Status
 from reconciler.model.contract_tables import Contract
-from reconciler.sandbox import columns, database, views
+from reconciler.sandbox import columns, database, deliveries, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.account_options import Options, restored
 from reconciler.sandbox.faults import Fault
@@ -53,14 +53,14 @@ class Effect(Struct, frozen=True, kw_only=True):
 
     n: int
     at: float
-    kind: Literal["create", "adopt", "settings", "cancel", "message", "upload"]
+    kind: Literal["create", "adopt", "settings", "cancel", "message", "upload", "render", "share"]
     project_id: str
     """Empty for an upload, which belongs to the account."""
     request_id: str
     idempotency_key: str | None
     detail: dict[str, Any]
     """Of an account on disk with digests in place of texts. create, adopt: the body; settings: ``sent`` and ``before``; cancel: ``from``, the status it had; message: the body
-    and the ``message_id``; upload: what it was confirmed with, its ``upload_id`` and its ``digest``.
+    and the ``message_id``; render: the body and its ``id``; share: the body and its ``share_url``; upload: what it was confirmed with, its ``upload_id`` and its ``digest``.
     """
 
 
@@ -272,6 +272,16 @@ class Store:
             if project["status"] == Status.IDLE:
                 account.resume(project, content)
             return message_id
+
+    def person_renders(self, project_id: str) -> None:
+        """A render that a person asked for in the studio."""
+        with self.account() as account:
+            account.render(_project(account, project_id), f"studio{secrets.token_hex(4)}")
+
+    def person_shares(self, project_id: str, *, title: str | None = None) -> str:
+        """A permanent link that a person made in the studio. Gives its id."""
+        with self.account() as account:
+            return deliveries.add_link(account, _project(account, project_id), title=title)
 
     def person_sets(self, project_id: str, **settings: Any) -> None:
         """Settings changed by a person, whatever the agent is at."""

@@ -14,9 +14,7 @@ from reconciler.sandbox import columns, habits, sample_media
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Call
 
-_LIST_COLUMNS: Final = (
-    "seq, id, source_project_id, status, brief_head, output_type, output_at, started, created_at, updated_at, lagging"
-)
+_LIST_COLUMNS: Final = "seq, id, source_project_id, status, brief_head, output_type, output_at, started, created_at, updated_at, lagging, rendered"
 
 
 def list_columns(api: Contract) -> str:
@@ -124,7 +122,12 @@ def truth(project: Row, api: Contract) -> dict[str, Any]:
 def _assembled(project: Row, call: Call, account: Account) -> str | None:
     if project["output_type"] != "assembled":
         return None
-    return sample_media.address(call.origin, account.secret, project["id"], _expires(project, account))
+    return sample_media.address(call.origin, account.secret, media_id(project), _expires(project, account))
+
+
+def media_id(project: Row) -> str:
+    """What the address of a project's output contains: each render has one of its own."""
+    return f"{project['id']}-{project['rendered']}" if project["rendered"] else str(project["id"])
 
 
 def _expires(project: Row, account: Account) -> int:

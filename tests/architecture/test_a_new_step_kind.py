@@ -1,6 +1,6 @@
 """What it takes to add a kind of step: a copy of the package gets one, and mypy leads to every place that must know it.
 
-The copy's new kind, `render`, costs credits. A place that mypy does not name and that still has to be completed shows up
+The copy's new kind, `dub`, costs credits. A place that mypy does not name and that still has to be completed shows up
 at the end, where everything that reads a plan is run with such a step.
 """
 
@@ -18,34 +18,34 @@ ROOT = Path(__file__).parents[2]
 PLAN = "reconciler/model/plan.py"
 KINDS = "reconciler/model/step_kinds.py"
 
-DECLARED = '''class Render(_Step, frozen=True, kw_only=True):
-    """Render the finished video once more."""
+DECLARED = '''class Dub(_Step, frozen=True, kw_only=True):
+    """Dub the finished video in another language."""
 
-    action: ClassVar[Literal["render"]] = "render"
-    quality: str
+    action: ClassVar[Literal["dub"]] = "dub"
+    language: str
 
 
-Step = Render | '''
+Step = Dub | '''
 """The new class, and the union that has it."""
 
 BRANCHES = {
     (KINDS, "_kind"): (
-        'case "render":',
-        """words = Words("%", "cyan", "render", "rendering", "rendered", noun="rendering", legend="render once more")
+        'case "dub":',
+        """words = Words("%", "cyan", "dub", "dubbing", "dubbed", noun="dubbing", legend="dub the video")
             return StepKind(words, cost=9, slot=True, calls=1, effect="changes", begins="nothing", limit="max_creates")""",
     ),
-    (PLAN, "sent_body"): ("case Render():", 'return {"quality": step.quality}'),
+    (PLAN, "sent_body"): ("case Dub():", 'return {"language": step.language}'),
     ("reconciler/model/plan_json.py", "_request"): (
-        "case Render():",
-        'return {"request": _call("POST", f"{project}/render", {"quality": step.quality})}',
+        "case Dub():",
+        'return {"request": _call("POST", f"{project}/dub", {"language": step.language})}',
     ),
-    ("reconciler/model/plan_json.py", "_sent"): ('case "render":', "return {}"),
+    ("reconciler/model/plan_json.py", "_sent"): ('case "dub":', "return {}"),
     ("reconciler/report/words.py", "step_title"): (
-        "case Render():",
-        'return f"{what} in {clean(step.quality)} quality"',
+        "case Dub():",
+        'return f"{what} in {clean(step.language)}"',
     ),
-    ("reconciler/operations/apply/execute.py", "Executor._act"): ("case Render():", "return Done()"),
-    ("reconciler/operations/state/sealing.py", "fill_secrets"): ("case Render():", "return step"),
+    ("reconciler/operations/apply/execute.py", "Executor._act"): ("case Dub():", "return Done()"),
+    ("reconciler/operations/state/sealing.py", "fill_secrets"): ("case Dub():", "return step"),
 }
 """Every place that has to know a kind of step, and what it says of the new one: a branch of its `match`."""
 
@@ -57,7 +57,7 @@ import json
 from msgspec.structs import replace
 from reconciler.model.config import Policy
 from reconciler.model.events import ApplyResult, StepEnded, StepResult, StepStarted
-from reconciler.model.plan import Change, Render, describe
+from reconciler.model.plan import Change, Dub, describe
 from reconciler.model.plan_json import decode_plan, encode_plan
 from reconciler.planning.safety import violations
 from reconciler.report.documents import apply_document
@@ -70,8 +70,8 @@ from reconciler.report.summary import apply_line, by_importance, cost_line, coun
 from reconciler.report.text import apply_text, plan_text
 from tests.cli.report_samples import PLAN
 
-shown = Change(path="settings.quality", before=None, after="best", before_source="none")
-step = Render(address="clip", project_id="proj_3", reason="asked for", quality="best", changes=(shown,))
+shown = Change(path="settings.language", before=None, after="German", before_source="none")
+step = Dub(address="clip", project_id="proj_3", reason="asked for", language="German", changes=(shown,))
 plan = replace(PLAN, steps=(step,))
 both = replace(plan, steps=(*PLAN.steps, step))
 done = ApplyResult(plan=plan, results=(StepResult(step=step, outcome="done"),))
@@ -116,7 +116,7 @@ class Copy:
     def complete(self, place):
         """Put the new kind's branch before the others of the place's `match`."""
         if place == NAMED:
-            self.replace(KINDS, "Action = Literal[", 'Action = Literal["render", ')
+            self.replace(KINDS, "Action = Literal[\n", 'Action = Literal[\n    "dub",\n')
             return
         file, function = place
         case, body = BRANCHES[place]
@@ -127,10 +127,8 @@ class Copy:
         indent = " " * (first.col_offset - len("case "))
         lines.insert(first.lineno - 1, f"{indent}{case}\n{indent}    {body}")
         path.write_text("\n".join(lines))
-        if "Render" in f"{case} {body}" and file != PLAN:
-            self.replace(
-                file, "from reconciler.model.plan import (", "from reconciler.model.plan import (\n    Render,"
-            )
+        if "Dub" in f"{case} {body}" and file != PLAN:
+            self.replace(file, "from reconciler.model.plan import (", "from reconciler.model.plan import (\n    Dub,")
 
     def places(self):
         """The functions that mypy has something against, each as its file and name."""
@@ -195,20 +193,20 @@ def test_mypy_names_every_place_that_must_know_a_new_kind_and_what_it_is_content
     assert run.returncode == 0, run.stderr
     seen = json.loads(run.stdout)
     assert seen["spends"] is True
-    assert seen["summary"]["render"] == 1
-    assert seen["request"] == {"method": "POST", "path": "/projects/proj_3/render", "body": {"quality": "best"}}
+    assert seen["summary"]["dub"] == 1
+    assert seen["request"] == {"method": "POST", "path": "/projects/proj_3/dub", "body": {"language": "German"}}
     assert seen["back"] is True
     assert seen["calls"] == 1
-    assert seen["counted"].startswith("Plan: 1 to render, 5 unchanged")
-    assert seen["spending"] == "1 rendering spends credits and can't be undone."
+    assert seen["counted"].startswith("Plan: 1 to dub, 5 unchanged")
+    assert seen["spending"] == "1 dubbing spends credits and can't be undone."
     assert seen["first"] == "clip"  # the dearest
-    assert "1 rendering, but `policy.max_creates` allows 0" in seen["limited"]
+    assert "1 dubbing, but `policy.max_creates` allows 0" in seen["limited"]
     assert "`policy.min_credits`" in seen["poor"][0]
     for page in (seen["text"], seen["markdown"], seen["html"]):
-        assert "will be rendered" in page
-        assert "render in best quality" in page
-        assert "1 to render" in page
-    assert seen["applied"].startswith("Apply complete: 1 rendered.")
-    assert all("render" in result for result in seen["results"])
-    assert seen["events"] == ["clip: rendering …", "clip: rendered"]
-    assert seen["lines"]["action"] == "render"
+        assert "will be dubbed" in page
+        assert "dub in German" in page
+        assert "1 to dub" in page
+    assert seen["applied"].startswith("Apply complete: 1 dubbed.")
+    assert all("dub" in result for result in seen["results"])
+    assert seen["events"] == ["clip: dubbing …", "clip: dubbed"]
+    assert seen["lines"]["action"] == "dub"

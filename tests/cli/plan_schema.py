@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-ACTIONS = ["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
+ACTIONS = [
+    "create",
+    "adopt",
+    "import",
+    "update",
+    "message",
+    "render",
+    "share",
+    "cancel",
+    "replace",
+    "release",
+    "forget",
+    "move",
+]
 COUNTED = [a for a in ACTIONS if a != "move"] + ["unchanged", "attention"]
 TEXT = {"type": "string"}
 MAYBE = {"type": ["string", "null"]}

@@ -60,6 +60,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "MovedShape": {"from": "a", "to": "b"},
     "RemovedShape": {"address": "a", "action": "forget"},
     "VariableShape": {"type": "list", "default": ["a"], "description": "Which."},
+    "ShareShape": {"title": "Summer", "description": "Short."},
+    "DeliverShape": {"render": "4k", "download": "renders/"},
     "Document": {},
     "ApiShape": {"url": "http://127.0.0.1:60999/api/v1", "key_env": "EVERSINCE_KEY_2", "version": "2026-04"},
     "LimitsShape": {"active_projects": 5, "requests_per_minute": 30, "settle_seconds": 1, "lease_seconds": 60.5},
@@ -68,6 +70,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "max_cancels": None,
         "max_replacements": 3,
         "max_messages": 10,
+        "max_renders": 2,
         "min_credits": 100,
         "max_share": 0.5,
         "allowed_env": ["TOKEN"],
@@ -78,7 +81,12 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 """A tree of each shape with everything that a first look should know to be right."""
 GOOD["Message"]["references"] = GOOD["Defaults"]["references"] = [GOOD["Reference"], {"project": "a"}]
-GOOD["Defaults"] |= {"settings": GOOD["Settings"], "lifecycle": GOOD["LifecycleShape"]}
+GOOD["DeliverShape"]["share"] = GOOD["ShareShape"]
+GOOD["Defaults"] |= {
+    "settings": GOOD["Settings"],
+    "lifecycle": GOOD["LifecycleShape"],
+    "deliver": GOOD["DeliverShape"],
+}
 GOOD["Project"] |= {**GOOD["Defaults"], "messages": [GOOD["Message"], {"message": "x"}]}
 GOOD["Document"] |= {
     "variables": {"region": GOOD["VariableShape"], "bare": {}},

@@ -246,7 +246,20 @@ A_DIAGNOSTIC = an_object(
     code=TEXT_OR_NULL,
     kind={"enum": ["drift", None]},
 )
-ACTIONS = ["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "move"]
+ACTIONS = [
+    "create",
+    "adopt",
+    "import",
+    "update",
+    "message",
+    "render",
+    "share",
+    "cancel",
+    "replace",
+    "release",
+    "forget",
+    "move",
+]
 A_STEP = an_object(
     address={"type": "string"},
     action={"enum": ACTIONS},
@@ -258,7 +271,7 @@ A_STEP = an_object(
     changes={"type": "array", "items": A_CHANGE},
     request={"anyOf": [A_REQUEST, {"type": "null"}]},
 )
-COUNTED = ["create", "adopt", "import", "update", "message", "cancel", "replace", "release", "forget", "unchanged"]
+COUNTED = [*(action for action in ACTIONS if action != "move"), "unchanged"]
 SUMMARY = an_object(**dict.fromkeys([*COUNTED, "attention"], NUMBER)) | {"additionalProperties": False}
 A_PLAN = an_object(
     format_version={"const": "1.2"},

@@ -24,12 +24,12 @@ projects:
   stopped: {brief: To be stopped., settings: {title: Stopped}, state: cancelled}
   to-name: {brief: To be renamed., settings: {title: Moved on}}
   cut: {brief: A cut., settings: {title: Cut}, references: [{project: kept}], depends_on: [fresh]}
-  fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on, "HOOK"]}
+  fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on, "HOOK"], deliver: DELIVER}
   untitled: {brief: One without a title., messages: [hello]}
   adopted: {adopt: 51d10000-0000-4000-8000-000000000001, settings: {title: Adopted, mode: autonomous}, messages: [hi]}
   imported: {import: "IMPORTED", settings: {craft: humor}}
 moved: [{from: from-name, to: to-name}]
-""".replace("HOOK", HOOK)
+""".replace("HOOK", HOOK).replace("DELIVER", "{render: 4k, share: {title: Fresh}}")
 
 
 @dataclass
@@ -70,6 +70,20 @@ def points_of(totals):
     return [(family, n) for family in FAMILIES for n in range(1, totals[family] + 1)]
 
 
+ONCE = ("adopt", "cancel", "render", "share")
+"""Effects of which a project has one at most."""
+
+
+def delivery(entry, effects):
+    """What the state has of a project's render and link, the link held against the ledger."""
+    rendered, shared = entry["rendered"], entry["shared"]
+    made = [e.detail["share_url"] for e in effects if e.kind == "share" and e.project_id == entry["project_id"]]
+    return (
+        rendered and (rendered["quality"], rendered["how"], rendered["outdated"]),
+        shared and (shared["share_url"] == made[-1], shared["outdated"]),
+    )
+
+
 def truth(world):
     """Reads the account's ledger and the state."""
     effects = world.store.ledger()
@@ -90,7 +104,7 @@ def truth(world):
     return Truth(
         creates=Counter(e.idempotency_key for e in effects if e.kind == "create"),
         messages=messages,
-        once=Counter((e.kind, labels[e.project_id]) for e in effects if e.kind in ("adopt", "cancel")),
+        once=Counter((e.kind, labels[e.project_id]) for e in effects if e.kind in ONCE),
         settings={
             labels[p["id"]]: {n: p[n] for n in ("title", "mode", "craft", "expected_output")}
             | {"cancelled": p["status"] == "cancelled"}
@@ -102,6 +116,7 @@ def truth(world):
                 "retired": [labels[i] for i in e["retired"]],
                 "messages": [m["id"] for m in e["messages"]],
                 "creation": e["creation"],
+                "delivered": delivery(e, effects),
                 "settings": {n: e["settings"][n]["value"] for n in ("title", "craft") if n in e["settings"]},
             }
             for address, e in entries.items()

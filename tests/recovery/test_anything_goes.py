@@ -21,6 +21,7 @@ LONG = "A long brief about the sea, waves & <gulls>, told calmly 🎬 with \u00f
 BRIEFS = st.sampled_from(["A first brief.", "A second brief.", LONG.strip(), "This one will [fail]"])
 TITLES = st.sampled_from(["One", "Two", "Three"])
 CRAFTS = st.sampled_from(["cinema", "humor", "ugc"])
+DELIVERED = {"a": {"render": "4k", "share": {"title": "One"}}, "b": {"share": {}}, "c": {"render": "1080p"}}
 WORDS = st.sampled_from(["go", "go", "more", 'Say "A & B < C" 🎬 and it\'s u\u0308ber'])
 SERVERS = st.fixed_dictionaries(
     {
@@ -61,6 +62,7 @@ class Anything(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="recovery-"))
         self.world = Virtual(self.folder)
         self.specs, self.known, self.foreign, self.typed = {}, set(), set(), Counter()
+        self.touched = Counter()
         self.findable, self.renamed = True, False
         self.forgotten = 0  # what the ledger had when the API last forgot all keys
         self.specs["teaser"] = {"brief": "A teaser.", "settings": {"title": "Teaser"}, "messages": []}
@@ -87,6 +89,8 @@ class Anything(RuleBasedStateMachine):
         if address not in self.specs and address not in self.world.entries():
             settings = {"title": f"{title} {address}"}
             self.specs[address] = {"brief": f"({address}) {brief}", "settings": settings, "messages": messages}
+            if address in DELIVERED:
+                self.specs[address]["deliver"] = DELIVERED[address]
             if fed:
                 self.specs[address]["references"] = [{"project": "teaser"}]
             self.save()
@@ -151,6 +155,7 @@ class Anything(RuleBasedStateMachine):
         if project:
             self.world.store.person_writes(project, words)
             self.typed[project, words] += 1
+            self.touched[project] += 1
 
     @rule(address=ADDRESSES, title=TITLES)
     def person_sets(self, address, title):
@@ -164,6 +169,14 @@ class Anything(RuleBasedStateMachine):
             now = next(p["status"] for p in self.world.store.projects() if p["id"] == project)
             if now not in ("cancelled", "failed"):
                 self.world.store.set_status(project, status)
+                self.touched[project] += 1
+
+    @rule(address=ADDRESSES)
+    def person_renders(self, address):
+        project = self.project(address)
+        if project and next(p["status"] for p in self.world.store.projects() if p["id"] == project) == "idle":
+            self.world.store.person_renders(project)
+            self.touched[project] += 1
 
     @rule(brief=BRIEFS, title=TITLES)
     def person_creates(self, brief, title):
@@ -277,7 +290,7 @@ class Anything(RuleBasedStateMachine):
         world = self.world
         world.store.clear_faults()
         for project in world.store.projects():  # whoever a person left at work gets done
-            if project["status"] == "running" and project["id"] not in self.foreign:
+            if project["status"] in ("running", "rendering") and project["id"] not in self.foreign:
                 world.store.set_status(project["id"], "idle")
         world.store.finish_all()
         for last in (False, True):
@@ -302,6 +315,13 @@ class Anything(RuleBasedStateMachine):
         ledger = self.world.store.ledger()
         pending = self.world.pending()
         for intent in pending:
+            if intent["kind"] in ("render", "share"):
+                done = [e.kind for e in ledger if e.project_id == intent["project_id"]]
+                last = "message" if intent["kind"] == "render" else "render"
+                since = done[len(done) - done[::-1].index(last) :] if last in done else done
+                self.world.decide(intent["address"], sent=intent["kind"] in since)
+                self.figures["machine: decided by the user"] += 1
+                continue
             assert intent["kind"] == "message", intent
             project, words = intent["project_id"], intent["body"]["message"]
             there = sum(
@@ -334,6 +354,14 @@ class Anything(RuleBasedStateMachine):
             for words, times in Counter(logged).items():
                 assert sent.count(words) + self.typed[project, words] >= times, f"{words} is lost"
             assert status != "idle" or len(logged) == len(wanted)
+            self.judge_delivery(address, entry, [e.kind for e in ledger if e.project_id == project])
+
+    def judge_delivery(self, address, entry, kinds):
+        """Rendered and shared at most once for what the agent was told, but for what people did in between."""
+        told = 1 + kinds.count("message") + self.touched[entry["project_id"]]
+        assert kinds.count("render") <= told, kinds
+        assert kinds.count("share") <= told, kinds
+        self.figures["machine: renders and links"] += kinds.count("render") + kinds.count("share")
 
 
 def machine(examples, steps, figures):

@@ -20,6 +20,9 @@ CALLS = {
     "cancel": ("POST", "/cancel$"),
     "message": ("POST", "/messages$"),
     "conversation": ("GET", "/messages$"),
+    "render": ("POST", "/render$"),
+    "share": ("POST", "/share$"),
+    "links": ("GET", "^/account/shares$"),
 }
 _PLAIN = {"code": "internal_error"}
 FAULTS = {
@@ -52,7 +55,7 @@ AFTER = """\
 projects:
   kept: {brief: A kept one., settings: {title: Kept on, craft: humor}, messages: [one, two]}
   renewed: {brief: The new brief., settings: {title: Renewed}, messages: [new words]}
-  fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on]}
+  fresh: {brief: A fresh one., settings: {title: Fresh}, messages: [go on, go on], deliver: {render: 4k, share: {}}}
   adopted: {adopt: 51d10000-0000-4000-8000-000000000001, settings: {title: Adopted}, messages: [hi]}
 """
 

@@ -18,7 +18,7 @@ from msgspec.json import decode
 from reconciler.adapters.api.repair import repaired
 from reconciler.model import contract
 from reconciler.model.contract_tables import Answer, Contract, Field
-from reconciler.model.live import Created, LiveMessage, LiveProject, MessagePage, ProjectPage
+from reconciler.model.live import Created, Link, LiveMessage, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ WARNING_MAX = 1000
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 """An id or a status, which are used in paths and messages."""
+_Url = Annotated[str, Meta(pattern=r"\Ahttps?://[^\s\x00-\x1f]+\Z", max_length=4000)]
+"""An address that is kept in the state, shown, and sent as a reference."""
 _Count = Annotated[int, Meta(ge=0)]
 
 
@@ -131,6 +133,21 @@ class _Ticket(Struct):
 
 class _Uploaded(Struct):
     upload_id: _Text
+
+
+class _Rendering(_Acted):
+    id: str | None = None
+
+
+class _Link(Struct):
+    share_url: _Url
+    video_url: _Url | None = None
+    title: str | None = None
+    created_at: str | None = None
+
+
+class _Links(Struct):
+    shares: list[_Link]
 
 
 class _Balance(Struct):
@@ -263,6 +280,27 @@ def made(body: Bytes, *, existing: bool) -> Created:
 def status(body: Bytes) -> str:
     """The status in the answer to a cancel or a message."""
     return _read(_Acted, body).status
+
+
+def rendering(body: Bytes) -> tuple[str | None, str]:
+    """The render's id and the project's status in the answer to a render."""
+    answer = _read(_Rendering, body)
+    return answer.id, answer.status
+
+
+def shared(body: Bytes) -> Link:
+    """The link that ``POST share`` answers with."""
+    return _link(_read(_Link, body))
+
+
+def links(body: Bytes) -> tuple[Link, ...]:
+    """The account's permanent links: a list, or an object with one."""
+    found = _read(list[_Link], body) if bytes(body[:200]).lstrip().startswith(b"[") else _read(_Links, body).shares
+    return tuple(map(_link, found))
+
+
+def _link(read: _Link) -> Link:
+    return Link(share_url=read.share_url, video_url=read.video_url, title=read.title, created_at=read.created_at)
 
 
 def settings(body: Bytes) -> dict[str, Json]:

@@ -20,10 +20,12 @@ from reconciler.adapters.api.other_version import told_by_refusal, told_by_setti
 from reconciler.adapters.api.sending import Sender
 from reconciler.model import contract
 from reconciler.model.errors import AnswerError, RefusedError, VersionError
-from reconciler.model.live import Created, LiveProject, MessagePage, ProjectPage
+from reconciler.model.live import Created, Link, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json, WireBody
 
 T = TypeVar("T")
+NO_SUCH_CALL: Final = (404, 405)
+"""How an API refuses a call that it does not have."""
 _EXISTING: Final = partial(answers.made, existing=True)
 
 
@@ -123,12 +125,34 @@ class ApiClient(Sender):
         query = {"limit": limit, "after": after, "before": before}
         return await self.send(call, {200: answers.messages}, query=query)
 
+    async def render(self, project_id: str, body: WireBody) -> tuple[str | None, str]:
+        """``POST /projects/:id/render``: the render's id, if it has one, and the status afterwards. Not idempotent.
+
+        Beyond the contract: an API that has no such call answers 404 or 405.
+        """
+        call = self._on(project_id, "POST", "/render")
+        return await self.send(call, {202: answers.rendering, 200: answers.rendering}, body=body)
+
+    async def share(self, project_id: str, body: WireBody) -> Link:
+        """``POST /projects/:id/share``: a new permanent link. Not idempotent; beyond the contract as :meth:`render`."""
+        call = self._on(project_id, "POST", "/share")
+        return await self.send(call, {201: answers.shared, 200: answers.shared}, body=body)
+
+    async def shares(self) -> tuple[Link, ...] | None:
+        """``GET /account/shares``: the account's permanent links; ``None`` if the API has no such call."""
+        try:
+            return await self.send(Call("GET", "/account/shares"), {200: answers.links})
+        except RefusedError as error:
+            if error.status in NO_SUCH_CALL:
+                return None
+            raise
+
     async def credits(self) -> int | None:
         """``GET /account/credits``: credits left; ``None`` if the API has no such call, which is beyond the contract."""
         try:
             return await self.send(Call("GET", "/account/credits"), {200: answers.balance})
         except (AnswerError, RefusedError) as error:
-            if isinstance(error, AnswerError) or error.status in (404, 405):
+            if isinstance(error, AnswerError) or error.status in NO_SUCH_CALL:
                 return None
             raise
 

@@ -30,12 +30,19 @@ Examples:
   reconciler apply --digest $DIGEST saved.plan # only if it is the reviewed plan
   reconciler apply --wait idle --timeout 30m   # wait until the agents finish
   reconciler apply --events events.jsonl       # write events for other programs
+  reconciler apply --out public                # download what `deliver` names below public
 """
 )
 @click.argument("planfile", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--destroy", is_flag=True, help="Stop managing all projects, like `reconciler destroy`.")
 @click.option(
     "--digest", type=DIGEST, metavar="HEX", help="Refuse any PLANFILE but the one with this digest, before any call."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The folder that `deliver.download` is relative to, instead of the workspace.",
 )
 @selectors
 @variables
@@ -49,6 +56,7 @@ def command(
     planfile: Path | None,
     digest: str | None,
     destroy: bool,
+    out: Path | None,
     selectors: Selectors,
     variables: Variables,
     execution: Execution,
@@ -61,6 +69,8 @@ def command(
 
     A project that depends on others (`depends_on`, `references: [{project: …}]`) waits until these have finished. Local
     files in `references` are uploaded first, identical ones only once.
+
+    Once a project's messages are done, its video is rendered, shared and downloaded as its `deliver` says.
     """
     if planfile is None and digest is not None:
         raise UsageError("`--digest` needs a PLANFILE", "It approves one saved plan.")
@@ -68,12 +78,13 @@ def command(
     if planfile is None:
         specs = read_specs(context.config, variables)
         selection = selectors.selection(destroy=destroy)
-        return run_apply(context, Application(applying=applying, execution=execution, specs=specs, selection=selection))
+        application = Application(applying=applying, execution=execution, specs=specs, selection=selection, out=out)
+        return run_apply(context, application)
     _refuse_planning_options({**asdict(selectors), "destroy": destroy, **asdict(variables)})
     saved = read_plan(planfile)
     if digest is not None:
         _check_digest(planfile, saved, digest)
-    return run_apply(context, Application(applying=applying, execution=execution, saved=saved))
+    return run_apply(context, Application(applying=applying, execution=execution, saved=saved, out=out))
 
 
 def _refuse_planning_options(options: dict[str, object]) -> None:

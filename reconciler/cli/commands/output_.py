@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from msgspec.structs import asdict
 
 from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
-from reconciler.cli.downloads import downloads_text, show_downloads
+from reconciler.cli.downloads import downloads_document, downloads_text, show_downloads
 from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.cli.reference import DONE, ERROR
-from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.state import Entry
 from reconciler.operations.read.download import Download, download
-from reconciler.report.tables import output_text
+from reconciler.operations.read.outputs import refreshed_outputs, stale_outputs
+from reconciler.report.tables import output_text, output_values
 
 
 @click.command(
@@ -27,6 +26,7 @@ from reconciler.report.tables import output_text
 Examples:
   reconciler output
   reconciler output summer-teaser --format json | jq -r '.["summer-teaser"].assembled_url'
+  reconciler output --refresh                 # as the account has them now
   reconciler output --download renders        # resumes, and skips finished files
 """
 )
@@ -38,6 +38,7 @@ Examples:
     metavar="DIR",
     help="Download the rendered files to DIR.",
 )
+@click.option("--refresh", is_flag=True, help="Read the list of projects first, one call for a hundred.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
@@ -48,11 +49,15 @@ Examples:
 )
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, /, *, chosen: Chosen, folder: Path | None, max_bytes: int, format_: str) -> int:
+def command(
+    console: Console, /, *, chosen: Chosen, folder: Path | None, refresh: bool, max_bytes: int, format_: str
+) -> int:
     """Show IDs, URLs and last agent messages from the state.
 
     Shows all managed projects, or those at the given addresses. The name of a `for_each` selects all of its projects;
-    `*` matches any text. No calls are made, unless the state is empty: then one looks whether it may be lost.
+    `*` matches any text. No calls are made, unless the state is empty: then one looks whether it may be lost. What the
+    state has may be out of date: a warning says so, and --refresh shows what the account has now. `share_url` and
+    `video_url` are permanent; `assembled_url` works for 24 hours.
 
     With --download, download the rendered files. Each is named after its address, and DIR/manifest.json has their
     digests. Files are only loaded over https from public addresses, or from the API's own network. Behind a proxy, the
@@ -61,15 +66,23 @@ def command(console: Console, /, *, chosen: Chosen, folder: Path | None, max_byt
     context = load_context(console)
     state = context.state()
     entries = context.entries_of(state, chosen)
+    if refresh:
+        entries = asyncio.run(_refreshed(context, entries))
     if folder is not None:
         return _download(context, entries, folder, max_bytes, json=format_ == "json")
     lost = None if entries else asyncio.run(lost_state_hint(context, state))
     console.diagnose([lost] if lost and format_ == "json" else [])
+    console.diagnose(stale_outputs(entries, now=context.workspace.now()))
     if format_ == "json":
-        console.json({a: {"project_id": e.project_id, **asdict(e.outputs)} for a, e in entries.items()})
+        console.json({address: output_values(entry) for address, entry in entries.items()})
     else:
         console.out(output_text(entries, style=console.style(), lost=lost))
     return DONE
+
+
+async def _refreshed(context: CommandContext, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    async with context.api() as api:
+        return await refreshed_outputs(context.workspace, api, entries)
 
 
 def _download(context: CommandContext, entries: Mapping[str, Entry], folder: Path, limit: int, *, json: bool) -> int:
@@ -82,16 +95,7 @@ def _download(context: CommandContext, entries: Mapping[str, Entry], folder: Pat
 
     results = asyncio.run(work())
     if json:
-        console.json(
-            {
-                r.address: {
-                    "outcome": r.outcome,
-                    **(asdict(r.fetched) if r.fetched else {}),
-                    "error": encode_diagnostic(r.error) if r.error else None,
-                }
-                for r in results
-            }
-        )
+        console.json(downloads_document(results))
     else:
         console.out(downloads_text(results))
     errors = [r.error for r in results if r.error]

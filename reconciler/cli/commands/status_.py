@@ -25,24 +25,31 @@ from reconciler.report.tables import StatusRow, status_document, status_text
 Examples:
   reconciler status
   reconciler status summer-teaser --format json
+  reconciler status -o wide                   # with renders and permanent links
   reconciler status --watch                   # until no agent is at work
 """
 )
 @chosen
 @click.option("--watch", is_flag=True, help="Refresh the table while agents work.")
+@click.option(
+    "-o",
+    "columns",
+    type=click.Choice(["wide"]),
+    help="Show more columns: `wide` adds the quality of the last render and the permanent link.",
+)
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, /, *, chosen: Chosen, watch: bool, format_: str) -> None:
+def command(console: Console, /, *, chosen: Chosen, watch: bool, columns: str | None, format_: str) -> None:
     """Show managed projects and their status.
 
     Shows all managed projects, or those at the given addresses. The name of a `for_each` selects all of its projects;
     `*` matches any text.
     """
     context = load_context(console)
-    asyncio.run(_show(context, chosen, watch=watch, json=format_ == "json"))
+    asyncio.run(_show(context, chosen, watch=watch, json=format_ == "json", wide=columns == "wide"))
 
 
-async def _show(context: CommandContext, chosen: Chosen, *, watch: bool, json: bool) -> None:
+async def _show(context: CommandContext, chosen: Chosen, *, watch: bool, json: bool, wide: bool) -> None:
     async with context.api() as api:
         while True:
             state = context.state()
@@ -56,7 +63,7 @@ async def _show(context: CommandContext, chosen: Chosen, *, watch: bool, json: b
                 clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
                 first = heading(context.where(state.serial))
                 context.console.out(f"{clear}{first}\n\n")
-                context.console.out(status_text(rows, style=context.console.style(), lost=lost))
+                context.console.out(status_text(rows, style=context.console.style(), lost=lost, wide=wide))
             if not (watch and active):
                 return
             scale = poll_scale(context.config)

@@ -68,6 +68,9 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
     """Read the URL of a project's video now: it expires, so one that was read before may not work."""
     live = await monitor.look(_project_id(run, address))
     _check_alive(address, live)
+    lasting = run.draft.projects[address].video_url
+    if lasting is not None and live.status == Status.IDLE:
+        return lasting
     if live.status == Status.IDLE and live.output_type == "assets":
         raise ReconcilerError(
             f"`{address}` has no rendered video: it made assets",
@@ -79,8 +82,8 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
     if expires is not None and now is not None and expires - now < VALID_FOR:
         raise ReconcilerError(
             f"the URL of the video of `{address}` expires at {live.assembled_url_expires_at}",
-            f"Nothing was sent. Render it again in the studio, or send `{address}` a message that asks for it; "
-            "then apply again.",
+            f"Nothing was sent. Render it again in the studio, or declare `deliver: {{share: {{}}}}` for `{address}`, "
+            "whose permanent link is used then; and apply again.",
         )
     return live.assembled_url
 

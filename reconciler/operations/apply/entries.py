@@ -7,7 +7,7 @@ from typing import Literal
 
 from reconciler.model import contract
 from reconciler.model.live import Created, LiveProject
-from reconciler.model.state import Entry, Intent, Known, Outputs
+from reconciler.model.state import Entry, Intent, Known, Outputs, Rendered
 from reconciler.model.values import Secret, Value, has_secret, sealed
 from reconciler.operations.apply.run import Run
 from reconciler.planning.creation import creation_with_defaults
@@ -62,4 +62,13 @@ def bound_entry(
         settings=run.as_known(shown, live.source),
         retired=retired_ids(old),
         outputs=run.as_outputs(live),
+        rendered=found_render(live.status, at=run.now()),
     )
+
+
+def found_render(status: str, *, at: str) -> Rendered | None:
+    """What is known of the render of a project that was there before the state: it may have one, unless its agent is at
+    work on another video.
+    """
+    may_have = status in (contract.Status.IDLE, contract.Status.RENDERING)
+    return Rendered(at=at, how="found") if may_have else None

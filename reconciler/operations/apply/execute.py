@@ -20,7 +20,9 @@ from reconciler.model.plan import (
     Move,
     Plan,
     Release,
+    Render,
     Replace,
+    Share,
     Step,
     Update,
     sent_body,
@@ -35,6 +37,8 @@ from reconciler.operations.calls.adopt import adopt
 from reconciler.operations.calls.cancel import cancel
 from reconciler.operations.calls.create import create
 from reconciler.operations.calls.message import send_message
+from reconciler.operations.calls.render import render
+from reconciler.operations.calls.share import share
 from reconciler.operations.calls.upload import forget_refused_uploads, upload_files
 from reconciler.operations.concurrency import run_all
 from reconciler.planning.knowledge import basis, subject
@@ -88,7 +92,8 @@ class Executor:
             done = await self._in_order(address, steps)
         finally:
             self._ended[address].set()
-        if done and self._run.options.wait == "idle":
+        wait = self._run.options.wait
+        if done and (wait == "idle" or (wait == "steps" and address in self._plan.downloads)):
             await self._await_agent(address)
 
     async def _in_order(self, address: str, steps: Sequence[Step]) -> bool:
@@ -220,7 +225,7 @@ class Executor:
             raise _Skipped(f"it waits for `{address}`, and not all steps of that were done")
         await await_others(self._run, self._monitor, step, reported=reported)
 
-    async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911  one line for each kind of step
+    async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911, PLR0912  one line for each kind of step
         """Do one step."""
         run, monitor = self._run, self._monitor
         match step:
@@ -236,6 +241,10 @@ class Executor:
                 return await do.update(run, monitor, step, number)
             case Message():
                 return await send_message(run, monitor, step, number)
+            case Render():
+                return await render(run, monitor, step, number)
+            case Share():
+                return await share(run, monitor, step, number)
             case Cancel():
                 return await cancel(run, monitor, step, number)
             case Release():
@@ -254,7 +263,7 @@ class Executor:
             return
         try:
             live = await self._monitor.until(entry.project_id, finished, "the agent to finish")
-            if live.agent_message is None:
+            if live.agent_message is None or live.assembled_url is None:
                 await self._monitor.look(entry.project_id)
         except (Deferred, Interrupted):
             return

@@ -98,6 +98,10 @@ class Run(Struct, kw_only=True):
     uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     """A lock for each digest, held while the file is uploaded, so that it is uploaded once."""
     environment: str | None = None
+    sharing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a permanent link is made, so that a new one in the account's list is that one, or a person's."""
+    lacking: set[str] = field(default_factory=set)
+    """The kinds of steps whose calls the API turned out not to have."""
 
     @property
     def identity(self) -> str:

@@ -49,6 +49,8 @@ async def import_project(run: Run, monitor: Monitor, step: Import, number: int) 
     assert step.project_id is not None
     live = monitor.projects.get(step.project_id) or await monitor.look(step.project_id)
     entry = replace(bound_entry(run, live, origin="imported"), studio_id=live.source_project_id)
+    if live.assembled_url is None:  # it has no video that could be what the spec asks for
+        entry = replace(entry, rendered=None)
     monitor.names[live.id] = step.address
     await run.record_step(step.address, number, Bind(address=step.address, entry=entry))
     return Done()

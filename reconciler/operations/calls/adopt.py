@@ -11,6 +11,7 @@ from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import Adopt
 from reconciler.model.state import Entry, Intent, Outputs
 from reconciler.model.values import WireBody, from_portable
+from reconciler.operations.apply.entries import found_render
 from reconciler.operations.apply.exactly_once import Done, Resolution, commit
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
@@ -44,7 +45,8 @@ class AdoptCall(Struct):
                 project_url=adopted.project_url,
             )
         )
-        return (Bind(address=intent.address, entry=replace(entry, outputs=outputs)),)
+        rendered = found_render(adopted.status, at=self.run.now()) if adopted.existing else None
+        return (Bind(address=intent.address, entry=replace(entry, outputs=outputs, rendered=rendered)),)
 
     @staticmethod
     async def recover(run: Run, _: Monitor, intent: Intent, /) -> Resolution:

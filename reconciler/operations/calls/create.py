@@ -296,6 +296,7 @@ def _bind_by_list(run: Run, intent: Intent, body: dict[str, Value], found: LiveP
         bound_entry(run, found, origin="created", old=old, settings=body),
         generation=intent.generation,
         creation=created_entry(run, intent, body, None, old).creation,
+        rendered=None,  # nothing was done with it since this call
     )
     note = f"it was done, and the project is {found.status}: `{found.id}`"
     return Resolution("done", note, (Bind(address=intent.address, entry=entry),))

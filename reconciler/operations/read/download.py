@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from reconciler import files
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media.client import Fetched, MediaClient, file_digest
+from reconciler.adapters.specs.workspace_files import FileProblem, inside
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import Diagnostic, DownloadError, NotFoundError
 from reconciler.model.state import Entry
@@ -43,8 +44,10 @@ async def download(
     *,
     now: str,
     tell: Callable[[str, int, int | None], None],
+    changed: Collection[str] = (),
 ) -> list[Download]:
-    """Fetch what is not there yet. A file that can't be fetched does not stop the others.
+    """Fetch what is not there yet. A file that can't be fetched does not stop the others. ``changed`` are addresses whose
+    URL in the state is not believed.
 
     Raises:
         ApiError: a URL can't be read from the account.
@@ -59,10 +62,13 @@ async def download(
 
     async def one(address: str, entry: Entry) -> Download:
         async with slots:
-            url = await _video_url(api, entry, now)
+            known = _known_file(folder, manifest.get(address), entry)
+            render = _render_of(entry)
+            if known is not None and render is not None and _noted_render(manifest.get(address)) == render:
+                return Download(address=address, outcome="kept", fetched=known)
+            url = await _video_url(api, entry, now, believed=address not in changed)
             if url is None or not ADDRESS.fullmatch(address):
                 return Download(address=address, outcome="nothing")
-            known = _known_file(folder, manifest.get(address), entry)
             try:
                 fetched = await media.fetch(
                     url, folder, address, known=known, tell=lambda done, total: tell(address, done, total)
@@ -71,18 +77,58 @@ async def download(
                 return Download(address=address, outcome="failed", error=error.diagnostics[0])
             if fetched is None:
                 return Download(address=address, outcome="kept", fetched=known)
-            manifest[address] = {"project_id": entry.project_id, **asdict(fetched)}
+            manifest[address] = {"project_id": entry.project_id, "render": render, **asdict(fetched)}
             _write(folder / MANIFEST, manifest)
             return Download(address=address, outcome="fetched", fetched=fetched)
 
     return await run_all(one(address, entry) for address, entry in entries.items())
 
 
-async def _video_url(api: ApiClient, entry: Entry, now: str) -> str | None:
-    """The URL in the state as long as it is valid, else a fresh one."""
+async def download_delivered(
+    api: ApiClient,
+    media: MediaClient,
+    entries: Mapping[str, Entry],
+    folders: Mapping[str, str],
+    base: Path,
+    *,
+    now: str,
+    tell: Callable[[str, int, int | None], None],
+    changed: Collection[str],
+) -> list[Download]:
+    """Fetch the videos of addresses into their ``folders``, which stand in ``base`` and never outside it. Raises as
+    :func:`download`, for the account alone: a folder that can't be used is an outcome of its addresses.
+    """
+    results: list[Download] = []
+    for name in sorted(set(folders.values())):
+        chosen = {a: entries[a] for a, folder in folders.items() if folder == name and a in entries}
+        try:
+            folder = inside(base, name)
+            results += await download(api, media, chosen, folder, now=now, tell=tell, changed=changed)
+        except FileProblem as problem:
+            found = Diagnostic(severity="error", summary=f"deliver.download: {problem.summary}", detail=problem.detail)
+            results += [Download(address=address, outcome="failed", error=found) for address in chosen]
+        except DownloadError as error:
+            results += [Download(address=a, outcome="failed", error=error.diagnostics[0]) for a in chosen]
+    return results
+
+
+def _render_of(entry: Entry) -> str | None:
+    """What tells the video that a project has now from earlier ones, where a render of ours made it."""
+    rendered = entry.rendered
+    return None if rendered is None or rendered.outdated or rendered.how != "sent" else rendered.at
+
+
+def _noted_render(record: Json) -> Json:
+    return record.get("render") if isinstance(record, dict) else None
+
+
+async def _video_url(api: ApiClient, entry: Entry, now: str, *, believed: bool) -> str | None:
+    """The URL in the state as long as it is valid, else the permanent one, else a fresh one."""
     outputs = entry.outputs
-    if outputs.assembled_url and _is_later(outputs.assembled_url_expires_at, now):
+    if believed and outputs.assembled_url and _is_later(outputs.assembled_url_expires_at, now):
         return outputs.assembled_url
+    if entry.video_url is not None:
+        return entry.video_url
     try:
         return (await api.project(entry.project_id)).assembled_url
     except NotFoundError:

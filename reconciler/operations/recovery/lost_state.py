@@ -20,6 +20,7 @@ from reconciler.model.identity import Holder
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry, Known, State
 from reconciler.model.values import Value, has_secret, sealed
+from reconciler.operations.apply.entries import found_render
 from reconciler.operations.calls.message import rebuild_log
 from reconciler.operations.read.refresh import refresh
 from reconciler.operations.workflows import Workspace
@@ -193,6 +194,8 @@ async def _entry(
             entry = replace(entry, origin="adopted", studio_id=studio_id)
         case ImportOrigin():
             pass
+    if project.deliver.render is not None or project.deliver.share is not None:
+        entry = replace(entry, rendered=found_render(live.status, at=at))
     if project.messages:
         entry, doubtful = await rebuild_log(
             api, project.messages, entry, brief, env=workspace.env, lineage=lineage, now=workspace.now

@@ -20,7 +20,9 @@ from reconciler.operations.calls.adopt import AdoptCall
 from reconciler.operations.calls.cancel import CancelCall
 from reconciler.operations.calls.create import CreateCall
 from reconciler.operations.calls.message import MessageCall
+from reconciler.operations.calls.render import RenderCall
 from reconciler.operations.calls.settings import SettingsCall
+from reconciler.operations.calls.share import ShareCall
 
 
 def recovery_of(kind: IntentKind) -> Recovery:
@@ -36,6 +38,10 @@ def recovery_of(kind: IntentKind) -> Recovery:
             return CancelCall.recover
         case "message":
             return MessageCall.recover
+        case "render":
+            return RenderCall.recover
+        case "share":
+            return ShareCall.recover
         case _:
             assert_never(kind)
 

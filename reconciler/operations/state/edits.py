@@ -10,13 +10,16 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
-from reconciler.model.journal import Bind, Draft, Drop, Effect, End, Learn, Rename
-from reconciler.model.state import Entry, Intent, Known, SentMessage, State
+from reconciler.model.journal import Bind, Delivered, Draft, Drop, Effect, End, Learn, Rename
+from reconciler.model.state import Entry, Intent, Known, SentMessage, Shared, State
+from reconciler.operations.apply.entries import found_render
 from reconciler.operations.calls.message import declared_sent, logged_message
+from reconciler.operations.calls.render import rendered_by
 from reconciler.operations.read.account import require_account
 from reconciler.operations.read.refresh import list_filtered, merge
 from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
 from reconciler.operations.workflows import Workspace
+from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.findings import did_you_mean
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
 from reconciler.planning.resealing import Resealing
@@ -90,6 +93,7 @@ async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: s
             origin="imported",
             settings={name: Known(value, live.source, at) for name, value in clean.items()},
             studio_id=live.source_project_id,
+            rendered=found_render(live.status, at=at) if live.assembled_url is not None else None,
         )
         return (Bind(address=address, entry=entry),)
 
@@ -177,7 +181,8 @@ def accept_log(
 
 
 def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float) -> list[str]:
-    """Record the user's decision whether an address's calls of unknown fate were done. Returns their names.
+    """Record the user's decision whether an address's calls of unknown fate were done, or else whether the video that it
+    was found with was rendered and shared as the spec says. Returns their names.
 
     Raises:
         UsageError: the address has no such call, or it is a create that was done: that has to be imported.
@@ -187,7 +192,9 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
     with workspace.store.lock("reconciler state resolve", lock_timeout):
         state, _ = workspace.load()
         open_ = [intent for intent in state.pending.values() if intent.address == address]
-        if not open_:
+        entry = state.projects.get(address)
+        found = entry.rendered if entry is not None and not open_ and is_doubtful(entry.rendered) else None
+        if not open_ and found is None:
             raise UsageError(
                 f"no call of `{address}` has an unknown outcome", "`reconciler plan` lists the calls that have one."
             )
@@ -195,7 +202,12 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
         draft = Draft(state)
         for intent in open_:
             draft.fold(_decision(workspace, intent, state.lineage, sent=sent))
+        if found is not None:
+            rendered = replace(found, how="declared", at=workspace.now()) if sent else None
+            draft.fold(End(effects=(Delivered(address=address, rendered=rendered),)))
         workspace.store.save(draft.state(state.serial + 1))
+    if not open_:
+        return ["render"]
     return [f"{intent.kind} `{intent.message_id}`" if intent.message_id else intent.kind for intent in open_]
 
 
@@ -203,7 +215,12 @@ def _decision(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool)
     effects: tuple[Effect, ...] = ()
     if sent and intent.kind == "message":
         effects = (declared_sent(intent, workspace.env, lineage=lineage, at=workspace.now()),)
-    elif intent.near:
+    elif sent and intent.kind == "render":
+        effects = (rendered_by(intent, at=workspace.now()),)
+    elif sent and intent.kind == "share":
+        link = intent.near[0] if len(intent.near) == 1 else None
+        effects = (Delivered(address=intent.address, shared=Shared(at=workspace.now(), share_url=link)),)
+    elif intent.near and intent.kind == "message":
         effects = (Learn(address=intent.address, not_ours=intent.near),)
     elif sent and intent.kind == "create":
         raise UsageError(

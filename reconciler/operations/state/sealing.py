@@ -17,7 +17,9 @@ from reconciler.model.plan import (
     Message,
     Move,
     Release,
+    Render,
     Replace,
+    Share,
     Step,
     Update,
 )
@@ -32,12 +34,12 @@ def fill_secrets(run: Run, step: Step) -> Step:
     """
     try:
         match step:
-            case Create() | Replace() | Adopt() | Update():
+            case Create() | Replace() | Adopt() | Update() | Share():
                 return replace(step, body=filled(step.body, run.env, run.draft.lineage))
             case Message():
                 body = filled(step.message.body, run.env, run.draft.lineage)
                 return replace(step, message=replace(step.message, body=body))
-            case Import() | Cancel() | Release() | Forget() | Move():
+            case Import() | Render() | Cancel() | Release() | Forget() | Move():
                 return step
             case _:
                 assert_never(step)

@@ -11,7 +11,7 @@ from reconciler.adapters.specs.yaml.parsing import Path, find
 from reconciler.model import contract
 from reconciler.model.errors import Location
 
-_MERGED: Final = ("settings", "lifecycle")
+_MERGED: Final = ("settings", "lifecycle", "deliver")
 _OF_CREATION: Final = tuple(origin for origin in ORIGINS if origin not in UNCREATED)
 
 
@@ -42,7 +42,7 @@ def locate(layers: tuple[Layer, ...], path: Path, *, on_key: bool = False) -> Lo
 
 
 def merged(layers: tuple[Layer, ...]) -> dict[str, Any]:
-    """One tree of all layers, the first one strongest; settings and lifecycle key by key.
+    """One tree of all layers, the first one strongest; settings, lifecycle and deliver key by key.
 
     An own origin (brief, brief_file, adopt, import) drops the origin that defaults give, and one that creates nothing
     also their fields of creation.

@@ -28,6 +28,7 @@ from reconciler.model import contract
 from reconciler.model.desired import (
     AdoptOrigin,
     CreateOrigin,
+    Deliver,
     DesiredMessage,
     DesiredProject,
     ImportOrigin,
@@ -103,6 +104,7 @@ class ProjectReader:
             *rules,
             *reference_problems(tree.value),
             *self._files(tree),
+            *self._download(tree),
         ):
             if problem.path not in tree.failed:
                 self._report(problem)
@@ -116,6 +118,17 @@ class ProjectReader:
             except FileProblem as problem:
                 code = Code.OUTSIDE if problem.code is Code.OUTSIDE else Code.FILE
                 yield Problem(code, path, f"{dotted(path)}: {problem.summary}", problem.detail)
+
+    def _download(self, tree: Filled) -> Iterator[Problem]:
+        """A folder for downloads that is not inside the workspace, or is hidden."""
+        deliver = tree.value.get("deliver")
+        name = deliver.get("download") if isinstance(deliver, dict) else None
+        path: Path = ("deliver", "download")
+        if isinstance(name, str) and name.strip() and path not in tree.failed:
+            try:
+                inside(self._root, name)
+            except FileProblem as problem:
+                yield Problem(problem.code, path, f"{dotted(path)}: {problem.summary}", problem.detail)
 
     def _media(self, name: str) -> LocalMedia:
         """A file of the workspace, read once however often it is named. Raises FileProblem."""
@@ -186,6 +199,7 @@ class ProjectReader:
             cancelled=tree.get("state") == "cancelled",
             depends_on=tuple(tree.get("depends_on", ())),
             tags=tuple(dict.fromkeys(tree.get("tags", ()))),
+            deliver=Deliver(**tree.get("deliver", {})),
             location=at,
         )
 

@@ -233,6 +233,7 @@ def _policy() -> Shape:
             count("max_cancels", "Cancels in one apply"),
             count("max_replacements", "Replacements in one apply"),
             count("max_messages", "Messages in one apply"),
+            count("max_renders", "Renders in one apply"),
             count("min_credits", "Credits below which nothing that costs is done"),
             Key(
                 name="max_share",

@@ -67,6 +67,8 @@ class Shapes(Struct, frozen=True, kw_only=True, eq=False):
     """The keys of texts whose final line breaks (of a block scalar) don't count."""
 
 
+_QUALITIES: Final = ("1080p", "4k")
+"""Of a render, where the API has none: planning says so."""
 _VISIBLE: Final = Text(form="visible")
 _ENVIRONMENTS: Final = ListOf(item=Text(pattern=ENVIRONMENT_PATTERN))
 _PROJECT_ID: Final = Text(pattern=PROJECT_ID_PATTERN)
@@ -229,6 +231,50 @@ def _lifecycle(api: Contract) -> Shape:
     )
 
 
+def _deliver(api: Contract) -> Shape:
+    share = Shape(
+        "ShareShape",
+        "The permanent link: its page's title and description.",
+        (
+            Key(
+                name="title",
+                type=_VISIBLE,
+                help="Title of the page; by default the API chooses one.",
+                secret=True,
+                examples=("Summer teaser",),
+            ),
+            Key(name="description", type=_VISIBLE, help="Text of the page."),
+        ),
+        title="Share",
+    )
+    return Shape(
+        "DeliverShape",
+        "What to do with the video once the messages are done, and again after each later message.",
+        (
+            Key(
+                name="render",
+                type=Choice(tuple(api.renders) or _QUALITIES),
+                help="Render it in this quality. null: don't render (where defaults say otherwise).",
+                nullable=True,
+            ),
+            Key(
+                name="share",
+                type=share,
+                help="Make a permanent link to it, which the state keeps; {} for one without a title. null: no link.",
+                nullable=True,
+            ),
+            Key(
+                name="download",
+                type=Text(form="path"),
+                help="Download it into this folder of the workspace (or of `apply --out`), never outside. null: don't.",
+                nullable=True,
+                examples=("renders/",),
+            ),
+        ),
+        title="Deliver",
+    )
+
+
 def _defaults(api: Contract) -> Shape:
     references = _references(api)
     settings = Shape(
@@ -249,6 +295,12 @@ def _defaults(api: Contract) -> Shape:
             ),
             *rest,
             Key(name="settings", type=settings, help="What can change at any time. Only declared fields are managed."),
+            Key(
+                name="deliver",
+                type=_deliver(api),
+                help="What to do with the video once the messages are done: render, share, download.",
+                examples=({"render": "1080p", "share": {"title": "Summer teaser"}, "download": "renders/"},),
+            ),
             Key(
                 name="state",
                 type=Choice(("present", "cancelled")),

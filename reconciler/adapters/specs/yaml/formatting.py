@@ -17,11 +17,13 @@ WIDTH: Final = 120
 """A ``{…}`` or ``[…]`` beyond this column becomes a block."""
 
 _FIRST: Final = ("for_each", "brief", "brief_file", "adopt", "import")
-_LAST: Final = ("settings", "messages", "state", "lifecycle")
+_LAST: Final = ("settings", "messages", "deliver", "state", "lifecycle")
 _PATHS: Final[dict[str, Path]] = {
     "variable": ("variables", ""),
     "settings": ("projects", "", "settings"),
     "lifecycle": ("projects", "", "lifecycle"),
+    "deliver": ("projects", "", "deliver"),
+    "share": ("projects", "", "deliver", "share"),
     "reference": ("projects", "", "references", 0),
     "message": ("projects", "", "messages", 0),
     "move": ("moved", 0),
@@ -36,6 +38,8 @@ _ROLES: Final[Mapping[tuple[str, str], str]] = {
     ("document", "removed"): "removal*",
     ("project", "settings"): "settings",
     ("project", "lifecycle"): "lifecycle",
+    ("project", "deliver"): "deliver",
+    ("deliver", "share"): "share",
     ("project", "references"): "reference*",
     ("project", "messages"): "message*",
     ("message", "references"): "reference*",

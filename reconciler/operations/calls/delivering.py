@@ -1,0 +1,52 @@
+"""What renders and shares have in common: they wait for an idle agent, and an API may not have their calls."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from reconciler.adapters.api.client import NO_SUCH_CALL
+from reconciler.model import contract
+from reconciler.model.errors import NotFoundError, ReconcilerError, RefusedError
+from reconciler.model.plan import Render, Share
+from reconciler.operations.apply.exactly_once import Call, commit
+from reconciler.operations.apply.polling import Monitor, finished
+from reconciler.operations.apply.run import Run
+
+T = TypeVar("T")
+DOUBTFUL: Final = "it may have been rendered and shared before; the next plan says what you can do"
+"""The note of a step that is not done, because nothing tells whether an earlier run did it."""
+
+
+async def until_idle(monitor: Monitor, step: Render | Share, project_id: str) -> None:
+    """Wait for the agent. Raises as :meth:`Monitor.until`, and where the project is over."""
+    live = await monitor.until(project_id, finished, step.waits_for or "the agent to become idle", step)
+    if live.status != contract.Status.IDLE:
+        raise ReconcilerError(
+            f"the project is {live.status} and can't be {'rendered' if isinstance(step, Render) else 'shared'}",
+            live.error_message or "`reconciler plan` shows what you can do.",
+        )
+
+
+async def commit_if_offered(
+    run: Run, monitor: Monitor, call: Call[T], step: Render | Share, project_id: str
+) -> T | None:
+    """Make the call as :func:`commit`. Raises ReconcilerError where the API does not have it; asked once in a run."""
+    if step.action in run.lacking:
+        raise _lacks(step)
+    try:
+        return await commit(run, monitor, call)
+    except RefusedError as error:
+        if error.status not in NO_SUCH_CALL:
+            raise
+        if isinstance(error, NotFoundError):
+            await monitor.look(project_id)  # raises if it is the project that is not there
+        run.lacking.add(step.action)
+        raise _lacks(step) from error
+
+
+def _lacks(step: Render | Share) -> ReconcilerError:
+    return ReconcilerError(
+        f"the API does not offer this: it has no call `POST /projects/:id/{step.action}`",
+        f"Nothing was done. Remove `deliver.{step.action}` from the spec; everything else goes on without it.",
+        address=step.address,
+    )

@@ -1,0 +1,120 @@
+"""Renders and permanent links: due once all messages are done, and again after each later message (decisions/0025).
+
+Whether the video that a project has is rendered and shared is known from the state alone: the account does not show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from shlex import quote
+
+from reconciler.model import contract
+from reconciler.model.desired import DesiredProject
+from reconciler.model.errors import Diagnostic
+from reconciler.model.live import LiveProject
+from reconciler.model.plan import Adopt, Render, Share, Update, describe
+from reconciler.model.state import Entry, Rendered, Shared
+from reconciler.model.values import Value
+from reconciler.planning.address_view import ProjectPlan
+from reconciler.planning.findings import attention
+
+TO_IDLE = "the agent to become idle"
+TO_RENDER = "the render to finish"
+
+
+def plan_delivery(
+    project: DesiredProject, result: ProjectPlan, *, live: LiveProject | None, entry: Entry | None
+) -> None:
+    """Plan what is due of ``deliver``. Its messages are planned already, and nothing keeps them from being sent."""
+    wanted = project.deliver
+    if wanted.render is None and wanted.share is None:
+        return
+    works = any(describe(step).slot for step in result.steps)
+    rendered, shared = (entry.rendered, entry.shared) if entry is not None else (None, None)
+    if not works and is_doubtful(rendered):
+        result.diagnostics.append(_doubtful(project))
+        return
+    render = _render_reason(wanted.render, rendered, works=works)
+    share = _share_reason(shared, works=works, renders=render is not None) if wanted.share is not None else None
+    if render is None and share is None:
+        return
+    if _is_released(live, result):
+        result.diagnostics.append(
+            attention(
+                project,
+                f"`{project.address}` was released to the studio and is not rendered or shared",
+                "Set `mode: collaborative` (or `autonomous`) to take it back.",
+            )
+        )
+        return
+    idle = live is not None and live.status == contract.Status.IDLE and not works
+    project_id = live.id if live else None
+    if render is not None:
+        if wanted.render not in contract.current().renders:
+            result.diagnostics.append(_no_call(project, f"a render in {wanted.render}", "`deliver.render`"))
+            return
+        body: Mapping[str, Value] = {"quality": wanted.render}
+        waits = None if idle else TO_IDLE
+        result.steps.append(
+            Render(address=project.address, project_id=project_id, reason=render, waits_for=waits, body=body)
+        )
+    if share is not None and wanted.share is not None:
+        if not contract.current().shares:
+            result.diagnostics.append(_no_call(project, "permanent links", "`deliver.share`"))
+            return
+        waits = TO_RENDER if render is not None else None if idle else TO_IDLE
+        result.steps.append(
+            Share(address=project.address, project_id=project_id, reason=share, waits_for=waits, body=wanted.share)
+        )
+
+
+def is_doubtful(rendered: Rendered | None) -> bool:
+    """Whether the video may have been rendered, and nothing tells."""
+    return rendered is not None and rendered.how == "found" and not rendered.outdated
+
+
+def _render_reason(wanted: str | None, rendered: Rendered | None, *, works: bool) -> str | None:
+    """Why a render is due, if it is."""
+    if wanted is None:
+        return None
+    if rendered is None:
+        return "its messages are done" if works else "it was not rendered yet"
+    if works or rendered.outdated:
+        return "a message is newer than its render"
+    if rendered.quality not in (None, wanted):
+        return f"it was rendered in {rendered.quality}"
+    return None
+
+
+def _share_reason(shared: Shared | None, *, works: bool, renders: bool) -> str | None:
+    """Why a permanent link is due, if it is."""
+    if shared is None:
+        return "it has no permanent link yet"
+    return "its permanent link shows an earlier video" if works or renders or shared.outdated else None
+
+
+def _is_released(live: LiveProject | None, result: ProjectPlan) -> bool:
+    """Whether the studio has it, and this plan does not take it back."""
+    if live is None or live.settings.get("mode") != contract.MODE_RELEASED:
+        return False
+    return not any(isinstance(s, Adopt) or (isinstance(s, Update) and "mode" in s.body) for s in result.steps)
+
+
+def _no_call(project: DesiredProject, what: str, key: str) -> Diagnostic:
+    return attention(
+        project,
+        f"the API in version {contract.current().version} does not offer {what}",
+        f"Nothing is rendered or shared for `{project.address}`. Remove {key} from its spec.",
+    )
+
+
+def _doubtful(project: DesiredProject) -> Diagnostic:
+    address = quote(project.address)
+    return attention(
+        project,
+        f"it is unknown whether the video of `{project.address}` was rendered and shared as its spec says",
+        "The project was there before this state, and the account does not show what was rendered. A render may cost "
+        "credits and is not repeated on a guess, so nothing is rendered or shared.\n"
+        f"If its video is as you want it, run `reconciler state resolve {address} --sent`; to render it, "
+        f"`reconciler state resolve {address} --not-sent`. After the next message it is rendered anyway.",
+    )

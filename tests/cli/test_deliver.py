@@ -1,0 +1,192 @@
+"""Results that last, as a user gets them: the spec's `deliver`, files in the workspace or below `--out`, permanent links."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.cli_support import APPLY, CONFIG, copied, make_space
+
+SPEC = """\
+projects:
+  teaser:
+    brief: Ten seconds, one product.
+    messages: [Softer.]
+    deliver:
+      render: 1080p
+      share: {title: Teaser}
+      download: renders/
+"""
+PLAIN = "projects:\n  teaser: {brief: Ten seconds.}\n"
+
+
+def space_with(root, text, config=CONFIG):
+    space = make_space(root)
+    space.write("reconciler.yaml", config)
+    for path in (space.root / "specs").glob("*"):
+        path.unlink()
+    space.write("specs/all.yaml", text)
+    return space
+
+
+@pytest.fixture(scope="session")
+def delivered_once(tmp_path_factory):
+    space = space_with(tmp_path_factory.mktemp("delivered") / "w", SPEC)
+    return space, space.run(*APPLY)
+
+
+@pytest.fixture
+def delivered(delivered_once, tmp_path):
+    return copied(delivered_once[0], tmp_path / "w")
+
+
+def test_apply_renders_shares_and_downloads_and_a_second_one_does_nothing(delivered_once, delivered):
+    first = delivered_once[1]
+    assert "1 rendered, 1 shared" in first.out
+    assert "Downloads the video of teaser into renders/" in first.out
+    assert "fetched: teaser.png" in first.out
+    assert "spends credits" in first.out  # the create and the message do, the render in 1080p does not
+    assert "1 render " not in next(line for line in first.out.splitlines() if "spend credits" in line)
+    assert (delivered.root / "renders" / "teaser.png").read_bytes().startswith(b"\x89PNG")
+    second = delivered.run(*APPLY, "--format", "json")
+    assert second.document["steps"] == []
+    assert second.document["downloaded"]["teaser"]["outcome"] == "kept"
+    assert second.document["requests"]["used"] == 1
+
+
+def test_the_permanent_link_is_shown_wherever_one_looks(delivered):
+    url = delivered.state["projects"]["teaser"]["shared"]["share_url"]
+    assert url in delivered.run("output").out
+    assert delivered.run("output", "--format", "json").document["teaser"]["share_url"] == url
+    assert url not in delivered.run("status").out
+    assert url in delivered.run("status", "-o", "wide").out
+    assert delivered.run("status", "--format", "json").document["teaser"]["shared"]["share_url"] == url
+    delivered.run("report", "--out", "public")
+    assert url in (delivered.root / "public" / "index.html").read_text()
+
+
+def test_out_takes_the_place_of_the_workspace(delivered, tmp_path):
+    out = tmp_path / "elsewhere"
+    delivered.run(*APPLY, "--out", str(out))
+    assert (out / "renders" / "teaser.png").is_file()
+
+
+@pytest.mark.parametrize("where", ["../outside", "/tmp/outside", ".git/hooks", "a/../../b"])
+def test_a_folder_outside_the_workspace_is_an_error_at_its_line(tmp_path, where):
+    space = space_with(tmp_path / "w", f"projects:\n  a: {{brief: x, deliver: {{download: {json.dumps(where)}}}}}\n")
+    ran = space.run("validate", code=1)
+    assert "specs/all.yaml:2:" in ran.err
+    assert "deliver.download" in ran.err
+
+
+@pytest.mark.parametrize("link", ["renders", "renders/inner"])
+def test_nothing_is_downloaded_through_a_link(delivered, tmp_path, link):
+    target = tmp_path / "target"
+    target.mkdir()
+    place = delivered.root / link
+    if link == "renders":
+        for path in place.iterdir():
+            path.unlink()
+        place.rmdir()
+    place.symlink_to(target, target_is_directory=True)
+    delivered.write("specs/all.yaml", SPEC.replace("renders/", link))
+    ran = delivered.run(*APPLY, code=1)
+    assert "outside" in ran.err or "leads out of the workspace" in ran.err
+    assert not list(target.iterdir())
+
+
+def test_a_link_inside_the_workspace_is_not_written_through(delivered):
+    (delivered.root / "other").mkdir()
+    (delivered.root / "linked").symlink_to("other", target_is_directory=True)
+    delivered.write("specs/all.yaml", SPEC.replace("renders/", "linked"))
+    delivered.run(*APPLY, code=None)
+    assert not any(path.name == "teaser.png" and path.parent.is_symlink() for path in delivered.root.rglob("*.png"))
+
+
+def test_a_saved_plan_names_its_downloads_and_makes_them(tmp_path):
+    space = space_with(tmp_path / "w", SPEC)
+    space.run("plan", "--out", "saved.plan")
+    document = space.run("show", "saved.plan", "--format", "json").document
+    assert document["downloads"] == {"teaser": "renders/"}
+    space.run("apply", "saved.plan", "--poll-interval", "0.05")
+    assert (space.root / "renders" / "teaser.png").is_file()
+
+
+# ── output says what it knows ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_output_after_an_apply_that_did_not_wait_says_so_and_refreshes(tmp_path):
+    space = space_with(tmp_path / "w", PLAIN)
+    space.run(*APPLY, "--wait", "none")
+    ran = space.run("output", "--format", "json")
+    assert ran.document["teaser"]["assembled_url"] is None
+    assert "`teaser` was at work when the state was written" in ran.err
+    assert "output --refresh" in ran.err
+    with space.account() as store:
+        store.finish_all()
+        store.clear_requests()
+    ran = space.run("output", "--refresh", "--format", "json")
+    assert ran.document["teaser"]["assembled_url"]
+    assert ran.document["teaser"]["status"] == "idle"
+    assert "at work" not in ran.err
+    with space.account() as store:
+        assert [(r.method, r.path) for r in store.requests()] == [("GET", "/projects")]
+    space.run(*APPLY, "--wait", "idle")
+    ran = space.run("output", "--format", "json")
+    assert ran.document["teaser"]["assembled_url"]
+    assert not ran.err
+
+
+# ── the language ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WRONG = {
+    "a quality that there is not": ("{render: 720p}", "720p"),
+    "an unknown key": ("{rendr: 1080p}", "rendr"),
+    "an unknown key of the link": ("{share: {titel: x}}", "titel"),
+    "a blank title": ('{share: {title: " "}}', "title"),
+    "a link that is a flag": ("{share: true}", "share"),
+    "a folder that is a number": ("{download: 5}", "download"),
+    "a secret in the description": ("{share: {description: '${env.HOOK_TOKEN}'}}", "description"),
+    "no mapping": ("1080p", "deliver"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_in_deliver_is_an_error_at_its_line(tmp_path, case):
+    text, named = WRONG[case]
+    space = space_with(tmp_path / "w", f"projects:\n  a:\n    brief: x\n    deliver: {text}\n")
+    ran = space.run("validate", code=1)
+    assert "specs/all.yaml:4:" in ran.err
+    assert named in ran.err
+
+
+def test_defaults_variables_and_for_each_reach_deliver(tmp_path):
+    text = """\
+defaults: {deliver: {render: 1080p, download: "renders/${address}"}}
+projects:
+  promo:
+    for_each: [us, de]
+    brief: For ${each.key}.
+    deliver: {share: {title: "Promo ${each.key}"}}
+  plain: {brief: Plain., deliver: {render: null, download: null}}
+"""
+    space = space_with(tmp_path / "w", text)
+    space.run("fmt")
+    plan = space.run("plan", "--format", "json").document
+    steps = {(s["address"], s["action"]): s["request"]["body"] for s in plan["steps"]}
+    assert steps["promo[us]", "share"] == {"title": "Promo us"}
+    assert steps["promo[de]", "render"] == {"quality": "1080p"}
+    assert {action for address, action in steps if address == "plain"} == {"create"}
+    assert plan["downloads"] == {"promo[us]": "renders/promo[us]", "promo[de]": "renders/promo[de]"}
+
+
+def test_every_format_of_a_plan_shows_what_is_rendered_and_shared(tmp_path):
+    space = space_with(
+        tmp_path / "w", SPEC.replace("1080p", "4k").replace("{title: Teaser}", "{title: T, description: Dd.}")
+    )
+    for name in ("text", "markdown", "html"):
+        shown = space.run("plan", "--format", name).out
+        for words in ("render in 4k", "Dd.", "1 to render", "1 to share", "renders/"):
+            assert words in shown, (name, words)
+    assert "4k" in space.run("explain", "projects.deliver.render").out
