@@ -15,7 +15,7 @@ OPTIONS = Options(speed=5000.0, requests_per_minute=0, active_projects=5, strict
 
 def copied(source, options=OPTIONS):
     """An account like another one, in memory."""
-    store = Store(":memory:", options=options)
+    store = Store(":memory:", options=options, api=source.contract)
     with source._lock:
         source._db.backup(store._db)
     store.change({name: value for name, value in asdict(options).items() if name != "credits"})
@@ -32,11 +32,11 @@ class Accounts:
         self.asked = {}
         """The paths that were asked for with each key of ``another_key``, by key."""
 
-    def open(self, source=None, options=OPTIONS):
-        """A new account (a copy of ``source``) and the key that leads to it."""
+    def open(self, source=None, options=OPTIONS, api=None):
+        """A new account (a copy of ``source``) and the key that leads to it. ``api``: the version that it speaks."""
         self._number += 1
         key = f"es_live_{self._number:08d}"
-        store = Store(":memory:", options=options) if source is None else copied(source, options)
+        store = Store(":memory:", options=options, api=api) if source is None else copied(source, options)
         self._stores[key] = store
         self._apps[key] = create_app(store)
         return key, store

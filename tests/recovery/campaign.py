@@ -44,13 +44,13 @@ class Truth:
     untracked: set
 
 
-def prepared(zygote, accounts, folder, world=World, **more):
+def prepared(zygote, accounts, folder, world=World, after=AFTER, **more):
     """The workspace, applied once, with the specs of the next apply in place."""
     world = world.new(zygote, accounts, folder, BEFORE, **more)
     world.converges()
     imported = world.store.person_creates(brief="Made by hand.", title="By hand")
     world.store.person_creates(brief="Nobody's business.", title="Foreign")
-    world.specs(AFTER.replace("IMPORTED", imported))
+    world.specs(after.replace("IMPORTED", imported))
     return world
 
 
@@ -106,7 +106,7 @@ def truth(world):
         messages=messages,
         once=Counter((e.kind, labels[e.project_id]) for e in effects if e.kind in ONCE),
         settings={
-            labels[p["id"]]: {n: p[n] for n in ("title", "mode", "craft", "expected_output")}
+            labels[p["id"]]: {n: p[n] for n in ("title", "mode", "craft", "skills", "expected_output") if n in p}
             | {"cancelled": p["status"] == "cancelled"}
             for p in world.store.projects()
         },
@@ -117,7 +117,7 @@ def truth(world):
                 "messages": [m["id"] for m in e["messages"]],
                 "creation": e["creation"],
                 "delivered": delivery(e, effects),
-                "settings": {n: e["settings"][n]["value"] for n in ("title", "craft") if n in e["settings"]},
+                "settings": {n: e["settings"][n]["value"] for n in ("title", "craft", "skills") if n in e["settings"]},
             }
             for address, e in entries.items()
         }

@@ -9,6 +9,7 @@ import httpx
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.state.local import LocalStateStore
+from reconciler.model import contract
 from reconciler.model.errors import StateError, UsageError
 from reconciler.operations.apply.run import Options
 from reconciler.operations.state.edits import bind, decide, recover_state
@@ -90,12 +91,13 @@ class MortalTransport(httpx.ASGITransport):
 class Virtual:
     """The folder, the account and the clock; each apply is one run on a loop of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, version=contract.DEFAULT_VERSION):
         self.folder = folder
         self.elapsed = 0.0
         (folder / "specs").mkdir(parents=True)
-        (folder / "reconciler.yaml").write_text(CONFIG)
-        self.store = Store(":memory:", options=Account(speed=10.0, requests_per_minute=0), clock=self.clock)
+        (folder / "reconciler.yaml").write_text(CONFIG.replace("api: {", f"api: {{version: {version}, "))
+        account = Account(speed=10.0, requests_per_minute=0)
+        self.store = Store(":memory:", options=account, clock=self.clock, api=contract.named(version))
         self.app = create_app(self.store)
 
     def close(self):

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from reconciler.model import contract
 from reconciler.model.errors import ReconcilerError
 from reconciler.sandbox.store import Fault
 from tests.recovery.mortal import Killed, Virtual
@@ -56,11 +57,12 @@ class Anything(RuleBasedStateMachine):
     """``specs`` is what the files say; ``known`` every project that a state ever named."""
 
     figures: ClassVar = Counter()
+    version: ClassVar = contract.DEFAULT_VERSION
 
     @initialize()
     def begin(self):
         self.folder = Path(tempfile.mkdtemp(prefix="recovery-"))
-        self.world = Virtual(self.folder)
+        self.world = Virtual(self.folder, self.version)
         self.specs, self.known, self.foreign, self.typed = {}, set(), set(), Counter()
         self.touched = Counter()
         self.findable, self.renamed = True, False
@@ -74,6 +76,10 @@ class Anything(RuleBasedStateMachine):
             self.settle_down()
             self.world.close()
             shutil.rmtree(self.folder)
+
+    def direction(self, craft):
+        """How the version says it."""
+        return {"craft": craft}
 
     # ── edits ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,7 +114,7 @@ class Anything(RuleBasedStateMachine):
     @rule(address=ADDRESSES, title=TITLES, craft=CRAFTS)
     def edit(self, address, title, craft):
         if address in self.specs:
-            self.specs[address]["settings"] = {"title": f"{title} {address}", "craft": craft}
+            self.specs[address]["settings"] = {"title": f"{title} {address}", **self.direction(craft)}
             self.save()
 
     @rule(address=ADDRESSES, brief=BRIEFS)
@@ -364,10 +370,10 @@ class Anything(RuleBasedStateMachine):
         self.figures["machine: renders and links"] += kinds.count("render") + kinds.count("share")
 
 
-def machine(examples, steps, figures):
-    Anything.figures = figures
+def machine(examples, steps, figures, kind=Anything):
+    kind.figures = figures
     run_state_machine_as_test(
-        Anything,
+        kind,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

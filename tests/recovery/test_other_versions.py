@@ -1,0 +1,104 @@
+"""Kills, faults and random courses on the latest version of the API: a sample of what the default version gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.adapters.specs.yaml.upgrading import upgraded_spec
+from reconciler.model import contract
+from reconciler.sandbox.store import Fault
+from tests.recovery import campaign
+from tests.recovery import test_faults as faults
+from tests.recovery.runs import CONFIG, World
+from tests.recovery.test_anything_goes import Anything, machine
+from tests.recovery.test_kill_matrix import CHUNKS, disturbed
+from tests.recovery.within import impatient
+from tests.sampling import swept
+
+VERSION = contract.versions()[-1]
+IN_VERSION = CONFIG.replace("api: {{", f"api: {{{{version: {VERSION}, ")
+EVERY = 12
+"""A cell in so many is tried in the default run, and one more in the sweep."""
+
+
+def worded(text):
+    """Specs of the default version in the words of this one."""
+    return upgraded_spec(text, "all.yaml", contract.named(VERSION)).text
+
+
+@pytest.fixture(scope="session")
+def account():
+    return {"config": IN_VERSION, "api": contract.named(VERSION)}
+
+
+# ── kills ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def matrix(zygote, accounts, shelf, account):
+    after = worded(campaign.AFTER.replace("craft: humor", "craft: ugc"))
+    assert after.count("skills") == 2
+    base = campaign.prepared(zygote, accounts, shelf / "version", after=after, **account)
+    yield from campaign.matrix_of(base, base.copy(shelf / "version-calm"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("chunk", [0, swept(7), swept(14), swept(21)])
+def test_a_run_killed_at_any_point_is_completed_by_the_next_one(matrix, folder, figures, chunk):
+    wrong = []
+    for number, point in enumerate(campaign.points_of(matrix[2])[chunk::CHUNKS]):
+        wrong += disturbed(matrix, folder / str(number), figures, point, plans=number % 3 == 0)
+    assert not wrong, "\n\n".join(wrong[:5])
+
+
+# ── faults ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def ready(zygote, accounts, shelf, account):
+    base = World.new(zygote, accounts, shelf / "version-faults", faults.BEFORE, **account)
+    base.converges()
+    base.specs(worded(faults.AFTER.replace("craft: humor", "craft: ugc")))
+    calm = base.copy(shelf / "version-faults-calm")
+    calm.converges()
+    wanted = campaign.truth(calm)
+    calm.close()
+    yield base, wanted
+    base.close()
+
+
+CELLS = [
+    (call, fault) if (row + column) % EVERY == 0 else swept(call, fault)
+    for row, call in enumerate(faults.CALLS)
+    for column, fault in enumerate(faults.FAULTS)
+    if (row + column) % (EVERY // 2) == 0
+]
+
+
+@pytest.mark.parametrize(("call", "fault"), CELLS)
+def test_a_fault_of_one_call_is_made_good_by_the_next_apply(ready, folder, figures, monkeypatch, call, fault):
+    impatient(monkeypatch)
+    method, path = faults.CALLS[call]
+    faults.trial(ready, folder, figures, Fault(method=method, path=path, **faults.FAULTS[fault]))
+
+
+# ── random courses ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Latest(Anything):
+    """The same courses; an edit sets skills."""
+
+    version = VERSION
+
+    def direction(self, craft):
+        return {"skills": [craft, "music"] if craft in contract.named(VERSION).field("skills").values else []}
+
+
+def test_anything_in_any_order(figures):
+    machine(6, 14, figures, Latest)
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3600)
+def test_anything_in_any_order_for_long(figures):
+    machine(60, 20, figures, Latest)
