@@ -35,10 +35,11 @@ def test_the_campaign_is_applied_changed_and_left_alone(tmp_path, version):
     done = effects(space)
     space.write(
         "specs/more.yaml",
-        "projects:\n  more: {brief: One more., settings: {title: More}, messages: [Softer., Louder.]}\n",
+        "projects:\n  more: {brief: One more., settings: {title: More}, messages: [Softer., Louder.], deliver: {render: 1080p, "
+        "share: {title: More}}}\n",
     )
     space.run(*APPLY)
-    assert effects(space) - done == Counter(create=1, message=2)
+    assert effects(space) - done == Counter(create=1, message=2, render=1, share=1)
     assert steps(space) == []
     for command in (("status",), ("output",), ("report", "--out", "page.html"), ("export", "--out", "found")):
         space.run(*command)
