@@ -57,8 +57,15 @@ class Console:
     def style(self, *, err: bool = False) -> Style:
         """How to render text for stdout (or stderr)."""
         stream = sys.stderr if err else sys.stdout
-        color = self._color and stream.isatty() and not os.environ.get("NO_COLOR")
+        asked = os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") != "0"
+        shown = stream.isatty() and not self.dumb
+        color = self._color and not os.environ.get("NO_COLOR") and bool(asked or shown)
         return Style(color=color)
+
+    @property
+    def dumb(self) -> bool:
+        """Whether the terminal takes no escape codes."""
+        return os.environ.get("TERM") == "dumb"
 
     @property
     def interactive(self) -> bool:

@@ -1,40 +1,45 @@
-"""Live progress on stderr: a spinner and lines on a terminal, plain lines with their time elsewhere."""
+"""Progress on stderr: on a terminal one live view with the finished steps above it, elsewhere lines with their time."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from reconciler.cli.ci import on_github
 from reconciler.cli.console import Console
-from reconciler.model.events import Emit, Event, Noted, Recovered, StepEnded, StepStarted, StepWaiting, Uploading
+from reconciler.model.events import Emit, Event, Noted, Recovered
 from reconciler.operations.apply.run import utc_now
-from reconciler.report.event_lines import event_line
-from reconciler.report.style import Style
+from reconciler.report.progress import Progress
+
+BAR = 24
+"""Columns of the bar."""
+LATEST = 6
+"""How many projects the live view names at most."""
 
 
 @contextlib.contextmanager
 def show_progress(console: Console) -> Iterator[Emit]:
     """A listener for the engine's events."""
     style = console.style(err=True)
-    with _spinner(console, style) if console.interactive and style.color else _plain(console, style) as emit:
+    live = console.interactive and style.color and not console.dumb
+    progress = Progress(style, time.monotonic, verbose=console.verbose > 0, waits=not live)
+    with _live(console, progress) if live else _plain(console, progress) as emit:
         yield emit
 
 
 @contextlib.contextmanager
-def _plain(console: Console, style: Style) -> Iterator[Emit]:
+def _plain(console: Console, progress: Progress) -> Iterator[Emit]:
     """For logs. On GitHub the steps are a folded group; what an earlier run left comes before it."""
     grouped = False
 
     def show(event: Event) -> None:
         nonlocal grouped
-        line = event_line(event, style=style)
-        if line is None:
-            return
-        if not grouped and on_github() and not isinstance(event, Recovered | Noted):
-            grouped = True
-            console.note("::group::Progress")
-        console.note(f"{utc_now()} {line}")
+        for line in progress.take(event):
+            if not grouped and on_github() and not isinstance(event, Recovered | Noted):
+                grouped = True
+                console.note("::group::Progress")
+            console.note(f"{utc_now()} {line}")
 
     try:
         yield show
@@ -44,38 +49,29 @@ def _plain(console: Console, style: Style) -> Iterator[Emit]:
 
 
 @contextlib.contextmanager
-def _spinner(console: Console, style: Style) -> Iterator[Emit]:
+def _live(console: Console, progress: Progress) -> Iterator[Emit]:
     from rich.console import Console as Terminal  # noqa: PLC0415  only a terminal needs it
-    from rich.status import Status  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     terminal = Terminal(stderr=True, highlight=False, markup=False)
-    status: Status | None = None
-    active: dict[str, str] = {}
 
-    def show(event: Event) -> None:
-        nonlocal status
-        if isinstance(event, StepStarted):
-            active[event.step.address] = event.step.action
-            if status is None:
-                status = terminal.status("")
-                status.start()
-        elif isinstance(event, StepWaiting):
-            active[event.step.address] = f"waits for {event.waits_for}"
-        elif isinstance(event, Uploading):
-            active[event.address] = f"uploading {event.file}, {event.done * 100 // event.total} %"
-        elif isinstance(event, StepEnded):
-            active.pop(event.step.address, None)
-        line = event_line(event, style=style)
-        if line is not None:
-            console.note(line)
-        if status is not None:
-            first = next(iter(active.items()), None)
-            more = f" and {len(active) - 1} more" if len(active) > 1 else ""
-            text = console.redact(f"{first[0]}: {first[1]}{more}" if first else "finishing")
-            status.update(text.replace("[", "\\["))
+    def view() -> Text:
+        ended, total = progress.share
+        if not total:
+            return Text("")
+        filled = BAR * ended // total
+        rows = progress.current(max(1, min(LATEST, terminal.height - 3)))
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append("━" * filled, "green").append("━" * (BAR - filled), "dim")
+        crowd = progress.crowd()
+        text.append(console.redact("\n  ".join((f" {progress.head()}", *([crowd] if crowd else []), *rows))))
+        return text
 
-    try:
+    with Live(console=terminal, transient=True, refresh_per_second=4, get_renderable=view) as shown:
+
+        def show(event: Event) -> None:
+            for line in progress.take(event):
+                shown.console.print(Text.from_ansi(console.redact(line)), soft_wrap=True)
+
         yield show
-    finally:
-        if status is not None:
-            status.stop()

@@ -31,6 +31,8 @@ ENVIRONMENT: Final = {
     "RECONCILER_MAX_PROJECTS": "Maximum number of declared projects [default: 20,000]",
     "RECONCILER_MAX_TEXT_MIB": "Maximum size of the expanded specs, in MiB [default: 64]",
     "NO_COLOR": "No color, if it is set to anything",
+    "FORCE_COLOR, CLICOLOR_FORCE": "Color also where the output is no terminal, such as a CI log",
+    "TERM": "If `dumb`: no color and no live progress",
     "PAGER": "Program that shows the manual's pages; `cat` for none",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies; lower case works, too",
     "GITHUB_ACTIONS": "If `true`: log groups, annotations and the job summary",

@@ -41,9 +41,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Severity = Literal["error", "warning", "note"]
-Kind = Literal["drift", "identity", "lost-state"]
+Kind = Literal["drift", "identity", "lost-state", "stale"]
 """The kind of a finding, for tools: stable, and there may be more. ``identity``: nothing tells whether a live project is
-the address's own, so no step is planned for it."""
+the address's own, so no step is planned for it. ``stale``: a saved plan no longer fits."""
 
 
 class Location(Struct, frozen=True):

@@ -14,7 +14,16 @@ from reconciler.model.plan import Plan, Step
 OutcomeKind = Literal["done", "deferred", "failed", "skipped", "unknown"]
 
 
+class ApplyStarted(Struct, frozen=True, kw_only=True):
+    """A plan is about to be executed: so many steps, on so many addresses."""
+
+    steps: int
+    addresses: int
+
+
 class StepStarted(Struct, frozen=True, kw_only=True):
+    """The step's first call is about to be sent, or the step makes none."""
+
     step: Step
 
 
@@ -64,7 +73,7 @@ class Noted(Struct, frozen=True, kw_only=True):
     diagnostic: Diagnostic
 
 
-Event = StepStarted | StepWaiting | StatusChanged | Uploading | StepEnded | Recovered | Noted
+Event = ApplyStarted | StepStarted | StepWaiting | StatusChanged | Uploading | StepEnded | Recovered | Noted
 Emit = Callable[[Event], None]
 
 
@@ -90,6 +99,8 @@ class ApplyResult(Struct, frozen=True, kw_only=True):
     serial: int = 0
     interrupted: bool = False
     requests: int = 0
+    working: tuple[str, ...] = ()
+    """Addresses whose agents were still at work."""
 
     @property
     def counts(self) -> Counter[OutcomeKind]:

@@ -334,7 +334,16 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         keep_lifecycles(run.draft, plan)
         keep_unsettled(run.draft, plan)
         reseal(run.draft, request.desired)
-    return ApplyResult(plan=plan, results=results, interrupted=run.stop.is_set(), requests=run.api.requests - before)
+    working = sorted(
+        a for a in plan.by_address() if (e := run.draft.projects.get(a)) and e.project_id in monitor.active
+    )
+    return ApplyResult(
+        plan=plan,
+        results=results,
+        interrupted=run.stop.is_set(),
+        requests=run.api.requests - before,
+        working=tuple(working),
+    )
 
 
 class PlanRefusedError(GuardError):

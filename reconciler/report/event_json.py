@@ -2,6 +2,7 @@
 
 Every object has ``at`` (ISO 8601, UTC) and ``event``, which says what else it has:
 
+``apply_started``   steps, addresses (how many)
 ``step_started``    address, action, project_id
 ``step_waiting``    address, action, project_id, waits_for, seconds (until the next check)
 ``status_changed``  address, project_id, status
@@ -21,6 +22,7 @@ from typing import assert_never
 
 from reconciler.model.events import (
     ApplyResult,
+    ApplyStarted,
     Event,
     Noted,
     Recovered,
@@ -38,6 +40,8 @@ from reconciler.model.values import Json
 def event_document(event: Event, *, at: str) -> dict[str, Json]:
     """The object of an event; ``at`` is its time."""
     match event:
+        case ApplyStarted():
+            return {"at": at, "event": "apply_started", "steps": event.steps, "addresses": event.addresses}
         case StepStarted():
             return {"at": at, "event": "step_started", **_step(event.step)}
         case StepWaiting():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from reconciler.model.events import (
+    ApplyStarted,
     Event,
     Noted,
     Recovered,
@@ -18,7 +19,7 @@ from reconciler.model.events import (
 from reconciler.model.plan import describe
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Color, Style
-from reconciler.report.words import reason_text, step_doing, step_done, step_name
+from reconciler.report.words import duration, reason_text, step_doing, step_done, step_name
 
 _RECOVERED: Final = {
     "done": "had been done",
@@ -28,14 +29,17 @@ _RECOVERED: Final = {
 _SEVERITIES: Final[dict[str, Color]] = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def event_line(event: Event, *, style: Style) -> str | None:
+def event_line(event: Event, *, style: Style) -> str | None:  # noqa: PLR0911  one for each kind of event
     """One line; ``None`` for an event that the next one repeats, such as the start of a step without a call."""
     match event:
+        case ApplyStarted():
+            return None
         case StepStarted(step=step):
             return f"{clean(step.address)}: {step_doing(step)} …" if describe(step).calls else None
         case StepWaiting(step=step):
             line = f"{clean(step.address)}: {step_name(step)} waits for {clean(event.waits_for)}"
-            return style.paint(f"{line} (next check in {event.seconds:.0f} s)", "dim")
+            when = f" (next check in {duration(event.seconds)})" if event.seconds >= 1 else ""
+            return style.paint(f"{line}{when}", "dim")
         case StatusChanged():
             return f"{clean(event.address)}: {clean(event.project_id)} is {clean(event.status)} now"
         case Uploading(done=0):

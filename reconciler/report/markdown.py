@@ -26,11 +26,11 @@ from reconciler.report.heading import Where, heading, place_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Style
 from reconciler.report.summary import (
-    CONTINUE,
     LIFECYCLES,
     WEIGHTS,
     apply_line,
     by_importance,
+    continue_line,
     cost_line,
     count_line,
     counted,
@@ -152,7 +152,7 @@ def apply_markdown(result: ApplyResult, *, where: Where | None = None) -> str:
         f"**{apply_line(result)}**",
     ]
     if not is_whole(result):
-        head.append(CONTINUE)
+        head.append(continue_line(result))
     bad, rest = ([_outcome(result, kind) for kind in kinds] for kinds in (_OUTCOMES[:2], _OUTCOMES[2:]))
     return _document(head, [*bad, *_diagnostics(other_findings(result)), *rest], f"Requests: {result.requests} used.")
 

@@ -10,6 +10,7 @@ from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan, Step, describe
 from reconciler.model.step_kinds import KINDS, StepKind, Weight
+from reconciler.report.safe_text import clean
 from reconciler.report.words import joined, plural
 
 WEIGHTS: Final[dict[Weight, str]] = {
@@ -24,6 +25,9 @@ WEIGHTS: Final[dict[Weight, str]] = {
 LIFECYCLES: Final = "Lifecycle changes to save"
 """The heading of the lifecycles that apply writes to the state."""
 CONTINUE: Final = "To continue, run the same command again: completed steps are not repeated."
+STALE: Final = "To continue, make a new plan: what is stale stays so. Completed steps are not repeated."
+_NAMED: Final = 3
+"""How many addresses a line lists."""
 _FILES: Final = 5
 """How many of the files to upload are listed by name."""
 
@@ -140,6 +144,22 @@ def count_line(plan: Plan) -> str:
 def is_whole(result: ApplyResult) -> bool:
     """Whether every step is done."""
     return not result.interrupted and set(result.counts) <= {"done"}
+
+
+def working_line(result: ApplyResult) -> str:
+    """Whose agents are still at work, and how to follow them; the apply has agents that are."""
+    names = [f"`{clean(address)}`" for address in result.working[:_NAMED]]
+    more = [f"{len(result.working) - _NAMED} more"] if len(result.working) > _NAMED else []
+    verb = "agent is" if len(result.working) == 1 else "agents are"
+    return (
+        f"{len(result.working)} {verb} still at work: {joined([*names, *more])}. Follow with `reconciler status --watch`, "
+        "or wait with `reconciler apply --wait idle`."
+    )
+
+
+def continue_line(result: ApplyResult) -> str:
+    """How to do what is left: a plan that is stale needs a new one."""
+    return STALE if any(r.error is not None and r.error.kind == "stale" for r in result.results) else CONTINUE
 
 
 def apply_line(result: ApplyResult) -> str:

@@ -15,9 +15,9 @@ from reconciler.report.fields import changes_lines, literally, prose, shortened,
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Color, Style
 from reconciler.report.summary import (
-    CONTINUE,
     LIFECYCLES,
     apply_line,
+    continue_line,
     cost_line,
     count_line,
     download_line,
@@ -27,6 +27,7 @@ from reconciler.report.summary import (
     origin_line,
     other_findings,
     upload_line,
+    working_line,
 )
 from reconciler.report.words import lifecycle_text, reason_text, step_name, step_title, steps_outcome, wait_text
 
@@ -149,6 +150,8 @@ def _open_line(result: StepResult, style: Style) -> str:
 def _apply_closing(result: ApplyResult, style: Style) -> list[str]:
     whole = is_whole(result)
     lines = [f"Requests: {result.requests} used."]
+    if result.working:
+        lines.append(working_line(result))
     if not whole:
-        lines.append(CONTINUE)
+        lines.append(continue_line(result))
     return [*lines, style.paint(apply_line(result), "bold", "green" if whole else "yellow")]

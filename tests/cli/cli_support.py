@@ -160,7 +160,7 @@ def on_terminal(
     process = subprocess.Popen(
         [command.command(), *args],
         cwd=space.root,
-        env=environment(TERM="xterm", **{**space.env, **env}),
+        env=environment(**{"TERM": "xterm", **space.env, **env}),
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -31,6 +31,10 @@ ENTRY = Entry(
             StepWaiting(step=STEPS[1], waits_for="a free slot", seconds=30.0),
             'summer-teaser: message "softer" waits for a free slot (next check in 30 s)',
         ),
+        (
+            StepWaiting(step=STEPS[0], waits_for="a free slot", seconds=0.2),
+            "summer-teaser: create waits for a free slot",
+        ),
         (StatusChanged(address="a", project_id="p", status="idle"), "a: p is idle now"),
         (StepEnded(step=STEPS[0], outcome="done", project_id="proj_9"), "summer-teaser: created (proj_9)"),
         (StepEnded(step=STEPS[6], outcome="done", note="by hand"), "clip: moved: by hand"),

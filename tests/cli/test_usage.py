@@ -202,7 +202,7 @@ def test_nobody_reading_is_no_failure_of_the_program(fresh):
         encoding="utf-8",
         check=False,
     )
-    assert "creating" in done.stdout and not done.stderr
+    assert "created" in done.stdout and not done.stderr
     assert fresh.state["projects"]["teaser"]["project_id"]
     fresh.write("specs/a.yaml", ONE.replace("title: Teaser", "title: Another"))
     for redirection, code in ((">/dev/full", 1), (">&- 2>&-", 2)):

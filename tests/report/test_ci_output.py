@@ -89,6 +89,7 @@ def test_a_failed_plan_in_markdown_is_a_document_too(workspace):
 
 
 FIELDS = {
+    "apply_started": {"steps", "addresses"},
     "step_started": {"address", "action", "project_id"},
     "step_waiting": {"address", "action", "project_id", "waits_for", "seconds"},
     "status_changed": {"address", "project_id", "status"},

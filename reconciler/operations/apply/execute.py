@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Final, assert_never
 
 from reconciler.model.errors import Diagnostic, HaltedError, ReconcilerError, StateError, VersionError
-from reconciler.model.events import OutcomeKind, StepEnded, StepResult, StepStarted, StepWaiting
+from reconciler.model.events import ApplyStarted, OutcomeKind, StepEnded, StepResult, StepStarted, StepWaiting
 from reconciler.model.live import Snapshot
 from reconciler.model.plan import (
     Adopt,
@@ -25,9 +25,11 @@ from reconciler.model.plan import (
     Share,
     Step,
     Update,
+    describe,
     sent_body,
 )
 from reconciler.model.references import projects_in
+from reconciler.model.state import Intent
 from reconciler.operations.apply import steps as do
 from reconciler.operations.apply.dependencies import await_others
 from reconciler.operations.apply.exactly_once import Done, Overtaken
@@ -72,6 +74,8 @@ class Executor:
         """Whether a step has failed because the API speaks another version: the others say no more than that."""
         self._ended = {address: asyncio.Event() for address in self._steps}
         """Set once nothing more will be done at an address."""
+        self._started: set[int] = set()
+        run.begun = self._begin
 
     async def execute(self) -> tuple[StepResult, ...]:
         """Execute the plan; the results are in its order. Raises nothing that one project's failure causes.
@@ -80,6 +84,7 @@ class Executor:
             StateError: the journal can't be written: nothing more is done.
 
         """
+        self._run.emit(ApplyStarted(steps=len(self._plan.steps), addresses=len(self._steps)))
         for address, entry in self._run.draft.projects.items():
             self._monitor.names[entry.project_id] = address
         await run_all(self._project(address, steps) for address, steps in self._steps.items())
@@ -196,13 +201,20 @@ class Executor:
         answer told so, it is done all the same.
         """
         self._run.api.check_version()
-        self._run.emit(StepStarted(step=step))
         await self._await_others(step)
         await upload_files(self._run, step)
         done = await self._act(step, number)
         if not self._told:
             self._run.api.check_version()
         return done
+
+    def _begin(self, intent: Intent) -> None:
+        """Tell of a step once its first call is about to be sent."""
+        step = self._steps[intent.address][intent.step]
+        number = self._number[id(step)]
+        if number not in self._started:
+            self._started.add(number)
+            self._run.emit(StepStarted(step=step))
 
     async def _await_others(self, step: Step) -> None:
         """Wait for the projects that a step depends on: for their steps, then for their agents."""
@@ -227,6 +239,8 @@ class Executor:
 
     async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911, PLR0912  one line for each kind of step
         """Do one step."""
+        if not describe(step).calls:
+            self._run.emit(StepStarted(step=step))
         run, monitor = self._run, self._monitor
         match step:
             case Create():
@@ -317,6 +331,7 @@ def _stale(address: str, why: str) -> Diagnostic:
     return Diagnostic(
         severity="error",
         address=address,
+        kind="stale",
         summary=f"stale: {why}",
         detail="That changed after the plan was made. The remaining steps of this project were not done; make a new plan.",
     )

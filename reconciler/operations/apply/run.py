@@ -102,6 +102,8 @@ class Run(Struct, kw_only=True):
     """Held while a permanent link is made, so that a new one in the account's list is that one, or a person's."""
     lacking: set[str] = field(default_factory=set)
     """The kinds of steps whose calls the API turned out not to have."""
+    begun: Callable[[Intent], object] = lambda _: None
+    """Hears of each call that is about to be sent."""
 
     @property
     def identity(self) -> str:
@@ -187,6 +189,7 @@ class Run(Struct, kw_only=True):
             if self.is_halted():
                 raise Deferred
             await self.record(Begin(intent=intent))
+            self.begun(intent)
             # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate
             try:
                 return await call()
