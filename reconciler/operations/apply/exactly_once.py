@@ -54,6 +54,10 @@ class Resolution(Struct, frozen=True):
 class Call(Protocol[T]):
     """One mutating call of the API. Its recovery needs nothing but the intent: a later run has nothing else."""
 
+    @property
+    def step(self) -> Step:
+        """The step that it belongs to."""
+
     def intent(self) -> Intent:
         """A new intent, written to disk before the call is sent."""
 
@@ -90,7 +94,7 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
     for _ in range(ATTEMPTS):
         intent = call.intent()
         try:
-            answer = await run.perform(intent, call.send)
+            answer = await run.perform(intent, call.step, call.send)
         except ApiError as error:
             if error.fate is Fate.NOT_DONE:
                 raise

@@ -29,7 +29,6 @@ from reconciler.model.plan import (
     sent_body,
 )
 from reconciler.model.references import projects_in
-from reconciler.model.state import Intent
 from reconciler.operations.apply import steps as do
 from reconciler.operations.apply.dependencies import await_others
 from reconciler.operations.apply.exactly_once import Done, Overtaken
@@ -208,9 +207,8 @@ class Executor:
             self._run.api.check_version()
         return done
 
-    def _begin(self, intent: Intent) -> None:
+    def _begin(self, step: Step) -> None:
         """Tell of a step once its first call is about to be sent."""
-        step = self._steps[intent.address][intent.step]
         number = self._number[id(step)]
         if number not in self._started:
             self._started.add(number)

@@ -20,6 +20,7 @@ from reconciler.model.events import Emit
 from reconciler.model.identity import identity
 from reconciler.model.journal import Begin, Draft, Effect, End, Record
 from reconciler.model.live import LiveProject
+from reconciler.model.plan import Step
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Intent, IntentKind, Known, Outputs
 from reconciler.model.values import Json, Value, WireBody, filled, portable, reveal
@@ -102,8 +103,8 @@ class Run(Struct, kw_only=True):
     """Held while a permanent link is made, so that a new one in the account's list is that one, or a person's."""
     lacking: set[str] = field(default_factory=set)
     """The kinds of steps whose calls the API turned out not to have."""
-    begun: Callable[[Intent], object] = lambda _: None
-    """Hears of each call that is about to be sent."""
+    begun: Callable[[Step], object] = lambda _: None
+    """Hears of the step of each call that is about to be sent."""
 
     @property
     def identity(self) -> str:
@@ -173,7 +174,7 @@ class Run(Struct, kw_only=True):
         """
         return reveal(self.fill(body, address), self.env, self.draft.lineage)
 
-    async def perform(self, intent: Intent, call: Callable[[], Awaitable[T]]) -> T:
+    async def perform(self, intent: Intent, step: Step, call: Callable[[], Awaitable[T]]) -> T:
         """Make one mutating call, its intent on disk before it is sent. The caller records success.
 
         Raises:
@@ -189,7 +190,7 @@ class Run(Struct, kw_only=True):
             if self.is_halted():
                 raise Deferred
             await self.record(Begin(intent=intent))
-            self.begun(intent)
+            self.begun(step)
             # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate
             try:
                 return await call()
