@@ -154,7 +154,7 @@ def execution(*, wait: WaitMode, timeout: str | None = None) -> Option:
             "--settle",
             type=click.FloatRange(0),
             metavar="SECONDS",
-            help="If it is unclear whether a message was sent, wait this long for it to appear.",
+            help="If it is unclear whether a create or a message was sent, wait this long for it to appear.",
         ),
         click.option(
             "--events",

@@ -19,20 +19,21 @@ def main() -> int:
     parser.add_argument("--lives", type=int, default=1000, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED", help="the first one's seed")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--seed", type=int, help="tell one life")
-    parser.add_argument("--minimise", type=int, metavar="SEED", help="shorten a life that fails, and print its course")
-    parser.add_argument("--course", type=Path, help="tell the life of a course that was printed")
+    parser.add_argument("--tell", metavar="SEED|FILE", help="tell one life, from a seed or the course that was printed")
+    parser.add_argument("--minimise", metavar="SEED|FILE", help="shorten a life that breaks; its course goes to stderr")
     parser.add_argument("--without", choices=STEPS, help="take a safety step out of the program")
     parser.add_argument("--summary", type=Path, help="write what was found and covered to a file, as it goes on")
     options = parser.parse_args()
     if options.minimise is not None:
-        course = minimised(draw(options.minimise), without=options.without)
-        return tell(course, options.without)
-    if options.course is not None:
-        return tell(msgspec.json.decode(options.course.read_bytes(), type=Course), options.without)
-    if options.seed is not None:
-        return tell(draw(options.seed), options.without)
+        return tell(minimised(course_of(options.minimise), without=options.without), options.without)
+    if options.tell is not None:
+        return tell(course_of(options.tell), options.without)
     return campaign(options)
+
+
+def course_of(text: str) -> Course:
+    """The course of a seed, or of a file."""
+    return draw(int(text)) if text.isdecimal() else msgspec.json.decode(Path(text).read_bytes(), type=Course)
 
 
 def tell(course: Course, without: str | None) -> int:

@@ -109,6 +109,7 @@ def _apply(r: random.Random, at: float, runners: tuple[int, ...], who: int) -> A
             more["kill"] = r.randint(1, r.choice((10, 40, 120)))
         else:
             more["kill_sent"], more["kill_after"] = r.randint(1, 4), round(r.choice((0.0, 0.1, 1.0)) * r.random(), 3)
+            more["sent_late"] = r.random() < 0.5
         more["power"] = r.random() < 0.4
         if r.random() < 0.7:
             more["retry"] = round(r.choice((1.0, 8.0)) * r.random(), 2)

@@ -103,7 +103,10 @@ def _look(life: Life, team: Team, runner: int) -> tuple[Plan | list[str], State]
             life.fail(f"a plan says that it took {made.requests_used} requests, and took {sent}")
         return made, workspace.load()[0]
 
-    return _run(life, runner, "look", work).result  # type: ignore[no-any-return]
+    done = _run(life, runner, "look", work)
+    if done.result is None:
+        raise AssertionError(f"the state of {team.name} can't be read in a calm world: {done.error}")
+    return done.result  # type: ignore[no-any-return]
 
 
 def _state(life: Life, team: Team, runner: int) -> State:
@@ -203,7 +206,7 @@ def _complete(life: Life, team: Team, state: State) -> None:
             continue
         if project["id"] in life.foreign:
             life.fail(f"{thing.address} is bound to a person's project")
-        if project["status"] in ENDS or team.lost:
+        if project["status"] in ENDS or team.lost or thing.is_over(team.wanted()):
             continue
         sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == entry.project_id]
         if sent != thing.words:

@@ -73,7 +73,7 @@ class Life:
         self.typed: Counter[tuple[str, str]] = Counter()
         self.touched: set[str] = set()
         """Projects that people stopped, so that findings about them are theirs."""
-        self._kill_sent: dict[int, tuple[int, float]] = {}
+        self._kill_sent: dict[int, tuple[int, float, bool]] = {}
         """Processes to kill so many seconds after their changing request of this number left."""
         self._retries = 0
         """Applies that somebody is about to start."""
@@ -398,7 +398,7 @@ class Life:
         process, world = done.process, self.world
         process.kill_in = more.get("kill")
         if "kill_sent" in more:
-            self._kill_sent[process.number] = (more["kill_sent"], more["kill_after"])
+            self._kill_sent[process.number] = (more["kill_sent"], more["kill_after"], more.get("sent_late", False))
         if "retry" in more:
             again = {name: more[name] for name in ("wait",) if name in more}
 
@@ -495,20 +495,21 @@ class Life:
                     found[thing.address] = made[max(keys, key=lambda k: int(k.rpartition("/")[2]))]
         return found
 
-    def departs(self, process: Process, method: str, path: str) -> None:
-        """A request that changes something leaves: only the holder of the lock may do that."""
+    def departs(self, process: Process, method: str, path: str) -> str:
+        """A request that changes something leaves: only the holder of the lock may do that. Returns its fate, or ""."""
         team = int(process.name.rpartition(".")[2])
         self.figures["changing requests"] += 1
-        left, seconds = self._kill_sent.get(process.number, (0, 0.0))
+        left, seconds, late = self._kill_sent.get(process.number, (0, 0.0, False))
         if left == 1:
             self.world.after(seconds, lambda: process.kill("SIGKILL"))
-        self._kill_sent[process.number] = (left - 1, seconds)
+        self._kill_sent[process.number] = (left - 1, seconds, late)
         for done in self.running:
             other = done.process
             if other is process or done.team != team:
                 continue
             if not (other.over or other.dead) and other.held_until <= self.world.now and done.holds():
                 self.fail(f"{process.name} changes the account while {other.name} has the lock")
+        return "late" if late and left == 1 else ""
 
 
 # ── the account ─────────────────────────────────────────────────────────────────────────────────────────────────────────

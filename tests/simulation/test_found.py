@@ -1,30 +1,51 @@
 """Lives that once broke, each with what it found, and what the harness makes of such a life."""
 
-import json
+from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from tests.simulation.campaign import lived
-from tests.simulation.course import draw
+from tests.simulation.campaign import ADDED, lived
+from tests.simulation.course import Act, Course
 from tests.simulation.test_lives import python
 
+FOLDER = Path(__file__).parent / "found"
 FOUND = {
-    212: "an answer is lost, the key is sent again, and in between the project fails: the key made a second one",
+    "a-key-sent-again-while-its-project-fails": (212, "2 projects were bought for p1"),
+    "a-create-that-comes-late-once-its-project-has-failed": (158, "2 projects were bought for p2"),
 }
-"""Seeds by their stories. They are of the courses that `draw` gives: where that changes, the story may be another."""
+"""By the names of their courses, which are shortened: the seed that found it, and how it broke."""
 
 
-@pytest.mark.parametrize("seed", FOUND)
-def test_a_life_that_was_broken_holds(seed):
-    assert not lived(draw(seed)).broken
+def course_of(name):
+    return msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=Course)
 
 
-def test_without_the_step_that_it_led_to_it_breaks_again_and_is_told_shorter():
-    step = "wait for the agent before the key is sent again"
-    told = python("-m", "tests.simulation", "--minimise", "212", "--without", step)
-    course = json.loads(told.stderr)
+@pytest.mark.parametrize("name", FOUND)
+def test_a_life_that_was_broken_holds(name):
+    assert not lived(course_of(name)).broken
 
-    assert told.returncode == 1
-    assert "JUDGE     2 projects were bought for p1, 1 at most were wanted" in told.stdout
-    assert 0 < len(course["acts"]) < len(draw(212).acts)
-    assert not any(course["wire"].values())
+
+def test_every_course_that_is_kept_has_its_story():
+    assert {path.stem for path in FOLDER.iterdir()} == FOUND.keys()
+
+
+@pytest.mark.parametrize(("name", "step"), list(zip(FOUND, ADDED, strict=True)))
+def test_without_the_step_that_it_led_to_it_breaks_again(name, step):
+    told = python("-m", "tests.simulation", "--tell", str(FOLDER / f"{name}.json"), "--without", step)
+
+    assert told.returncode == 1, told.stderr
+    assert FOUND[name][1] in told.stdout
+
+
+def test_a_life_is_told_shorter(tmp_path):
+    name = "a-key-sent-again-while-its-project-fails"
+    longer = course_of(name)
+    longer = replace(longer, acts=(*longer.acts, Act(30.0, "creates", 0, {"brief": "Rain.", "title": "One"})), pace=60)
+    (tmp_path / "longer.json").write_bytes(msgspec.json.encode(longer))
+    told = python("-m", "tests.simulation", "--minimise", str(tmp_path / "longer.json"), "--without", next(iter(ADDED)))
+
+    assert told.returncode == 1, told.stderr
+    assert FOUND[name][1] in told.stdout
+    assert len(msgspec.json.decode(told.stderr, type=Course).acts) < len(longer.acts)

@@ -65,8 +65,8 @@ class Server:
         self.count: Counter[str] = Counter()
         """Requests that left, by process."""
         self.fates: Counter[str] = Counter()
-        self.watch: Callable[[Process, str, str], None] = lambda *_: None
-        """Told of each request that may change something, as it leaves."""
+        self.watch: Callable[[Process, str, str], str] = lambda *_: ""
+        """Told of each request that may change something, as it leaves; may choose its fate."""
         self.told: Callable[[Process, str, str, str], None] = lambda *_: None
         """Told of each fate: process, method, path, fate."""
         self._api = app._Api(store, key)
@@ -142,7 +142,7 @@ class Wire(httpx.AsyncBaseTransport):
         await trace("http11.send_request_headers.started", {})
         if request.method != "GET":
             await trace("http11.send_request_body.started", {})
-            server.watch(process, request.method, path)
+            fate = server.watch(process, request.method, path) or fate
         server.count[process.name] += 1
         number = f"{process.name}-{server.count[process.name]}"
         answer = _Flight(server, process, request, number, fate).leave()

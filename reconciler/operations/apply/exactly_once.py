@@ -21,6 +21,7 @@ from reconciler.model.errors import (
 from reconciler.model.journal import Disputed, Effect, End
 from reconciler.model.plan import Step
 from reconciler.model.state import Dispute, Intent
+from reconciler.model.times import instant
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run, Undecided, summary_of
 
@@ -29,6 +30,8 @@ ATTEMPTS: Final = 4
 """How often a call that turned out not done is made."""
 STATUS_ATTEMPTS: Final = 3
 """How often a call is made that the project's status forbade at that moment."""
+LONGEST_FLIGHT: Final = 900.0
+"""Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
 
 
 class Done(Struct, frozen=True):
@@ -142,6 +145,16 @@ async def resolve(run: Run, monitor: Monitor, intent: Intent, recover: Recovery)
         )
     )
     return resolution
+
+
+async def settle(run: Run, intent: Intent) -> None:
+    """Wait until a call of unknown fate can't act any more (decisions/0001). Raises HaltedError."""
+    now, begun = instant(run.now()), instant(intent.at)
+    age = (now - begun).total_seconds() if now and begun else 0.0
+    left = min(run.options.settle, LONGEST_FLIGHT - age)
+    if left > 0:
+        async with run.api.halt.waiting():
+            await asyncio.sleep(left)
 
 
 async def retry_status(monitor: Monitor, project_id: str, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -37,7 +37,7 @@ from reconciler.model.times import instant
 from reconciler.model.values import Json, Value, WireBody, exposed, from_portable
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.entries import bound_entry, created_entry
-from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot
+from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot, settle
 from reconciler.operations.apply.polling import OVER, Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
@@ -115,12 +115,15 @@ class CreateCall(Struct):
           body each time: it is bound by what the list shows, since the key could make a second one, or be refused; where
           another project could be meant just as well (equal briefs), it stays unknown. The same where its fields are of
           another version of the API.
-        * Not there: not done. The create that is planned next uses the same key, so even a late arrival is bound and not
-          doubled.
+        * Not there, nor once the request can't be under way any more: not done. (If it came after its key's next project
+          had failed, it would make another.)
         """
         body = run.fill(from_portable(intent.body), intent.address)
         try:
             matches = await _stopped_matches(run, monitor, intent, body)
+            if not matches:
+                await settle(run, intent)
+                matches = await _stopped_matches(run, monitor, intent, body)
         except Deferred as what:
             return Resolution(
                 "unknown", f"it may have been done, but its key can't be sent again yet: it waits for {what}"

@@ -6,10 +6,9 @@ the decision to the user.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,19 +22,15 @@ from reconciler.model.live import LiveMessage
 from reconciler.model.plan import Message
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
-from reconciler.model.times import instant
 from reconciler.model.values import Json, Revealed, Value, WireBody, filled, from_portable, masked_text
 from reconciler.operations.apply.dependencies import wire_body
-from reconciler.operations.apply.exactly_once import Done, Resolution, commit, in_slot, retry_status
+from reconciler.operations.apply.exactly_once import Done, Resolution, commit, in_slot, retry_status, settle
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run
 from reconciler.operations.calls.own_messages import Claims, claim
 from reconciler.operations.read.conversation import Window, read_window
 from reconciler.planning.knowledge import plain_text
 from reconciler.planning.message_log import content_digest, message_digest, read_digest
-
-LONGEST_FLIGHT: Final = 900.0
-"""Seconds from an intent after which its request can't be under way any more, waiting for the rate limit included."""
 
 
 class MessageCall(Struct):
@@ -196,16 +191,6 @@ def _claims(run: Run, window: Window, entry: Entry | None, text: Revealed, *, af
         after=after,
         others=entry.not_ours if entry else (),
     )
-
-
-async def settle(run: Run, intent: Intent) -> None:
-    """Wait until a message of unknown fate can't appear any more (decisions/0001). Raises HaltedError."""
-    now, begun = instant(run.now()), instant(intent.at)
-    age = (now - begun).total_seconds() if now and begun else 0.0
-    left = min(run.options.settle, LONGEST_FLIGHT - age)
-    if left > 0:
-        async with run.api.halt.waiting():
-            await asyncio.sleep(left)
 
 
 def brief_of(entry: Entry | None) -> Json:

@@ -207,7 +207,7 @@ def _limits() -> Shape:
             Key(
                 name="settle_seconds",
                 type=Number(low=0, high=COUNT_MAX),
-                help="Seconds in which a message of unknown fate may still appear; "
+                help="Seconds in which a create or message of unknown fate may still appear; "
                 f"{usual.settle_seconds:g} by default.",
             ),
             Key(
