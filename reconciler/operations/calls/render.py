@@ -13,11 +13,10 @@ from reconciler.model.plan import Render, describe
 from reconciler.model.state import Intent, Rendered
 from reconciler.model.times import instant
 from reconciler.model.values import WireBody
-from reconciler.operations.apply.exactly_once import Done, Resolution, in_slot, retry_status
+from reconciler.operations.apply.exactly_once import Done, Resolution, in_slot, retry_status, settle
 from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.delivering import DOUBTFUL, commit_if_offered, until_idle
-from reconciler.operations.calls.message import settle
 from reconciler.planning.delivery import is_doubtful
 
 

@@ -16,11 +16,10 @@ from reconciler.model.live import Link
 from reconciler.model.plan import Share
 from reconciler.model.state import Intent, Shared
 from reconciler.model.values import Value, WireBody, digest, from_portable
-from reconciler.operations.apply.exactly_once import Done, Resolution, retry_status
+from reconciler.operations.apply.exactly_once import Done, Resolution, retry_status, settle
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.delivering import DOUBTFUL, commit_if_offered, until_idle
-from reconciler.operations.calls.message import settle
 from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.knowledge import agrees
 
