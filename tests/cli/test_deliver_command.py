@@ -104,6 +104,15 @@ def test_a_link_inside_the_workspace_is_not_written_through(delivered):
     assert not any(path.name == "teaser.png" and path.parent.is_symlink() for path in delivered.root.rglob("*.png"))
 
 
+@pytest.mark.parametrize("text", ['{"name": "my app"}', '{"icons": []}', "[1]"])
+def test_a_manifest_of_somebody_else_is_not_written_over(delivered, text):
+    delivered.write("public/manifest.json", text)
+    delivered.write("specs/all.yaml", SPEC.replace("renders/", "public"))
+    ran = delivered.run(*APPLY, code=1)
+    assert "is not a manifest of downloads" in ran.err
+    assert (delivered.root / "public" / "manifest.json").read_text() == text
+
+
 def test_a_saved_plan_names_its_downloads_and_makes_them(tmp_path):
     space = space_with(tmp_path / "w", SPEC)
     space.run("plan", "--out", "saved.plan")

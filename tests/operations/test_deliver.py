@@ -341,6 +341,10 @@ def test_a_lost_state_renders_nothing_on_a_guess(tmp_path, how, sent):
         result = await world.apply(wanted)
         assert set(outcomes(result).values()) <= {"done"}
         assert kinds(world).count("render") == (1 if sent else 2)
+        assert kinds(world).count("share") == (1 if sent else 2)
+        shared = world.state().projects["teaser"].shared
+        assert shared is not None
+        assert shared.share_url == [e.detail["share_url"] for e in world.store.ledger() if e.kind == "share"][-1]
         plan = await world.plan(wanted)
         assert not plan.steps
         assert not finding(plan)

@@ -45,7 +45,7 @@ class ShareCall(Struct):
         return await self.run.api.share(self.project_id, self.wire)
 
     async def effects(self, link: Link, intent: Intent) -> tuple[Delivered]:
-        return (_shared(self.run, intent, link),)
+        return (_shared(self.run, intent.address, link),)
 
     @staticmethod
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
@@ -65,7 +65,7 @@ class ShareCall(Struct):
         title = run.fill(from_portable(intent.body), intent.address).get("title")
         match [link for link in new if _may_be(link, title)]:
             case [link] if len(new) == 1:
-                return Resolution("done", f"its link is {link.share_url}", (_shared(run, intent, link),))
+                return Resolution("done", f"its link is {link.share_url}", (_shared(run, intent.address, link),))
             case [] if not new:
                 return Resolution("not_done", "the account has no new link")
             case likely:
@@ -87,9 +87,19 @@ def _may_be(link: Link, title: Value) -> bool:
     return title is None or agrees(title, link.title)
 
 
-def _shared(run: Run, intent: Intent, link: Link) -> Delivered:
+def _shared(run: Run, address: str, link: Link) -> Delivered:
     shared = Shared(at=run.now(), share_url=link.share_url, video_url=link.video_url)
-    return Delivered(address=intent.address, shared=run.redact.record(shared))
+    return Delivered(address=address, shared=run.redact.record(shared))
+
+
+def _declared(run: Run, step: Share, links: Iterable[Link]) -> Link | None:
+    """The link that the user declared made (``state resolve --sent``): the only one with this title, and nobody else's."""
+    rendered, title = run.draft.projects[step.address].rendered, step.body.get("title")
+    if rendered is None or rendered.how != "declared" or rendered.outdated or title is None:
+        return None
+    taken = {entry.shared.share_url for entry in run.draft.projects.values() if entry.shared is not None}
+    found = [link for link in links if link.share_url not in taken and agrees(title, link.title)]
+    return found[0] if len(found) == 1 else None
 
 
 async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
@@ -104,7 +114,12 @@ async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
             return Done(DOUBTFUL, already=True)
         wire = run.reveal(step.body, address)
         async with run.sharing:
-            call = ShareCall(run, monitor, step, number, project_id, await run.api.shares(), wire)
+            known = await run.api.shares()
+            there = _declared(run, step, known or ())
+            if there is not None:
+                await run.record_step(address, number, _shared(run, address, there))
+                return Done(f"it has its link already: {there.share_url}", already=True)
+            call = ShareCall(run, monitor, step, number, project_id, known, wire)
             link = await commit_if_offered(run, monitor, call, step, project_id)
         return Done(link.share_url) if link is not None else Done("its answer was lost; the account's list has it")
 

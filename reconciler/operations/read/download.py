@@ -159,7 +159,9 @@ def _read_manifest(folder: Path) -> dict[str, Json]:
         document = json.loads(files.read(path, _LONGEST_MANIFEST))
     except (FileNotFoundError, ValueError):
         return {}
-    return document if isinstance(document, dict) else {}
+    if isinstance(document, dict) and all(isinstance(r, dict) and "project_id" in r for r in document.values()):
+        return document
+    raise DownloadError(f"`{path}` is not a manifest of downloads", "Download into a folder of its own.")
 
 
 def _write(path: Path, manifest: Mapping[str, Json]) -> None:
