@@ -55,6 +55,16 @@ def test_apply_renders_shares_and_downloads_and_a_second_one_does_nothing(delive
     assert second.document["requests"]["used"] == 1
 
 
+@pytest.mark.parametrize(("version", "costs"), [("2026-04", True), ("2026-05", False)])
+def test_it_is_the_same_in_every_version_of_the_api(tmp_path, version, costs):
+    space = space_with(tmp_path / "w", SPEC, CONFIG.replace("url: sandbox", f"url: sandbox, version: {version}"))
+    first = space.run(*APPLY)
+    assert "1 rendered, 1 shared" in first.out
+    assert ("1 render " in next(line for line in first.out.splitlines() if "spend credits" in line)) is costs
+    assert space.run("plan", "--detailed-exitcode").code == 0
+    assert (space.root / "renders" / "teaser.png").is_file()
+
+
 def test_the_permanent_link_is_shown_wherever_one_looks(delivered):
     url = delivered.state["projects"]["teaser"]["shared"]["share_url"]
     assert url in delivered.run("output").out

@@ -6,7 +6,9 @@ import json
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from reconciler.model import contract
 from reconciler.model.config import Policy
 from reconciler.model.desired import (
     AdoptOrigin,
@@ -300,6 +302,36 @@ def test_an_api_without_the_call_is_a_finding_and_nothing_else_fails(tmp_path, s
         assert len(errors) == 2
         assert all("no call `POST /projects/:id/render`" in error for error in errors)
         assert sum(path.endswith("/render") for _, path in world.calls()) <= 2
+
+    in_world(go, tmp_path)
+
+
+@pytest.fixture
+def without():
+    """``without(renders={})``: the version in use lacks something."""
+    before = contract.current()
+    yield lambda **lacking: contract.use(replace(before, **lacking))
+    contract.use(before)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said", "still"),
+    [
+        ({"renders": {}}, "a render in 1080p", []),
+        ({"renders": {"4k": 10}}, "a render in 1080p", []),
+        ({"shares": False}, "permanent links", ["render"]),
+        ({"renders": {}, "shares": False, "beyond": ()}, "a render in 1080p", []),
+    ],
+)
+def test_a_version_without_the_call_is_a_finding_and_nothing_else_fails(tmp_path, without, lacking, said, still):
+    async def go(world):
+        without(**lacking)
+        result = await world.apply(specs(project()))
+        assert {r.outcome for r in result.results} == {"done"}
+        assert kinds(world) == ["create", "message", *still]
+        plan = await world.plan(specs(project()))
+        assert not plan.errors
+        assert any(said in d.summary for d in plan.diagnostics if d.attention)
 
     in_world(go, tmp_path)
 
