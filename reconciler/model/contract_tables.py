@@ -260,6 +260,11 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
         return tuple(field.name for field in self.fields_of("settings"))
 
     @cached_property
+    def settings_by_name(self) -> dict[str, Field]:
+        """The fields that a PATCH changes."""
+        return {field.name: field for field in self.fields_of("settings")}
+
+    @cached_property
     def nullable_settings(self) -> frozenset[str]:
         """The settings that a PATCH can set to null."""
         return frozenset(field.name for field in self.fields_of("settings") if field.nullable)

@@ -43,7 +43,11 @@ def dropped(entries: Mapping[str, Entry]) -> tuple[Diagnostic, ...]:
 
 def _reworded(entry: Entry) -> Entry:
     api = contract.current()
-    if all(name in api.settings and _value(name, known.value) == known.value for name, known in entry.settings.items()):
+    if all(
+        (field := api.settings_by_name.get(name)) is not None
+        and (not field.values or _value(name, known.value) == known.value)
+        for name, known in entry.settings.items()
+    ):
         return entry
     settings = {name: _known(name, known) for name, known in entry.settings.items() if name in api.settings}
     return replace(entry, settings=settings)

@@ -84,8 +84,15 @@ def shortened(lines: list[str], *, verbose: bool) -> list[str]:
 
 def _is_long(change: Change, fresh: bool, width: int) -> bool:
     values = (change.after,) if fresh else (change.before, change.after)
+    if len(values) == 2 and all(map(is_set, values)):
+        return True  # a line for each item tells what comes and what goes
     lines = any(isinstance(value, str) and "\n" in value for value in values)
     return lines or sum(columns(value_text(value)) for value in values) > width * 2 // 3
+
+
+def is_set(value: Json) -> bool:
+    """Whether a value is a list of names."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _sign(change: Change, fresh: bool) -> str:

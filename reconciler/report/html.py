@@ -10,7 +10,7 @@ from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Change, Message, Plan, Share, Step, describe
 from reconciler.model.values import Json, Value, masked, shown
 from reconciler.report.diagnostics import by_weight
-from reconciler.report.fields import before_note, literally
+from reconciler.report.fields import before_note, is_set, literally
 from reconciler.report.heading import Where, heading
 from reconciler.report.page import Html, el, filter_bar, folded, joined, page
 from reconciler.report.safe_text import clean
@@ -196,6 +196,8 @@ def _values(change: Change, *, fresh: bool) -> Html:
     if fresh or change.before is None:
         value = long_text(change.path, after) if "\n" in after or is_long(after) else el("code", after)
         return value if fresh or not unknown else joined(el("span", "not known → ", class_="soft"), value)
+    if is_set(change.before) and is_set(change.after):
+        return _items(change.before, change.after)
     before = _shown(change.before)
     if change.after is None:
         return joined(el("del", before), f" → {after}")
@@ -207,6 +209,17 @@ def _values(change: Change, *, fresh: bool) -> Html:
     if is_long(after) or cut != runs:
         return joined(diff, folded(f"Whole text ({plural(len(after), 'character')})", el("div", after, class_="text")))
     return diff
+
+
+def _items(before: Json, after: Json) -> Html:
+    """The names of a list that come, stay and go."""
+    old, new = _names(before), _names(after)
+    gone = [el("li", el("del", name)) for name in old if name not in new]
+    return el("ul", *gone, *(el("li", name if name in old else el("ins", name)) for name in new))
+
+
+def _names(value: Json) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
 
 
 def _run(kind: str, part: str) -> Html:

@@ -136,3 +136,43 @@ def test_a_create_that_was_interrupted_under_another_version_is_found_and_not_re
         assert [effect.kind for effect in store.ledger()].count("create") == 1
         assert len(store.projects()) == 1
     assert space.run("plan", "--format", "json").document["steps"] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gone", "come"),
+    [
+        ("[cinema]", "[ugc]", ["cinema"], ["ugc"]),
+        ("[music, cinema]", "[cinema, ugc, animation]", ["music"], ["ugc", "animation"]),
+        ("[cinema, ugc]", "[]", ["cinema", "ugc"], []),
+        ("[]", "[cinema]", [], ["cinema"]),
+    ],
+)
+def test_the_diff_of_a_set_shows_what_comes_and_what_goes_in_every_format(tmp_path, before, after, gone, come):
+    space = make_space(tmp_path, spec(f"skills: {before}"), config(NEW))
+    space.run(*APPLY)
+    space.write("specs/a.yaml", spec(f"skills: {after}"))
+    for format_ in ("text", "markdown"):
+        lines = [line.strip() for line in space.run("plan", "--format", format_).out.splitlines()]
+        assert [f'- "{name}"' in lines for name in gone] + [f'+ "{name}"' in lines for name in come] == [True] * len(
+            gone + come
+        ), format_
+    page = space.run("plan", "--format", "html").out
+    assert all(f"<del>{name}</del>" in page for name in gone) and all(f"<ins>{name}</ins>" in page for name in come)
+    ((change,),) = [step["changes"] for step in space.run("plan", "--format", "json").document["steps"]]
+    assert [sorted(change[end]) for end in ("before", "after")] == [
+        sorted(text.strip("[]").replace(",", "").split()) for text in (before, after)
+    ]
+    space.run(*APPLY)
+    with space.account() as store:
+        assert store.ledger()[-1].kind == "settings"
+    assert space.run("plan", "--format", "json").document["steps"] == []
+
+
+def test_the_order_of_a_set_and_the_case_of_ids_mean_nothing(tmp_path):
+    own = "01234567-89ab-cdef-0123-456789abcdef"
+    space = make_space(tmp_path, spec(f"skills: [ugc, cinema, {own}]"), config(NEW))
+    space.run(*APPLY)
+    space.write("specs/a.yaml", spec(f"skills: [{own.upper()}, cinema, ugc]"))
+    assert space.run("plan", "--format", "json").document["steps"] == []
+    space.write("specs/a.yaml", spec("title: T"))
+    assert space.run("plan", "--format", "json").document["steps"][0]["request"]["body"] == {"title": "T"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from reconciler.model.contract import Status
+from reconciler.model.contract import Status, current
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Step, sent_body
@@ -72,9 +72,10 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
     if lasting is not None and live.status == Status.IDLE:
         return lasting
     if live.status == Status.IDLE and live.output_type == "assets":
+        wish = "Set its `expected_output` to `assembled` and tell" if current().has("expected_output") else "Tell"
         raise ReconcilerError(
             f"`{address}` has no rendered video: it made assets",
-            "Set its `expected_output` to `assembled` and tell its agent to render, or remove the reference.",
+            f"{wish} its agent to render, or remove the reference.",
         )
     if live.status != Status.IDLE or live.assembled_url is None:
         raise Deferred(waiting_for(address, video=True))
