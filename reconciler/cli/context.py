@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -180,7 +180,7 @@ def load_context(console: Console) -> CommandContext:
         env={name: os.environ[name] for name in config.policy.allowed_env if name in os.environ},
         redact=console.redact,
         media=partial(_open_media, config),
-        elsewhere=partial(read_elsewhere, console, config),
+        elsewhere=cache(partial(read_elsewhere, console, config)),
     )
     return CommandContext(console, config, workspace, store)
 

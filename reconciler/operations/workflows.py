@@ -264,6 +264,7 @@ async def apply(
             emit=emit,
             workspace=workspace.config.workspace,
             environment=workspace.config.environment,
+            elsewhere=workspace.elsewhere,
             options=request.options,
             slots=asyncio.Semaphore(request.options.parallelism),
             env=workspace.env,

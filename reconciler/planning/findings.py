@@ -108,6 +108,15 @@ def unsettled(project: DesiredProject, alike: Sequence[LiveProject], why: str, *
     )
 
 
+def held_elsewhere(address: str, key: str, project_id: str, holder: Holder) -> tuple[str, str]:
+    """Summary and details of the finding that the address's key was answered with what another state has."""
+    summary = f"the key `{key}` was answered with `{project_id}`, which is managed as {holder}"
+    return summary, (
+        "It was not bound, and nothing of it was changed. No key of this environment made it, so the API mixes up projects.\n"
+        f"Report it to the vendor; or create a project with the next key: `--replace {quote(address)}`."
+    )
+
+
 def protected(project: DesiredProject, what: str) -> Diagnostic:
     return attention(
         project,

@@ -24,6 +24,7 @@ from reconciler.planning.findings import (
     attention,
     bound_elsewhere,
     created_released,
+    held_elsewhere,
     open_calls,
     protected,
     unsettled,
@@ -162,10 +163,16 @@ def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
     """The finding that the address's key belongs to another project, as long as that one is not what the spec declares."""
     dispute = view.dispute
     other = view.live.projects.get(dispute.project_id or "") if dispute is not None else None
-    if dispute is None or other is None or view.replace or is_as_asked(creation_body(project), other):
+    if dispute is None or other is None or view.replace:
         return None
     key = idempotency_key(view.identity, project.address, dispute.generation)
-    summary, detail = another_project(project.address, key, creation_body(project), other)
+    holder = view.live.elsewhere.taken.get(other.id)
+    if holder is not None:
+        summary, detail = held_elsewhere(project.address, key, other.id, holder)
+    elif is_as_asked(creation_body(project), other):
+        return None
+    else:
+        summary, detail = another_project(project.address, key, creation_body(project), other)
     return attention(project, summary, detail, code=DISPUTED_CODE)
 
 

@@ -4,6 +4,9 @@ The oracle is the ledger and the requests of the account.
 """
 
 import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +195,64 @@ def test_a_state_from_before_there_were_environments_stops_look_alikes(tmp_path,
     assert len([effect for effect in store.ledger() if effect.kind == "create"]) == 3
     other = space.run("-e", "dev", "plan").out
     assert "Plan: 3 to create" in other and "look like" not in other
+
+
+def test_a_key_that_is_answered_with_another_environments_project_binds_nothing(world):
+    """Intent: a server that mixes up projects, with the very brief that was asked for: exit 1, and no call names it, then or later."""
+    space, store = world
+    ids = managed(space, "dev")
+    with store.account() as account:
+        account.run("UPDATE projects SET idempotency_key = 'acme@prod/a/1' WHERE id = ?", ids["a"])
+    before = len(store.requests())
+    told = space.run(*APPLY, code=1)
+    said = f"the key `acme@prod/a/1` was answered with `{ids['a']}`, which is managed as `a` in environment `dev`"
+    assert said in told.err and "E203" in told.out
+    assert managed(space, "prod").keys() == {"b"}
+    assert said in space.run("plan").out and said in space.run(*APPLY, code=1).out
+    assert "managed as `a` in environment `dev`" in space.run("state", "recover", "--auto-approve", code=None).out
+    space.run("destroy", "--auto-approve", "--force")
+    assert not [r for r in store.requests()[before:] if ids["a"] in r.path]
+    space.run(*APPLY, "--replace", "a", "--replace", "b")
+    assert "acme@prod/a/2" in [effect.idempotency_key for effect in store.ledger()]
+    assert managed(space, "prod")["a"] not in ids.values()
+
+
+@pytest.mark.parametrize("status", ["failed", "idle"])
+def test_a_create_of_unknown_fate_is_not_found_in_another_environments_project(world, status):
+    """Intent: it never reached the server; what looks like it and was made at that time is dev's."""
+    space, store = world
+    ids = managed(space, "dev")
+    with store.account() as account:
+        account.run("UPDATE projects SET status = ? WHERE id = ?", status, ids["a"])
+    space.run(*APPLY, "--target", "b")
+    pulled = space.run("state", "pull").document
+    begun = datetime.fromtimestamp(store.ledger()[0].at - 1, UTC)
+    intent = {
+        "op": "1", "kind": "create", "address": "a", "at": begun.isoformat(), "generation": 1,
+        "body": {"brief": "One nice brief.", "idempotency_key": "acme@prod/a/1"},
+    }  # fmt: skip
+    space.write("pulled.json", json.dumps({**pulled, "pending": {"1": intent}}))
+    space.run("state", "push", "--auto-approve", "pulled.json")
+    before = len(store.requests())
+    space.run(*APPLY)
+    assert managed(space, "prod")["a"] not in ids.values()
+    assert not [r for r in store.requests()[before:] if ids["a"] in r.path]
+    assert [e.idempotency_key for e in store.ledger() if e.kind == "create"][-1] == "acme@prod/a/1"
+
+
+def test_what_a_person_cancelled_stays_so_beside_another_environments_look_alike(world):
+    """Intent: after the loss of the state, dev's living project is no successor of prod's cancelled one."""
+    space, store = world
+    space.run(*APPLY)
+    own = managed(space, "prod")
+    store.finish_all()
+    with store.account() as account:
+        account.run("UPDATE projects SET status = 'cancelled' WHERE id = ?", own["a"])
+    creates = len([e for e in store.ledger() if e.kind == "create"])
+    if "RECONCILER_STATE" in space.env:
+        shutil.rmtree(Path(space.env["RECONCILER_STATE"].removeprefix("file://"), "prod"))
+    else:
+        (space.root / "reconciler.prod.state.json").unlink()
+    space.run(*APPLY, code=None)
+    assert len([e for e in store.ledger() if e.kind == "create"]) == creates
+    assert managed(space, "prod") == own

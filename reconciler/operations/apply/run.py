@@ -17,7 +17,7 @@ from reconciler.adapters.media.client import MediaClient
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
 from reconciler.model.events import Emit
-from reconciler.model.identity import identity
+from reconciler.model.identity import Elsewhere, identity
 from reconciler.model.journal import Begin, Draft, Effect, End, Record
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Step
@@ -105,6 +105,8 @@ class Run(Struct, kw_only=True):
     """The kinds of steps whose calls the API turned out not to have."""
     begun: Callable[[Step], object] = lambda _: None
     """Hears of the step of each call that is about to be sent."""
+    elsewhere: Callable[[], Elsewhere] = Elsewhere
+    """What other states of the configuration say; read once."""
 
     @property
     def identity(self) -> str:

@@ -42,7 +42,7 @@ from reconciler.operations.apply.polling import OVER, Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
 from reconciler.operations.read.refresh import list_filtered
-from reconciler.planning.findings import DISPUTED_CODE, another_project
+from reconciler.planning.findings import DISPUTED_CODE, another_project, held_elsewhere
 from reconciler.planning.knowledge import brief_matches, is_as_asked, title_matches
 from reconciler.planning.matching import KEY_SECONDS
 
@@ -89,6 +89,10 @@ class CreateCall(Struct):
     async def effects(self, created: Created, intent: Intent) -> tuple[Bind | Spend]:
         """Raises IdentityError: the key belongs to a project that is not the one asked for."""
         run, address, body = self.run, self.step.address, self.step.body
+        key = str(self.body["idempotency_key"])
+        if created.id in (taken := run.elsewhere().taken):
+            said = held_elsewhere(address, key, created.id, taken[created.id])
+            raise IdentityError(created.id, _disputed(self.step, *said))
         entry = created_entry(run, intent, body, created, self.old)
         if created.existing:
             found = self.existing = await _find(run, created, self.wire.expose().get("title"))
@@ -96,7 +100,7 @@ class CreateCall(Struct):
             if self.used_up:
                 return (Spend(address=address, generation=self.generation),)
             if found.status not in OVER and not is_as_asked(self.step.body, found):
-                raise _another_project(self.step, str(self.body["idempotency_key"]), found)
+                raise _another_project(self.step, key, found)
             entry = _entry_of_existing(run, self.step, found, entry, self.old)
         self.monitor.names[created.id] = address
         if self.existing is not None:
@@ -191,7 +195,8 @@ async def _attempt(
             raise
         disputed = Disputed(address=step.address, dispute=Dispute(generation))
         await run.record(End(effects=(disputed,)))
-        raise _used_key_error(step, key, monitor, error) from error
+        others = [p for p in monitor.projects.values() if p.id not in run.elsewhere().taken]
+        raise _used_key_error(step, key, others, error) from error
 
 
 async def _finish(call: CreateCall, created: Created | None) -> Done:
@@ -227,9 +232,11 @@ def _another_project(step: Create | Replace, key: str, found: LiveProject) -> Id
     return IdentityError(found.id, _disputed(step, summary, detail))
 
 
-def _used_key_error(step: Create | Replace, key: str, monitor: Monitor, error: RefusedError) -> ReconcilerError:
-    """The error for a refused key: the same create would be refused again and again."""
-    alike = [p for p in monitor.projects.values() if p.brief is not None and brief_matches(step.body["brief"], p)]
+def _used_key_error(
+    step: Create | Replace, key: str, projects: list[LiveProject], error: RefusedError
+) -> ReconcilerError:
+    """The error for a refused key: the same create would be refused again and again. ``projects`` may be what it made."""
+    alike = [p for p in projects if p.brief is not None and brief_matches(step.body["brief"], p)]
     one = alike[0].id if len(alike) == 1 else "PROJECT_ID"
     ids = ", ".join(f"`{p.id}`" for p in alike)
     detail = (
@@ -274,7 +281,7 @@ def _is_predecessor(run: Run, monitor: Monitor, step: Create | Replace, found: L
         return False
     if old is not None or step.generation > 1 or not brief_matches(step.body["brief"], found):
         return True
-    managed = {entry.project_id for entry in run.draft.projects.values()}
+    managed = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
     return any(
         p.id not in managed and p.status not in OVER and brief_matches(step.body["brief"], p)
         for p in monitor.projects.values()
@@ -324,7 +331,7 @@ async def _bind_by_key(
         return Resolution("not_done", f"its key can't be sent again yet: it waits for {why}")
     except ReconcilerError as error:  # a project that it refers to is over
         return Resolution("not_done", summary_of(error))
-    if created.existing and all(p.id != created.id for p in alive):
+    if created.id in run.elsewhere().taken or (created.existing and all(p.id != created.id for p in alive)):
         return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
@@ -366,7 +373,7 @@ async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Map
 
 async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
     """Projects that the intent may have created: same brief and title, of that time, bound nowhere else."""
-    taken = {entry.project_id for entry in run.draft.projects.values()}
+    taken = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken.add(intent.project_id or "")
     begun = instant(intent.at)
