@@ -45,6 +45,10 @@ class Elsewhere(Struct, frozen=True):
         """All that this environment can't have."""
         return {**self.before, **self.holders}
 
+    def holder_of(self, project_id: str) -> Holder | None:
+        """Who else has a project, if anybody does."""
+        return self.holders.get(project_id) or self.before.get(project_id)
+
     @property
     def doubt(self) -> str | None:
         """Why the key of an address can't tell whose a project that looks like its own is."""

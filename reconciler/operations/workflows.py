@@ -385,7 +385,9 @@ def _check_saved(saved: Plan, state: State, config: Config) -> State:
     ):
         if not same:
             stale = "stale: " if what == "api.version" else ""
-            raise PlanFileError(f"{stale}the plan is for {what} `{theirs}`, not for `{ours}`", "Make a new plan here.")
+            other = f"Use `--environment {theirs}`, or make" if what == "environment" and saved.environment else "Make"
+            summary = f"{stale}the plan is for {what} `{theirs}`, not for `{ours}`"
+            raise PlanFileError(summary, f"{other} a new plan here.")
     if state.lineage == saved.lineage:
         return state
     if saved.serial == 0 and state.new and not state.projects and not state.pending:

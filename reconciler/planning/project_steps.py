@@ -166,7 +166,7 @@ def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
     if dispute is None or other is None or view.replace:
         return None
     key = idempotency_key(view.identity, project.address, dispute.generation)
-    holder = view.live.elsewhere.taken.get(other.id)
+    holder = view.live.elsewhere.holder_of(other.id)
     if holder is not None:
         summary, detail = held_elsewhere(project.address, key, other.id, holder)
     elif is_as_asked(creation_body(project), other):

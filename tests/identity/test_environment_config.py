@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from reconciler.adapters.specs.validation.json_schema import config_schema
 from reconciler.model.errors import ConfigError
-from tests.cli.cli_support import make_space
+from tests.cli.cli_support import APPLY, make_space
 from tests.spec_files import load_config, load_specs
 
 TWO = """\
@@ -452,3 +452,16 @@ def test_what_refers_to_a_name_finds_the_one_of_this_environment(tmp_path):
         assert "old is moved to a, which is not declared" in space.run("-e", "prod", "validate", code=1).err
         space.write("specs/c.yaml", rest.partition("moved")[0].replace("[qa]", "[prod]"))
         assert "'a' is not in this environment" in space.run("-e", "qa", "validate", code=1).err
+
+
+def test_a_move_to_a_project_of_other_environments_is_theirs(tmp_path):
+    """Intent: a project is renamed in prod only; dev keeps it under its name, and nothing of it is made again."""
+    config = "workspace: w\napi: {url: sandbox}\nsandbox: {speed: 200}\nenvironments: {dev: {}, prod: {}}\n"
+    space = make_space(tmp_path / "w", "projects:\n  a: {brief: x}\n", config)
+    for name in ("dev", "prod"):
+        space.run("-e", name, *APPLY)
+    both = "  a: {brief: x, only: [dev]}\n  b: {brief: x, only: [prod]}\n"
+    space.write("specs/a.yaml", f"projects:\n{both}moved: [{{from: a, to: b}}]\n")
+    assert space.run("-e", "dev", "plan", "--detailed-exitcode").code == 0
+    steps = space.run("-e", "prod", "plan", "--format", "json").document["steps"]
+    assert [(step["address"], step["action"]) for step in steps] == [("b", "move")]

@@ -104,7 +104,7 @@ def test_a_saved_plan_is_for_its_environment(tmp_path):
     assert plan["environment"] == "dev"
     assert plan["steps"][0]["request"]["body"]["idempotency_key"] == "acme@dev/a/1"
     told = space.run("-e", "prod", "apply", "dev.plan", code=1).err
-    assert "the plan is for environment `dev`, not for `prod`" in told
+    assert "the plan is for environment `dev`, not for `prod`" in told and "Use `--environment dev`" in told
     assert effects(space, "prod") == []
     space.run("-e", "dev", "apply", "dev.plan", "--poll-interval", "0.05")
     assert [kind for kind, _ in effects(space, "dev")] == ["create", "create"]

@@ -179,7 +179,7 @@ def test_a_state_from_before_there_were_environments_stops_look_alikes(tmp_path,
     assert all(f"`{a}` may exist already" in ran.out for a in "ab")
     assert ("moved here" if moved else "state mv --to-environment NAME") in ran.out
     keys = [effect.idempotency_key for effect in store.ledger() if effect.kind == "create"]
-    assert keys == ["acme/a/1", "acme/b/1", "acme@prod/new/1"]
+    assert sorted(keys) == ["acme/a/1", "acme/b/1", "acme@prod/new/1"]
     assert len([effect for effect in store.ledger() if effect.kind == "message"]) == 1
     if moved:
         space.run("state", "recover", "--auto-approve")

@@ -18,7 +18,7 @@ from reconciler.adapters.specs.language.dependency_checks import (
     with_families_expanded,
 )
 from reconciler.adapters.specs.language.layers import Layer, locate
-from reconciler.adapters.specs.language.membership import membership_problems, memberships
+from reconciler.adapters.specs.language.membership import Names, membership_problems
 from reconciler.adapters.specs.language.project import ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
 from reconciler.adapters.specs.language.variable_files import configured_values
@@ -101,8 +101,7 @@ class _Workspace:
         self._texts: dict[str, str] = {}
         self._all_read = True
         self._count = 0
-        self._named: dict[str, dict[str | None, Location | None]] = {}
-        """Where the projects are declared, by name and environment."""
+        self._named = Names(config.environments)
         self._places: dict[str, Location | None] = {}
         self._projects: dict[str, DesiredProject] = {}
         self._families: dict[str, list[str]] = {}
@@ -287,23 +286,15 @@ class _Workspace:
             where = locate((own,), problem.path, on_key=problem.on_key)
             self._error(problem.code, problem.summary, problem.detail, where, name)
             self._places[name] = at
-        members = memberships(None if problems else own.tree, config.environments)
-        there = self._named.setdefault(name, {})
-        twice = [environment for environment in config.environments or (None,) if environment in members & there.keys()]
-        if twice:
-            summary, detail = f"the project {quoted(name)} is declared twice", f"first at {there[twice[0]]}"
+        members = self._named.members(None if problems else own.tree)
+        twice = self._named.add(name, members, at)
+        if twice is not None:
+            summary, detail = f"the project {quoted(name)} is declared twice", f"first at {twice[1]}"
             if config.environments:
                 summary += f" in environment {twice[0]}"
                 detail += "; only or except can keep them in different environments"
             self._error(Code.DUPLICATE_ADDRESS, summary, detail, at, name)
-            return False
-        there.update(dict.fromkeys(members, at))
-        return not problems and config.environment in members
-
-    @property
-    def _elsewhere(self) -> frozenset[str]:
-        """The names of projects that only other environments have."""
-        return frozenset(name for name, there in self._named.items() if self._config.environment not in there)
+        return not (problems or twice) and config.environment in members
 
     def _make(self, reader: ProjectReader, scopes: list[Scope], layers: tuple[Layer, ...], at: Location | None) -> None:
         """Take in the projects of these scopes. Raises TooMuchError, with what all of them would come to."""
@@ -345,7 +336,10 @@ class _Workspace:
             raise TooMuchError(
                 summary, "let projects wait for fewer others: the name of a for_each stands for all of it"
             )
-        found, elsewhere = list(dependency_cycles(waiting, self._families)), self._elsewhere
+        found, elsewhere = (
+            list(dependency_cycles(waiting, self._families)),
+            self._named.elsewhere(self._config.environment),
+        )
         for address, project in waiting.items() if self._all_read else ():
             found += (
                 (address, p)
@@ -359,10 +353,14 @@ class _Workspace:
         }
 
     def _check_moved(self) -> None:
-        """A move leads from an undeclared address to a declared one, each in only one move."""
+        """A move leads from an undeclared address to a declared one, each in only one move; one to a project of other
+        environments is theirs.
+        """
         old: dict[str, Moved] = {}
         new: dict[str, Moved] = {}
-        leaving, elsewhere = {move.from_address for move in self._moved}, self._elsewhere
+        elsewhere = self._named.elsewhere(self._config.environment)
+        self._moved = [move for move in self._moved if move.to_address.partition("[")[0] not in elsewhere]
+        leaving = {move.from_address for move in self._moved}
         for move in self._moved:
             a, b = move.from_address, move.to_address
             if a in self._places:
@@ -371,8 +369,6 @@ class _Workspace:
             elif b in leaving:
                 summary = f"{b} is moved away and moved to"
                 detail = "write one move from the first address to the last"
-            elif b.partition("[")[0] in elsewhere:
-                continue
             elif b not in self._places and self._all_read:
                 summary = f"{a} is moved to {b}, which is not declared"
                 detail = did_you_mean(b, self._places) or "a move leads to a project that the specs declare"

@@ -30,7 +30,7 @@ def command(console: Console, *, address: str, project_id: str, lock_timeout: fl
             return await bind(context.workspace, api, address, project_id, lock_timeout=lock_timeout)
 
     status = asyncio.run(work())
-    holder = context.workspace.elsewhere().taken.get(project_id)
+    holder = context.workspace.elsewhere().holder_of(project_id)
     if holder is not None:  # the user's word binds, but not unheard
         summary = f"`{project_id}` is already managed as {holder}"
         console.diagnose([Diagnostic(severity="warning", address=address, summary=summary, detail=holder.way_out)])

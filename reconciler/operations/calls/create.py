@@ -90,8 +90,8 @@ class CreateCall(Struct):
         """Raises IdentityError: the key belongs to a project that is not the one asked for."""
         run, address, body = self.run, self.step.address, self.step.body
         key = str(self.body["idempotency_key"])
-        if created.id in (taken := run.elsewhere().taken):
-            said = held_elsewhere(address, key, created.id, taken[created.id])
+        if holder := run.elsewhere().holder_of(created.id):
+            said = held_elsewhere(address, key, created.id, holder)
             raise IdentityError(created.id, _disputed(self.step, *said))
         entry = created_entry(run, intent, body, created, self.old)
         if created.existing:
@@ -195,7 +195,7 @@ async def _attempt(
             raise
         disputed = Disputed(address=step.address, dispute=Dispute(generation))
         await run.record(End(effects=(disputed,)))
-        others = [p for p in monitor.projects.values() if p.id not in run.elsewhere().taken]
+        others = [p for p in monitor.projects.values() if not run.elsewhere().holder_of(p.id)]
         raise _used_key_error(step, key, others, error) from error
 
 
@@ -331,7 +331,7 @@ async def _bind_by_key(
         return Resolution("not_done", f"its key can't be sent again yet: it waits for {why}")
     except ReconcilerError as error:  # a project that it refers to is over
         return Resolution("not_done", summary_of(error))
-    if created.id in run.elsewhere().taken or (created.existing and all(p.id != created.id for p in alive)):
+    if run.elsewhere().holder_of(created.id) or (created.existing and all(p.id != created.id for p in alive)):
         return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))

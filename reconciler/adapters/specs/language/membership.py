@@ -8,19 +8,40 @@ from typing import Any, Final
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.validation.problem import Problem
 from reconciler.adapters.specs.validation.suggestions import did_you_mean, quoted, sentences
+from reconciler.model.errors import Location
 
 ONLY: Final = "only"
 EXCEPT: Final = "except"
 
 
-def memberships(project: Any, known: Collection[str]) -> frozenset[str | None]:
-    """The environments, of those ``known``, that a project is in; ``None`` where there are none.
-    :func:`membership_problems` finds nothing of it.
-    """
-    everywhere: frozenset[str | None] = frozenset(known or (None,))
-    if not isinstance(project, dict):
-        return everywhere
-    return everywhere.intersection(project.get(ONLY, everywhere)).difference(project.get(EXCEPT, ()))
+class Names:
+    """Where the projects are declared, by name and environment; ``known`` are all environments, ``None`` if there are none."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self._known: Collection[str | None] = known or (None,)
+        self._places: dict[str, dict[str | None, Location | None]] = {}
+
+    def members(self, project: Any) -> set[str | None]:
+        """The environments that have a project, of which :func:`membership_problems` finds nothing."""
+        members = set(self._known)
+        if isinstance(project, dict):
+            members = members.intersection(project.get(ONLY, members)).difference(project.get(EXCEPT, ()))
+        return members
+
+    def add(
+        self, name: str, members: Collection[str | None], at: Location | None
+    ) -> tuple[str | None, Location | None] | None:
+        """Take in a project. If there is one of its name in one of its environments: which, and where."""
+        there = self._places.setdefault(name, {})
+        for environment in self._known:
+            if environment in members and environment in there:
+                return environment, there[environment]
+        there.update(dict.fromkeys(members, at))
+        return None
+
+    def elsewhere(self, environment: str | None) -> frozenset[str]:
+        """The names of projects that only other environments have."""
+        return frozenset(name for name, there in self._places.items() if environment not in there)
 
 
 def membership_problems(project: Any, known: Collection[str]) -> Iterator[Problem]:
