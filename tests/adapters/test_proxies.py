@@ -13,6 +13,7 @@ from reconciler.model.errors import ApiError, ConfigError, DownloadError
 from reconciler.proxies import proxy_for
 from tests.adapters.api_support import BRIEF, KEY
 from tests.cli.cli_support import make_space
+from tests.sampling import square
 from tests.virtual_time import run
 
 API = "https://api.eversince.invalid/api/v1"
@@ -190,8 +191,7 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
-@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize(("name", "value"), square(2, ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], ODD))
 def test_a_proxy_that_can_not_be_used_is_an_error_that_names_the_variable_only(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
 

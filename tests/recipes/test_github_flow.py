@@ -27,7 +27,9 @@ def api(tmp_path):
     with subprocess.Popen(serve, cwd=tmp_path / "served", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
             url = server.stdout.readline().decode().strip()
-            with httpx.Client(base_url=url, headers={"Authorization": "Bearer any"}, trust_env=False) as client:
+            with httpx.Client(
+                verify=False, base_url=url, headers={"Authorization": "Bearer any"}, trust_env=False
+            ) as client:
                 client.token = next((tmp_path / "served").rglob("*.token")).read_text().strip()
                 yield client
         finally:

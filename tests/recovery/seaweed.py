@@ -105,7 +105,9 @@ class Seaweed:
         """
         end = time.monotonic() + 60
         made = ready = False
-        with httpx.Client(base_url=f"http://127.0.0.1:{self._ports['filer'][0]}", trust_env=False) as filer:
+        with httpx.Client(
+            verify=False, base_url=f"http://127.0.0.1:{self._ports['filer'][0]}", trust_env=False
+        ) as filer:
             while not ready:
                 if self._process.poll() is not None or time.monotonic() > end:
                     return False

@@ -261,7 +261,7 @@ def test_options_are_seen_and_changed_over_http(tmp_path):
     with BackgroundServer(tmp_path / "account.db") as server:
         headers = {"Authorization": f"Bearer {server.token}"}
         root = server.url.removesuffix("/api/v1") + "/_sandbox"
-        with httpx.Client(base_url=root, headers=headers, trust_env=False) as controls:
+        with httpx.Client(verify=False, base_url=root, headers=headers, trust_env=False) as controls:
             assert controls.get("/options").json()["options"]["list_brief"] == "plain"
             changed = controls.patch("/options", json={"list_brief": "dots", "credits": 42}).json()["options"]
             assert (changed["list_brief"], changed["credits"]) == ("dots", 42)

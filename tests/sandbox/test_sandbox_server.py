@@ -30,7 +30,7 @@ def server(now):
 
 @pytest.fixture
 def client(server):
-    with httpx.Client(base_url=server.url, headers=KEY) as client:
+    with httpx.Client(verify=False, base_url=server.url, headers=KEY) as client:
         yield client
     server.store.clear_faults()
 
@@ -38,7 +38,7 @@ def client(server):
 @pytest.fixture
 def root(server):
     """A client without a key, at the server's root."""
-    with httpx.Client(base_url=server.url.removesuffix("/api/v1")) as client:
+    with httpx.Client(verify=False, base_url=server.url.removesuffix("/api/v1")) as client:
         yield client
 
 
@@ -46,7 +46,9 @@ def root(server):
 def controls(server):
     """A client with the token, at the controls."""
     headers = {"Authorization": f"Bearer {server.token}"}
-    with httpx.Client(base_url=server.url.removesuffix("/api/v1") + "/_sandbox", headers=headers) as client:
+    with httpx.Client(
+        verify=False, base_url=server.url.removesuffix("/api/v1") + "/_sandbox", headers=headers
+    ) as client:
         yield client
 
 

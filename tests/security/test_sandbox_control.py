@@ -23,7 +23,7 @@ def server():
 
 @pytest.fixture
 def root(server):
-    with httpx.Client(base_url=server.url.removesuffix("/api/v1"), trust_env=False) as client:
+    with httpx.Client(verify=False, base_url=server.url.removesuffix("/api/v1"), trust_env=False) as client:
         yield client
 
 

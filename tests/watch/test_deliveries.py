@@ -62,7 +62,7 @@ def served(secret=SECRET, *, page="page\n", seconds=connections.REQUEST_SECONDS)
     with (
         pytest.MonkeyPatch.context() as patch,
         door.serving() as url,
-        httpx.Client(base_url=url, trust_env=False) as client,
+        httpx.Client(verify=False, base_url=url, trust_env=False) as client,
     ):
         patch.setattr(connections, "REQUEST_SECONDS", seconds)
         port.client = client
