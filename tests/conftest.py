@@ -43,8 +43,9 @@ def pytest_collection_modifyitems(config, items):
     long = [item for item in items if item.get_closest_marker("long")]
     others = (item for item in items if not item.get_closest_marker("long"))
     ordered = []
+    most = -(-len(long) // processes)  # neighbors share what is made for them
     for number in range(processes):
-        mine = long[number::processes]
+        mine = long[number * most : (number + 1) * most]
         ordered += [*mine, *itertools.islice(others, max(0, each - len(mine)))]
     items[:] = [*ordered, *others]
 

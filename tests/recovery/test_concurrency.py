@@ -139,13 +139,13 @@ def slow(new_world):
 
 
 def test_out_of_time_defers_the_rest_and_the_same_command_goes_on(slow):
-    first = slow.apply("--timeout", "0.3s")
+    first = slow.apply("--timeout", "1s")
     assert first.code == 0, str(first)
     assert effects(slow) == ["create"] * 3
     assert slow.pending() == {}
-    assert slow.apply("--timeout", "0.3s", "--detailed-exitcode").code == 2
+    assert slow.apply("--timeout", "1s", "--detailed-exitcode").code == 2
     slow.store.finish_all()
-    assert slow.apply("--timeout", "0.3s", "--detailed-exitcode").code == 2
+    assert slow.apply("--timeout", "1s", "--detailed-exitcode").code == 2
     slow.store.finish_all()
     assert slow.apply("--wait", "none", "--detailed-exitcode").code == 2
     slow.store.finish_all()

@@ -109,6 +109,7 @@ def once(body: bytes | Callable[[], bytes], *headers: str) -> Misbehave:
 
 
 @functools.cache
+@functools.cache
 def bomb(mebibytes: int, *, wbits: int = zlib.MAX_WBITS | 16) -> bytes:
     """A document of white space that unpacks to a thousand times its size."""
     part = b" " * 1024**2

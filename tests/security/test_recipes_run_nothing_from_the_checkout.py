@@ -16,7 +16,7 @@ import pytest
 from tests.recipes.planted import plant
 from tests.recipes.wheels import COMMAND, Release, digest
 from tests.recipes.workflow import GITHUB, REPOSITORY, ROOT, GitHub, git, load
-from tests.sampling import every, swept
+from tests.sampling import swept
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab" / ".gitlab-ci.yml"
 KEY = "es_live_secret_key"
@@ -263,7 +263,7 @@ def dependency_without_a_hash(tmp_path):
 
 @pytest.mark.parametrize(
     "case",
-    every(2, [other_file, other_version_of_that_name, other_dependency, dependency_without_a_hash]),
+    [other_file, other_version_of_that_name, other_dependency, dependency_without_a_hash],
     ids=lambda c: c.__name__,
 )
 def test_a_file_that_is_not_the_reviewed_one_is_not_installed(tmp_path, case):
@@ -291,7 +291,7 @@ def from_an_index(_, release):
     return f"0.1.0#sha256={digest(release.wheel)}"
 
 
-@pytest.mark.parametrize("case", every(2, [from_a_commit, from_an_index]), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("case", [from_a_commit, from_an_index], ids=lambda c: c.__name__)
 def test_the_other_kinds_of_source_work(tmp_path, repository, release, canary, case):
     """Intent: a commit and a version of an index, installed from within the attacked checkout. The tests above take a wheel."""
     done = install(tmp_path, repository, case(tmp_path, release), release.env)
