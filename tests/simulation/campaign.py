@@ -14,6 +14,11 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler.model.live import LiveProject
+from reconciler.model.plan import Create, Replace
+from reconciler.model.state import Entry
+from reconciler.operations.apply.polling import Monitor
+from reconciler.operations.apply.run import Run
 from reconciler.operations.calls import create
 from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
 from tests.simulation.course import Act, Course, draw
@@ -35,9 +40,21 @@ def _no_settling_of_creates() -> None:
     create.settle = settle
 
 
+def _no_look_past_the_canceled_one() -> None:
+    before = create._is_predecessor
+
+    def with_itself(run: Run, monitor: Monitor, step: Create | Replace, found: LiveProject, old: Entry | None) -> bool:
+        listed = monitor.projects.get(found.id)
+        alive = listed is not None and listed.status not in ("cancelled", "failed")
+        return before(run, monitor, step, found, old) or (found.status == "cancelled" and alive)
+
+    create._is_predecessor = with_itself
+
+
 ADDED: Final[dict[str, Callable[[], None]]] = {
     "wait for the agent before the key is sent again": _no_wait_before_the_key,
     "settling of creates": _no_settling_of_creates,
+    "look past a canceled project's own older status": _no_look_past_the_canceled_one,
 }
 """Steps that lives led to."""
 STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED

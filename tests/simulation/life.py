@@ -461,8 +461,8 @@ class Life:
             case StepEnded(step=step, outcome=outcome, note=note, error=error):
                 self._phase.pop((process.name, step.address), None)
                 for thing in self.teams[int(process.name.rpartition(".")[2])].things:
-                    if outcome == "done" and thing.moving and thing.address == step.address:
-                        thing.moving = False
+                    if thing.address == step.address:
+                        thing.learn(step.action, outcome, error)
                 why = error.summary if error else note
                 self.world.tell(process.name, f"{step.address} {step.action}: {outcome} {self.short(why)}".rstrip())
                 self.figures[f"steps {outcome}"] += 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct, field
 
 from reconciler.model.desired import Lifecycle
+from reconciler.model.errors import Diagnostic
 from reconciler.operations.state.edits import rename as rename_address
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Thing(Struct):
     lifecycle: Lifecycle = Lifecycle()
     moving: bool = False
     """Whether the state may still have it under the name before."""
+    disputed: bool = False
+    """Whether a finding says that its key made another project: people follow that before they rename it."""
     removed: bool = False
     cancelled: bool = False
     after: str | None = None
@@ -37,6 +40,16 @@ class Thing(Struct):
         """Whether it, or what it waits for, is to be cancelled or fails."""
         before = next((other for other in others if other.address == self.after), None)
         return self.cancelled or "[fail]" in self.brief or (before is not None and before.is_over(others))
+
+    def learn(self, action: str, outcome: str, error: Diagnostic | None) -> None:
+        """Take in what became of a step."""
+        if outcome == "done":
+            self.moving = False
+            self.disputed = False
+            if not self.removed and action in ("cancel", "forget", "release"):
+                self.rights += 1  # by a run that had waited with older specs: what it let go is wanted again
+        elif error is not None and error.kind == "identity":
+            self.disputed = True
 
     @property
     def address(self) -> str:
@@ -123,7 +136,7 @@ def rewrite(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
 def rename(life: Life, team: Team, more: dict[str, Any]) -> bool:
     thing = _pick(life, team, more)
-    if thing is None or thing.moving:
+    if thing is None or thing.moving or thing.disputed:
         return False
     life.names += 1
     thing.moving = True

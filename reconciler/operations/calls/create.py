@@ -281,9 +281,10 @@ def _is_predecessor(run: Run, monitor: Monitor, step: Create | Replace, found: L
         return False
     if old is not None or step.generation > 1 or not brief_matches(step.body["brief"], found):
         return True
-    managed = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
+    known = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
+    known.add(found.id)  # the list may show it still alive
     return any(
-        p.id not in managed and p.status not in OVER and brief_matches(step.body["brief"], p)
+        p.id not in known and p.status not in OVER and brief_matches(step.body["brief"], p)
         for p in monitor.projects.values()
     )
 
