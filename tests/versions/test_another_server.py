@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.api.other_version import told_by_refusal, told_by_settings
+from reconciler.adapters.media.client import MediaClient
 from reconciler.model import contract
-from reconciler.model.errors import RefusedError, VersionError
+from reconciler.model.errors import DownloadError, RefusedError, VersionError
 from reconciler.model.values import WireBody
 from reconciler.model.version import VERSION
 from reconciler.sandbox.app import create_app
@@ -78,7 +80,11 @@ def test_the_answer_to_a_patch_tells_the_version_by_its_settings(ours, theirs, t
     assert told_by_settings(SETTINGS[theirs]) == told
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"skills": 5}', b'{"title": "x"}', b'{"more": 1}'])
+def test_an_answer_with_some_of_its_settings_tells_too():
+    assert told_by_settings(b'{"title": "T", "skills": ["cinema"]}') == (NEW,)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"title": "x"}', b'{"more": 1}'])
 def test_an_answer_that_only_lacks_something_or_has_more_tells_nothing(body):
     assert told_by_settings(body) == ()
 
@@ -138,9 +144,7 @@ def test_every_request_says_who_asks(version, source):
             heard.append((scope["method"], dict(scope["headers"])))
             await app(scope, receive, send)
 
-        from httpx import ASGITransport
-
-        transport = ASGITransport(listening)
+        transport = httpx.ASGITransport(listening)
         async with ApiClient("http://sandbox/api/v1", "k", limiter=RateLimiter(600), transport=transport) as api:
             made = await api.create(WireBody({"brief": "x"}))
             await api.project(made.id)
@@ -155,15 +159,30 @@ def test_every_request_says_who_asks(version, source):
         assert headers.get(b"x-eversince-source") == source
 
 
+def test_downloads_say_so_too(tmp_path):
+    heard = []
+
+    def answer(request):
+        heard.append((request.method, request.headers["user-agent"], "x-eversince-source" in request.headers))
+        return httpx.Response(404)
+
+    async def run():
+        async with MediaClient(local=True, transport=httpx.MockTransport(answer)) as media:
+            with pytest.raises(DownloadError):
+                await media.fetch("http://127.0.0.1/a.mp4", tmp_path, "a", known=None, tell=lambda *_: None)
+
+    contract.choose(NEW)
+    asyncio.run(run())
+    assert heard == [("GET", f"eversince-reconciler/{VERSION}", False)]
+
+
 def test_the_client_sends_no_body_once_it_knows_better():
     contract.choose(OLD)
 
     async def run():
         store = Store(":memory:", api=contract.named(NEW))
-        from httpx import ASGITransport
-
         async with ApiClient(
-            "http://sandbox/api/v1", "k", limiter=RateLimiter(600), transport=ASGITransport(create_app(store))
+            "http://sandbox/api/v1", "k", limiter=RateLimiter(600), transport=httpx.ASGITransport(create_app(store))
         ) as api:
             with pytest.raises(RefusedError) as plain:
                 await api.create(WireBody({"brief": ""}))

@@ -182,10 +182,18 @@ def test_the_command_rewrites_the_workspace_and_says_what_is_left(tmp_path):
 def test_one_file_is_rewritten_without_the_configuration(tmp_path):
     space = make_space(tmp_path, SPECS.replace("humor", "ugc"))
     space.write("specs/b.yaml", "projects: {b: {brief: x, settings: {craft: ugc}}}\n")
-    space.run("fmt", "--upgrade-api", NEW, "specs/a.yaml", code=1)
+    done = space.run("fmt", "--upgrade-api", NEW, "specs/a.yaml", code=1)
+    assert f"still uses api.version {OLD}" in done.err
     assert "skills" in (space.root / "specs/a.yaml").read_text()
     assert "craft" in (space.root / "specs/b.yaml").read_text()
     assert (space.root / "reconciler.yaml").read_text() == CONFIG
+
+
+def test_without_a_configuration_it_says_what_to_set(tmp_path):
+    space = make_space(tmp_path, SPECS.replace("humor", "ugc"))
+    (space.root / "reconciler.yaml").unlink()
+    assert "EVERSINCE_API_VERSION" in space.run("fmt", "--upgrade-api", NEW).err
+    assert "EVERSINCE" not in space.run("fmt", "--upgrade-api", NEW, EVERSINCE_API_VERSION=NEW).err
 
 
 def test_what_is_wrong_in_the_new_version_is_an_error_after_the_rewrite(tmp_path):

@@ -102,4 +102,5 @@ def test_every_format_of_validate_and_explain_name_the_other_version(tmp_path):
     assert f"skills needs api.version {NEW}" in space.run("validate", "--format", "github", code=1).out
     unknown = space.run("explain", "projects.settings.skills", code=1).err
     assert f"in version {OLD}" in unknown and f"--api-version {NEW}" in unknown
+    assert f"--api-version {NEW}" in space.run("explain", "skills", code=1).err
     assert "cinema" in space.run("explain", "--api-version", NEW, "projects.settings.skills").out

@@ -66,7 +66,7 @@ def told_by_settings(body: Bytes) -> tuple[str, ...]:
     scores: dict[str, int] = {}
     for api in _others():
         theirs = {*api.shown_in("settings")}
-        if more & theirs and missing - theirs and not (theirs - ours) - more:
+        if more & theirs and missing - theirs:
             scores[api.version] = sum(_fits(api, name, shown[name]) for name in theirs & shown.keys())
     best = max(scores.values(), default=0)
     return tuple(version for version, score in scores.items() if score == best)

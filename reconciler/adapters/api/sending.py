@@ -40,7 +40,7 @@ from reconciler.model.errors import (
 from reconciler.model.hosts import is_loopback
 from reconciler.model.redact import Redactor
 from reconciler.model.values import WireBody
-from reconciler.model.version import VERSION
+from reconciler.model.version import USER_AGENT
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class Sender:
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
-            "User-Agent": f"eversince-reconciler/{VERSION}",
+            "User-Agent": USER_AGENT,
         }
         header = contract.current().source_header
         if header is not None:

@@ -27,6 +27,7 @@ from reconciler.adapters.media.network import Border, NotPublicError, RoutedTran
 from reconciler.model import contract
 from reconciler.model.errors import DownloadError, UploadError
 from reconciler.model.hosts import is_loopback
+from reconciler.model.version import USER_AGENT
 
 MAX_BYTES: Final = 4 * 1024**3
 _ANSWER: Final = 60.0
@@ -92,7 +93,7 @@ class MediaClient:
             trust_env=False,  # the proxies are chosen for each request
             event_hooks={"request": [check]} if transport else {},
             timeout=30.0,
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", "User-Agent": USER_AGENT},
         )
 
     async def __aenter__(self) -> Self:

@@ -62,7 +62,8 @@ def _field(path: str) -> str:
     guides = field_guides()
     found = guides.get(canonical(path, guides))
     if found is None:
-        if having := _versions_with(path):
+        having = _versions_with(path)
+        if having and contract.current().version not in having:
             raise UsageError(
                 f"there is no field `{path}` in version {contract.current().version} of the API",
                 f"Version {' or '.join(having)} has it: add `--api-version {having[-1]}`.",
@@ -79,7 +80,8 @@ def _versions_with(path: str) -> list[str]:
     for version in contract.versions():
         with contract.kept():
             contract.choose(version)
-            having += [version] if canonical(path, guides := field_guides()) in guides else []
+            asked = canonical(path, guides := field_guides())
+            having += [version] if any(f".{known}".endswith(f".{asked}") for known in guides) else []
     return having
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.adapters.specs.config_file import workspace_version
 from reconciler.adapters.specs.config_version import VARIABLE
 from reconciler.adapters.specs.workspace_root import find_workspace
 from reconciler.adapters.specs.yaml.rewriting import Rewrite, remaining, rewrites, upgrades, write
@@ -46,8 +47,9 @@ def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: boo
     words there is taken out and reported.
     """
     upgrade = contract.named(upgrade_api) if upgrade_api is not None else None
+    root = find_workspace(console.root, os.environ)
     if upgrade is not None:
-        done, problems = upgrades(find_workspace(console.root, os.environ), list(paths), upgrade)
+        done, problems = upgrades(root, list(paths), upgrade)
     else:
         done, problems = rewrites(load_for_specs(console), list(paths), env=os.environ, explain=explain_errors)
     for rewrite in done:
@@ -58,6 +60,9 @@ def command(console: Console, *, paths: tuple[Path, ...], check: bool, diff: boo
         if not (check or diff):
             write(rewrite)
     if upgrade is not None and not (check or diff):
+        in_force = workspace_version(root, console.environment, os.environ)
+        if in_force != upgrade.version:
+            console.note(f"The workspace still uses api.version {in_force}: set `api.version` or {VARIABLE}.")
         os.environ[VARIABLE] = upgrade.version  # what the files are written for now, whatever was in force before
         problems += remaining(load_for_specs(console), env=os.environ, explain=explain_errors)
     console.diagnose(problems)
