@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from msgspec.structs import replace
 
@@ -16,6 +17,10 @@ from reconciler.model.errors import Diagnostic, UsageError
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Json
 from reconciler.report.style import Style
+
+_NARROWEST: Final = 40
+_WIDEST: Final = 100
+"""Columns of a terminal that are used at least, and of prose at most."""
 
 
 class Console:
@@ -60,7 +65,10 @@ class Console:
         asked = os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") != "0"
         shown = stream.isatty() and not self.dumb
         color = self._color and not os.environ.get("NO_COLOR") and bool(asked or shown)
-        return Style(color=color)
+        if not stream.isatty():
+            return Style(color=color)
+        columns = max(_NARROWEST, shutil.get_terminal_size().columns)
+        return Style(color=color, width=min(columns, _WIDEST), columns=columns)
 
     @property
     def dumb(self) -> bool:

@@ -12,10 +12,11 @@ _CODES: Final[dict[Color, int]] = {"bold": 1, "dim": 2, "red": 31, "green": 32, 
 
 
 class Style(Struct, frozen=True):
-    """``width`` is where prose is wrapped."""
+    """``width`` is where prose is wrapped, ``columns`` the terminal's width; none: what is printed is read by programs."""
 
     color: bool
     width: int = 100
+    columns: int | None = None
 
     def paint(self, text: str, *colors: Color) -> str:
         """A clean text wrapped in the escape codes of its colors."""

@@ -12,18 +12,24 @@ from reconciler.model.contract import Status, is_active
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry, State
+from reconciler.model.times import instant
 from reconciler.model.values import Json, shown
 from reconciler.report.fields import prose
 from reconciler.report.safe_text import clean, columns, pad
 from reconciler.report.style import Color, Style
-from reconciler.report.words import plural
+from reconciler.report.words import age, plural
 
 NONE_MANAGED: Final = (
     "No projects are managed.\n"
     "If there should be some, the state may be lost: `reconciler state recover` finds projects in the account.\n"
 )
-_STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "MODE", "TITLE", "UPDATED", "URL")
-_WIDE_HEAD: Final = ("RENDERED", "PERMANENT LINK")
+_STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "AGE", "TITLE")
+_WIDE_HEAD: Final = ("MODE", "UPDATED", "URL", "RENDERED", "PERMANENT LINK")
+_TITLE: Final = _STATUS_HEAD.index("TITLE")
+_LEAST: Final = 8
+"""Columns that a shortened title or address keeps at least."""
+_PROBLEMS: Final = ("gone", "not read", Status.FAILED, Status.CANCELLED)
+"""What needs a person, the most urgent first."""
 
 
 class StatusRow(Struct, frozen=True, kw_only=True):
@@ -42,39 +48,78 @@ def none_managed(lost: Diagnostic | None) -> str:
     return f"{lost.summary[0].upper()}{lost.summary[1:]}.\nIf they are yours, the state was lost: run `reconciler state recover`.\n"
 
 
-def status_text(rows: Iterable[StatusRow], *, style: Style, lost: Diagnostic | None = None, wide: bool = False) -> str:
-    """The table, followed by the error messages of failed projects. ``wide``: with what was rendered and the permanent link."""
-    rows = list(rows)
+def status_text(
+    rows: Iterable[StatusRow],
+    *,
+    style: Style,
+    at: str | None = None,
+    lost: Diagnostic | None = None,
+    wide: bool = False,
+) -> str:
+    """The table, what needs a person first, followed by the error messages of failed projects. ``at`` is now; ``wide``: all
+    that is known, whatever the terminal's width.
+    """
+    rows = sorted(rows, key=_urgency)
     if not rows:
         return none_managed(lost)
     head = (*_STATUS_HEAD, *_WIDE_HEAD) if wide else _STATUS_HEAD
-    cells = [(*_status_cells(row), *(_wide_cells(row.entry) if wide else ())) for row in rows]
+    cells = [(*_status_cells(row, at), *(_wide_cells(row) if wide else ())) for row in rows]
+    if style.columns is not None and not wide:
+        cells = _fitted(cells, style.columns)
     text = table(head, cells, style, {2: status_color})
     errors = ((row.address, row.live.error_message) for row in rows if row.live is not None)
     failures = [f"{clean(address)}: {clean(message)}" for address, message in errors if message]
     return text + ("\n" + "\n".join(failures) + "\n" if failures else "")
 
 
-def _status_cells(row: StatusRow) -> tuple[str | None, ...]:
-    live = row.live
-    missing = "gone" if row.gone else "not read"
-    return (
-        row.address,
-        row.entry.project_id,
-        live.status if live else missing,
-        _setting(row, "mode"),
-        _setting(row, "title"),
-        live.updated_at if live else None,
-        (live.assembled_url or live.project_url) if live else row.entry.outputs.project_url,
-    )
+def status_of(row: StatusRow) -> str:
+    """The project's status; ``gone`` or ``not read`` without one."""
+    return row.live.status if row.live is not None else "gone" if row.gone else "not read"
 
 
-def _wide_cells(entry: Entry) -> tuple[str | None, ...]:
-    rendered, shared = entry.rendered, entry.shared
+def _urgency(row: StatusRow) -> int:
+    status = status_of(row)
+    return _PROBLEMS.index(status) if status in _PROBLEMS else len(_PROBLEMS) + (not is_active(status))
+
+
+def _status_cells(row: StatusRow, at: str | None) -> tuple[str | None, ...]:
+    now, then = instant(at), instant(row.live.updated_at if row.live else None)
+    since = age((now - then).total_seconds()) if now is not None and then is not None else None
+    return row.address, row.entry.project_id, status_of(row), since, _setting(row, "title")
+
+
+def _fitted(cells: list[tuple[str | None, ...]], width: int) -> list[tuple[str | None, ...]]:
+    """The cells so that a line fits: titles are shortened first, then addresses."""
+    whole = [max(columns(clean(row[i] or "-")) for row in cells) for i in range(len(_STATUS_HEAD))]
+    whole = [max(size, len(name)) for size, name in zip(whole, _STATUS_HEAD, strict=True)]
+    room = width - sum(whole) - 2 * (len(whole) - 1)
+    title = max(_LEAST, whole[_TITLE] + min(0, room))
+    address = max(_LEAST, whole[0] + min(0, room + whole[_TITLE] - title))
+    return [(_shortened(row[0], address), *row[1:_TITLE], _shortened(row[_TITLE], title)) for row in cells]
+
+
+def _shortened(text: str | None, width: int) -> str | None:
+    """The text with an ellipsis, if it is longer."""
+    shown = clean(text or "")
+    if columns(shown) <= width:
+        return text
+    while columns(shown) > width - 1:
+        shown = shown[:-1]
+    return f"{shown}…"
+
+
+def _wide_cells(row: StatusRow) -> tuple[str | None, ...]:
+    live, rendered, shared = row.live, row.entry.rendered, row.entry.shared
     quality = None if rendered is None else rendered.quality or "unknown"
     if rendered is not None and rendered.outdated:
         quality = f"{quality} (outdated)"
-    return quality, shared.share_url if shared is not None else None
+    return (
+        _setting(row, "mode"),
+        live.updated_at if live else None,
+        (live.assembled_url or live.project_url) if live else row.entry.outputs.project_url,
+        quality,
+        shared.share_url if shared is not None else None,
+    )
 
 
 def _setting(row: StatusRow, name: str) -> str | None:

@@ -114,6 +114,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} m"
 
 
+def age(seconds: float) -> str:
+    """Roughly how long: ``12 s``, ``3 m``, ``5 h``, ``9 d``."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
 def joined(parts: list[str]) -> str:
     """``a, b and c``."""
     return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)

@@ -8,6 +8,7 @@ from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry, Intent, Known, Outputs, State
 from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.event_lines import event_line
+from reconciler.report.safe_text import columns
 from reconciler.report.style import Style
 from reconciler.report.tables import NONE_MANAGED, StatusRow, messages_text, output_text, state_list_text, status_text
 from tests.cli.report_samples import FAILED, REFUSED, STEPS
@@ -98,15 +99,32 @@ def test_the_status_table_tells_read_from_known_from_gone():
         StatusRow(address="unread", entry=ENTRY, live=None),
         StatusRow(address="c", entry=ENTRY, live=None, gone=True),
     ]
-    assert status_text(rows, style=PLAIN) == (
-        "ADDRESS  PROJECT  STATUS    MODE        TITLE   UPDATED               URL\n"
-        "a        proj_1   failed    autonomous  日本語  2025-03-15T10:35:00Z  https://e.example/p\n"
-        "unread   proj_1   not read  (secret)    日本語  -                     -\n"
-        "c        proj_1   gone      (secret)    日本語  -                     -\n"
+    assert status_text(rows, style=PLAIN, at="2025-03-15T10:38:10Z") == (
+        "ADDRESS  PROJECT  STATUS    AGE  TITLE\n"
+        "c        proj_1   gone      -    日本語\n"
+        "unread   proj_1   not read  -    日本語\n"
+        "a        proj_1   failed    3 m  日本語\n"
         "\n"
         "a: out of frames\n"
     )
-    assert "\x1b[31mfailed\x1b[0m    auto" in status_text(rows, style=Style(color=True))
+    assert "\x1b[31mfailed\x1b[0m    -" in status_text(rows, style=Style(color=True))
+    wide = status_text(rows, style=Style(color=False, columns=40), wide=True)
+    assert "autonomous  2025-03-15T10:35:00Z  https://e.example/p" in wide
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_status_table_fits_the_terminal(width):
+    """Intent: a line that the terminal wraps can't be read; wide characters count twice."""
+    live = LiveProject(
+        id="proj_1", status="running", source="status", settings={"title": "題" * 30}, updated_at="2025-03-15T10:35:00Z"
+    )
+    rows = [
+        StatusRow(address="a" * 63, entry=ENTRY, live=live),
+        StatusRow(address="b[" + "x" * 100 + "]", entry=ENTRY, live=live),
+    ]
+    lines = status_text(rows, style=Style(color=False, columns=width), at="2025-03-15T10:38:10Z").splitlines()
+    assert all(columns(line) <= width for line in lines), lines
+    assert "…" in lines[1] or width == 200
 
 
 def test_output_lists_what_the_state_last_saw():

@@ -166,3 +166,13 @@ def test_defaults_may_hold_tags(six):
     assert planned(six, "--tag", "all") == {"a"}
     assert planned(six, "--tag", "own") == {"b"}
     assert json.loads(six.run("schema").out)
+
+
+def test_status_filters_by_status_and_prints_names(applied):
+    with applied.account() as store, store.account() as account:
+        account.run("UPDATE projects SET status = 'failed' WHERE brief = 'A base.'")
+    assert applied.run("status", "--status", "failed,gone", "-o", "name").out == "base\n"
+    assert set(applied.run("status", "--status", "idle", "-o", "json").document) == ALL - {"base"}
+    assert "None of 6 projects" in applied.run("status", "--status", "cancelled").out
+    table = applied.run("status").out.splitlines()
+    assert table[2].split() == ["ADDRESS", "PROJECT", "STATUS", "AGE", "TITLE"] and table[3].startswith("base ")

@@ -17,7 +17,8 @@ from reconciler.model import contract
 from reconciler.model.state import Entry
 from reconciler.operations.read.overview import read_overview
 from reconciler.report.heading import heading
-from reconciler.report.tables import StatusRow, status_document, status_text
+from reconciler.report.tables import StatusRow, status_document, status_of, status_text
+from reconciler.report.words import plural
 
 
 @click.command(
@@ -26,44 +27,66 @@ Examples:
   reconciler status
   reconciler status summer-teaser --format json
   reconciler status -o wide                   # with renders and permanent links
+  reconciler status --status failed,cancelled -o name
   reconciler status --watch                   # until no agent is at work
 """
 )
 @chosen
 @click.option("--watch", is_flag=True, help="Refresh the table while agents work.")
 @click.option(
+    "--status",
+    "statuses",
+    metavar="STATUS,…",
+    help="Only projects with one of these statuses, such as `failed,cancelled`; `gone` for those that the API lacks.",
+)
+@click.option(
     "-o",
     "columns",
-    type=click.Choice(["wide"]),
-    help="Show more columns: `wide` adds the quality of the last render and the permanent link.",
+    type=click.Choice(["wide", "json", "name"]),
+    help="Show more columns (`wide`: mode, times, URL, last render, permanent link), or JSON, or addresses only.",
 )
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, /, *, chosen: Chosen, watch: bool, columns: str | None, format_: str) -> None:
+def command(
+    console: Console, /, *, chosen: Chosen, watch: bool, statuses: str | None, columns: str | None, format_: str
+) -> None:
     """Show managed projects and their status.
 
     Shows all managed projects, or those at the given addresses. The name of a `for_each` selects all of its projects;
     `*` matches any text.
     """
     context = load_context(console)
-    asyncio.run(_show(context, chosen, watch=watch, json=format_ == "json", wide=columns == "wide"))
+    wanted = frozenset(filter(None, (name.strip() for name in statuses.split(",")))) if statuses is not None else None
+    form = columns or format_
+    console.format = "json" if form == "json" else "text"
+    asyncio.run(_show(context, chosen, wanted, watch=watch, form=form))
 
 
-async def _show(context: CommandContext, chosen: Chosen, *, watch: bool, json: bool, wide: bool) -> None:
+async def _show(
+    context: CommandContext, chosen: Chosen, statuses: frozenset[str] | None, *, watch: bool, form: str
+) -> None:
+    json = form == "json"
     async with context.api() as api:
         while True:
             state = context.state()
-            rows = await _read_rows(context, api, context.entries_of(state, chosen))
+            managed = await _read_rows(context, api, context.entries_of(state, chosen))
+            rows = [row for row in managed if statuses is None or status_of(row) in statuses]
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
-            lost = None if rows or chosen.addresses else await lost_state_hint(context, state)
+            lost = None if managed or chosen.addresses else await lost_state_hint(context, state)
             if json and not (watch and active):
                 context.console.json(status_document(rows))
                 context.console.diagnose([lost] if lost else [])
+            elif form == "name":
+                context.console.out("".join(f"{row.address}\n" for row in rows))
             elif not json:
                 clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
                 first = heading(context.where(state.serial))
                 context.console.out(f"{clear}{first}\n\n")
-                context.console.out(status_text(rows, style=context.console.style(), lost=lost, wide=wide))
+                style, at = context.console.style(), context.workspace.now()
+                if managed and not rows:
+                    context.console.out(f"None of {plural(len(managed), 'project')} has such a status.\n")
+                else:
+                    context.console.out(status_text(rows, style=style, at=at, lost=lost, wide=form == "wide"))
             if not (watch and active):
                 return
             scale = poll_scale(context.config)
