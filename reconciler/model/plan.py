@@ -218,7 +218,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     def summary(self) -> dict[str, int]:
         """How many steps each kind has, how many addresses are unchanged and how many need attention."""
         steps = Counter(step.action for step in self.steps)
-        counts: dict[str, int] = {action: steps[action] for action, kind in KINDS.items() if kind.in_summary}
+        counts: dict[str, int] = {
+            action: steps[action]
+            for action, kind in KINDS.items()
+            if kind.in_summary == "always" or (kind.in_summary == "if any" and steps[action])
+        }
         attention = {d.address or d.summary for d in self.diagnostics if d.attention}
         return {**counts, "unchanged": self.unchanged, "attention": len(attention)}
 

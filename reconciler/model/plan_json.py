@@ -115,7 +115,7 @@ def _content(plan: Plan) -> dict[str, Json]:
         "managed": plan.managed,
         "families": list(plan.families),
         "uploads": [asdict(upload) for upload in plan.uploads],
-        "downloads": dict(plan.downloads),
+        **({"downloads": dict(plan.downloads)} if plan.downloads else {}),
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
         "basis": {address: asdict(basis) for address, basis in plan.basis.items()},

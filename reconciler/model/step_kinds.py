@@ -70,8 +70,10 @@ class StepKind(Struct, frozen=True):
     """Whether the address gets another project (a new entry in the state), and whether that is new or exists already."""
     limit: PolicyLimit | None
     """The key of ``policy`` that limits how many such steps one apply may have."""
-    in_summary: bool = True
-    """Whether the ``summary`` of a plan's document counts it."""
+    in_summary: Literal["always", "if any", "never"] = "always"
+    """Whether the ``summary`` of a plan's document counts it. Kinds that plans of format 1.2 did not have at first are
+    counted if there are any, so that those plans are still read.
+    """
 
     @property
     def spends_credits(self) -> bool:
@@ -112,11 +114,22 @@ def _kind(action: Action) -> StepKind:  # noqa: C901, PLR0911, PLR0912  one for 
             return StepKind(words, cost=1, slot=True, calls=2, effect="changes", begins="nothing", limit="max_messages")
         case "render":  # two calls: the status is read first; what it costs depends on the quality (see plan.describe)
             words = Words("*", "cyan", "render", "rendering", "rendered", noun="render", legend="render the video")
-            return StepKind(words, cost=1, slot=True, calls=2, effect="delivers", begins="nothing", limit="max_renders")
+            return StepKind(
+                words,
+                1,
+                slot=True,
+                calls=2,
+                effect="delivers",
+                begins="nothing",
+                limit="max_renders",
+                in_summary="if any",
+            )
         case "share":  # two calls: the links that there are already are read first
             legend = "share: make a permanent link"
             words = Words("@", "cyan", "share", "sharing", "shared", noun="share", legend=legend)
-            return StepKind(words, cost=0, slot=False, calls=2, effect="delivers", begins="nothing", limit=None)
+            return StepKind(
+                words, 0, slot=False, calls=2, effect="delivers", begins="nothing", limit=None, in_summary="if any"
+            )
         case "cancel":
             words = Words("x", "red", "cancel", "cancelling", "cancelled", noun="cancel", legend="cancel")
             return StepKind(words, cost=0, slot=False, calls=1, effect="ends", begins="nothing", limit="max_cancels")
@@ -136,7 +149,7 @@ def _kind(action: Action) -> StepKind:  # noqa: C901, PLR0911, PLR0912  one for 
             legend = "move to another address"
             words = Words("->", "cyan", "move", "moving", "moved", noun="move", legend=legend)
             return StepKind(
-                words, 0, slot=False, calls=0, effect="binds", begins="nothing", limit=None, in_summary=False
+                words, 0, slot=False, calls=0, effect="binds", begins="nothing", limit=None, in_summary="never"
             )
         case _:
             assert_never(action)

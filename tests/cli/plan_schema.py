@@ -18,7 +18,7 @@ ACTIONS = [
     "forget",
     "move",
 ]
-COUNTED = [a for a in ACTIONS if a != "move"] + ["unchanged", "attention"]
+COUNTED = [a for a in ACTIONS if a not in ("move", "render", "share")] + ["unchanged", "attention"]
 TEXT = {"type": "string"}
 MAYBE = {"type": ["string", "null"]}
 COUNT = {"type": "integer", "minimum": 0}

@@ -271,7 +271,7 @@ A_STEP = an_object(
     changes={"type": "array", "items": A_CHANGE},
     request={"anyOf": [A_REQUEST, {"type": "null"}]},
 )
-COUNTED = [*(action for action in ACTIONS if action != "move"), "unchanged"]
+COUNTED = [*(action for action in ACTIONS if action not in ("move", "render", "share")), "unchanged"]
 SUMMARY = an_object(**dict.fromkeys([*COUNTED, "attention"], NUMBER)) | {"additionalProperties": False}
 A_PLAN = an_object(
     format_version={"const": "1.2"},
