@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.simulation.campaign import ADDED, lived
-from tests.simulation.course import Act, Course
+from tests.simulation.course import Act, Course, draw
 from tests.simulation.test_lives import python
 
 FOLDER = Path(__file__).parent / "found"
@@ -17,6 +17,16 @@ FOUND = {
     "a-project-that-is-canceled-while-its-key-is-sent": (3131, "2 projects were bought for p2"),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke."""
+
+MISSED = {
+    "settling": 0,
+    "look when recovering": 0,
+    "recovery of lost answers": 0,
+    "lock": 31,
+    "fsync": 115,
+    "intent": 105,
+}
+"""Safety steps, and the first seed whose life breaks without them: as many lives it takes."""
 
 
 def course_of(name):
@@ -38,6 +48,15 @@ def test_without_the_step_that_it_led_to_it_breaks_again(name, step):
 
     assert told.returncode == 1, told.stderr
     assert FOUND[name][1] in told.stdout
+
+
+@pytest.mark.parametrize(("step", "seed"), MISSED.items())
+def test_a_life_misses_the_safety_step(step, seed):
+    told = python("-m", "tests.simulation", "--tell", str(seed), "--without", step)
+
+    assert told.returncode == 1, told.stderr
+    assert " JUDGE " in told.stdout
+    assert not lived(draw(seed)).broken
 
 
 def test_a_life_is_told_shorter(tmp_path):
