@@ -84,7 +84,7 @@ def test_the_question_names_it(space, command):
     if command == "destroy":
         space.run(*APPLY)
     shown, code = on_terminal(space, command, answer=b"n\n")
-    question = next(line for line in shown.splitlines() if "[y/N]" in line)
+    question = " ".join(shown.split()).partition("[y/N]")[0].rpartition("Plan: ")[2]  # it may be wrapped
     assert heading(1 if command == "destroy" else 0) in question and code == 1
 
 
