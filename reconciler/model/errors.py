@@ -39,6 +39,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 Severity = Literal["error", "warning", "note"]
 Kind = Literal["drift", "identity", "lost-state", "stale"]
@@ -179,6 +180,10 @@ class ApiError(ReconcilerError):
         request = f", request {request_id}" if request_id else ""
         where = f"{method} {path}{answer}{request}"
         super().__init__(summary, f"{where}\n{detail}" if detail else where)
+
+    def add(self, line: str) -> None:
+        """Add a line of advice to what people see."""
+        self.diagnostics = tuple(replace(d, detail=f"{d.detail}\n{line}") for d in self.diagnostics)
 
 
 class HaltedError(ApiError):

@@ -7,7 +7,7 @@ kind of step breaks type checking, not production (after sqlmesh's plan stages).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Final, Literal, assert_never
 
 from msgspec import Meta, Struct, field
@@ -147,6 +147,23 @@ def describe(step: Step) -> StepKind:
     return replace(kind, cost=0) if free else kind
 
 
+def least_credits(steps: Iterable[Step]) -> int:
+    """The credits that steps need at least, by the minimums that the vendor publishes. Most cost more."""
+    limits, renders = contract.current().limits, contract.current().renders
+    needed = 0
+    for step in steps:
+        match step:
+            case Create() | Replace():
+                needed += limits.create_credits
+            case Message():
+                needed += limits.message_credits
+            case Render():
+                needed += renders.get(str(step.body["quality"]), 0)
+            case _:  # for nothing else is a minimum published
+                pass
+    return needed
+
+
 def sent_body(step: Step) -> Mapping[str, Value]:
     """The body of the request that a step sends, without what follows from its kind; empty where it needs none."""
     match step:
@@ -212,7 +229,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     destroy: bool = False
     refresh_only: bool = False
     credit_balance: int | None = None
-    """Credits left, if the API told; not part of the document."""
+    """Credits left, if the API told."""
+    credits_needed: Count = 0
+    """Credits that the steps need at least, where ``credit_balance`` is known."""
 
     @property
     def summary(self) -> dict[str, int]:

@@ -96,7 +96,9 @@ def _content_digest(content: Mapping[str, Json]) -> str:
 
 def _content(plan: Plan) -> dict[str, Json]:
     """The document of a plan without its digest."""
-    other = {} if plan.api_version == contract.DEFAULT_VERSION else {"api_version": plan.api_version}
+    other: dict[str, Json] = {} if plan.api_version == contract.DEFAULT_VERSION else {"api_version": plan.api_version}
+    if plan.credit_balance is not None:
+        other["credits"] = {"balance": plan.credit_balance, "needed": plan.credits_needed}
     return {
         **other,
         "format_version": FORMAT_VERSION,
@@ -259,6 +261,11 @@ class _Requests(Struct):
     apply_at_least: Count
 
 
+class _Credits(Struct):
+    balance: int | None = None
+    needed: Count = 0
+
+
 class _Kind(Struct):
     action: Action
 
@@ -274,8 +281,11 @@ class _ProjectReference(Struct):
 def _plan(root: Node) -> Plan:
     steps = root["steps"]
     state, requests = root["state"].read(_State), root["requests"].read(_Requests)
+    credits_ = root["credits"].read(_Credits) if "credits" in root.mapping() else _Credits()
     plan = root.read(
         Plan,
+        credit_balance=credits_.balance,
+        credits_needed=credits_.needed,
         lineage=state.lineage,
         serial=state.serial,
         steps=[{**node.mapping(), **_sent(node)} for node in steps],

@@ -31,7 +31,7 @@ from reconciler.model.hosts import same_api
 from reconciler.model.identity import Elsewhere
 from reconciler.model.journal import Draft, Record
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import Create, Plan, describe
+from reconciler.model.plan import Create, Plan, describe, least_credits
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Loaded, State, Version
@@ -56,7 +56,7 @@ from reconciler.operations.state.sealing import fill_secrets, reseal
 from reconciler.planning.knowledge import remembered_projects
 from reconciler.planning.other_version import dropped, in_this_version
 from reconciler.planning.planner import Header, binds_new, make_plan, new_addresses, unsettled_addresses, wanted_ids
-from reconciler.planning.safety import violations
+from reconciler.planning.safety import too_dear, violations
 from reconciler.planning.selection import Selection, resolve
 
 
@@ -135,7 +135,7 @@ async def plan(
     state, _ = workspace.load()
     before = api.requests
     made, _ = await read_and_plan(workspace, api, desired, state, selection)
-    made, refused = await check_limits(workspace, api, made, force=force)
+    made, refused = await check_limits(workspace, api, made, force=force, show=True)
     return replace(made, requests_used=api.requests - before), refused
 
 
@@ -204,17 +204,20 @@ async def read_live(
 
 
 async def check_limits(
-    workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool
+    workspace: Workspace, api: ApiClient, plan: Plan, *, force: bool, show: bool = False
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
-    """The plan with the credit balance, if a limit needs it, and the limits that forbid the plan.
+    """The plan with the credit balance, if a limit needs it or to ``show`` it, and the limits that forbid the plan.
 
     Raises:
-        ApiError: the credits can't be read.
+        ApiError: the credits can't be read, and a limit needs them.
 
     """
     policy = workspace.config.policy
-    if policy.min_credits is not None and any(describe(step).spends_credits for step in plan.steps):
-        plan = replace(plan, credit_balance=await api.credits())
+    limited = policy.min_credits is not None
+    if (limited or show) and any(describe(step).spends_credits for step in plan.steps):
+        balance = await api.credits(needed=limited)
+        plan = replace(plan, credit_balance=balance, credits_needed=0 if balance is None else least_credits(plan.steps))
+        plan = replace(plan, diagnostics=(*plan.diagnostics, *too_dear(plan)))
     return plan, tuple(violations(plan, policy, credit_balance=plan.credit_balance, force=force))
 
 
@@ -315,7 +318,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
-    plan, refused = await check_limits(workspace, run.api, plan, force=request.force)
+    plan, refused = await check_limits(workspace, run.api, plan, force=request.force, show=request.saved is None)
     if refused:
         raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
     if not request.confirm(plan):

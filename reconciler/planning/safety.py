@@ -11,7 +11,7 @@ from typing import assert_never
 
 from reconciler.model.config import Policy
 from reconciler.model.errors import Diagnostic
-from reconciler.model.plan import Cancel, Create, Forget, Plan, Replace, describe
+from reconciler.model.plan import Cancel, Create, Forget, Plan, Replace, describe, least_credits
 from reconciler.model.step_kinds import KINDS, PolicyLimit
 
 SHARE_FROM = 10
@@ -46,7 +46,19 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
             severity="error",
             summary=f"the account has {credit_balance} credits, but `policy.min_credits` requires {policy.min_credits}",
             detail=f"{len(costly)} steps spend credits: {names(list(dict.fromkeys(costly)))}\n"
-            "Nothing was sent. Add credits, or lower `min_credits`.",
+            f"The plan needs at least {least_credits(plan.steps)} credits. Nothing was sent. Add credits, or lower "
+            "`min_credits`.",
+        )
+
+
+def too_dear(plan: Plan) -> Iterator[Diagnostic]:
+    """A warning where the account has fewer credits than the plan needs."""
+    if plan.credit_balance is not None and plan.credit_balance < plan.credits_needed:
+        yield Diagnostic(
+            severity="warning",
+            summary=f"the account has {plan.credit_balance} credits, and this plan needs at least {plan.credits_needed}",
+            detail="Steps that come after the credits have run out fail. Add credits, or apply fewer steps at a time with "
+            "`--target`.",
         )
 
 

@@ -67,8 +67,8 @@ def mode_line(plan: Plan) -> str:
 
 
 def cost_line(plan: Plan) -> str:
-    """What spends credits, at most where the state may be lost, and how many are left if that is known; empty if nothing
-    does.
+    """What spends credits, at most where the state may be lost, and how many are left and needed if that is known; empty
+    if nothing does.
     """
     costly = [(kind.words, n) for kind, n in _kinds(s for s in plan.steps if describe(s).spends_credits)]
     if not costly:
@@ -76,7 +76,9 @@ def cost_line(plan: Plan) -> str:
     projects_first = sorted(costly, key=lambda item: item[0].repeats)
     what = joined([words.steps(count) for words, count in projects_first])
     one = sum(count for _, count in costly) == 1
-    left = f" The balance is {plan.credit_balance:,} credits." if plan.credit_balance is not None else ""
+    left = ""
+    if plan.credit_balance is not None:
+        left = f" The balance is {plan.credit_balance:,} credits. This plan needs at least {plan.credits_needed:,}."
     if plan.lost:
         return (
             f"At most {what} spend credits, and less if the account has some of it already. It can't be undone.{left}"

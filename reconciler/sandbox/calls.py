@@ -221,6 +221,23 @@ def get_credits(account: Account, call: Call, _: str) -> Answer:
     return json_answer(200, {"credits_balance": account.meta("credits")})
 
 
+def get_credit_packages(account: Account, call: Call, _: str) -> Answer:
+    """``GET /account/credit-packages`` (beyond the contract). What is sold here is play money."""
+    request_checks.query(call.query, {})
+    packages = [
+        {
+            "id": f"pack_{credits_}",
+            "credits": credits_,
+            "price": f"${credits_ // 100}",
+            "price_cents": credits_,
+            "purchase_url": f"{call.origin}/credits/{credits_}",
+        }
+        for credits_ in (1_000, 5_000)
+    ]
+    shown = {"has_subscription": True, "subscription_required": False, "packages": packages}
+    return json_answer(200, {"credits_balance": account.meta("credits"), **shown})
+
+
 _PROJECT: Final = r"/projects/([^/]+)"
 _ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
     (re.compile(r"/projects"), {"GET": list_projects, "POST": create}),
@@ -232,6 +249,7 @@ _ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
 )
 _BEYOND: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
     (re.compile(r"/account/credits"), {"GET": get_credits}),
+    (re.compile(r"/account/credit-packages"), {"GET": get_credit_packages}),
     (re.compile(rf"{_PROJECT}/render"), {"POST": deliveries.render}),
     (re.compile(rf"{_PROJECT}/share"), {"POST": deliveries.share}),
     (re.compile(r"/account/shares"), {"GET": deliveries.list_shares}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -32,6 +33,11 @@ CREDITS_MAX = 10**15
 """A balance from here on is not believed."""
 WARNING_MAX = 1000
 """Bytes of a ``credits_warning`` that are read if it is not a string."""
+
+PURCHASE_MAX = 500
+"""Characters of an address where credits can be bought."""
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.\-]*(:[0-9]{1,5})?(/[A-Za-z0-9/._~%=&?+\-]*)?")
+"""An address with a host, no password, and nothing that could pass for other text."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 """An id or a status, which are used in paths and messages."""
@@ -152,6 +158,14 @@ class _Links(Struct):
 
 class _Balance(Struct):
     credits_balance: Raw
+
+
+class _Package(Struct):
+    purchase_url: Raw = Raw()
+
+
+class _Packages(Struct):
+    packages: list[_Package]
 
 
 class _Types(NamedTuple):
@@ -347,3 +361,19 @@ def balance(body: Bytes) -> int | None:
         return _credits(_read(_Balance, body).credits_balance)
     except ValueError:
         return None
+
+
+def purchase_urls(body: Bytes) -> list[str]:
+    """Where credits can be bought: the addresses that a person can be shown (beyond the contract)."""
+    return [
+        url
+        for package in _read(_Packages, body).packages
+        if (url := _text_of(package.purchase_url)) and len(url) <= PURCHASE_MAX and _PLAIN_URL.fullmatch(url)
+    ]
+
+
+def _text_of(raw: Raw) -> str:
+    try:
+        return decode(raw, type=str)
+    except ValueError:
+        return ""

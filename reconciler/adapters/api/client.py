@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from msgspec.structs import replace
 
@@ -19,7 +19,7 @@ from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.other_version import told_by_refusal, told_by_settings
 from reconciler.adapters.api.sending import Sender
 from reconciler.model import contract
-from reconciler.model.errors import AnswerError, RefusedError, VersionError
+from reconciler.model.errors import AnswerError, ApiError, HaltedError, RefusedError, VersionError
 from reconciler.model.live import Created, Link, LiveProject, MessagePage, ProjectPage
 from reconciler.model.values import Json, WireBody
 
@@ -147,14 +147,40 @@ class ApiClient(Sender):
                 return None
             raise
 
-    async def credits(self) -> int | None:
-        """``GET /account/credits``: credits left; ``None`` if the API has no such call, which is beyond the contract."""
+    async def credits(self, *, needed: bool = True) -> int | None:
+        """``GET /account/credits``: credits left; ``None`` if the API has no such call, which is beyond the contract.
+
+        Where they are not ``needed``, ``None`` stands for every failure.
+        """
+        call = Call("GET", "/account/credits", optional=not needed)
         try:
-            return await self.send(Call("GET", "/account/credits"), {200: answers.balance})
-        except (AnswerError, RefusedError) as error:
-            if isinstance(error, AnswerError) or error.status in NO_SUCH_CALL:
+            return await self.send(call, {200: answers.balance})
+        except HaltedError:
+            raise
+        except ApiError as error:
+            if not needed or isinstance(error, AnswerError) or error.status in (*NO_SUCH_CALL, 403):
                 return None
             raise
+
+    async def purchase_link(self) -> str | None:
+        """``GET /account/credit-packages``: where credits can be bought, as text for people; ``None`` if nothing tells.
+
+        An address is the API's own, or of https on its host. Of any other, which a reader should look at before going
+        there, the text has no scheme, so that nothing makes it a link.
+        """
+        call = Call("GET", "/account/credit-packages", optional=True)
+        try:
+            found = await self.send(call, {200: answers.purchase_urls})
+        except ApiError:
+            return None
+        return next((self._as_link(url) for url in found), None)
+
+    def _as_link(self, url: str) -> str:
+        base, parts = urlsplit(self._url), urlsplit(url)
+        ours = (parts.scheme, parts.netloc) == (base.scheme, base.netloc)
+        near = parts.hostname == base.hostname or str(parts.hostname).endswith(f".{base.hostname}")
+        text = self._redact(url)
+        return text if ours or (parts.scheme == "https" and near) else f"{text.partition('://')[2]} (another host)"
 
     async def begin_upload(self, body: Mapping[str, Json]) -> tuple[str, str]:
         """``POST /uploads``: an address to PUT a file to, valid for an hour, and the key that confirms it.

@@ -77,6 +77,8 @@ class Call(Struct, frozen=True):
     """Whether a 404 means that the project does not exist."""
     most: int = ANSWER_MAX
     """Bytes that a good answer may have."""
+    optional: bool = False
+    """Whether the program can do without the answer: it is asked for once, and not waited for long."""
 
     @property
     def reads(self) -> bool:

@@ -57,6 +57,9 @@ that the server is about to close, with an unknown fate."""
 READS_AT_ONCE: Final = 8
 """Reads under way at once; the connection pool's own work grows with the square of its connections."""
 
+OPTIONAL_SECONDS: Final = 10.0
+"""The most that an answer is waited for that the program can do without."""
+
 _KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=KEEP_ALIVE)
 _NEW: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
 """The server may close a kept connection without reading what comes on it. A read is then sent again, on a new
@@ -202,6 +205,8 @@ class Sender:
             url += "?" + urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
         content = None if body is None else json.dumps(body.expose(), separators=(",", ":")).encode()
         patience = _Patience(self._timeout * (_READ_PHASES if call.reads else _PHASES))
+        if call.optional:
+            patience.left = min(self._timeout, OPTIONAL_SECONDS)
         for attempt in range(self._retries + 1):
             try:
                 async with self._read_slot(call):
@@ -217,7 +222,7 @@ class Sender:
                     self._limiter.pause(wait)  # for every call, whether this one is sent again or not
                 patience.left -= 0 if limited else error.retry_after or 0
                 late = wait > LONGEST_WAIT or patience.left < self._timeout * _LEAST
-                if attempt == self._retries or late or not _may_repeat(call, error):
+                if attempt == self._retries or call.optional or late or not _may_repeat(call, error):
                     raise
                 if wait > REPORT_FROM:
                     why = error.diagnostics[0].summary

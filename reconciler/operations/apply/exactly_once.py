@@ -181,7 +181,10 @@ async def in_slot(
         except ProjectLimitError as error:
             refused = error
         except CreditsError as error:
-            run.credits_error = error
+            first, run.credits_error = run.credits_error is None, run.credits_error or error
+            link = await run.api.purchase_link() if first else None
+            if link is not None:
+                error.add(f"To buy credits: {link}")
             raise
         finally:
             monitor.release(refused)
