@@ -2,6 +2,7 @@
 limits, folders lie in memory, and canaries are set out that nothing may hold.
 """
 
+import atexit
 import itertools
 import os
 import shutil
@@ -23,6 +24,9 @@ MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ["TMPDIR"] = str(MEMORY)
     tempfile.tempdir = None
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="cache-")
+"""The list of models is kept here, and not where the user's is."""
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 pytest_plugins = ("tests.recovery.figures",)
 canaries.set_out()
 cheap_secrets.use()

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.cache import Cache, cache_folder
 from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing, read_specs
@@ -180,6 +181,8 @@ def load_context(console: Console) -> CommandContext:
         env={name: os.environ[name] for name in config.policy.allowed_env if name in os.environ},
         redact=console.redact,
         media=partial(_open_media, config),
+        cache=Cache(None if config.sandboxed else cache_folder(os.environ, config.root)),
+        tell=lambda line: console.note(line) if console.verbose else None,
         elsewhere=cache(partial(read_elsewhere, console, config)),
     )
     return CommandContext(console, config, workspace, store)

@@ -34,6 +34,7 @@ V2026_04: Final = later(
     },
     limits={"create_credits": 50, "low_credits": 101},  # the API warns of a balance of 100 or below
     renders={"1080p": 10, "4k": 10},
+    own_skills=True,
     source_header="X-Eversince-Source",
     conversions=(
         Conversion(name="agent_model", to="agent_model", values={"opus": "opus-4.7", "sonnet": "sonnet-4.6"}),

@@ -216,6 +216,8 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
     """The credits that a render costs, by quality; empty where the API has no such call (published)."""
     shares: bool = False
     """Whether the API gives permanent links (published)."""
+    own_skills: bool = False
+    """Whether the API lists an account's own skills (published)."""
     beyond: tuple[Field, ...] = ()
     """The fields of the requests for renders and links (published)."""
 

@@ -83,6 +83,22 @@ class Link(Struct, frozen=True, kw_only=True):
     created_at: str | None = None
 
 
+class Model(Struct, frozen=True):
+    """A model that the API offers. No ``aspect_ratios``: the API does not tell them."""
+
+    id: str
+    aspect_ratios: tuple[str, ...] = ()
+
+
+class StudioProject(Struct, frozen=True, kw_only=True):
+    """A project of the studio that can be adopted."""
+
+    id: str
+    title: str | None = None
+    aspect_ratio: str | None = None
+    created_at: str | None = None
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """The result of one refresh.
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.halt import GRACE
+from reconciler.adapters.cache import Cache
 from reconciler.model.config import Account, Config
 from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import (
@@ -23,6 +24,7 @@ from reconciler.model.errors import (
     HaltedError,
     PlanFileError,
     ReconcilerError,
+    Severity,
     StateMismatchError,
     UsageError,
 )
@@ -49,6 +51,7 @@ from reconciler.operations.apply.run import (
 )
 from reconciler.operations.concurrency import cancel_all
 from reconciler.operations.read.account import check_pinned, require_account
+from reconciler.operations.read.lookups import Lookup, ignore
 from reconciler.operations.read.missing_declarations import missing_declarations
 from reconciler.operations.read.refresh import refresh, remembered_titles
 from reconciler.operations.recovery.open_calls import recover_open_calls
@@ -96,6 +99,10 @@ class Workspace(Struct, frozen=True, kw_only=True):
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], str] = utc_now
     media: MediaFactory = default_media
+    cache: Cache = Cache()
+    """Keeps answers that stay true for a day."""
+    tell: Callable[[str], None] = ignore
+    """Hears why something was not checked that the program can do without."""
     elsewhere: Callable[[], Elsewhere] = Elsewhere
     """Reads the other states of the configuration."""
 
@@ -119,6 +126,17 @@ class Workspace(Struct, frozen=True, kw_only=True):
             return made, False
         return config.own(loaded.state), loaded.folded
 
+    def lookup(self, api: ApiClient, severity: Severity) -> Lookup:
+        """How to look up what specs name; ``severity`` is that of what is found."""
+        return Lookup(
+            api=api,
+            api_url=self.config.api_url,
+            now=self.now(),
+            severity=severity,
+            cache=self.cache,
+            tell=self.tell,
+        )
+
     def header(self) -> Header:
         return Header(id=uuid.uuid4().hex, version=self.version, created_at=self.now())
 
@@ -135,6 +153,10 @@ async def plan(
     state, _ = workspace.load()
     before = api.requests
     made, _ = await read_and_plan(workspace, api, desired, state, selection)
+    looked = workspace.lookup(api, "warning")
+    touched = {step.address for step in made.steps if describe(step).effect != "ends" or describe(step).spends_credits}
+    found = await looked.check(project for address, project in desired.projects.items() if address in touched)
+    made = replace(made, diagnostics=(*made.diagnostics, *map(workspace.redact.record, found)))
     made, refused = await check_limits(workspace, api, made, force=force, show=True)
     return replace(made, requests_used=api.requests - before), refused
 

@@ -74,7 +74,7 @@ class Options(Struct, frozen=True, kw_only=True):
     ] = False
     fail_briefs: Annotated[bool, Meta(description="Make the agent fail on [fail] in a brief or message.")] = True
     beyond_contract: Annotated[
-        bool, Meta(description="Offer calls beyond the contract: credits, uploads, renders and permanent links.")
+        bool, Meta(description="Offer calls beyond the contract: credits, uploads, renders, permanent links, look-ups.")
     ] = True
     log_requests: Annotated[bool, Meta(description="Log requests for /_sandbox/requests.")] = True
 

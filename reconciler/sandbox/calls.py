@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.contract import ErrorCode, Status
-from reconciler.sandbox import agent, deliveries, request_checks, uploads, views
+from reconciler.sandbox import agent, catalog, deliveries, request_checks, uploads, views
 from reconciler.sandbox.account import Account
 from reconciler.sandbox.wire import Answer, ApiError, Call, json_answer
 
@@ -249,6 +249,9 @@ _ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
 )
 _BEYOND: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
     (re.compile(r"/account/credits"), {"GET": get_credits}),
+    (re.compile(r"/models"), {"GET": catalog.list_models}),
+    (re.compile(r"/account/skills"), {"GET": catalog.list_skills}),
+    (re.compile(r"/projects/discover"), {"GET": catalog.discover}),
     (re.compile(r"/account/credit-packages"), {"GET": get_credit_packages}),
     (re.compile(rf"{_PROJECT}/render"), {"POST": deliveries.render}),
     (re.compile(rf"{_PROJECT}/share"), {"POST": deliveries.share}),
@@ -270,7 +273,7 @@ def answer(account: Account, call: Call) -> Answer:
 
 def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:
     allowed: set[str] = set()
-    for pattern, handlers in (*_ROUTES, *_BEYOND) if beyond else _ROUTES:
+    for pattern, handlers in (*_BEYOND, *_ROUTES) if beyond else _ROUTES:
         found = pattern.fullmatch(call.path)
         if found and call.method in handlers:
             return handlers[call.method], found[1] if pattern.groups else ""

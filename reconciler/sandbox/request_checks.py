@@ -43,6 +43,8 @@ class Shapes(Struct, frozen=True):
     confirmation: Shape
     list_query: Mapping[str, Check]
     messages_query: Mapping[str, Check]
+    models_query: Mapping[str, Check]
+    discover_query: Mapping[str, Check]
 
 
 def body(call: Call, shape: Shape, *, strict: bool, limit: int) -> dict[str, Any]:
@@ -269,4 +271,10 @@ def shapes(api: Contract, *, strict: bool) -> Shapes:
             "title": _ANY_TEXT,
         },
         messages_query={"limit": _integer(1, api.limits.messages_page), "after": _ANY_TEXT, "before": _ANY_TEXT},
+        models_query={"type": _one_of(("video", "image"))},
+        discover_query={
+            "limit": _integer(1, api.limits.list_page),
+            "offset": _integer(0, 10**15),
+            "title": _ANY_TEXT,
+        },
     )

@@ -257,6 +257,11 @@ class Store:
         with self.account() as account:
             account.run("INSERT INTO studio VALUES (?, ?, ?)", id, title, brief)
 
+    def add_skill(self, *, id: str, name: str = "House style") -> None:  # noqa: A002 — the API's name
+        """Gives the account a skill of its own."""
+        with self.account() as account:
+            account.run("INSERT INTO skills VALUES (?, ?)", id.lower(), account.veil.hide(name))
+
     def person_creates(self, *, brief: str, title: str | None = None, status: str = "idle", **settings: Any) -> str:
         """A project made by hand or by another tool; it stays in ``status``. Gives its id."""
         with self.account() as account:

@@ -19,7 +19,16 @@ from msgspec.json import decode
 from reconciler.adapters.api.repair import repaired
 from reconciler.model import contract
 from reconciler.model.contract_tables import Answer, Contract, Field
-from reconciler.model.live import Created, Link, LiveMessage, LiveProject, MessagePage, ProjectPage
+from reconciler.model.live import (
+    Created,
+    Link,
+    LiveMessage,
+    LiveProject,
+    MessagePage,
+    Model,
+    ProjectPage,
+    StudioProject,
+)
 from reconciler.model.values import Json
 
 T = TypeVar("T")
@@ -34,6 +43,10 @@ CREDITS_MAX = 10**15
 WARNING_MAX = 1000
 """Bytes of a ``credits_warning`` that are read if it is not a string."""
 
+_RATIO = re.compile("[0-9]{1,3}:[0-9]{1,3}")
+_RATIOS_MAX = 50
+CATALOG_MAX = 10_000
+"""Models or skills that one answer may have."""
 PURCHASE_MAX = 500
 """Characters of an address where credits can be bought."""
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.\-]*(:[0-9]{1,5})?(/[A-Za-z0-9/._~%=&?+\-]*)?")
@@ -166,6 +179,35 @@ class _Package(Struct):
 
 class _Packages(Struct):
     packages: list[_Package]
+
+
+class _Model(Struct):
+    id: _Text
+    aspect_ratios: Raw = Raw(b"null")
+
+
+class _Models(Struct):
+    models: Annotated[list[_Model], Meta(max_length=CATALOG_MAX)]
+
+
+class _Skill(Struct):
+    id: _Text
+
+
+class _Skills(Struct):
+    skills: Annotated[list[_Skill], Meta(max_length=CATALOG_MAX)]
+
+
+class _Found(Struct):
+    project_id: _Text
+    title: str | None = None
+    aspect_ratio: str | None = None
+    created_at: str | None = None
+
+
+class _Discovered(Struct):
+    projects: list[_Found]
+    total: Annotated[int, Meta(ge=0, le=TOTAL_MAX)] | None = None
 
 
 class _Types(NamedTuple):
@@ -377,3 +419,32 @@ def _text_of(raw: Raw) -> str:
         return decode(raw, type=str)
     except ValueError:
         return ""
+
+
+def models(body: Bytes) -> list[Model]:
+    """The models of a type (beyond the contract)."""
+    return [Model(each.id, _ratios(each.aspect_ratios)) for each in _read(_Models, body).models]
+
+
+def _ratios(raw: Raw) -> tuple[str, ...]:
+    """The aspect ratios, if that is what they are, such as 16:9; nothing can be told from others."""
+    try:
+        ratios = decode(raw, type=list[str])
+    except ValueError:
+        return ()
+    return tuple(ratios) if len(ratios) <= _RATIOS_MAX and all(map(_RATIO.fullmatch, ratios)) else ()
+
+
+def skills(body: Bytes) -> frozenset[str]:
+    """The ids of the account's skills, in small letters (beyond the contract)."""
+    return frozenset(each.id.lower() for each in _read(_Skills, body).skills)
+
+
+def discovered(body: Bytes, *, limit: int) -> tuple[list[StudioProject], int | None]:
+    """A page of the studio projects that can be adopted, and how many there are (beyond the contract)."""
+    page = _read(_Discovered, body)
+    found = [
+        StudioProject(id=each.project_id, title=each.title, aspect_ratio=each.aspect_ratio, created_at=each.created_at)
+        for each in _bounded(page.projects, limit)
+    ]
+    return found, page.total

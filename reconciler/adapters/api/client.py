@@ -20,7 +20,7 @@ from reconciler.adapters.api.other_version import told_by_refusal, told_by_setti
 from reconciler.adapters.api.sending import Sender
 from reconciler.model import contract
 from reconciler.model.errors import AnswerError, ApiError, HaltedError, RefusedError, VersionError
-from reconciler.model.live import Created, Link, LiveProject, MessagePage, ProjectPage
+from reconciler.model.live import Created, Link, LiveProject, MessagePage, Model, ProjectPage, StudioProject
 from reconciler.model.values import Json, WireBody
 
 T = TypeVar("T")
@@ -159,6 +159,38 @@ class ApiClient(Sender):
             raise
         except ApiError as error:
             if not needed or isinstance(error, AnswerError) or error.status in (*NO_SUCH_CALL, 403):
+                return None
+            raise
+
+    async def models(self, kind: str) -> list[Model] | None:
+        """``GET /models``: the models of a type (``video``, ``image``); ``None`` if the API has no such call."""
+        call = Call("GET", "/models", optional=True)
+        return await self._if_there_is(call, {200: answers.models}, {"type": kind})
+
+    async def skills(self) -> frozenset[str] | None:
+        """``GET /account/skills``: the ids of the account's skills; ``None`` if the API has no such call."""
+        return await self._if_there_is(Call("GET", "/account/skills", optional=True), {200: answers.skills})
+
+    async def discover(self, *, offset: int) -> tuple[list[StudioProject], int | None] | None:
+        """``GET /projects/discover``: a page of the studio projects that can be adopted, and how many there are; ``None`` if
+        the API has no such call.
+        """
+        limit = contract.current().limits.list_page
+        call = Call("GET", "/projects/discover", most=LIST_MAX)
+        good = {200: partial(answers.discovered, limit=limit)}
+        return await self._if_there_is(call, good, {"limit": limit, "offset": offset})
+
+    async def _if_there_is(
+        self,
+        call: Call,
+        good: Mapping[int, Callable[[answers.Bytes], T]],
+        query: Mapping[str, str | int | None] | None = None,
+    ) -> T | None:
+        """The answer to a call that is beyond the contract; ``None`` if the API has no such call."""
+        try:
+            return await self.send(call, good, query=query)
+        except RefusedError as error:
+            if error.status in (*NO_SUCH_CALL, 403):
                 return None
             raise
 

@@ -61,7 +61,8 @@ def command(
 ) -> int:
     """Show the changes that apply would make.
 
-    Plan only reads: it sends nothing but GET requests and writes no file but --out. In a GitHub workflow, the plan is
+    Plan only reads: it sends nothing but GET requests and writes no file but --out. It keeps the API's list of models for a
+    day in your cache folder, outside the workspace. In a GitHub workflow, the plan is
     also added to the job's summary.
     """
     context = load_context(console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import click
@@ -25,15 +26,21 @@ from reconciler.model.version import VERSION
 Examples:
   reconciler validate
   reconciler validate --format github    # annotations in a workflow
+  reconciler validate --online           # models and own skills, too
 """
+)
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also ask the API (GET only) for the models and own skills that the specs name.",
 )
 @variables
 @formats("text", "json", "github")
 @click.pass_obj
-def command(console: Console, /, *, variables: Variables, format_: str) -> int:
+def command(console: Console, /, *, online: bool, variables: Variables, format_: str) -> int:
     """Check configuration, specs and variables without using the network.
 
-    If the state is a local file, validate also checks that the specs don't change messages that were already sent.
+    Only --online asks the API. If the state is a local file, validate also checks that the specs don't change messages that were already sent.
     """
     found: tuple[Diagnostic, ...]
     projects = 0
@@ -47,6 +54,8 @@ def command(console: Console, /, *, variables: Variables, format_: str) -> int:
             *_check_sent_messages(config, specs),
         )
         projects = len(specs.projects)
+        if online and not any(d.severity == "error" for d in found):
+            found = (*found, *_look_up(console, specs))
     except (ConfigError, SpecError, StateError) as error:
         found = error.diagnostics
     errors = [d for d in found if d.severity == "error"]
@@ -65,6 +74,19 @@ def command(console: Console, /, *, variables: Variables, format_: str) -> int:
         if not errors:
             console.out(f"Valid: {projects} project{'' if projects == 1 else 's'}.\n")
     return ERROR if errors else DONE
+
+
+def _look_up(console: Console, specs: Desired) -> tuple[Diagnostic, ...]:
+    """Ask the API for what the specs name. Raises ConfigError, StateError."""
+    from reconciler.cli.context import load_context  # noqa: PLC0415  the client, which only --online needs
+
+    context = load_context(console)
+
+    async def work() -> tuple[Diagnostic, ...]:
+        async with context.api() as api:
+            return await context.workspace.lookup(api, "error").check(specs.projects.values())
+
+    return tuple(map(console.redact.record, asyncio.run(work())))
 
 
 def _check_name(config: Config) -> tuple[Diagnostic, ...]:
