@@ -92,13 +92,18 @@ def names(projects: Iterable[LiveProject], taken: Collection[str]) -> dict[str, 
     result: dict[str, LiveProject] = {}
     for project in projects:
         title = str(project.settings.get("title") or "")
-        slug = re.sub("[^a-z0-9]+", "-", title.lower())[:_NAME_MAX].strip("-") or "project"
-        name, number = slug, 1
-        while name in taken or name in result:
-            number += 1
-            name = f"{slug}-{number}"
-        result[name] = project
+        result[free_name(title, {*taken, *result})] = project
     return result
+
+
+def free_name(title: str, taken: Collection[str]) -> str:
+    """A title's letters and digits, and a number where that is taken."""
+    slug = re.sub("[^a-z0-9]+", "-", title.lower())[:_NAME_MAX].strip("-") or "project"
+    name, number = slug, 1
+    while name in taken:
+        number += 1
+        name = f"{slug}-{number}"
+    return name
 
 
 def spec(address: str, project: LiveProject, redact: Redactor) -> str:
@@ -109,9 +114,9 @@ def spec(address: str, project: LiveProject, redact: Redactor) -> str:
         lines.append(f"    # brief{f' (cut at {contract.current().limits.list_brief} characters)' if cut else ''}:")
         shown = [clean(line) for line in redact(project.brief).splitlines()]
         lines += [f"    #   {line}".rstrip() for line in shown]
-    lines.append(f"    import: {_text(project.id)}")
+    lines.append(f"    import: {quoted(project.id)}")
     settings = [
-        f"      {name}: {_text(value)}"
+        f"      {name}: {quoted(value)}"
         for name in contract.current().shown_in("list")
         if isinstance(value := project.settings.get(name), str) and _fits(name, value) and redact(value) == value
     ]
@@ -131,5 +136,6 @@ def _fits(name: str, value: str) -> bool:
     return fits and "\0" not in value and value.encode(errors="ignore").decode() == value
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """Text as a spec says it: no YAML, and no variable."""
     return scalar(value.replace("$", "$$"))
