@@ -142,9 +142,17 @@ class Workspace(Struct, frozen=True, kw_only=True):
 
 
 async def plan(
-    workspace: Workspace, api: ApiClient, desired: Desired, selection: Selection, *, force: bool = False
+    workspace: Workspace,
+    api: ApiClient,
+    desired: Desired,
+    selection: Selection,
+    *,
+    force: bool = False,
+    look_up: bool = False,
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
     """Make a plan, and say which limits forbid it. Changes nothing, anywhere: no call but GET, no file.
+
+    ``look_up`` asks the API beyond the contract, too: for the balance, and for the models and skills that specs name.
 
     Raises:
         ReconcilerError: the state or the account can't be read.
@@ -153,11 +161,14 @@ async def plan(
     state, _ = workspace.load()
     before = api.requests
     made, _ = await read_and_plan(workspace, api, desired, state, selection)
-    looked = workspace.lookup(api, "warning")
-    touched = {step.address for step in made.steps if describe(step).effect != "ends" or describe(step).spends_credits}
-    found = await looked.check(project for address, project in desired.projects.items() if address in touched)
-    made = replace(made, diagnostics=(*made.diagnostics, *map(workspace.redact.record, found)))
-    made, refused = await check_limits(workspace, api, made, force=force, show=True)
+    if look_up:
+        looked = workspace.lookup(api, "warning")
+        touched = {
+            step.address for step in made.steps if describe(step).effect != "ends" or describe(step).spends_credits
+        }
+        found = await looked.check(project for address, project in desired.projects.items() if address in touched)
+        made = replace(made, diagnostics=(*made.diagnostics, *map(workspace.redact.record, found)))
+    made, refused = await check_limits(workspace, api, made, force=force, show=look_up)
     return replace(made, requests_used=api.requests - before), refused
 
 
@@ -340,7 +351,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
         raise PlanRefusedError(plan, plan.errors)
-    plan, refused = await check_limits(workspace, run.api, plan, force=request.force, show=request.saved is None)
+    plan, refused = await check_limits(workspace, run.api, plan, force=request.force)
     if refused:
         raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
     if not request.confirm(plan):

@@ -10,12 +10,22 @@ from reconciler.model.config import Policy
 from reconciler.model.errors import ApiError
 from reconciler.model.plan import Render, least_credits
 from reconciler.model.plan_json import decode_plan, encode_plan
+from reconciler.operations.workflows import plan
+from reconciler.planning.selection import Selection
 from reconciler.report.summary import cost_line
 from reconciler.sandbox.app import create_app
 from tests.operations.operations_support import World, in_world
 from tests.operations.test_deliver import project, specs
 
 PATH = "/account/credits"
+
+
+async def planned(world, desired):
+    """A plan as the command `plan` makes it."""
+    world.store.clear_requests()
+    made, refused = await plan(world.workspace, world.api, desired, Selection(), look_up=True)
+    assert not refused
+    return made
 
 
 def asked(world):
@@ -25,7 +35,9 @@ def asked(world):
 def test_a_plan_that_spends_shows_the_balance_and_what_it_needs_at_least(tmp_path):
     async def go(world):
         world.store.set_credits(45)
-        made = await world.plan(specs(project("a", render="4k"), project("b", messages=(), render=None, share=None)))
+        made = await planned(
+            world, specs(project("a", render="4k"), project("b", messages=(), render=None, share=None))
+        )
         assert asked(world) == 1
         least = contract.current().limits
         needed = 2 * least.create_credits + least.message_credits + 10
@@ -45,7 +57,7 @@ def test_a_plan_that_spends_nothing_does_not_ask(tmp_path):
     async def go(world):
         desired = specs(project("a", messages=(), render=None, share=None))
         await world.apply(desired)
-        made = await world.plan(specs(project("a", messages=(), render="1080p", share=None)))
+        made = await planned(world, specs(project("a", messages=(), render="1080p", share=None)))
         assert [step.action for step in made.steps] == ["render"]
         assert asked(world) == 0 and "credits" not in encode_plan(made)
 
@@ -105,13 +117,10 @@ def test_without_a_balance_the_plan_is_the_same_and_silent(tmp_path, answer, lim
         world.store.clear_requests()
         if limited and answer in {"500", "429", "broken"}:
             with pytest.raises(ApiError):
-                await world.plan(desired)
+                await planned(world, desired)
             return
-        from reconciler.operations.workflows import plan
-        from reconciler.planning.selection import Selection
-
-        made, refused = await plan(world.workspace, world.api, desired, Selection())
-        assert transport.asked == 1 and not refused
+        made = await planned(world, desired)
+        assert transport.asked == 1
         assert made.credit_balance is None and made.steps
         assert not [d for d in made.diagnostics if "credit" in d.summary]
         assert "balance" not in cost_line(made) and "credits" not in encode_plan(made)

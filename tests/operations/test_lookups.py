@@ -11,7 +11,7 @@ from reconciler.model import contract
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredProject
 from tests.cli.cli_support import make_space
 from tests.operations.operations_support import in_world
-from tests.operations.test_credits import ANSWERS, through
+from tests.operations.test_credits import ANSWERS, planned, through
 
 OWN = "0e000000-0000-4000-8000-000000000001"
 OTHER = "0e000000-0000-4000-8000-000000000002"
@@ -24,7 +24,7 @@ def created(address="a", ratio=None, **settings):
 
 async def looked(world, desired):
     """The warnings of a plan."""
-    made = await world.plan(desired)
+    made = await planned(world, desired)
     return [(d.severity, d.address, d.summary, d.detail) for d in made.diagnostics if d.severity != "note"]
 
 
@@ -64,7 +64,7 @@ def test_what_is_right_or_not_known_is_no_finding(tmp_path):
         assert len(asked(world, "/models")) == 2, "one call for each type, however many name one"
         await world.apply(Desired("ws", fine))
         world.store.clear_requests()
-        await world.plan(Desired("ws", fine))
+        await planned(world, Desired("ws", fine))
         assert not asked(world, "/models"), "nothing is spent, so nothing is asked"
 
     in_world(go, tmp_path)
@@ -89,10 +89,7 @@ def test_where_nothing_tells_nothing_is_said_but_to_who_asks(tmp_path, answer):
             "foreign ratios": httpx.Response(200, json={"models": [{"id": "klng", "aspect_ratios": ["any", 3]}]}),
         }
         transport = through(world, "/models", {**ANSWERS, **more}[answer])
-        from reconciler.operations.workflows import plan
-        from reconciler.planning.selection import Selection
-
-        made, _ = await plan(world.workspace, world.api, created(video_model="klng"), Selection())
+        made = await planned(world, created(video_model="klng"))
         assert transport.asked == 1
         assert made.steps and not [d for d in made.diagnostics if "model" in d.summary]
         assert bool(told) == (answer in {"500", "429", "nonsense", "no JSON", "broken"})

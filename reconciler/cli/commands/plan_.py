@@ -71,7 +71,7 @@ def command(
 
     async def work() -> tuple[Plan, tuple[Diagnostic, ...]]:
         async with context.api() as api:
-            return await plan(context.workspace, api, specs, selection, force=force)
+            return await plan(context.workspace, api, specs, selection, force=force, look_up=True)
 
     made, refused = asyncio.run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
