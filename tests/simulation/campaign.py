@@ -187,8 +187,8 @@ def _way(what: str) -> str:
 def _shorter(course: Course) -> Iterator[Course]:
     for acts in _fewer(course.acts):
         yield replace(course, acts=acts)
-    for name in ("wire", "store", "disk"):
-        shares: dict[str, float] = getattr(course, name)
+    for name in ("wire", "fates", "store", "disk"):
+        shares: dict[str, Any] = getattr(course, name)
         for fate in shares:
             yield replace(course, **{name: {other: share for other, share in shares.items() if other != fate}})
     for option in sorted(course.server.keys() - {"log_requests"}):
@@ -210,7 +210,7 @@ def _fewer(acts: tuple[Act, ...]) -> Iterator[tuple[Act, ...]]:
         size //= 2
     for number, act in enumerate(acts):
         for more in _plainer(act):
-            yield (*acts[:number], Act(act.at, act.what, act.who, more), *acts[number + 1 :])
+            yield (*acts[:number], replace(act, more=more), *acts[number + 1 :])
 
 
 def _plainer(act: Act) -> Iterator[dict[str, Any]]:

@@ -15,12 +15,17 @@ TEXT_HABITS: Final = ("trim", "fold", "escape", "quotes", "emoji", "nfd")
 
 
 class Act(Struct, frozen=True):
-    """Something that somebody does at a time. ``who`` is a workspace's number, or a runner's."""
+    """Something that somebody does at a time. ``who`` is a workspace's number, or a runner's.
+
+    ``upon``: a changing request of the life, by its call and number (``POST projects 2``). Then ``at`` is in seconds after
+    it left, and the act does not depend on how many reads came before.
+    """
 
     at: float
     what: str
     who: int = 0
     more: dict[str, Any] = field(default_factory=dict)
+    upon: str = ""
 
     def __str__(self) -> str:
         more = ", ".join(f"{name} {value}" for name, value in self.more.items() if value not in (None, 0))
@@ -40,6 +45,10 @@ class Course(Struct, frozen=True, kw_only=True):
     pace: int = 120
     server: dict[str, Any] = field(default_factory=dict)
     wire: dict[str, float] = field(default_factory=dict)
+    fates: dict[str, str] = field(default_factory=dict)
+    """What becomes of single changing requests that left, which are named as in :class:`Act`."""
+    reads: int = 0
+    """More reads than the program makes, before each command: a life that is kept must break with any number of them."""
     store: dict[str, float] = field(default_factory=dict)
     disk: dict[str, float] = field(default_factory=dict)
     skews: tuple[float, ...] = ()

@@ -75,6 +75,8 @@ class Life:
         """Projects that people stopped, so that findings about them are theirs."""
         self._kill_sent: dict[int, tuple[int, float, bool]] = {}
         """Processes to kill so many seconds after their changing request of this number left."""
+        self._left: Counter[str] = Counter()
+        """Changing requests that left, by call."""
         self._retries = 0
         """Applies that somebody is about to start."""
         self.names = 0
@@ -156,7 +158,8 @@ class Life:
 
         world = self.world
         for act in self.course.acts:
-            world.at(act.at, lambda act=act: self._do(act))
+            if not act.upon:
+                world.at(act.at, lambda act=act: self._do(act))
         last = max((act.at for act in self.course.acts), default=0.0)
         world.pass_(last + 0.01)
         world.run(self._idle, latest=last + LONGEST)
@@ -286,6 +289,9 @@ class Life:
                         guard=workspace.store.check,
                     )
                     async with client as api:
+                        for _ in range(self.course.reads):
+                            await api.list_projects()
+                            await api.credits(needed=False)
                         return await work(workspace, api)
 
                 done.result = run_coroutine(go())
@@ -480,9 +486,8 @@ class Life:
                 action, "under way" if action != "none" else "between", disturbance, name.rstrip("0123456789.")
             ] += 1
 
-    def disturbed(self, process: Process, method: str, path: str, fate: str) -> None:
-        kind = path.rpartition("/")[2] if path.count("/") > 2 else "projects"
-        self.seen[f"{method} {kind}", "request", fate, process.name.rstrip("0123456789.")] += 1
+    def disturbed(self, process: Process, call: str, fate: str) -> None:
+        self.seen[call, "request", fate, process.name.rstrip("0123456789.")] += 1
 
     def ids(self, team: Team) -> dict[str, str]:
         """The newest project of each address, as the account knows it."""
@@ -495,10 +500,15 @@ class Life:
                     found[thing.address] = made[max(keys, key=lambda k: int(k.rpartition("/")[2]))]
         return found
 
-    def departs(self, process: Process, method: str, path: str) -> str:
+    def departs(self, process: Process, call: str) -> str:
         """A request that changes something leaves: only the holder of the lock may do that. Returns its fate, or ""."""
         team = int(process.name.rpartition(".")[2])
         self.figures["changing requests"] += 1
+        self._left[call] += 1
+        this = "" if self.calm else f"{call} {self._left[call]}"
+        for act in self.course.acts:
+            if this and act.upon == this:
+                self.world.after(act.at, lambda act=act: self._do(act))
         left, seconds, late = self._kill_sent.get(process.number, (0, 0.0, False))
         if left == 1:
             self.world.after(seconds, lambda: process.kill("SIGKILL"))
@@ -509,7 +519,7 @@ class Life:
                 continue
             if not (other.over or other.dead) and other.held_until <= self.world.now and done.holds():
                 self.fail(f"{process.name} changes the account while {other.name} has the lock")
-        return "late" if late and left == 1 else ""
+        return self.course.fates.get(this) or ("late" if late and left == 1 else "")
 
 
 # ── the account ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,50 +13,66 @@ from tests.simulation.test_lives import python
 FOLDER = Path(__file__).parent / "found"
 FOUND = {
     "a-key-sent-again-while-its-project-fails": (212, "2 projects were bought for p1"),
-    "a-create-that-comes-late-once-its-project-has-failed": (158, "2 projects were bought for p2"),
-    "a-project-that-is-canceled-while-its-key-is-sent": (3131, "2 projects were bought for p2"),
+    "a-create-that-comes-late-once-its-project-has-failed": (158, "2 projects were bought for p1"),
+    "a-project-that-is-canceled-while-its-key-is-sent": (3131, "2 projects were bought for p1"),
 }
-"""By the names of their courses, which are shortened: the seed that found it, and how it broke."""
+"""By the names of their courses, which are shortened: the seed that found it, and how it broke.
+
+They say what happens to which changing request, not when or by chance: other reads than then leave them as they are.
+"""
 
 MISSED = {
-    "settling": 0,
-    "look when recovering": 0,
-    "recovery of lost answers": 0,
+    "settling": 45,
+    "look when recovering": 8,
+    "recovery of lost answers": 8,
     "lock": 31,
     "fsync": 115,
-    "intent": 105,
+    "intent": 139,
 }
-"""Safety steps, and the first seed whose life breaks without them: as many lives it takes."""
+"""Safety steps, and the first seed whose life breaks without them: as many lives it takes. If the program's requests have
+changed since, it is a later one."""
+MOST = 200
+"""Lives that are looked through from there."""
+SEEK = """
+import sys
+from tests.simulation.campaign import many
+step, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+for found in many(range(first, first + count), without=step, stop=True).found:
+    print(found.seed)
+"""
 
 
 def course_of(name):
     return msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=Course)
 
 
+@pytest.mark.parametrize("reads", [0, 3])
 @pytest.mark.parametrize("name", FOUND)
-def test_a_life_that_was_broken_holds(name):
-    assert not lived(course_of(name)).broken
+def test_a_life_that_was_broken_holds(name, reads):
+    assert not lived(replace(course_of(name), reads=reads)).broken
 
 
 def test_every_course_that_is_kept_has_its_story():
     assert {path.stem for path in FOLDER.iterdir()} == FOUND.keys()
 
 
+@pytest.mark.parametrize("reads", [0, 3])
 @pytest.mark.parametrize(("name", "step"), list(zip(FOUND, ADDED, strict=True)))
-def test_without_the_step_that_it_led_to_it_breaks_again(name, step):
-    told = python("-m", "tests.simulation", "--tell", str(FOLDER / f"{name}.json"), "--without", step)
+def test_without_the_step_that_it_led_to_it_breaks_again(name, step, reads, tmp_path):
+    """Also where the program reads more than it does."""
+    (tmp_path / "course.json").write_bytes(msgspec.json.encode(replace(course_of(name), reads=reads)))
+    told = python("-m", "tests.simulation", "--tell", str(tmp_path / "course.json"), "--without", step)
 
     assert told.returncode == 1, told.stderr
     assert FOUND[name][1] in told.stdout
 
 
-@pytest.mark.parametrize(("step", "seed"), MISSED.items())
-def test_a_life_misses_the_safety_step(step, seed):
-    told = python("-m", "tests.simulation", "--tell", str(seed), "--without", step)
+@pytest.mark.parametrize(("step", "first"), MISSED.items())
+def test_a_life_misses_the_safety_step(step, first):
+    found = python("-c", SEEK, step, str(first), str(MOST))
 
-    assert told.returncode == 1, told.stderr
-    assert " JUDGE " in told.stdout
-    assert not lived(draw(seed)).broken
+    assert found.stdout, found.stderr
+    assert not lived(draw(int(found.stdout))).broken
 
 
 def test_a_life_is_told_shorter(tmp_path):

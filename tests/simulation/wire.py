@@ -8,6 +8,7 @@ anything about a proxy that repeats those.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -53,6 +54,12 @@ class Weather(Struct):
     storm: str = "503"
 
 
+def call_of(method: str, path: str) -> str:
+    """What a request calls, without the ids: ``GET projects``, ``PATCH project``, ``POST messages``."""
+    parts = path.strip("/").split("/")
+    return f"{method} {'project' if parts[0] == 'projects' and len(parts) == 2 else parts[-1]}"
+
+
 class Server:
     """An account and the way to it."""
 
@@ -61,30 +68,38 @@ class Server:
         self.store = store
         self.weather = Weather()
         self.skew = skew
-        self.chance = world.chance("wire")
+        self._chances: dict[str, random.Random] = {}
         self.count: Counter[str] = Counter()
         """Requests that left, by process."""
         self.fates: Counter[str] = Counter()
-        self.watch: Callable[[Process, str, str], str] = lambda *_: ""
+        self.watch: Callable[[Process, str], str] = lambda *_: ""
         """Told of each request that may change something, as it leaves; may choose its fate."""
-        self.told: Callable[[Process, str, str, str], None] = lambda *_: None
-        """Told of each fate: process, method, path, fate."""
+        self.told: Callable[[Process, str, str], None] = lambda *_: None
+        """Told of each fate: process, call, fate."""
         self._api = app._Api(store, key)
 
-    def fate(self, method: str, path: str, *, kept: bool) -> str:
-        chance = self.chance.random()
+    def chance(self, call: str) -> random.Random:
+        """Each call has its own, so that a command that reads more or less leaves the others' luck as it is."""
+        if call not in self._chances:
+            self._chances[call] = self.world.chance(f"wire {call}")
+        return self._chances[call]
+
+    def fate(self, call: str, *, kept: bool) -> str:
+        chance = self.chance(call).random()
         if self.world.now < self.weather.storm_until and chance < 0.8:
             return self.weather.storm
         for name, share in self.weather.shares.items():
             chance -= share
             if chance < 0:
-                if (name == "closed" and not kept) or (name == "twice" and path.endswith("/messages")):
+                if (name == "closed" and not kept) or (name == "twice" and call == "POST messages"):
                     return ""
                 return name
         return ""
 
-    def seconds(self) -> float:
-        return 0.02 + 0.15 * self.chance.random()
+    def meet(self, process: Process, method: str, path: str, fate: str) -> None:
+        self.fates[fate] += 1
+        self.told(process, call_of(method, path), fate)
+        self.world.tell(process.name, f"{method} {path}: {fate}")
 
     def carry_out(self, request: httpx.Request, request_id: str) -> wire.Answer:
         url = request.url
@@ -124,11 +139,10 @@ class Wire(httpx.AsyncBaseTransport):
         process.point()
         path = request.url.path.removeprefix(app.PREFIX)
         kept = self._kept and world.now - self._used < 4.0
-        fate = server.fate(request.method, path, kept=kept)
+        call = call_of(request.method, path)
+        fate = server.fate(call, kept=kept)
         if fate:
-            server.fates[fate] += 1
-            server.told(process, request.method, path, fate)
-            world.tell(process.name, f"{request.method} {path}: {fate}")
+            server.meet(process, request.method, path, fate)
         timeouts = request.extensions["timeout"]
         trace = request.extensions["trace"]
         if not kept:
@@ -142,10 +156,12 @@ class Wire(httpx.AsyncBaseTransport):
         await trace("http11.send_request_headers.started", {})
         if request.method != "GET":
             await trace("http11.send_request_body.started", {})
-            fate = server.watch(process, request.method, path) or fate
+            if chosen := server.watch(process, call):
+                fate = chosen
+                server.meet(process, request.method, path, fate)
         server.count[process.name] += 1
         number = f"{process.name}-{server.count[process.name]}"
-        answer = _Flight(server, process, request, number, fate).leave()
+        answer = _Flight(server, process, request, number, fate).leave(server.chance(call))
         process.point()
         await trace("http11.receive_response_headers.started", {})
         self._used = world.now
@@ -189,8 +205,9 @@ class _Flight:
         self._future: asyncio.Future[wire.Answer] = loop.create_future()
         self._timeout = request.extensions["timeout"]["read"]
 
-    def leave(self) -> asyncio.Future[wire.Answer]:
-        world, there, back = self._server.world, self._server.seconds(), self._server.seconds()
+    def leave(self, chance: random.Random) -> asyncio.Future[wire.Answer]:
+        world = self._server.world
+        there, back = (0.02 + 0.15 * chance.random() for _ in range(2))
         match self._fate:
             case "closed":
                 self._answer(0.0, httpx.RemoteProtocolError("Server disconnected without sending a response."))
@@ -198,7 +215,7 @@ class _Flight:
                 self._answer(there, httpx.ReadError("connection reset"))
             case "late":
                 self._answer(there, httpx.ReadError("connection reset"))
-                world.after(there + (LATEST - there) * self._server.chance.random(), self._act)
+                world.after(there + (LATEST - there) * chance.random(), self._act)
             case "unheard":
                 world.after(there, self._act)
                 self._answer(there + back, httpx.ReadError("connection reset"))
@@ -212,7 +229,7 @@ class _Flight:
             case "500" | "503" | "429":
                 self._answer(there, _refusal(int(self._fate)))
             case "slow":
-                world.after(there + 5.0 * self._server.chance.random(), lambda: self._reply(back))
+                world.after(there + 5.0 * chance.random(), lambda: self._reply(back))
             case _:
                 world.after(there, lambda: self._reply(back))
         return self._future
