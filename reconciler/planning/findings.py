@@ -101,8 +101,8 @@ def unsettled(project: DesiredProject, alike: Sequence[LiveProject], why: str, *
         project,
         f"`{project.address}` may exist already: {named} {'has' if len(alike) == 1 else 'have'} "
         + ("its brief and title" if exactly else "a similar brief and title"),
-        f"The state is new, and the key can't settle it: {why}. Nothing is done for this address.\n"
-        f"If the state was lost: `reconciler state recover`, or `reconciler import {address} {one}`. "
+        f"The state does not have it, and the key can't settle it: {why}. Nothing is done for this address.\n"
+        f"If the state was lost, or is an old copy: `reconciler state recover`, or `reconciler import {address} {one}`. "
         f"If it is someone else's: `--replace {address}` creates one of your own.",
         code=ALIKE_CODE,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from shlex import quote
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.model import contract
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, DesiredProject, ImportOrigin
@@ -35,6 +35,8 @@ from reconciler.planning.removal import cancel_step, waits_to_stop
 from reconciler.planning.updates import plan_updates, plan_work, resumes
 
 _STATUSES = frozenset(contract.Status)
+
+_FORGOTTEN: Final = "it is so old that the API may have forgotten its key"
 
 
 def plan_project(project: DesiredProject, view: View) -> ProjectPlan:
@@ -118,12 +120,12 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
         match = view.candidates.match(project)
         near = view.candidates.near(project) if view.fresh and not match.all else ()
         alike = match.alive or near
-        doubt = _doubt(alike, view) if alike and view.fresh else None
+        doubt = _doubt(alike, view) if alike else None
         if doubt is not None:
             result.diagnostics.append(unsettled(project, alike, doubt, exactly=not near))
             return
         # the key of a failed project makes another one, and a forgotten key too: neither reaches a cancelled one
-        over = match.cancelled if view.fresh and _doubt(match.cancelled, view) else ()
+        over = match.cancelled if _doubt(match.cancelled, view) else ()
         lost = match.failed or over
         if lost:
             ids = ", ".join(f"`{p.id}`" for p in lost)
@@ -178,6 +180,9 @@ def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
 
 def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:
     """Why the address's key can't tell whether a look-alike is its own, if so: it might make a second one."""
+    if not view.fresh:  # a state that knows the others: only the age of a project can make a second one of it
+        old = any(key_may_be_forgotten(project, view.live.at) for project in alike)
+        return _FORGOTTEN if old else None
     if view.renamed:
         return "the address had another name, and its project the key of that name"
     if (doubt := view.live.elsewhere.doubt) is not None:
@@ -185,7 +190,7 @@ def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:
     if view.candidates.failed:
         return "a project of the account failed, and the key of a failed project makes another one"
     if any(key_may_be_forgotten(project, view.live.at) for project in alike):
-        return "it is so old that the API may have forgotten its key"
+        return _FORGOTTEN
     if view.candidates.spent:
         return (
             "a project was cancelled so long ago that the API may have forgotten its key, and this may be its successor"
@@ -385,6 +390,11 @@ def _plan_replace(
         return
     if project.settings.get("mode") == contract.MODE_RELEASED:
         result.diagnostics.append(created_released(project))
+        return
+    alike = view.candidates.match(project).alive if not (view.replace or entry.replacing) else ()
+    doubt = _doubt(alike, view) if alike else None
+    if doubt is not None:  # an older copy of the state, perhaps: its successor may be there
+        result.diagnostics.append(unsettled(project, alike, doubt, exactly=True))
         return
     changed = {change.path for change in changes}
     body = creation_body(project)

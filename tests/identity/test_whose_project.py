@@ -369,3 +369,98 @@ def test_what_was_adopted_before_is_said_in_plan_and_apply(tmp_path, account):
     said = "adopted before: by an earlier run, or by someone else"
     assert said not in first.run("plan").out + applied(first).err
     assert said in second.run("plan").out and said in applied(second).err
+
+
+LATE = """\
+projects:
+  one: {brief: The first., settings: {title: One}}
+  two: {brief: The second., settings: {title: Two}}
+  three: {brief: The third., settings: {title: Three}}
+"""
+
+
+@pytest.mark.parametrize("first", ["import", "target", "part", "recover"])
+def test_whatever_the_first_write_after_a_loss_is_the_others_are_not_bought_again(tmp_path, account, first):
+    """Intent: the state is lost, the keys expired; binding one project must not end what protects the others."""
+    store = account[2]
+    space = space_of(tmp_path / "w", "w", account, LATE)
+    applied(space)
+    aged(store, 72)
+    mine = entries(space)
+    (space.root / "reconciler.state.json").unlink()
+    match first:
+        case "import":
+            space.run("import", "one", mine["one"]["project_id"])
+        case "target":
+            applied(space, code=1)
+            space.run("apply", "--auto-approve", "--target", "one", code=1)
+        case "part":
+            space.write("specs/a.yaml", "projects:\n  other: {brief: Something else.}\n")
+            applied(space)
+            space.write("specs/a.yaml", LATE)
+        case "recover":
+            twin = space_of(
+                tmp_path / "twin", "twin", account, "projects:\n  two: {brief: The second., settings: {title: Two}}\n"
+            )
+            applied(twin, code=1)
+            twin.run("apply", "--auto-approve", "--replace", "two")
+            aged(store, 72)
+            space.run("state", "recover", "--auto-approve")
+    before = len(acts(store, "create"))
+    said = applied(space, code=1)
+    assert "warning[E202]" in said.err + said.out
+    assert len(acts(store, "create")) == before
+    assert not acts(store, "cancel")
+
+
+def test_an_old_copy_of_the_state_buys_nothing_again_once_the_keys_are_forgotten(tmp_path, account):
+    """Intent: neither a project nor a replacement that the copy does not know."""
+    store = account[2]
+    space = space_of(tmp_path / "w", "w", account, "projects:\n  one: {brief: The first., settings: {title: One}}\n")
+    applied(space)
+    copy = (space.root / "reconciler.state.json").read_bytes()
+    space.write("specs/a.yaml", LATE.replace("The first.", "The first once more."))
+    applied(space)
+    aged(store, 72)
+    (space.root / "reconciler.state.json").write_bytes(copy)
+    before = len(acts(store, "create"))
+    said = applied(space, code=1)
+    assert (said.err + said.out).count("warning[E202]") >= 3
+    assert len(acts(store, "create")) == before
+
+
+def test_someone_elses_copy_of_an_old_project_stops_until_the_user_says_whose_it_is(tmp_path, account):
+    store = account[2]
+    dev, prod = (space_of(tmp_path / name, f"agency-{name}", account) for name in ("dev", "prod"))
+    applied(prod)
+    dev.write("specs/a.yaml", SPECS + "  late: {brief: A late one., settings: {title: Late}}\n")
+    applied(dev)
+    aged(store, 72)
+    prod.write("specs/a.yaml", SPECS + "  late: {brief: A late one., settings: {title: Late}}\n")
+    applied(prod, code=1)
+    prod.run("apply", "--auto-approve", "--replace", "late")
+    assert prod.run("plan", "--detailed-exitcode").out
+    assert not ids(dev) & ids(prod)
+
+
+def test_status_says_that_the_key_is_of_another_account(tmp_path, account, accounts):
+    space = space_of(tmp_path / "w", "w", account, LATE)
+    applied(space)
+    key, _ = accounts.open()
+    said = space.run("status", code=1, EVERSINCE_API_KEY=key)
+    assert "E204" in said.err and "gone" not in said.out
+
+
+def test_what_is_exported_in_an_environment_is_imported_there_only(tmp_path, account):
+    """Intent: the file that export writes must not break the other environments."""
+    url, key, store = account
+    config = "workspace: w\nenvironments: {dev: {}, prod: {}}\n"
+    space = make_space(tmp_path / "w", SPECS, config, EVERSINCE_API_URL=url, EVERSINCE_API_KEY=key)
+    theirs = store.person_creates(brief="Made by hand.", title="By hand")
+    space.run("-e", "dev", "export", "--out", "specs/more")
+    (written,) = (space.root / "specs" / "more").iterdir()
+    assert "only: [dev]" in written.read_text()
+    for name in ("dev", "prod"):
+        space.run("-e", name, "validate")
+    assert theirs in space.run("-e", "dev", "plan").out
+    assert theirs not in space.run("-e", "prod", "plan").out

@@ -90,10 +90,10 @@ def test_what_the_operating_system_says_is_passed_on(tmp_path, monkeypatch, numb
     refused(tmp_path / "state.json", os.strerror(number), remedy)
     monkeypatch.undo()
 
-    def no_folder(self, *_):
-        raise OSError(number, os.strerror(number), str(self))
+    def no_folder(path, *_):
+        raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(Path, "mkdir", no_folder)
+    monkeypatch.setattr(files.os, "mkdir", no_folder)
     refused(tmp_path / "new" / "state.json", os.strerror(number), remedy)
 
 

@@ -60,7 +60,9 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
     chosen = [p for p in free if p.id in ids] if ids else [p for p in free if p not in over]
     taken = {address.partition("[")[0] for address in (*desired.projects, *state.projects)}
     named = names(sorted(chosen, key=lambda p: (p.created_at or "", p.id)), taken)
-    text = _HEAD + "".join(spec(address, project, workspace.redact) for address, project in named.items())
+    text = _HEAD + "".join(
+        spec(address, project, workspace.redact, state.environment) for address, project in named.items()
+    )
     left_out = () if ids else tuple(project.id for project in over)
     return Export(text, {address: project.id for address, project in named.items()}, left_out)
 
@@ -106,8 +108,10 @@ def free_name(title: str, taken: Collection[str]) -> str:
     return name
 
 
-def spec(address: str, project: LiveProject, redact: Redactor) -> str:
-    """One project's lines: its brief as a comment, its id, and the settings that the list shows and a spec can hold."""
+def spec(address: str, project: LiveProject, redact: Redactor, environment: str | None = None) -> str:
+    """One project's lines: its brief as a comment, its id, and the settings that the list shows and a spec can hold. Only
+    the ``environment`` has it, if there is one: two can't import one project.
+    """
     lines = [f"  {address}:"]
     if project.brief:
         cut = len(project.brief) >= contract.current().limits.list_brief
@@ -115,6 +119,8 @@ def spec(address: str, project: LiveProject, redact: Redactor) -> str:
         shown = [clean(line) for line in redact(project.brief).splitlines()]
         lines += [f"    #   {line}".rstrip() for line in shown]
     lines.append(f"    import: {quoted(project.id)}")
+    if environment is not None:
+        lines.append(f"    only: [{environment}]")
     settings = [
         f"      {name}: {quoted(value)}"
         for name in contract.current().shown_in("list")

@@ -57,7 +57,7 @@ async def export_studio(workspace: Workspace, api: ApiClient, desired: Desired, 
     named: dict[str, StudioProject] = {}
     for each in chosen:
         named[free_name(each.title or "", {*taken, *named})] = each
-    text = _HEAD + "".join(_spec(address, each, workspace.redact) for address, each in named.items())
+    text = _HEAD + "".join(_spec(address, each, workspace.redact, state.environment) for address, each in named.items())
     return StudioExport(text, named)
 
 
@@ -80,7 +80,8 @@ async def _discover(api: ApiClient) -> dict[str, StudioProject]:
     return found
 
 
-def _spec(address: str, project: StudioProject, redact: Redactor) -> str:
+def _spec(address: str, project: StudioProject, redact: Redactor, environment: str | None) -> str:
     about = clean(redact(", ".join(filter(None, (project.title, project.aspect_ratio, project.created_at)))))
     comment = [f"    # {about}"] if about else []
-    return "\n".join([f"  {address}:", *comment, f"    adopt: {quoted(project.id)}"]) + "\n"
+    only = [f"    only: [{environment}]"] if environment is not None else []  # two can't adopt one project
+    return "\n".join([f"  {address}:", *comment, f"    adopt: {quoted(project.id)}", *only]) + "\n"
