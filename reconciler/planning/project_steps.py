@@ -391,6 +391,11 @@ def _plan_replace(
     if project.settings.get("mode") == contract.MODE_RELEASED:
         result.diagnostics.append(created_released(project))
         return
+    generation = max(view.generation, entry.generation + 1)
+    disputed = _disputed(project, view) if view.dispute is not None and view.dispute.generation == generation else None
+    if disputed is not None:
+        result.diagnostics.append(disputed)
+        return
     alike = view.candidates.match(project).alive if not (view.replace or entry.replacing) else ()
     doubt = _doubt(alike, view) if alike else None
     if doubt is not None:  # an older copy of the state, perhaps: its successor may be there
@@ -398,7 +403,6 @@ def _plan_replace(
         return
     changed = {change.path for change in changes}
     body = creation_body(project)
-    generation = max(view.generation, entry.generation + 1)
     result.steps.append(
         Replace(
             address=project.address,

@@ -443,12 +443,14 @@ def test_someone_elses_copy_of_an_old_project_stops_until_the_user_says_whose_it
     assert not ids(dev) & ids(prod)
 
 
-def test_status_says_that_the_key_is_of_another_account(tmp_path, account, accounts):
+def test_status_and_report_say_that_the_key_is_of_another_account(tmp_path, account, accounts):
     space = space_of(tmp_path / "w", "w", account, LATE)
     applied(space)
     key, _ = accounts.open()
-    said = space.run("status", code=1, EVERSINCE_API_KEY=key)
-    assert "E204" in said.err and "gone" not in said.out
+    for command in (("status",), ("report", "--out", "page")):
+        said = space.run(*command, code=1, EVERSINCE_API_KEY=key)
+        assert "E204" in said.err and "gone" not in said.out
+    assert not (space.root / "page").exists()
 
 
 def test_what_is_exported_in_an_environment_is_imported_there_only(tmp_path, account):
@@ -464,3 +466,40 @@ def test_what_is_exported_in_an_environment_is_imported_there_only(tmp_path, acc
         space.run("-e", name, "validate")
     assert theirs in space.run("-e", "dev", "plan").out
     assert theirs not in space.run("-e", "prod", "plan").out
+
+
+def test_a_replacement_whose_key_is_anothers_stops_until_the_user_passes_over_that_key(tmp_path, account):
+    """Intent: a second folder under one name used the next key; no apply after that promises what the key can't do."""
+    store = account[2]
+    one, two = (
+        space_of(tmp_path / name, "w", account, "projects:\n  promo: {brief: First.}\n") for name in ("one", "two")
+    )
+    applied(one, "-v")
+    applied(two)
+    two.run("apply", "--auto-approve", "--replace", "promo")
+    one.write("specs/a.yaml", "projects:\n  promo: {brief: Another one.}\n")
+    first = applied(one, code=1)
+    assert "the next apply creates" not in first.out + first.err
+    before = len(store.ledger())
+    planned = one.run("plan", "--format", "json").document
+    assert not planned["steps"] and "E203" in {d.get("code") for d in planned["diagnostics"]}
+    applied(one, code=1)
+    assert len(store.ledger()) == before
+    one.run("apply", "--auto-approve", "--replace", "promo")
+    assert not ids(one) & ids(two)
+    assert one.run("plan", "--detailed-exitcode").out
+
+
+def test_an_old_state_that_was_put_back_does_not_move_into_a_second_environment(tmp_path, account):
+    """Intent: a project belongs to one environment, also where a backup says otherwise."""
+    url, key, _ = account
+    space = make_space(tmp_path / "w", SPECS, "workspace: w\n", EVERSINCE_API_URL=url, EVERSINCE_API_KEY=key)
+    applied(space)
+    copy = (space.root / "reconciler.state.json").read_bytes()
+    space.write("reconciler.yaml", "workspace: w\nenvironments: {dev: {}, prod: {}}\n")
+    space.run("state", "mv", "--to-environment", "prod")
+    (space.root / "reconciler.state.json").write_bytes(copy)
+    said = space.run("state", "mv", "--to-environment", "dev", code=1)
+    assert "is already managed as `teaser` in environment `prod`" in said.err and "Nothing was moved" in said.err
+    assert (space.root / "reconciler.state.json").read_bytes() == copy
+    assert not (space.root / "reconciler.dev.state.json").exists()

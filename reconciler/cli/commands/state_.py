@@ -15,6 +15,7 @@ from reconciler.cli.context import load_context
 from reconciler.cli.inputs import load_division, read_specs
 from reconciler.cli.interrupts import default_signals
 from reconciler.cli.options import auto_approve, formats, lock_timeout, variables
+from reconciler.cli.other_environments import read_elsewhere
 from reconciler.cli.state_backends import open_store
 from reconciler.cli.variables import Variables
 from reconciler.model.errors import UsageError
@@ -106,6 +107,7 @@ def _move_into(console: Console, environment: str, lock_timeout: float) -> None:
         new,
         in_place=old.state_place == new.state_place,
         old_place=old.state_place,
+        held={} if new.sandboxed else read_elsewhere(console, new).holders,  # sandboxes have an account each
         lock_timeout=lock_timeout,
     )
     console.out(

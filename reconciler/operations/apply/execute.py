@@ -312,7 +312,9 @@ class Executor:
         entry = self._run.draft.projects.get(step.address)
         project_id = entry.project_id if entry else step.project_id
         if outcome != "done" and isinstance(step, Replace) and entry is not None and entry.replacing:
-            begun = f"`{entry.project_id}` is cancelled, and the next apply creates its replacement"
+            other = error is not None and error.kind == "identity"  # its key is another project's
+            way = f"`--replace {quote(step.address)}`" if other else "the next apply"
+            begun = f"`{entry.project_id}` is cancelled, and {way} creates its replacement"
             note = f"{note}; {begun}" if note else begun
         self._results[self._number[id(step)]] = StepResult(
             step=step,

@@ -6,13 +6,14 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import Desired, seal
-from reconciler.model.errors import NotFoundError, UsageError
+from reconciler.model.errors import AccountError, NotFoundError, UsageError
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.conversation import read_window
 from reconciler.operations.read.refresh import merge
 from reconciler.operations.workflows import Workspace, read_live, redact_plan
+from reconciler.planning.findings import ACCOUNT_CODE
 from reconciler.planning.other_version import in_this_version
 from reconciler.planning.planner import make_plan
 from reconciler.planning.selection import Selection, select
@@ -45,6 +46,8 @@ async def read_fleet(
     limit = workspace.config.limits.active_projects
     header = workspace.header()
     plan = make_plan(sealed, state, live, selection=selection, header=header, active_limit=limit)
+    if errors := tuple(error for error in plan.errors if error.code == ACCOUNT_CODE):
+        raise AccountError(errors)
     found = redact_plan(plan, workspace.redact).diagnostics
 
     async def member(address: str, entry: Entry) -> Member:

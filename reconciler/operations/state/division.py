@@ -7,24 +7,35 @@ keys and manage them as well.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from reconciler.model.config import Config
 from reconciler.model.errors import StateMismatchError, UsageError
+from reconciler.model.identity import Holder
 from reconciler.model.state import Entry, State, owned
 from reconciler.operations.workflows import StateStore
 
 
 def divide(
-    source: StateStore, target: StateStore, config: Config, *, in_place: bool, old_place: str, lock_timeout: float
+    source: StateStore,
+    target: StateStore,
+    config: Config,
+    *,
+    in_place: bool,
+    old_place: str,
+    held: Mapping[str, Holder],
+    lock_timeout: float,
 ) -> int:
     """Move the state in ``source`` to ``target``, the place of the environment of ``config``. Returns its projects.
 
     First the state is marked as the environment's, then written to its place, then emptied where it was: whatever dies
-    in between, no run takes it for one without an environment, and the same command goes on.
+    in between, no run takes it for one without an environment, and the same command goes on. ``held`` are the projects
+    that other environments have, by id.
 
     Raises:
-        UsageError: there is no state, or another one at the environment's place.
+        UsageError: there is no state, or another one at the environment's place; or another environment has a project of it.
         StateMismatchError: it belongs to another workspace, environment or API.
         StateError: a state can't be locked, read or written.
 
@@ -34,6 +45,7 @@ def divide(
         found = source.load().state
         if found is None:
             raise UsageError(f"there is no state in `{old_place}` to move", "Name the old one with `--state`.")
+        _check_held(found, held)
         moved = _belonging(found, config)
         if moved is not found:
             moved = replace(moved, serial=found.serial + 1)
@@ -88,6 +100,17 @@ def _made_with(state: State, address: str, entry: Entry) -> str | None:
 def _may_have_lost(entry: Entry | None, generation: int) -> bool:
     """Whether the project of a generation may have left an address which has this entry now."""
     return entry is None or (entry.generation != generation and len(entry.retired) < entry.generation - 1)
+
+
+def _check_held(state: State, held: Mapping[str, Holder]) -> None:
+    """An old copy that is put back after a move may belong to the environment that it moved to."""
+    for address, entry in state.projects.items():
+        holder = held.get(entry.project_id)
+        if holder is not None:
+            raise UsageError(
+                f"`{address}` (`{entry.project_id}`) is already managed as {holder}",
+                f"Nothing was moved. {holder.way_out}",
+            )
 
 
 def _check_target(there: State | None, moved: State, config: Config) -> None:
