@@ -81,12 +81,12 @@ def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matri
 
 @pytest.mark.sweep
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("chunk", range(12))
+@pytest.mark.parametrize("chunk", range(24))
 def test_second_points_all_over_the_run_after_every_first_point(matrix, folder, figures, chunk):
-    """Every first point with six second ones, at a different offset for each."""
+    """Every first point with four or five second ones, at a different offset for each."""
     points = points_of(matrix[2])
-    pairs = [(a, b) for i, a in enumerate(points) for b in points[i % 48 :: 48]]
+    pairs = [(a, b) for i, a in enumerate(points) for b in points[i % 72 :: 72]]
     wrong = []
-    for number, (first, second) in enumerate(pairs[chunk::12]):
+    for number, (first, second) in enumerate(pairs[chunk::24]):
         wrong += disturbed(matrix, folder / str(number), figures, first, second, plans=number % 3 == 0)
     assert not wrong, "\n\n".join(wrong[:5])
