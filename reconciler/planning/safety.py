@@ -52,8 +52,8 @@ def violations(plan: Plan, policy: Policy, *, credit_balance: int | None, force:
 
 
 def too_dear(plan: Plan) -> Iterator[Diagnostic]:
-    """A warning where the account has fewer credits than the plan needs."""
-    if plan.credit_balance is not None and plan.credit_balance < plan.credits_needed:
+    """A warning where the account has fewer credits than the plan needs; not where it may need none, as all is there."""
+    if plan.lost is None and plan.credit_balance is not None and plan.credit_balance < plan.credits_needed:
         yield Diagnostic(
             severity="warning",
             summary=f"the account has {plan.credit_balance} credits, and this plan needs at least {plan.credits_needed}",

@@ -78,7 +78,9 @@ def cost_line(plan: Plan) -> str:
     one = sum(count for _, count in costly) == 1
     left = ""
     if plan.credit_balance is not None:
-        left = f" The balance is {plan.credit_balance:,} credits. This plan needs at least {plan.credits_needed:,}."
+        left = f" The balance is {plan.credit_balance:,} credits."
+        if not plan.lost:  # what is there already needs nothing
+            left += f" This plan needs at least {plan.credits_needed:,}."
     if plan.lost:
         return (
             f"At most {what} spend credits, and less if the account has some of it already. It can't be undone.{left}"

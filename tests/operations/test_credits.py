@@ -4,13 +4,15 @@ import json
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.config import Policy
-from reconciler.model.errors import ApiError
+from reconciler.model.errors import ApiError, Diagnostic
 from reconciler.model.plan import Render, least_credits
 from reconciler.model.plan_json import decode_plan, encode_plan
 from reconciler.operations.workflows import plan
+from reconciler.planning.safety import too_dear
 from reconciler.planning.selection import Selection
 from reconciler.report.summary import cost_line
 from reconciler.sandbox.app import create_app
@@ -49,6 +51,21 @@ def test_a_plan_that_spends_shows_the_balance_and_what_it_needs_at_least(tmp_pat
         (warned,) = (d for d in made.diagnostics if "credits" in d.summary)
         assert warned.severity == "warning"
         assert warned.summary == f"the account has 45 credits, and this plan needs at least {needed}"
+
+    in_world(go, tmp_path)
+
+
+def test_where_the_state_may_be_lost_the_costs_are_an_upper_bound_and_nothing_is_needed_at_least(tmp_path):
+    """Intent: what the account has already is not paid again, so the plan promises no least amount."""
+
+    async def go(world):
+        world.store.set_credits(5)
+        made = await planned(world, specs(project("a", render=None, share=None)))
+        assert [*too_dear(made)]
+        lost = replace(made, diagnostics=(Diagnostic(severity="warning", summary="lost", kind="lost-state"),))
+        assert "At most" in cost_line(lost) and "at least" not in cost_line(lost)
+        assert "The balance is 5 credits." in cost_line(lost)
+        assert not [*too_dear(lost)]
 
     in_world(go, tmp_path)
 
