@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -530,7 +530,8 @@ _EMPTY: list[bytes] = []
 
 def _connect(path: Path | str, api: Contract) -> sqlite3.Connection:
     if not _EMPTY:
-        _EMPTY.append(_real_connect(path, api).serialize())
+        with closing(_real_connect(path, api)) as made:
+            _EMPTY.append(made.serialize())
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.deserialize(_EMPTY[0])
     connection.row_factory = sqlite3.Row
