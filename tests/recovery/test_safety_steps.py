@@ -213,8 +213,16 @@ def test_with_all_safety_steps_the_scenario_holds(new_world, scenario):
 
 @pytest.mark.parametrize("step", SCENARIOS)
 def test_without_the_step_its_scenario_breaks(new_world, step, figures):
-    world = new_world(ONE)
-    world.without = step
-    with pytest.raises(AssertionError):
-        SCENARIOS[step](world)
+    """Intent: once in three times is enough: on a busy machine a kill may come when what it is to hit is over."""
+
+    def breaks():
+        world = new_world(ONE)
+        world.without = step
+        try:
+            SCENARIOS[step](world)
+        except AssertionError:
+            return True
+        return False
+
+    assert any(breaks() for _ in range(3))
     figures["safety steps shown to be needed"] += 1
