@@ -43,6 +43,12 @@ def matching(pattern: str, addresses: Iterable[str]) -> frozenset[str]:
     return frozenset(a for a in known if fnmatchcase(a, literal) or fnmatchcase(a.partition("[")[0], literal))
 
 
+def fitting(patterns: Iterable[str], addresses: Iterable[str]) -> frozenset[str]:
+    """The addresses that any of the patterns names."""
+    known = frozenset(addresses)
+    return frozenset[str]().union(*(matching(pattern, known) for pattern in patterns))
+
+
 def select(
     addresses: Iterable[str],
     projects: Mapping[str, DesiredProject],
@@ -63,7 +69,7 @@ def select(
         *(_unknown("--exclude", n, did_you_mean(n, known)) for n in sorted(exclude) if not matching(n, known)),
         *(_unknown_tag(tag, used) for tag in sorted(tags - used)),
     ]
-    found -= frozenset[str]().union(*(matching(name, known) for name in exclude))
+    found -= fitting(exclude, known)
     if not found and known and not wrong:
         wrong.append(
             Diagnostic(severity="error", summary="the selectors leave no project", detail="Use fewer of them.")
@@ -81,7 +87,7 @@ def resolve(selection: Selection, desired: Desired, managed: Iterable[str]) -> t
         return selection, ()
     projects = desired.projects
     known = projects.keys() | set(managed)
-    excluded = frozenset[str]().union(*(matching(name, known) for name in selection.exclude))
+    excluded = fitting(selection.exclude, known)
     for moved in desired.moved:  # either name means the project
         if excluded & {moved.from_address, moved.to_address}:
             excluded |= {moved.from_address, moved.to_address}

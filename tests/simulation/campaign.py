@@ -26,7 +26,7 @@ from tests.simulation.life import Life
 
 CHUNK: Final = 50
 EACH_TIME: Final = frozenset({"fsync", "truncation of a torn line"})
-"""Steps that are taken out of a world's own disk, which each life has anew."""
+"""Steps that are taken out of a world's own disk, which is new in each life."""
 
 
 def _no_wait_before_the_key() -> None:

@@ -204,7 +204,7 @@ class Fiber:
         try:
             if not self.process.dead:
                 self.result = self._work()
-        except BaseException as error:  # noqa: BLE001  whoever looks at the process sees it
+        except BaseException as error:  # noqa: BLE001  the process keeps it for its caller
             self.error = error.with_traceback(None) if isinstance(error, Killed) else error
         self.over = True
         self._work = lambda: None

@@ -8,23 +8,32 @@ from reconciler.adapters.api.client import NO_SUCH_CALL
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, ReconcilerError, RefusedError
 from reconciler.model.plan import Render, Share
-from reconciler.operations.apply.exactly_once import Call, commit
+from reconciler.operations.apply.exactly_once import Call, Done, commit
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Run
+from reconciler.planning.delivery import is_doubtful
 
 T = TypeVar("T")
 DOUBTFUL: Final = "it may have been rendered and shared before; the next plan says what you can do"
 """The note of a step that is not done, because nothing tells whether an earlier run did it."""
 
 
-async def until_idle(monitor: Monitor, step: Render | Share, project_id: str) -> None:
-    """Wait for the agent. Raises as :meth:`Monitor.until`, and where the project is over."""
+async def until_clear(run: Run, monitor: Monitor, step: Render | Share, number: int) -> Done | None:
+    """Wait for the agent. Returns the outcome where an earlier run may have done the step: it is not done again.
+
+    Raises as :meth:`Monitor.until`, and where the project is over.
+    """
+    project_id = run.draft.projects[step.address].project_id
     live = await monitor.until(project_id, finished, step.waits_for or "the agent to become idle", step)
     if live.status != contract.Status.IDLE:
         raise ReconcilerError(
             f"the project is {live.status} and can't be {'rendered' if isinstance(step, Render) else 'shared'}",
             live.error_message or "`reconciler plan` shows what you can do.",
         )
+    if not is_doubtful(run.draft.projects[step.address].rendered):
+        return None
+    await run.record_step(step.address, number)
+    return Done(DOUBTFUL, already=True)
 
 
 async def commit_if_offered(

@@ -16,8 +16,7 @@ from reconciler.model.values import WireBody
 from reconciler.operations.apply.exactly_once import Done, Resolution, in_slot, retry_status, settle
 from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.operations.calls.delivering import DOUBTFUL, commit_if_offered, until_idle
-from reconciler.planning.delivery import is_doubtful
+from reconciler.operations.calls.delivering import commit_if_offered, until_clear
 
 
 class RenderCall(Struct):
@@ -108,10 +107,8 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
     project_id = run.draft.projects[address].project_id
 
     async def attempt() -> Done:
-        await until_idle(monitor, step, project_id)
-        if is_doubtful(run.draft.projects[address].rendered):
-            await run.record_step(address, number)
-            return Done(DOUBTFUL, already=True)
+        if (doubtful := await until_clear(run, monitor, step, number)) is not None:
+            return doubtful
         return await in_slot(run, monitor, step, once, costs=describe(step).spends_credits)
 
     async def once() -> Done:
