@@ -87,13 +87,7 @@ class CommandContext(Struct, frozen=True):
         from reconciler.operations.state.edits import require_entry  # noqa: PLC0415  4 ms that a plan does not need
 
         projects = read_specs(self.config, Variables()).projects if chosen.tag else {}
-        found, wrong = select(
-            state.projects,
-            projects,
-            names=frozenset(chosen.addresses) or None,
-            exclude=frozenset(chosen.exclude),
-            tags=frozenset(chosen.tag),
-        )
+        found, wrong = select(state.projects, projects, chosen.selection())
         if wrong:
             raise UsageError(wrong)
         return {address: require_entry(state, address) for address in sorted(found)}

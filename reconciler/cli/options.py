@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import Struct
@@ -16,6 +16,9 @@ from reconciler.cli.completion import complete_addresses, complete_environments,
 from reconciler.cli.console import Console
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
+
+if TYPE_CHECKING:
+    from reconciler.planning.selection import Selection
 
 Callback = Callable[..., object]
 """The function behind a command."""
@@ -161,6 +164,14 @@ class Chosen(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     tag: tuple[str, ...] = ()
+
+    def selection(self) -> Selection:
+        """The same for the planner."""
+        from reconciler.planning.selection import Selection  # noqa: PLC0415  `--version` needs no planner
+
+        return Selection(
+            targets=frozenset(self.addresses) or None, exclude=frozenset(self.exclude), tags=frozenset(self.tag)
+        )
 
 
 addresses = click.argument("addresses", nargs=-1, shell_complete=complete_addresses)

@@ -50,16 +50,12 @@ def fitting(patterns: Iterable[str], addresses: Iterable[str]) -> frozenset[str]
 
 
 def select(
-    addresses: Iterable[str],
-    projects: Mapping[str, DesiredProject],
-    *,
-    names: frozenset[str] | None,
-    exclude: frozenset[str] = frozenset(),
-    tags: frozenset[str] = frozenset(),
+    addresses: Iterable[str], projects: Mapping[str, DesiredProject], selection: Selection
 ) -> tuple[frozenset[str], tuple[Diagnostic, ...]]:
-    """The addresses that ``names`` (``None``: all) take and that ``exclude`` and ``tags`` leave, and the selectors that fit
-    nothing. A name that fits nothing stays as it is.
+    """The addresses that are selected by their names and tags, without dependencies, and the selectors that fit nothing. A
+    target that fits nothing stays as it is.
     """
+    names, exclude, tags = selection.targets, selection.exclude, selection.tags
     known = frozenset(addresses)
     found = known if names is None else frozenset[str]().union(*(matching(name, known) or {name} for name in names))
     if tags:
@@ -91,7 +87,7 @@ def resolve(selection: Selection, desired: Desired, managed: Iterable[str]) -> t
     for moved in desired.moved:  # either name means the project
         if excluded & {moved.from_address, moved.to_address}:
             excluded |= {moved.from_address, moved.to_address}
-    chosen, wrong = select(known, projects, names=selection.targets, exclude=selection.exclude, tags=selection.tags)
+    chosen, wrong = select(known, projects, selection)
     chosen -= excluded
     if selection.destroy:
         return replace(selection, targets=chosen), wrong

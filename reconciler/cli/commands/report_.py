@@ -16,7 +16,6 @@ from reconciler.cli.variables import Variables
 from reconciler.model.errors import UsageError
 from reconciler.model.fleet import Fleet
 from reconciler.operations.read.fleet_reader import read_fleet
-from reconciler.planning.selection import Selection
 from reconciler.report.fleet_page import fleet_html
 from reconciler.report.heading import heading
 from reconciler.report.tables import none_managed
@@ -55,9 +54,7 @@ def command(console: Console, /, *, out: Path, conversations: bool, chosen: Chos
     context = load_context(console)
     specs = read_specs(context.config, variables)
 
-    selection = Selection(
-        targets=frozenset(chosen.addresses) or None, exclude=frozenset(chosen.exclude), tags=frozenset(chosen.tag)
-    )
+    selection = chosen.selection()
 
     async def work() -> Fleet:
         async with context.api() as api:

@@ -30,13 +30,7 @@ async def read_fleet(
     """
     state, _ = workspace.load()
     at = workspace.now()
-    chosen, wrong = select(
-        desired.projects.keys() | state.projects.keys(),
-        desired.projects,
-        names=selection.targets,
-        exclude=selection.exclude,
-        tags=selection.tags,
-    )
+    chosen, wrong = select(desired.projects.keys() | state.projects.keys(), desired.projects, selection)
     if wrong:
         raise UsageError(wrong)
     selection = Selection(targets=chosen, refresh_only=True)
