@@ -99,6 +99,61 @@ def test_import_asks_whose_account_it_is(world):
     assert "fresh" not in ids(space)
 
 
+READING = {
+    "status": ("status",),
+    "status A": ("status", "a"),
+    "status -o wide": ("status", "-o", "wide"),
+    "report": ("report", "--out", "page"),
+    "report A": ("report", "--out", "page", "a"),
+    "messages A": ("messages", "a"),
+    "output --refresh": ("output", "--refresh"),
+    "output A --refresh": ("output", "a", "--refresh"),
+    "output --download": ("output", "--download", "got"),
+    "output A --download": ("output", "a", "--download", "got"),
+    "output --refresh --download": ("output", "--refresh", "--download", "got"),
+    "export": ("export", "--out", "more"),
+    "export --studio": ("export", "--studio"),
+    "export --studio --out": ("export", "--studio", "--out", "more"),
+    "validate --online": ("validate", "--online"),
+}
+
+
+@pytest.mark.parametrize(("command", "pinned"), square(2, READING, [False, True]))
+def test_what_only_reads_the_account_says_so_too(world, command, pinned):
+    """Intent: nothing of another account is shown, exported or taken for what happened to one's own projects."""
+    space, _, other, _, other_key = world
+    if pinned:
+        space.write("reconciler.yaml", f"workspace: agency\naccount: {{project: {ids(space)['a']}}}\n")
+        space.run("state", "rm", "b")
+    space.write("specs/new.yaml", "projects: {fresh: {brief: New., settings: {video_model: nobody-has-it}}}\n")
+    other.person_creates(brief="Theirs.", title="Theirs")
+    space.env["EVERSINCE_API_KEY"] = other_key
+    ran = space.run(*READING[command], code=1)
+    assert ran.err.count("error[E204]") == 1, ran.err
+    assert not ran.out and "Theirs" not in ran.err
+    assert not (space.root / "page").exists() and not (space.root / "more").exists()
+
+
+def test_whose_account_it_is_costs_what_reads_it_nothing(world):
+    """Intent: where a list is read anyway, it tells."""
+    space, own, *_ = world
+    for config in ("workspace: agency\n", f"workspace: agency\naccount: {{project: {ids(space)['b']}}}\n"):
+        space.write("reconciler.yaml", config)
+        for command in ("status", "status A", "output --refresh", "output A --refresh"):
+            own.clear_requests()
+            space.run(*READING[command])
+            assert [(row.method, row.path) for row in own.requests()] == [("GET", "/projects")]
+
+
+def test_a_project_that_is_gone_is_still_told_apart_from_another_account(world):
+    space = world[0]
+    path = space.root / "reconciler.state.json"
+    path.write_text(path.read_text().replace(ids(space)["a"], "proj_deleted"))
+    assert "gone" in space.run("status", "a").out
+    assert "E204" not in space.run("messages", "a", code=1).err
+    assert "nothing rendered" in space.run("output", "a", "--download", "got").out
+
+
 @pytest.mark.parametrize("command", ["plan --no-refresh --target", "apply --no-refresh", "apply PLANFILE"])
 def test_the_check_costs_one_request(world, command):
     """Intent: where nothing else reads the account, one GET tells; the pin costs no more."""

@@ -14,10 +14,11 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.options import Chosen, formats
 from reconciler.model import contract
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.live import LiveMessage
 from reconciler.model.state import Entry
 from reconciler.model.values import Json
+from reconciler.operations.read.account import require_account
 from reconciler.operations.read.conversation import Window, read_window
 from reconciler.report.tables import message_text, messages_text
 
@@ -54,7 +55,12 @@ async def _show(context: CommandContext, entries: Mapping[str, Entry], *, one: b
     documents: dict[str, Json] = {}
     async with context.api() as api:
         for number, (address, entry) in enumerate(entries.items()):
-            window = await read_window(api, entry.project_id, None)
+            try:
+                window = await read_window(api, entry.project_id, None)
+            except NotFoundError:
+                managed = context.state().projects
+                await require_account(api, context.config, managed, at=context.workspace.now())
+                raise
             if json:
                 documents[address] = {"project_id": entry.project_id, "messages": [asdict(m) for m in window.messages]}
                 continue

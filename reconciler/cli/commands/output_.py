@@ -15,7 +15,8 @@ from reconciler.cli.downloads import downloads_document, downloads_text, show_do
 from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.cli.reference import DONE, ERROR
-from reconciler.model.state import Entry
+from reconciler.model.state import Entry, State
+from reconciler.operations.read.account import require_account
 from reconciler.operations.read.download import Download, download
 from reconciler.operations.read.outputs import refreshed_outputs, stale_outputs
 from reconciler.report.tables import output_text, output_values
@@ -67,9 +68,9 @@ def command(
     state = context.state()
     entries = context.entries_of(state, chosen)
     if refresh:
-        entries = asyncio.run(_refreshed(context, entries))
+        entries = asyncio.run(_refreshed(context, state, entries))
     if folder is not None:
-        return _download(context, entries, folder, max_bytes, json=format_ == "json")
+        return _download(context, state, entries, folder, max_bytes, json=format_ == "json")
     lost = None if entries else asyncio.run(lost_state_hint(context, state))
     console.diagnose([lost] if lost and format_ == "json" else [])
     console.diagnose(stale_outputs(entries, now=context.workspace.now()))
@@ -80,18 +81,23 @@ def command(
     return DONE
 
 
-async def _refreshed(context: CommandContext, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+async def _refreshed(context: CommandContext, state: State, entries: Mapping[str, Entry]) -> dict[str, Entry]:
     async with context.api() as api:
-        return await refreshed_outputs(context.workspace, api, entries)
+        return await refreshed_outputs(context.workspace, api, entries, managed=state.projects)
 
 
-def _download(context: CommandContext, entries: Mapping[str, Entry], folder: Path, limit: int, *, json: bool) -> int:
-    console = context.console
+def _download(
+    context: CommandContext, state: State, entries: Mapping[str, Entry], folder: Path, limit: int, *, json: bool
+) -> int:
+    console, at = context.console, context.workspace.now()
 
     async def work() -> list[Download]:
         async with context.api() as api, context.media(limit=limit) as media:
             with show_downloads(console) as show:
-                return await download(api, media, entries, folder, now=context.workspace.now(), tell=show)
+                results = await download(api, media, entries, folder, now=at, tell=show)
+            if any(result.outcome == "nothing" for result in results):  # not rendered yet, or of another account
+                await require_account(api, context.config, state.projects, at=at)
+            return results
 
     results = asyncio.run(work())
     if json:

@@ -14,7 +14,7 @@ from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.model import contract
-from reconciler.model.state import Entry
+from reconciler.model.state import Entry, State
 from reconciler.operations.read.overview import read_overview
 from reconciler.report.heading import heading
 from reconciler.report.tables import StatusRow, status_document, status_of, status_text
@@ -69,7 +69,7 @@ async def _show(
     async with context.api() as api:
         while True:
             state = context.state()
-            managed = await _read_rows(context, api, context.entries_of(state, chosen))
+            managed = await _read_rows(context, api, state, context.entries_of(state, chosen))
             rows = [row for row in managed if statuses is None or status_of(row) in statuses]
             active = [row.live.status for row in rows if row.live is not None and contract.is_active(row.live.status)]
             lost = None if managed or chosen.addresses else await lost_state_hint(context, state)
@@ -93,8 +93,11 @@ async def _show(
             await asyncio.sleep(min(contract.current().rule(s).poll_seconds for s in active) * scale)
 
 
-async def _read_rows(context: CommandContext, api: ApiClient, entries: Mapping[str, Entry]) -> list[StatusRow]:
-    live = await read_overview(api, entries, at=context.workspace.now())
+async def _read_rows(
+    context: CommandContext, api: ApiClient, state: State, entries: Mapping[str, Entry]
+) -> list[StatusRow]:
+    at = context.workspace.now()
+    live = await read_overview(api, context.config, entries, managed=state.projects, at=at)
     return [
         StatusRow(
             address=address,

@@ -77,14 +77,18 @@ def command(console: Console, /, *, online: bool, variables: Variables, format_:
 
 
 def _look_up(console: Console, specs: Desired) -> tuple[Diagnostic, ...]:
-    """Ask the API for what the specs name. Raises ConfigError, StateError."""
+    """Ask the API for what the specs name. Raises ConfigError, StateError, AccountError."""
     from reconciler.cli.context import load_context  # noqa: PLC0415  the client, which only --online needs
+    from reconciler.operations.read.account import require_account  # noqa: PLC0415
 
     context = load_context(console)
 
     async def work() -> tuple[Diagnostic, ...]:
         async with context.api() as api:
-            return await context.workspace.lookup(api, "error").check(specs.projects.values())
+            found = await context.workspace.lookup(api, "error").check(specs.projects.values())
+            if found:  # what is not there may be in another account
+                await require_account(api, context.config, context.state().projects, at=context.workspace.now())
+            return found
 
     return tuple(map(console.redact.record, asyncio.run(work())))
 

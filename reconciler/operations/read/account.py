@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.adapters.api.client import ApiClient
 from reconciler.model.config import Account, Config
 from reconciler.model.errors import AccountError, Diagnostic, NotFoundError
 from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry
-from reconciler.operations.read.refresh import refresh
+from reconciler.operations.read.refresh import Reader, refresh
 from reconciler.planning.findings import ACCOUNT_CODE, ACCOUNT_FROM, other_account
 
 
-async def require_account(api: ApiClient, config: Config, entries: Mapping[str, Entry], *, at: str) -> None:
+async def require_account(api: Reader, config: Config, entries: Mapping[str, Entry], *, at: str) -> None:
     """Where no plan has read the account: one GET, if all is well; none where nothing can tell.
 
     Raises:
@@ -37,7 +36,28 @@ def check_pinned(config: Config, live: Snapshot) -> None:
         raise _not_pinned(config.account)
 
 
-async def _has(api: ApiClient, project_id: str) -> bool:
+async def read_managed(
+    api: Reader, config: Config, entries: Mapping[str, Entry], *, managed: Mapping[str, Entry], at: str
+) -> Snapshot:
+    """Read the projects of ``entries``, which are some of the ``managed`` ones, and whose account it is: the list tells,
+    in most cases.
+
+    Raises:
+        AccountError: the key is of another account.
+        ApiError, ReconcilerError: as ``refresh``.
+
+    """
+    ids = frozenset(entry.project_id for entry in entries.values())
+    live = await refresh(api, ids | ({config.account.project} if config.account is not None else set()), at=at)
+    check_pinned(config, live)
+    if (other := other_account(entries, live)) is not None:
+        raise AccountError((other,))
+    if config.account is None and ids <= live.missing:
+        await require_account(api, config, managed, at=at)
+    return live
+
+
+async def _has(api: Reader, project_id: str) -> bool:
     try:
         await api.project(project_id)
     except NotFoundError:

@@ -16,6 +16,7 @@ from reconciler.model.identity import Holder
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.redact import Redactor
 from reconciler.model.state import State
+from reconciler.operations.read.account import require_account
 from reconciler.operations.read.refresh import Reader, refresh
 from reconciler.operations.workflows import Workspace
 from reconciler.planning.matching import Candidates
@@ -42,12 +43,15 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
 
     Raises:
         UsageError: the account has no such project, or it is declared already.
+        AccountError: the key is of another account.
         ReconcilerError: the state or the account can't be read.
 
     """
     state, _ = workspace.load()
     snapshot = await refresh(api, frozenset(ids), everything=True, at=workspace.now())
     live = snapshot.projects
+    if workspace.config.account is not None or not any(e.project_id in live for e in state.projects.values()):
+        await require_account(api, workspace.config, state.projects, at=workspace.now())
     declared = workspace.elsewhere().taken
     declared |= {i: Holder(address) for i, address in declared_ids(desired, state, snapshot).items()}
     for project_id in ids:

@@ -10,6 +10,7 @@ from reconciler.model.errors import AccountError, NotFoundError, UsageError
 from reconciler.model.fleet import Fleet, Member
 from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
+from reconciler.operations.read.account import check_pinned
 from reconciler.operations.read.conversation import read_window
 from reconciler.operations.read.refresh import merge
 from reconciler.operations.workflows import Workspace, read_live, redact_plan
@@ -36,8 +37,11 @@ async def read_fleet(
     selection = Selection(targets=chosen, refresh_only=True)
     state = replace(state, projects=in_this_version(state.projects))
     sealed = seal(desired, state.lineage)
-    live = replace(await read_live(api, sealed, state, selection, at=at), elsewhere=workspace.elsewhere())
-    limit = workspace.config.limits.active_projects
+    config = workspace.config
+    live = await read_live(api, sealed, state, selection, account=config.account, at=at)
+    check_pinned(config, live)
+    live = replace(live, elsewhere=workspace.elsewhere())
+    limit = config.limits.active_projects
     header = workspace.header()
     plan = make_plan(sealed, state, live, selection=selection, header=header, active_limit=limit)
     if errors := tuple(error for error in plan.errors if error.code == ACCOUNT_CODE):

@@ -14,7 +14,7 @@ from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Outputs
 from reconciler.model.times import instant
-from reconciler.operations.read.refresh import refresh
+from reconciler.operations.read.account import read_managed
 from reconciler.operations.workflows import Workspace
 
 _NAMED: Final = 5
@@ -46,11 +46,16 @@ def stale_outputs(entries: Mapping[str, Entry], *, now: str) -> list[Diagnostic]
     return found
 
 
-async def refreshed_outputs(workspace: Workspace, api: ApiClient, entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """The entries with their outputs as the account has them now. The state is not changed. Raises as ``refresh``."""
-    ids = frozenset(entry.project_id for entry in entries.values())
-    live = await refresh(api, ids, at=workspace.now()) if ids else None
-    seen = {} if live is None else live.projects
+async def refreshed_outputs(
+    workspace: Workspace, api: ApiClient, entries: Mapping[str, Entry], *, managed: Mapping[str, Entry]
+) -> dict[str, Entry]:
+    """The entries, which are some of the ``managed`` ones, with their outputs as the account has them now. The state is not
+    changed. Raises as ``read_managed``.
+    """
+    if not entries:
+        return {}
+    live = await read_managed(api, workspace.config, entries, managed=managed, at=workspace.now())
+    seen = live.projects
     redact = workspace.redact
     return {
         address: replace(entry, outputs=redact.record(_newer(entry.outputs, seen[entry.project_id])))

@@ -8,14 +8,15 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model import contract
+from reconciler.model.config import Config
 from reconciler.model.desired import Desired
-from reconciler.model.errors import AccountError, Diagnostic
+from reconciler.model.errors import Diagnostic
 from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry, State
 from reconciler.operations.concurrency import run_all
-from reconciler.operations.read.refresh import Reader, merge, refresh
+from reconciler.operations.read.account import read_managed
+from reconciler.operations.read.refresh import Reader, merge
 from reconciler.operations.workflows import Workspace, read_and_plan
-from reconciler.planning.findings import other_account
 from reconciler.planning.selection import Selection
 
 
@@ -25,16 +26,14 @@ async def find_lost_state(workspace: Workspace, api: ApiClient, state: State, de
     return made.lost
 
 
-async def read_overview(api: Reader, entries: Mapping[str, Entry], *, at: str) -> Snapshot:
-    """Read the list, then the status of each failed project: the list does not say why. Raises as ``refresh``, and
-    AccountError if it has none of several.
-    """
+async def read_overview(
+    api: Reader, config: Config, entries: Mapping[str, Entry], *, managed: Mapping[str, Entry], at: str
+) -> Snapshot:
+    """Read the list, then the status of each failed project: the list does not say why. Raises as ``read_managed``."""
     ids = frozenset(entry.project_id for entry in entries.values())
     if not ids:
         return Snapshot(at=at)
-    live = await refresh(api, ids, at=at)
-    if (other := other_account(entries, live)) is not None:
-        raise AccountError((other,))
+    live = await read_managed(api, config, entries, managed=managed, at=at)
     unexplained = [
         p
         for i, p in live.projects.items()

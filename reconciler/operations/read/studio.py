@@ -12,6 +12,7 @@ from reconciler.model.errors import UsageError
 from reconciler.model.identity import Holder
 from reconciler.model.live import StudioProject
 from reconciler.model.redact import Redactor
+from reconciler.operations.read.account import require_account
 from reconciler.operations.read.export import free_name, quoted
 from reconciler.operations.workflows import Workspace
 from reconciler.report.safe_text import clean
@@ -35,10 +36,12 @@ async def export_studio(workspace: Workspace, api: ApiClient, desired: Desired, 
 
     Raises:
         UsageError: the API doesn't list studio projects, or not one of these; or one is declared already.
+        AccountError: the key is of another account.
         ReconcilerError: the state or the account can't be read.
 
     """
     state, _ = workspace.load()
+    await require_account(api, workspace.config, state.projects, at=workspace.now())
     found = await _discover(api)
     declared = workspace.elsewhere().taken
     for address, project in desired.projects.items():
