@@ -248,7 +248,7 @@ async def check_limits(
     policy = workspace.config.policy
     limited = policy.min_credits is not None
     if (limited or show) and any(describe(step).spends_credits for step in plan.steps):
-        balance = await api.credits(needed=limited)
+        balance = await (api.credits() if limited else workspace.lookup(api, "warning").balance())
         plan = replace(plan, credit_balance=balance, credits_needed=0 if balance is None else least_credits(plan.steps))
         plan = replace(plan, diagnostics=(*plan.diagnostics, *too_dear(plan)))
     return plan, tuple(violations(plan, policy, credit_balance=plan.credit_balance, force=force))

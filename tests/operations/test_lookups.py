@@ -126,6 +126,68 @@ def test_models_are_asked_for_once_a_day_and_a_broken_cache_is_none(tmp_path):
     in_world(go, tmp_path)
 
 
+LOOKUPS = {
+    "/models": created(video_model="klng", image_model="klng"),
+    "/account/skills": created(skills=[OWN]),
+    "/account/credits": created(),
+}
+
+
+@pytest.mark.parametrize("path", LOOKUPS)
+@pytest.mark.parametrize("status", [404, 405, 403, 500])
+def test_that_the_api_lacks_a_call_is_remembered_for_a_day_and_nothing_else_is(tmp_path, path, status):
+    """Intent: an API without a look-up is not asked for it at each plan; a refusal or a failure may be over the next time."""
+
+    async def go(world):
+        world.workspace = replace(world.workspace, cache=Cache(tmp_path / "cache"))
+        transport = through(world, path, httpx.Response(status, json={"error": {"code": "x", "message": "no"}}))
+        counts = []
+        for rest in (0, 1, 3600, 86_400):
+            await asyncio.sleep(rest)
+            before = transport.asked
+            made = await planned(world, LOOKUPS[path])
+            assert made.steps and not [d for d in made.diagnostics if d.severity != "note"]
+            counts.append(transport.asked - before)
+        each = 2 if path == "/models" else 1
+        assert counts == ([1, 0, 0, 1] if status in (404, 405) else [each] * 4)
+
+    with contract.kept():
+        contract.choose("2026-05")
+        in_world(go, tmp_path)
+
+
+def test_what_one_api_lacks_is_asked_of_another(tmp_path):
+    async def go(world):
+        world.workspace = replace(world.workspace, cache=Cache(tmp_path / "cache"))
+        desired = created(video_model="klng-3.0")
+        good = world.api._http, world.api._new
+        through(world, "/models", ANSWERS["404"])
+        assert not await looked(world, desired)
+        world.api._http, world.api._new = good
+        assert not await looked(world, desired)
+        other = replace(world.workspace.config, api_url="https://other.example/api/v1")
+        world.workspace = replace(world.workspace, config=other)
+        assert await looked(world, desired)
+
+    in_world(go, tmp_path)
+
+
+def test_a_limit_asks_for_the_balance_whatever_was_remembered(tmp_path):
+    async def go(world):
+        world.workspace = replace(world.workspace, cache=Cache(tmp_path / "cache"))
+        good = world.api._http, world.api._new
+        through(world, "/account/credits", ANSWERS["404"])
+        await planned(world, created())
+        world.api._http, world.api._new = good
+        config = world.workspace.config
+        policy = replace(config.policy, min_credits=10)
+        assert (await planned(world, created())).credit_balance is None
+        world.workspace = replace(world.workspace, config=replace(config, policy=policy))
+        assert (await planned(world, created())).credit_balance is not None
+
+    in_world(go, tmp_path)
+
+
 def test_a_cache_is_of_one_api_and_version_and_never_in_the_workspace(tmp_path):
     now, cache = "2026-01-01T00:00:00Z", Cache(tmp_path / "c")
     cache.put(("models", "https://a", "2025-03", "video"), ["x"], now=now)

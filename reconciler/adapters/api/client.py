@@ -26,6 +26,9 @@ from reconciler.model.values import Json, WireBody
 T = TypeVar("T")
 NO_SUCH_CALL: Final = (404, 405)
 """How an API refuses a call that it does not have."""
+CREDITS: Final = "/account/credits"
+MODELS: Final = "/models"
+SKILLS: Final = "/account/skills"
 _EXISTING: Final = partial(answers.made, existing=True)
 
 
@@ -37,6 +40,8 @@ class ApiClient(Sender):
     """
 
     other_version: VersionError | None = None
+    lacking: frozenset[str] = frozenset()
+    """The paths of calls beyond the contract that the API said it does not have."""
 
     def check_version(self) -> None:
         """Raise VersionError if the server is known to speak another version."""
@@ -152,24 +157,25 @@ class ApiClient(Sender):
 
         Where they are not ``needed``, ``None`` stands for every failure.
         """
-        call = Call("GET", "/account/credits", optional=not needed)
+        call = Call("GET", CREDITS, optional=not needed)
         try:
             return await self.send(call, {200: answers.balance})
         except HaltedError:
             raise
         except ApiError as error:
+            self._note_if_lacking(call, error)
             if not needed or isinstance(error, AnswerError) or error.status in (*NO_SUCH_CALL, 403):
                 return None
             raise
 
     async def models(self, kind: str) -> list[Model] | None:
         """``GET /models``: the models of a type (``video``, ``image``); ``None`` if the API has no such call."""
-        call = Call("GET", "/models", optional=True)
+        call = Call("GET", MODELS, optional=True)
         return await self._if_there_is(call, {200: answers.models}, {"type": kind})
 
     async def skills(self) -> frozenset[str] | None:
         """``GET /account/skills``: the ids of the account's skills; ``None`` if the API has no such call."""
-        return await self._if_there_is(Call("GET", "/account/skills", optional=True), {200: answers.skills})
+        return await self._if_there_is(Call("GET", SKILLS, optional=True), {200: answers.skills})
 
     async def discover(self, *, offset: int) -> tuple[list[StudioProject], int | None] | None:
         """``GET /projects/discover``: a page of the studio projects that can be adopted, and how many there are; ``None`` if
@@ -190,9 +196,14 @@ class ApiClient(Sender):
         try:
             return await self.send(call, good, query=query)
         except RefusedError as error:
+            self._note_if_lacking(call, error)
             if error.status in (*NO_SUCH_CALL, 403):
                 return None
             raise
+
+    def _note_if_lacking(self, call: Call, error: ApiError) -> None:
+        if error.status in NO_SUCH_CALL:
+            self.lacking |= {call.path}
 
     async def purchase_link(self) -> str | None:
         """``GET /account/credit-packages``: where credits can be bought, as text for people; ``None`` if nothing tells.

@@ -1,6 +1,7 @@
-"""Looking up what specs name before money is spent on it: models, and skills of the account's own.
+"""Looking things up before money is spent: the models and the account's own skills that specs name, and the balance.
 
-All of it is beyond the contract. Where the API has none of it, or a call fails, nothing is said.
+All of it is beyond the contract. Where the API has none of it, or a call fails, nothing is said; that it lacks a call is
+remembered for a day.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.api.client import CREDITS, MODELS, SKILLS, ApiClient
 from reconciler.adapters.cache import Cache
 from reconciler.model import contract
 from reconciler.model.contract_conversions import UUID
@@ -70,6 +71,8 @@ class Lookup(Struct, frozen=True, kw_only=True):
         key = ("models", self.api_url, contract.current().version, kind)
         models = self.cache.get(key, list[Model], now=self.now)
         if models is None:
+            if self._is_lacking(MODELS):
+                return {}
             try:
                 models = await self.api.models(kind)
             except HaltedError:
@@ -78,18 +81,43 @@ class Lookup(Struct, frozen=True, kw_only=True):
                 self.tell(f"The {kind} models were not checked: {error.diagnostics[0].summary}.")
                 return {}
             if models is None:
+                self._remember_lacking(MODELS)
                 return {}
             self.cache.put(key, models, now=self.now)
         return {model.id: model for model in models}
 
+    async def balance(self) -> int | None:
+        """The credits that are left, if the API tells."""
+        if self._is_lacking(CREDITS):
+            return None
+        found = await self.api.credits(needed=False)
+        self._remember_lacking(CREDITS)
+        return found
+
+    def _is_lacking(self, path: str) -> bool:
+        """Whether the API had no such call in the last day."""
+        return self.cache.get(self._lack(path), bool, now=self.now) is True
+
+    def _remember_lacking(self, path: str) -> None:
+        """Remember that the API has no such call, if it said so."""
+        if path in self.api.lacking:
+            self.cache.put(self._lack(path), True, now=self.now)  # noqa: FBT003  the value that is kept
+
+    def _lack(self, path: str) -> tuple[str, ...]:
+        return ("lacking", self.api_url, contract.current().version, path)
+
     async def _skills(self) -> frozenset[str] | None:
+        if self._is_lacking(SKILLS):
+            return None
         try:
-            return await self.api.skills()
+            found = await self.api.skills()
         except HaltedError:
             raise
         except ApiError as error:
             self.tell(f"Skills were not checked: {error.diagnostics[0].summary}.")
             return None
+        self._remember_lacking(SKILLS)
+        return found
 
     def _model(self, project: DesiredProject, name: str, kind: str, known: dict[str, Model]) -> Iterable[Diagnostic]:
         wanted = str(project.settings[name])
