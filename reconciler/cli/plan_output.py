@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
+import click
+
 from reconciler.cli.ci import comment_owner
 from reconciler.cli.console import Console
+from reconciler.model.errors import UsageError
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import encode_plan
 from reconciler.report.heading import heading, of_plan
 from reconciler.report.text import plan_text
 
 PLAN_FORMATS: Final = ("text", "json", "markdown", "html")
+
+
+summary = click.option("--summary", is_flag=True, help="Show one line for each project (only as text).")
+
+
+def check_summary(format_: str, *, summary: bool) -> None:
+    """Raise UsageError for `--summary` with another format than text."""
+    if summary and format_ != "text":
+        raise UsageError(f"`--summary` can't be combined with `--format {format_}`", "It shortens the text of a plan.")
 
 
 def render_markdown(console: Console, plan: Plan, digest: str | None = None, *, place: str | None = None) -> str:
@@ -22,9 +34,17 @@ def render_markdown(console: Console, plan: Plan, digest: str | None = None, *, 
 
 
 def print_plan(
-    console: Console, plan: Plan, format_: str, *, digest: str | None = None, place: str | None = None
+    console: Console,
+    plan: Plan,
+    format_: str,
+    *,
+    summary: bool = False,
+    digest: str | None = None,
+    place: str | None = None,
 ) -> None:
-    """Print a plan as a result. ``digest`` identifies a saved plan, so that it can be approved; ``place`` is the state's."""
+    """Print a plan as a result, with ``summary`` a line for each project. ``digest`` identifies a saved plan, so that it can
+    be approved; ``place`` is the state's.
+    """
     where = of_plan(plan, place)
     if format_ == "json":
         console.json(encode_plan(plan))
@@ -36,4 +56,5 @@ def print_plan(
         console.out(plan_html(plan, digest=digest, where=where))
     else:
         console.out(f"{heading(where)}\n\n")
-        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0, digest=digest))
+        verbose = console.verbose > 0
+        console.out(plan_text(plan, style=console.style(), verbose=verbose, summary=summary, digest=digest))

@@ -8,15 +8,18 @@ from typing import Final
 from msgspec.structs import replace
 
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
-from reconciler.model.plan import Message, Plan, Share, Step, describe
+from reconciler.model.plan import Change, Message, Plan, Share, Step, describe
 from reconciler.model.values import Value, masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
-from reconciler.report.safe_text import clean
+from reconciler.report.groups import Group, group_projects
+from reconciler.report.safe_text import clean, columns, pad
+from reconciler.report.shortening import fitting_widths, shortened_apart
 from reconciler.report.style import Color, Style
 from reconciler.report.summary import (
     LIFECYCLES,
     apply_line,
+    by_importance,
     continue_line,
     cost_line,
     count_line,
@@ -38,21 +41,28 @@ _OUTCOMES: Final[dict[OutcomeKind, Color]] = {
     "deferred": "yellow",
     "done": "green",
 }
+_MARGIN: Final = " " * 6
+"""Before what belongs to a step."""
+_GAP: Final = "  "
 
 
 # The plan
 
 
-def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | None = None) -> str:
+def plan_text(
+    plan: Plan, *, style: Style, verbose: bool = False, summary: bool = False, digest: str | None = None
+) -> str:
     """The whole plan, ending in the line that counts its steps.
 
-    ``verbose`` shows long texts in full; ``digest`` is that of a saved plan.
+    ``verbose`` shows every project by itself and long texts in full, ``summary`` one line for each project; ``digest`` is
+    that of a saved plan.
     """
     parts = [diagnostic_text(plan.lost, style=style)] if plan.lost else []
     parts.append(mode_line(plan))
-    if plan.steps:
-        parts.append(_legend(plan, style))
-    parts += [_project(address, steps, style, verbose) for address, steps in plan.by_address().items()]
+    if summary:
+        parts.append("\n".join(_summary_lines(plan, style)))
+    else:
+        parts += [_legend(plan, style), *(_group(group, style, verbose) for group in _grouped(plan, verbose))]
     kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
     parts.append("\n".join([f"{LIFECYCLES}:", *kept]) if kept else "")
     parts += [
@@ -64,7 +74,29 @@ def plan_text(plan: Plan, *, style: Style, verbose: bool = False, digest: str | 
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _summary_lines(plan: Plan, style: Style) -> list[str]:
+    """One line for each project, the most important first: its gravest step's symbol, and what happens to it."""
+    projects = {address: steps for group in by_importance(plan).values() for address, steps in group.items()}
+    width = max((columns(clean(address)) for address in projects), default=0)
+    lines = []
+    for address, steps in projects.items():
+        words = describe(max(steps, key=lambda step: describe(step).cost)).words
+        fields = dict.fromkeys(
+            clean(c.path.removeprefix("settings.")) for s in steps for c in s.changes if _tells(s, c)
+        )
+        what = f"will be {steps_outcome(steps)}" + (f" ({', '.join(fields)})" if fields else "")
+        lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {pad(clean(address), width)}  {what}")
+    return lines
+
+
+def _tells(step: Step, change: Change) -> bool:
+    """Whether a field says why the step is there: it changes, or forces a replacement."""
+    return change.forces is not None or describe(step).effect == "changes"
+
+
 def _legend(plan: Plan, style: Style) -> str:
+    if not plan.steps:
+        return ""
     kinds = {step.action: describe(step) for step in sorted(plan.steps, key=lambda step: describe(step).cost)}
     kinds = {step.action: kinds[step.action] for step in plan.steps}
     lines = [f"{style.paint(f'{k.words.symbol:>3}', k.words.color)}  {k.legend}" for k in kinds.values()]
@@ -73,17 +105,44 @@ def _legend(plan: Plan, style: Style) -> str:
     return "\n".join(["Symbols in this plan:", *lines])
 
 
-def _project(address: str, steps: list[Step], style: Style, verbose: bool) -> str:
-    known = next((step.project_id for step in steps if step.project_id), None)
-    project = f"{address} ({clean(known)})" if known else address
-    lines = [style.paint(f"# {clean(project)} will be {steps_outcome(steps)}", "bold")]
-    for step in steps:
+def _grouped(plan: Plan, verbose: bool) -> list[Group]:
+    projects = plan.by_address()
+    if not verbose:
+        return group_projects(projects, plan.diagnostics)
+    return [Group(address=address, steps=steps, addresses=(address,)) for address, steps in projects.items()]
+
+
+def _group(group: Group, style: Style, verbose: bool) -> str:
+    """A project, or several with what differs among them."""
+    known = next((step.project_id for step in group.steps if step.project_id), None)
+    project = f"{group.address} ({known})" if known else group.address
+    will = f": {len(group.addresses)} projects will each be" if len(group.addresses) > 1 else " will be"
+    lines = [style.paint(f"# {clean(project)}{will} {steps_outcome(group.steps)}", "bold")]
+    for step in group.steps:
         words = describe(step).words
         reason = f": {clean(step.reason)}" if step.reason else ""
         waits = f"  {clean(wait_text(step))}".rstrip()
         lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(step)}{reason}{waits}")
-        lines += [f"      {line}".rstrip() for line in step_details(step, style, verbose)]
-    return "\n".join(lines)
+        lines += [f"{_MARGIN}{line}".rstrip() for line in step_details(step, style, verbose)]
+    return "\n".join([*lines, *group_lines(group, style)])
+
+
+def group_lines(group: Group, style: Style) -> list[str]:
+    """The table of what differs among several projects; without differences, their addresses. Clean and indented."""
+    if len(group.addresses) == 1:
+        return []
+    if not group.columns:
+        width = style.width - len(_MARGIN)
+        return [f"{_MARGIN}{line}" for line in prose(f"for {', '.join(group.addresses)}", width)]
+    table = [(group.address, *group.columns), *((a, *row) for a, row in zip(group.addresses, group.rows, strict=True))]
+    parts = [list(map(clean, part)) for part in zip(*table, strict=True)]
+    widths = [max(map(columns, part)) for part in parts]
+    if style.columns is not None:
+        widths = fitting_widths(widths, style.columns - len(_MARGIN) - len(_GAP) * (len(widths) - 1))
+        parts = [shortened_apart(part, width) for part, width in zip(parts, widths, strict=True)]
+        widths = [max(map(columns, part)) for part in parts]
+    rows = (_GAP.join(map(pad, row, widths)).rstrip() for row in zip(*parts, strict=True))
+    return [f"{_MARGIN}{style.paint(row, 'dim') if number == 0 else row}" for number, row in enumerate(rows)]
 
 
 def step_details(step: Step, style: Style, verbose: bool, *, flush: bool = False) -> list[str]:

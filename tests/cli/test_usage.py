@@ -291,3 +291,11 @@ def test_a_command_starts_without_the_heavy_imports_of_others(fresh, heavy, args
         env=environment(PYTHONPATH=str(ROOT)),
     )
     assert done.stdout.rstrip().endswith("loaded: []"), done.stdout
+
+
+@pytest.mark.parametrize("command", [("plan",), ("show", "saved.plan")], ids=["plan", "show"])
+def test_a_summary_is_only_for_people(fresh, command):
+    fresh.run("plan", "--out", "saved.plan")
+
+    assert "+ teaser  will be created" in fresh.run(*command, "--summary").out
+    assert fresh.run(*command, "--summary", "--format", "json", code=1).errors[0]["summary"].startswith("`--summary`")

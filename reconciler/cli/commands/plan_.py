@@ -15,7 +15,7 @@ from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.options import formats, variables
 from reconciler.cli.plan_options import FailOn, Selectors, fail_on, force, selectors
-from reconciler.cli.plan_output import PLAN_FORMATS, print_plan, render_markdown
+from reconciler.cli.plan_output import PLAN_FORMATS, check_summary, print_plan, render_markdown, summary
 from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR
 from reconciler.cli.variables import Variables
 from reconciler.model.errors import Diagnostic
@@ -28,6 +28,7 @@ from reconciler.operations.workflows import plan
     epilog="""\b
 Examples:
   reconciler plan
+  reconciler plan --summary                               # one line for each project
   reconciler plan --out saved.plan --detailed-exitcode    # for CI: 2 means changes
   reconciler plan --fail-on attention                     # for a drift job: 3 means look at it
   reconciler plan --target summer-teaser
@@ -44,6 +45,7 @@ Examples:
 @force
 @selectors
 @variables
+@summary
 @formats(*PLAN_FORMATS)
 @click.pass_obj
 def command(
@@ -55,16 +57,21 @@ def command(
     fail_on: FailOn,
     destroy: bool,
     force: bool,
+    summary: bool,
     format_: str,
     selectors: Selectors,
     variables: Variables,
 ) -> int:
     """Show the changes that apply would make.
 
+    Projects of one `for_each` whose changes are alike are one block, with what differs as `‹1›` and in a table. What is
+    replaced, cancelled or found to need attention always stands by itself. -v shows every project and text in full.
+
     Plan only reads: it sends nothing but GET requests and writes no file but --out. It keeps the API's list of models for a
     day in your cache folder, outside the workspace. In a GitHub workflow, the plan is
     also added to the job's summary.
     """
+    check_summary(format_, summary=summary)
     context = load_context(console)
     selection = selectors.selection(destroy=destroy)
     specs = read_specs(context.config, variables)
@@ -77,7 +84,8 @@ def command(
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
     saving = out is not None and not (refused or made.errors)
     digest, place = plan_digest(made) if saving else None, context.config.state_place
-    print_plan(console, whole if format_ in ("markdown", "html") else made, format_, digest=digest, place=place)
+    document = whole if format_ in ("markdown", "html") else made
+    print_plan(console, document, format_, summary=summary, digest=digest, place=place)
     console.summarize(lambda: render_markdown(console, whole, digest, place=place))
     errors = tuple(dict.fromkeys((*made.errors, *refused)))
     console.diagnose(errors)

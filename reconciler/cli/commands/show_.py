@@ -9,7 +9,7 @@ import click
 from reconciler.adapters.plan_file import read_plan
 from reconciler.cli.console import Console
 from reconciler.cli.options import formats
-from reconciler.cli.plan_output import PLAN_FORMATS, print_plan
+from reconciler.cli.plan_output import PLAN_FORMATS, check_summary, print_plan, summary
 from reconciler.model import contract
 from reconciler.model.plan_json import plan_digest
 
@@ -18,13 +18,15 @@ from reconciler.model.plan_json import plan_digest
     epilog="\b\nExamples:\n  reconciler show saved.plan\n  reconciler show saved.plan --format html > plan.html\n"
 )
 @click.argument("planfile", type=click.Path(path_type=Path, dir_okay=False))
+@summary
 @formats(*PLAN_FORMATS)
 @click.pass_obj
-def command(console: Console, *, planfile: Path, format_: str) -> None:
+def command(console: Console, *, planfile: Path, summary: bool, format_: str) -> None:
     """Show a saved plan, without a workspace or network.
 
     Also prints the plan's digest: `reconciler apply --digest` accepts only the plan with that digest.
     """
+    check_summary(format_, summary=summary)
     plan = read_plan(planfile)
     contract.choose(plan.api_version)
-    print_plan(console, plan, format_, digest=plan_digest(plan))
+    print_plan(console, plan, format_, summary=summary, digest=plan_digest(plan))
