@@ -171,16 +171,16 @@ class Draft:
             self.fold(record)
 
     def state(self, serial: int | None = None) -> State:
-        """The state as a frozen value."""
+        """The state as a frozen value, by address: what is written and said does not tell which call ended first."""
         return replace(
             self._base,
             serial=self._base.serial if serial is None else serial,
-            projects=dict(self.projects),
-            generations=dict(self.generations),
-            disputes=dict(self.disputes),
-            progress=dict(self.progress),
+            projects=dict(sorted(self.projects.items())),
+            generations=dict(sorted(self.generations.items())),
+            disputes=dict(sorted(self.disputes.items())),
+            progress=dict(sorted(self.progress.items())),
             pending=dict(self.pending),
-            uploads=dict(self.uploads),
+            uploads=dict(sorted(self.uploads.items())),
         )
 
     def _spend(self, address: str, generation: int) -> None:

@@ -1,14 +1,16 @@
 """The local journal, as those who write to it see it."""
 
 import asyncio
+from itertools import permutations
 
 import pytest
 
 from reconciler.adapters.state import local
+from reconciler.adapters.state.format import encode_state
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import StateError
-from reconciler.model.journal import End
-from reconciler.model.state import State
+from reconciler.model.journal import Bind, Draft, End
+from reconciler.model.state import Entry, State
 
 
 def test_whoever_writes_hears_of_any_failure_and_nothing_is_taken_after_it(tmp_path, monkeypatch):
@@ -31,3 +33,16 @@ def test_whoever_writes_hears_of_any_failure_and_nothing_is_taken_after_it(tmp_p
         with pytest.raises(StateError):
             asyncio.run(write())
     assert "ValueError: no such shape" in first.value.diagnostics[0].detail
+
+
+def test_two_runs_that_did_the_same_write_the_same_state():
+    """Intent: which of several creates ended first changes nothing that is written, compared or said."""
+    written = set()
+    for order in permutations("abc"):
+        draft = Draft(State(lineage="l", workspace="w", api_url="u"))
+        draft.fold_all(
+            End(effects=(Bind(address=a, entry=Entry(project_id=f"proj_{a}", origin="created", generation=1)),))
+            for a in order
+        )
+        written.add(encode_state(draft.state(), "0"))
+    assert len(written) == 1

@@ -104,7 +104,7 @@ def _may_have_lost(entry: Entry | None, generation: int) -> bool:
 
 def _check_held(state: State, held: Mapping[str, Holder]) -> None:
     """An old copy that is put back after a move may belong to the environment that it moved to."""
-    for address, entry in sorted(state.projects.items()):
+    for address, entry in state.projects.items():
         holder = held.get(entry.project_id)
         if holder is not None:
             raise UsageError(
