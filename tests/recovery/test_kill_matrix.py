@@ -16,6 +16,8 @@ SHARE = 14
 """One chunk in so many is in the sample of the default run."""
 SAMPLED_PAIRS = 42
 """Of which one chunk in three is part of the default run."""
+SECONDS = 24
+"""Chunks of second kills: the even ones on this version of the API, the odd ones on the latest (test_other_versions.py)."""
 
 
 @pytest.fixture(scope="session")
@@ -79,14 +81,28 @@ def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matri
     assert not wrong, "\n\n".join(wrong[:5])
 
 
-@pytest.mark.sweep
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("chunk", range(24))
-def test_second_points_all_over_the_run_after_every_first_point(matrix, folder, figures, chunk):
-    """Every first point with four or five second ones, at a different offset for each."""
-    points = points_of(matrix[2])
-    pairs = [(a, b) for i, a in enumerate(points) for b in points[i % 72 :: 72]]
+def second_points(totals, chunk):
+    """Every first point with four or five second ones, at a different offset for each; those of a chunk."""
+    points = points_of(totals)
+    return [(a, b) for i, a in enumerate(points) for b in points[i % 72 :: 72]][chunk::SECONDS]
+
+
+def killed_twice(matrix, folder, figures, chunk):
     wrong = []
-    for number, (first, second) in enumerate(pairs[chunk::24]):
+    for number, (first, second) in enumerate(second_points(matrix[2], chunk)):
         wrong += disturbed(matrix, folder / str(number), figures, first, second, plans=number % 3 == 0)
     assert not wrong, "\n\n".join(wrong[:5])
+
+
+def test_every_point_is_a_first_one_in_the_even_chunks_and_in_the_odd_ones():
+    totals = {"state": 151, "call": 60, "read": 101}
+    for half in (0, 1):
+        firsts = {first for chunk in range(half, SECONDS, 2) for first, _ in second_points(totals, chunk)}
+        assert firsts == {*points_of(totals)}
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("chunk", range(0, SECONDS, 2))
+def test_second_points_all_over_the_run_after_every_first_point(matrix, folder, figures, chunk):
+    killed_twice(matrix, folder, figures, chunk)

@@ -1,4 +1,8 @@
-"""Kills, faults and random courses on the latest version of the API: a sample of what the default version gets."""
+"""Kills, faults and random courses on the latest version of the API.
+
+In the sweep, every kill point is a first one here, too, each with two or three second ones; every call meets every fault.
+What does not depend on the version is divided: these second points and repetitions are not those of the default version.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,13 @@ from tests.recovery import campaign
 from tests.recovery import test_faults as faults
 from tests.recovery.runs import CONFIG, World
 from tests.recovery.test_anything_goes import Anything, machine
-from tests.recovery.test_kill_matrix import CHUNKS, disturbed
+from tests.recovery.test_kill_matrix import CHUNKS, SECONDS, disturbed, killed_twice
 from tests.recovery.within import impatient
-from tests.sampling import swept
 
 VERSION = contract.versions()[-1]
 IN_VERSION = CONFIG.replace("api: {{", f"api: {{{{version: {VERSION}, ")
 EVERY = 12
-"""A cell in so many is tried in the default run, and one more in the sweep."""
+"""One call and fault in so many is tried in the default run."""
 
 
 def worded(text):
@@ -43,12 +46,18 @@ def matrix(zygote, accounts, shelf, account):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("chunk", [0, swept(7), swept(14), swept(21)])
-def test_a_run_killed_at_any_point_is_completed_by_the_next_one(matrix, folder, figures, chunk):
+def test_a_run_killed_at_one_point_in_many_is_completed_by_the_next_one(matrix, folder, figures):
     wrong = []
-    for number, point in enumerate(campaign.points_of(matrix[2])[chunk::CHUNKS]):
+    for number, point in enumerate(campaign.points_of(matrix[2])[::CHUNKS]):
         wrong += disturbed(matrix, folder / str(number), figures, point, plans=number % 3 == 0)
     assert not wrong, "\n\n".join(wrong[:5])
+
+
+@pytest.mark.sweep
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("chunk", range(1, SECONDS, 2))
+def test_a_run_killed_at_any_point_and_again_is_completed_by_the_next_one(matrix, folder, figures, chunk):
+    killed_twice(matrix, folder, figures, chunk)
 
 
 # ── faults ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -68,10 +77,10 @@ def ready(zygote, accounts, shelf, account):
 
 
 CELLS = [
-    (call, fault) if (row + column) % EVERY == 0 else swept(call, fault)
+    (call, fault)
     for row, call in enumerate(faults.CALLS)
     for column, fault in enumerate(faults.FAULTS)
-    if (row + column) % (EVERY // 2) == 0
+    if (row + column) % EVERY == 0
 ]
 
 
@@ -80,6 +89,14 @@ def test_a_fault_of_one_call_is_made_good_by_the_next_apply(ready, folder, figur
     impatient(monkeypatch)
     method, path = faults.CALLS[call]
     faults.trial(ready, folder, figures, Fault(method=method, path=path, **faults.FAULTS[fault]))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("fault", faults.FAULTS)
+@pytest.mark.parametrize("call", faults.CALLS)
+def test_every_fault_of_every_call_is_made_good_by_the_next_apply(ready, folder, figures, monkeypatch, call, fault):
+    impatient(monkeypatch)
+    faults.several(ready, folder, figures, call, fault, skips=(0, 2))
 
 
 # ── random courses ──────────────────────────────────────────────────────────────────────────────────────────────────
