@@ -16,9 +16,10 @@ from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry
 from reconciler.model.values import Json, shown
 from reconciler.report.heading import Where, heading
-from reconciler.report.html import findings, long_text, lost_box
-from reconciler.report.page import Html, el, filter_bar, folded, joined, link, page, web_url
+from reconciler.report.html import findings, lost_box
+from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, link, page, web_url
 from reconciler.report.safe_text import clean
+from reconciler.report.step_html import long_text
 from reconciler.report.tables import status_color
 from reconciler.report.words import plural
 
@@ -39,9 +40,9 @@ def fleet_html(fleet: Fleet, where: Where | None = None) -> str:
     """The page of ``reconciler report``; ``where`` stands first."""
     name = f"Projects of {fleet.workspace}"
     cards = el("section", el("h2", "Projects"), el("div", *map(_card, fleet.members), class_="cards"))
-    main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="main")
-    script = "filter.js" if fleet.members else None
-    return page(name, joined(_header(name, fleet, where), _filter(fleet), main), script=script, policy=_POLICY)
+    main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="_main")
+    scripts = ("filter.js",) if fleet.members else ()
+    return page(name, joined(_header(name, fleet, where), _filter(fleet), main), scripts=scripts, policy=_POLICY)
 
 
 def _status(member: Member) -> str:
@@ -74,11 +75,8 @@ def _filter(fleet: Fleet) -> Html:
     if not fleet.members:
         return Html("")
     counts = Counter(map(_status, fleet.members))
-    boxes = [
-        el("label", el("input", type="checkbox", checked=True, value=_kind(status)), f"{status} ({count})")
-        for status, count in counts.most_common()
-    ]
-    return filter_bar(boxes, "Filter the projects")
+    chips = [chip("kind", _kind(status), f"{status} ({count})") for status, count in counts.most_common()]
+    return filter_bar(chips, "Filter the projects", el("button", "Unfold all", type="button", id="_fold"))
 
 
 def _kind(status: str) -> str:
@@ -92,7 +90,7 @@ def _card(member: Member) -> Html:
     badge = el("span", status, class_=f"badge {status_color(status)}")
     return el(
         "article",
-        el("h3", el("code", member.address), " ", badge, id=f"project-{name}"),
+        el("h3", el("code", member.address), " ", badge, id=name),
         el("p", title) if isinstance(title, str) and title else "",
         *(_live(live) if live is not None else ()),
         *(el("p", d.summary, class_=f"box {d.severity}") for d in member.findings),
@@ -102,7 +100,7 @@ def _card(member: Member) -> Html:
         _settings(member),
         _conversation(member),
         class_="box",
-        aria_labelledby=f"project-{name}",
+        aria_labelledby=name,
         data_kinds=_kind(status),
         data_name=name,
     )
@@ -183,14 +181,14 @@ def _settings(member: Member) -> Html:
     items = [
         el(
             "li",
-            el("span", name, class_="field"),
+            el("b", name),
             ": ",
             el("code", _value(value)),
             el("span", " (", source, ")", class_="soft"),
         )
         for name, (value, source) in known.items()
     ]
-    return folded(f"Settings ({len(known)})", el("ul", *items, class_="plain"))
+    return folded(f"Settings ({len(known)})", el("ul", *items))
 
 
 def _value(value: Json) -> str:
@@ -204,7 +202,7 @@ def _conversation(member: Member) -> Html:
     left = len(member.messages) - len(last)
     items = [el("li", *_message(message)) for message in last]
     before = el("p", f"{left} earlier messages are not shown.", class_="soft") if left else ""
-    return folded(f"Conversation ({len(member.messages)})", before, el("ul", *items, class_="plain"))
+    return folded(f"Conversation ({len(member.messages)})", before, el("ul", *items))
 
 
 def _message(message: LiveMessage) -> tuple[Html, Html]:
@@ -226,13 +224,13 @@ def _timeline(fleet: Fleet) -> Html:
             "li",
             el("span", when(at), class_="soft"),
             " ",
-            el("a", address, href=f"#project-{clean(address)}"),
+            el("a", address, href=anchor(address)),
             " ",
             what,
         )
         for at, address, what in events[:_LATEST]
     ]
-    return el("section", el("h2", "Timeline"), el("ul", *items, class_="plain"))
+    return el("section", el("h2", "Timeline"), el("ul", *items))
 
 
 def _events(member: Member) -> Iterator[tuple[str, str, str]]:

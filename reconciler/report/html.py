@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Final
 
 from reconciler.model.errors import Diagnostic
-from reconciler.model.plan import Change, Message, Plan, Share, Step, describe
-from reconciler.model.values import Json, Value, masked, shown
+from reconciler.model.plan import Plan, Step, describe, least_credits
+from reconciler.model.step_kinds import KINDS
+from reconciler.model.values import shown
 from reconciler.report.diagnostics import by_weight
-from reconciler.report.fields import before_note, is_set, literally
+from reconciler.report.group_html import group_html
+from reconciler.report.groups import group_projects
 from reconciler.report.heading import Where, heading
-from reconciler.report.page import Html, el, filter_bar, folded, joined, page
+from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
 from reconciler.report.safe_text import clean
+from reconciler.report.step_html import badge, run_html, step_html, value_text
 from reconciler.report.summary import (
     LIFECYCLES,
     WEIGHTS,
@@ -28,29 +29,35 @@ from reconciler.report.summary import (
     upload_line,
 )
 from reconciler.report.worddiff import excerpt, word_diff
-from reconciler.report.words import lifecycle_text, plural, step_title, steps_outcome, wait_text
+from reconciler.report.words import lifecycle_text, plural, steps_outcome
 
-_LONG: Final = 280
-"""Longer texts (in characters) are folded."""
-_LONG_LINES: Final = 5
-_FIRST: Final = 90
-URGENT: Final = "urgent"
+URGENT: Final = "_urgent"
 """The id of the section with errors and what needs attention."""
+_ENDING: Final = 8
+"""How many projects that are stopped or replaced are listed first."""
+_FINDINGS: Final = 5
+"""How many findings of a section are not folded."""
 
 
 def plan_html(plan: Plan, *, digest: str | None = None, where: Where | None = None) -> str:
     """The page of a plan. ``digest`` is that of a saved plan; ``where`` stands first."""
-    groups = by_importance(plan)
-    sections = [_group(WEIGHTS[name], projects) for name, projects in groups.items() if projects]
     urgent = [d for d in by_weight(plan.diagnostics) if d.severity == "error" or d.attention]
     rest = [d for d in by_weight(plan.diagnostics) if d not in urgent]
-    sections.insert(1 if groups["costs"] else 0, findings("Errors and attention", urgent, id_=URGENT))
-    main = el("main", *sections, _lifecycles(plan), findings("Warnings and notes", rest), id="main")
+    groups = by_importance(plan)
+    main = el(
+        "main",
+        _ending(plan),
+        findings("Errors and attention", urgent, id_=URGENT),
+        folded_findings("Warnings and notes", rest),
+        *(_group(WEIGHTS[name], projects, plan) for name, projects in groups.items() if projects),
+        _lifecycles(plan),
+        id="_main",
+    )
     name = f"Plan for {plan.workspace}"
     return page(
         name,
         joined(_header(name, plan, digest, where), _filter(plan), main, _footer(plan)),
-        script="filter.js" if plan.steps else None,
+        scripts=("filter.js",) if plan.steps else (),
     )
 
 
@@ -60,21 +67,42 @@ def _header(name: str, plan: Plan, digest: str | None, where: Where | None) -> H
     extra = [line for line in (mode_line(plan), upload_line(plan, clean), download_line(plan, clean)) if line]
     return el(
         "header",
-        el("p", heading(where, str), class_="where") if where is not None else "",
         el("h1", name),
+        el("p", heading(where, str), class_="where") if where is not None else "",
         *lost_box(plan.lost),
+        _facts(plan),
         el("p", count_line(plan), class_="count"),
         *(el("p", line) for line in extra),
-        el("p", "Digest: ", el("code", digest)) if digest is not None else "",
         *(el("p", line, class_=kind) for line, kind in boxes if line),
+        el("p", "Digest: ", el("code", digest), class_="soft") if digest is not None else "",
     )
+
+
+def _facts(plan: Plan) -> Html:
+    """The figures that decide."""
+    least, needs = least_credits(plan.steps), plan.summary["attention"]
+    facts = {
+        "Environment": plan.environment,
+        "Spends at least": plural(least, "credit").replace(str(least), f"{least:,}") if least else "nothing",
+        "Balance": None if plan.credit_balance is None else f"{plan.credit_balance:,} credits",
+        "Projects to change": f"{len(plan.by_address()):,}",
+        "Unchanged": f"{plan.unchanged:,}",
+    }
+    return facts_html(facts, alarms={"Errors": len(plan.errors), "Need attention": needs})
+
+
+def facts_html(facts: dict[str, str | None], alarms: dict[str, int]) -> Html:
+    """A row of figures; an alarm is one that is not 0."""
+    told = [el("div", el("dt", name), el("dd", value)) for name, value in facts.items() if value is not None]
+    bad = [el("div", el("dt", name), el("dd", f"{n:,}"), class_="alarm") for name, n in alarms.items() if n]
+    return el("dl", *told, *bad, class_="facts")
 
 
 def lost_box(lost: Diagnostic | None) -> tuple[Html, ...]:
     """The warning that the state may be lost, which comes before everything else."""
     if lost is None:
         return ()
-    return (el("p", el("strong", "warning: "), f"{lost.summary}. {lost.detail}", class_="box warning"),)
+    return (el("p", el("strong", "warning: "), prose(f"{lost.summary}. {lost.detail}"), class_="box warning"),)
 
 
 def _footer(plan: Plan) -> Html:
@@ -88,158 +116,108 @@ def _lifecycles(plan: Plan) -> Html:
     if not plan.lifecycles:
         return Html("")
     items = [el("li", el("code", address), f": {lifecycle_text(kept)}") for address, kept in plan.lifecycles.items()]
-    return el("section", el("h2", f"{LIFECYCLES} ({len(items)})"), el("ul", *items, class_="plain"))
+    return el("section", el("h2", f"{LIFECYCLES} ({len(items)})"), el("ul", *items))
 
 
 def _filter(plan: Plan) -> Html:
-    """The filter by kind of step."""
-    kinds = {step.action: describe(step).words.symbol for step in plan.steps}
+    """The filter by kind of step, what ends a project first."""
+    counts = {kind: sum(step.action == kind for step in plan.steps) for kind in KINDS}
+    kinds = sorted(
+        (k for k, count in counts.items() if count), key=lambda k: (KINDS[k].effect != "ends", -KINDS[k].cost)
+    )
     if not kinds:
         return Html("")
-    boxes = [
-        el("label", el("input", type="checkbox", checked=True, value=kind), f"{symbol} {kind} ({_count(plan, kind)})")
-        for kind, symbol in kinds.items()
-    ]
-    return filter_bar(boxes, "Filter the plan")
-
-
-def _count(plan: Plan, kind: str) -> int:
-    return sum(step.action == kind for step in plan.steps)
+    chips = [chip("kind", kind, f"{KINDS[kind].words.symbol} {kind} ({counts[kind]})") for kind in kinds]
+    keys = el(
+        "span",
+        el("kbd", "/"),
+        " ",
+        el("kbd", "j"),
+        " ",
+        el("kbd", "k"),
+        class_="soft keys",
+        title="Search, next, previous",
+    )
+    return filter_bar(chips, "Filter the plan", el("button", "Unfold all", type="button", id="_fold"), keys)
 
 
 def findings(heading: str, diagnostics: list[Diagnostic], *, id_: str | None = None) -> Html:
-    """A section of diagnostics; empty where there are none. ``id_`` is for links to it."""
+    """A section of diagnostics, those after the first few folded; empty where there are none. ``id_`` is for links."""
     if not diagnostics:
         return Html("")
-    items = []
-    for d in diagnostics:
-        place = " · ".join(part for part in (d.address, str(d.location) if d.location else None) if part)
-        detail = el("p", d.detail.rstrip(), class_="text") if d.detail else Html("")
-        code = f"[{d.code}]" if d.code else ""
-        head = el("p", el("strong", f"{d.severity}{code}: "), d.summary)
-        items.append(
-            el("li", head, el("p", el("code", place)) if place else Html(""), detail, class_=f"box {d.severity}")
-        )
-    return el("section", el("h2", f"{heading} ({len(items)})"), el("ul", *items, class_="plain"), id=id_)
+    first, more = diagnostics[:_FINDINGS], diagnostics[_FINDINGS:]
+    rest = folded(f"{len(more)} more", _findings(more)) if more else ""
+    return el("section", el("h2", f"{heading} ({len(diagnostics)})"), _findings(first), rest, id=id_)
 
 
-def _group(heading: str, projects: dict[str, list[Step]]) -> Html:
+def folded_findings(heading: str, diagnostics: list[Diagnostic]) -> Html:
+    """Diagnostics that can be read later."""
+    if not diagnostics:
+        return Html("")
+    head = el("h2", f"{heading} ({len(diagnostics)})")
+    return el("section", el("details", el("summary", head), _findings(diagnostics)))
+
+
+def _findings(diagnostics: list[Diagnostic]) -> Html:
+    return el("ul", *map(_finding, diagnostics))
+
+
+def _finding(d: Diagnostic) -> Html:
+    place = " · ".join(part for part in (d.address, str(d.location) if d.location else None) if part)
+    code = f"[{d.code}]" if d.code else ""
+    return el(
+        "li",
+        el("p", el("strong", f"{d.severity}{code}: "), prose(d.summary)),
+        el("p", el("code", place)) if place else "",
+        el("p", prose(d.detail.rstrip()), class_="text") if d.detail else "",
+        class_=f"box {d.severity}",
+    )
+
+
+def _ending(plan: Plan) -> Html:
+    """What a reviewer must not miss, however long the plan: the projects that are stopped, let go or replaced."""
+    ending = [step for step in plan.steps if describe(step).effect == "ends"]
+    first = {step.address: step for step in sorted(ending, key=lambda step: -describe(step).cost)}
+    if not first:
+        return Html("")
+    items = [_end(step) for step in list(first.values())[:_ENDING]]
+    more = len(first) - len(items)
+    rest = el("p", f"{more} more below.", class_="soft") if more else ""
+    head = el("h2", f"Ends or replaces what is there ({len(first)})")
+    return el("section", head, el("ul", *items, class_="urgent"), rest)
+
+
+def _end(step: Step) -> Html:
+    forced = [change for change in step.changes if change.forces]
+    fields = [change.path for change in forced if change.path not in step.reason]
+    why = f" · {', '.join(fields)}" if fields else ""
+    line = el("p", el("a", el("code", step.address), href=anchor(step.address)), " ", prose(step.reason), why)
+    change = forced[0] if forced and forced[0].before is not None else None
+    if change is None:
+        return el("li", el("div", badge(step)), line)
+    runs = excerpt(word_diff(value_text(shown(change.before)), value_text(shown(change.after))))
+    return el("li", el("div", badge(step)), line, el("div", *(run_html(*run) for run in runs), class_="text"))
+
+
+def _group(heading: str, projects: dict[str, list[Step]], plan: Plan) -> Html:
     steps = [step for each in projects.values() for step in each]
     head = el("h2", heading, el("span", f": {', '.join(counted(steps))}", class_="soft"))
-    return el("section", head, *(_project(address, each) for address, each in projects.items()))
+    groups = group_projects(projects, plan.diagnostics)
+    cards = [group_html(g) if len(g.addresses) > 1 else _project(g.address, g.steps) for g in groups]
+    return el("section", head, *cards)
 
 
 def _project(address: str, steps: list[Step]) -> Html:
     known = next((step.project_id for step in steps if step.project_id), None)
     project = el("span", " (", el("code", known), ")", class_="soft") if known else ""
     name = clean(address)
+    link = el("a", el("code", address), href=anchor(name))
     return el(
         "article",
-        el("h3", el("code", address), project, f" will be {steps_outcome(steps)}", id=f"project-{name}"),
-        *map(_step, steps),
+        el("h3", link, project, f" will be {steps_outcome(steps)}", id=name),
+        *map(step_html, steps),
         class_="box",
-        aria_labelledby=f"project-{name}",
+        aria_labelledby=name,
         data_kinds=" ".join(dict.fromkeys(step.action for step in steps)),
         data_name=name,
     )
-
-
-def _step(step: Step) -> Html:
-    words = describe(step).words
-    reason = f" {step.reason}" if step.reason else ""
-    wait = wait_text(step)
-    waits = el("span", f" {wait}", class_="soft") if wait else ""
-    badge = el("span", f"{words.symbol} {step_title(step)}", class_=f"badge {words.color}")
-    return el("div", el("p", badge, reason, waits), _details(step), class_="step")
-
-
-def _details(step: Step) -> Html:
-    fresh = describe(step).begins == "project"
-    sent: Html | str = _message(step) if isinstance(step, Message) else ""
-    if isinstance(step, Share):
-        sent = _fields(step.body)
-    return joined(sent, _changes(step.changes, fresh=fresh))
-
-
-def _message(step: Message) -> Html:
-    sent = dict(step.message.body)
-    text = sent.pop("message", "")
-    return joined(long_text("Message", _shown(masked(text)) + literally(text)), _fields(sent))
-
-
-def _fields(sent: Mapping[str, Value]) -> Html:
-    """The fields of a request."""
-    items = [
-        el("li", el("span", key, class_="field"), " = ", el("code", _shown(masked(value))), literally(value))
-        for key, value in sent.items()
-    ]
-    return el("ul", *items, class_="plain") if items else Html("")
-
-
-def _changes(changes: tuple[Change, ...], *, fresh: bool) -> Html:
-    return el("ul", *(_change(change, fresh=fresh) for change in changes), class_="plain") if changes else Html("")
-
-
-def _change(change: Change, *, fresh: bool) -> Html:
-    name = el("span", change.path.removeprefix("settings."), class_="field")
-    notes = [] if fresh else [before_note(change)]
-    notes += ["drift: changed outside the reconciler"] if change.drift else []
-    notes += [f"forces replacement: {change.forces}"] if change.forces else []
-    notes += [] if change.sensitive else [literally(change.after).strip(" ()")]
-    remarks = el("span", f" ({'; '.join(note for note in notes if note)})", class_="soft") if any(notes) else ""
-    return el("li", name, remarks, ": ", _values(change, fresh=fresh))
-
-
-def _values(change: Change, *, fresh: bool) -> Html:
-    after = "null (cleared)" if change.after is None and not fresh else _shown(change.after)
-    unknown = change.before is None and change.before_source == "none"
-    if fresh or change.before is None:
-        value = long_text(change.path, after) if "\n" in after or is_long(after) else el("code", after)
-        return value if fresh or not unknown else joined(el("span", "not known → ", class_="soft"), value)
-    if is_set(change.before) and is_set(change.after):
-        return _items(change.before, change.after)
-    before = _shown(change.before)
-    if change.after is None:
-        return joined(el("del", before), f" → {after}")
-    if before == after:
-        return joined(el("code", after), " (another secret)" if change.sensitive else "")
-    runs = word_diff(before, after)
-    cut = excerpt(runs)
-    diff = el("div", *(_run(kind, part) for kind, part in cut), class_="text")
-    if is_long(after) or cut != runs:
-        return joined(diff, folded(f"Whole text ({plural(len(after), 'character')})", el("div", after, class_="text")))
-    return diff
-
-
-def _items(before: Json, after: Json) -> Html:
-    """The names of a list that come, stay and go."""
-    old, new = _names(before), _names(after)
-    gone = [el("li", el("del", name)) for name in old if name not in new]
-    return el("ul", *gone, *(el("li", name if name in old else el("ins", name)) for name in new))
-
-
-def _names(value: Json) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
-
-
-def _run(kind: str, part: str) -> Html:
-    return el("del", part) if kind == "gone" else el("ins", part) if kind == "new" else joined(part)
-
-
-def is_long(value: str) -> bool:
-    return len(value) > _LONG or value.rstrip("\n").count("\n") >= _LONG_LINES
-
-
-def long_text(label: str, value: str) -> Html:
-    """A text as written; a long one is folded under its first words."""
-    block = el("div", value, class_="text")
-    if not is_long(value):
-        return block
-    first = " ".join(value[: _FIRST * 2].split())[:_FIRST]
-    name = el("span", f"{label.removeprefix('settings.')}: ", class_="sr")
-    return folded(joined(name, f"{first}… ", el("span", f"({plural(len(value), 'character')})", class_="soft")), block)
-
-
-def _shown(value: Json) -> str:
-    value = shown(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from reconciler.model.hosts import is_loopback
 from reconciler.report.safe_text import clean
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 _VOID: Final = frozenset({"meta", "img", "input", "br"})
+_CODE: Final = re.compile(r"`([^`\n]+)`")
 _POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -78,27 +80,51 @@ def folded(summary: str, *body: str, **attributes: Attribute) -> Html:
     return el("details", el("summary", summary), *body, **attributes)
 
 
-def filter_bar(boxes: Sequence[Html], label: str) -> Html:
-    """The filter of a page; hidden until the script shows it, since without scripts everything is visible."""
-    search = el("label", "Address contains", el("input", type="search", id="search", autocomplete="off"))
-    buttons = [
-        el("button", "Unfold all", type="button", id="unfold"),
-        el("button", "Fold all", type="button", id="fold"),
-    ]
-    shown_now = el("p", id="shown", role="status", class_="soft")
-    inside = el("fieldset", el("legend", "Show"), *boxes, el("div", search), el("div", *buttons), shown_now)
-    return el("nav", inside, id="filter", aria_label=label, hidden=True)
+def prose(value: str) -> Html:
+    """Text of ours or about the specs, with what stands between backticks as code."""
+    parts = _CODE.split(value)
+    return joined(*(el("code", part) if number % 2 else part for number, part in enumerate(parts)))
 
 
-def page(title: str, body: Html, *, script: str | None = None, policy: str = "") -> str:
+def anchor(address: str) -> str:
+    """The link to a project's place in the page, whose id is its address. Ids of the page's own parts begin with ``_``,
+    as no address does.
+    """
+    return f"#{quote(address)}"
+
+
+def chip(group: str, value: str, label: str) -> Html:
+    """A choice of the filter; ``value`` is among the ``data-`` words of the projects that it shows."""
+    box = el("input", type="checkbox", value=value, data_group=group)
+    return el("label", box, el("span", label))
+
+
+def filter_bar(chips: Sequence[Html], label: str, *buttons: Html) -> Html:
+    """The filter of a page, one line that stays in view; hidden until the script shows it, since without scripts
+    everything is visible.
+    """
+    search = el(
+        "input",
+        type="search",
+        id="_search",
+        autocomplete="off",
+        placeholder="Address",
+        aria_label="Address contains",
+    )
+    choices = el("fieldset", el("legend", "Show only", class_="sr"), *chips)
+    shown_now = el("p", id="_shown", role="status", class_="soft")
+    return el("nav", search, choices, shown_now, *buttons, id="_filter", aria_label=label, hidden=True)
+
+
+def page(title: str, body: Html, *, scripts: Sequence[str] = (), styles: Sequence[str] = (), policy: str = "") -> str:
     """A whole document. The browser uses only the scripts and styles that are in it, checked by digest.
 
-    ``policy`` adds directives, for pages that show images from elsewhere.
+    ``styles`` are assets beside the common one; ``policy`` adds directives, for pages that show images from elsewhere.
     """
-    style = asset("page.css")
-    code = asset(script) if script else ""
-    scripts = f"; script-src '{_digest(code)}'" if code else ""
-    csp = f"{_POLICY}; style-src '{_digest(style)}'{scripts}{policy}"
+    style = "".join(map(asset, ("page.css", *styles)))
+    code = "".join(map(asset, scripts))
+    allowed = f"; script-src '{_digest(code)}'" if code else ""
+    csp = f"{_POLICY}; style-src '{_digest(style)}'{allowed}{policy}"
     head = [
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=csp),
@@ -109,7 +135,7 @@ def page(title: str, body: Html, *, script: str | None = None, policy: str = "")
         el("style", Html(style)),
     ]
     scripted = el("script", Html(code)) if code else Html("")
-    skip = el("a", "Skip to the content", href="#main", class_="skip")
+    skip = el("a", "Skip to the content", href="#_main", class_="skip")
     document = el("html", el("head", *head), el("body", skip, body, scripted), lang="en")
     return f"<!doctype html>\n{document}\n"
 

@@ -1,4 +1,4 @@
-"""A plan of a thousand projects, and plans full of hostile text."""
+"""Plans of hundreds and of a thousand projects, and plans full of hostile text."""
 
 from msgspec.structs import replace
 
@@ -8,6 +8,11 @@ from reconciler.model.plan import Adopt, Create, Import, Message, Replace, Updat
 from tests.cli.report_samples import FAILED, PLAN, REMOVED, STEPS, change
 
 BRIEF = "Fifteen seconds for the autumn collection: warm light, falling leaves.\n" * 40
+REFERENCES = [
+    {"project": "teaser-000", "type": "video"},
+    {"url": "https://cdn.example.com/brand/logo.png?signature=" + "ab12" * 40, "type": "image"},
+    {"file": "assets/palette.png", "digest": "a" * 64},
+]
 HOSTILE = (
     '<script>document.title="pwned"</script><img src=x onerror="document.title=\'pwned\'"> javascript:alert(1) '
     "](http://evil.example) [a](javascript:alert(1)) ![i](https://evil.example/i.png) @everyone #1 https://evil.example "
@@ -31,6 +36,32 @@ def thousand(brief=BRIEF):
     error = Diagnostic(severity="error", summary="it could not be read", detail="Run again.", address="lost")
     found = (*(replace(FAILED, address=f"broken-{i}") for i in range(300)), error, REMOVED)
     return replace(PLAN, steps=tuple(steps), diagnostics=found)
+
+
+def three_hundred(keys=12):
+    """A day's plan: creates, a matrix of ``keys`` × 2, updates, and one replacement in the middle."""
+    steps = []
+    for i in range(240):
+        brief = f"A fifteen second teaser for product {i}: warm light, falling leaves, the logo at the end."
+        fresh = (change("brief", None, brief, "none"), change("settings.title", None, f"Teaser {i}", "none"))
+        steps.append(replace(STEPS[0], address=f"teaser-{i:03}", body={"brief": brief}, changes=fresh))
+    for market in [f"m{i}" for i in range(keys)]:
+        for ratio in ("9:16", "16:9"):
+            brief = (
+                f"A thirty second promo for the autumn collection, for {market} viewers in {ratio}, with warm light."
+            )
+            fresh = (
+                change("brief", None, brief, "none"),
+                change("references", None, REFERENCES, "none"),
+                change("settings.title", None, f"Promo {market}", "none"),
+            )
+            told = DesiredMessage("softer", {"message": f"Use the voice of {market} and make the music softer."})
+            address = f"promo[{market},{ratio}]"
+            steps.append(replace(STEPS[0], address=address, body={"brief": brief}, changes=fresh))
+            steps.append(replace(STEPS[1], address=address, message=told))
+    steps += [replace(STEPS[7], address=f"clip-{i:02}", project_id=f"proj_{i}c") for i in range(35)]
+    steps.insert(170, replace(STEPS[3], address="brand-film", project_id="proj_77ab"))
+    return replace(PLAN, environment="prod", steps=tuple(steps), unchanged=12, managed=60)
 
 
 def hostile(evil=HOSTILE):

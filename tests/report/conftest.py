@@ -1,0 +1,35 @@
+"""One browser for all tests of pages in a process, and pages opened in it offline."""
+
+import pytest
+
+from tests.report.browser import opened
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with opened() as found:
+        yield found
+
+
+@pytest.fixture
+def look(browser, tmp_path):
+    """Opens a page offline, with whatever it logs or fails at."""
+    contexts = []
+
+    def open_page(text, at="", **options):
+        path = tmp_path / "page.html"
+        path.write_text(text, encoding="utf-8")
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("dialog", lambda dialog: page.said.append(dialog.message))
+        page.on("request", lambda request: page.said.append(request.url) if request.url != path.as_uri() else None)
+        page.goto(path.as_uri() + at)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
