@@ -42,7 +42,13 @@ def fleet_html(fleet: Fleet, where: Where | None = None) -> str:
     cards = el("section", el("h2", "Projects"), el("div", *map(_card, fleet.members), class_="cards"))
     main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="_main")
     scripts = ("filter.js",) if fleet.members else ()
-    return page(name, joined(_header(name, fleet, where), _filter(fleet), main), scripts=scripts, policy=_POLICY)
+    return page(
+        name,
+        joined(_header(name, fleet, where), _filter(fleet), main),
+        scripts=scripts,
+        styles=("fleet.css",),
+        policy=_POLICY,
+    )
 
 
 def _status(member: Member) -> str:

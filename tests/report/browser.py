@@ -1,4 +1,6 @@
-"""The system's Chromium, offline, for tests that look at pages. Without it they fail in CI and are skipped elsewhere."""
+"""The system's Chromium, offline, for tests that look at pages, and axe-core. Without them they fail in CI and are skipped
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
+from typing import NoReturn
 
 import pytest
 
@@ -22,12 +26,21 @@ ARGS = (
 
 def chromium() -> str:
     path = shutil.which("chromium")
-    if path is None:
-        message = "no `chromium` on the PATH: `apt-get install -y chromium`"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
+    return path if path is not None else _missing("no `chromium` on the PATH: `apt-get install -y chromium`")
+
+
+def axe_core() -> str:
+    """The script that checks WCAG's rules."""
+    try:
+        return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    except ModuleNotFoundError:
+        return _missing("no `axe_playwright_python`: `.venv/bin/pip install -c requirements.lock -e '.[test]'`")
+
+
+def _missing(message: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from reconciler.report.html import plan_html
 from tests.cli.report_samples import PLAN, STEPS
 from tests.report.big_plan import BRIEF, hostile, thousand, three_hundred
 
-
 LONG = replace(PLAN, steps=thousand(BRIEF).steps[:6], diagnostics=thousand().diagnostics[:9])
 """Long texts, and findings of which the last are folded."""
 

@@ -15,7 +15,6 @@ from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
 from tests import command
 from tests.report.big_plan import HOSTILE
-from tests.report.browser import opened
 from tests.report.test_markdown import Outside
 
 SPEC = """\
@@ -90,8 +89,8 @@ def test_the_timeline_goes_backwards_also_within_a_second():
 def test_what_is_known_and_from_where():
     """Intent: what was read now wins over what the state remembers; secrets stay secret; long talks are cut and counted."""
     page = fleet_html(fleet_of(member("T")))
-    assert re.search(r"title</span>: <code>T</code><span [^>]*> \(read now\)", page)
-    assert re.search(r"craft</span>: <code>T</code><span [^>]*> \(last sent ", page)
+    assert re.search(r"<b>title</b>: <code>T</code><span [^>]*> \(read now\)", page)
+    assert re.search(r"<b>craft</b>: <code>T</code><span [^>]*> \(last sent ", page)
     assert "(secret)" in page
     assert "10 earlier messages are not shown." in page
     gone = fleet_html(fleet_of(replace(member(), live=None), member()))
@@ -104,7 +103,7 @@ def run(root, *arguments):
     return command.run(*arguments, cwd=root)
 
 
-def test_a_real_fleet(tmp_path):
+def test_a_real_fleet(tmp_path, browser):
     """Intent: end to end over a socket: only GETs, drift found, page readable in a browser with its picture."""
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "a.yaml").write_text(SPEC)
@@ -124,17 +123,16 @@ def test_a_real_fleet(tmp_path):
         page = (tmp_path / "public" / "index.html").read_text(encoding="utf-8")
         assert "drift: settings.title" in page
         assert "user: Make the music softer." in page
-        with opened() as browser:
-            seen = browser.new_page()
-            problems = []
-            seen.on("console", lambda message: problems.append(message.text))
-            seen.goto((tmp_path / "public" / "index.html").as_uri())
-            image = seen.get_by_role("img")
-            image.scroll_into_view_if_needed()
-            seen.wait_for_function("document.querySelector('img').naturalWidth > 0")
-            assert seen.get_by_role("article", name=re.compile("^teaser")).count() == 1
-            assert seen.get_by_role("status").inner_text() == "2 of 2 projects shown"
-            assert problems == []
+        seen = browser.new_page()
+        problems = []
+        seen.on("console", lambda message: problems.append(message.text))
+        seen.goto((tmp_path / "public" / "index.html").as_uri())
+        image = seen.get_by_role("img")
+        image.scroll_into_view_if_needed()
+        seen.wait_for_function("document.querySelector('img').naturalWidth > 0")
+        assert seen.get_by_role("article", name=re.compile("^teaser")).count() == 1
+        assert seen.get_by_role("status").inner_text() == "2 of 2 projects shown"
+        assert problems == []
 
 
 def patch(url, project_id):
