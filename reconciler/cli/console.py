@@ -52,9 +52,10 @@ class Console:
         self.format = _guess_format(arguments)
         self._printed = False
         self._color = True
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")
+
+    def start(self, folder: str) -> None:
+        """Look for the workspace from this folder on."""
+        self.root = Path(folder)
 
     def disable_color(self) -> None:
         self._color = False
@@ -167,7 +168,7 @@ class Console:
             case _:
                 pass
 
-    def report_bug(self, error: Exception) -> None:
+    def report_bug(self, error: BaseException) -> None:
         """Print an exception that this program did not expect."""
         if self.verbose > 1:
             self.note("".join(traceback.format_exception(error)))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import Final, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from reconciler.cli.completion import complete_environments
-from reconciler.cli.console import Console, discard
-from reconciler.cli.options import add_environment_option, add_global_options
-from reconciler.cli.reference import DONE, ENVIRONMENT, ERROR, EXIT_CODES, INTERRUPTED, as_lines
-from reconciler.model.errors import Diagnostic, ReconcilerError
+from reconciler.cli.global_options import add_environment_option, add_global_options
+from reconciler.cli.reference import DONE, ENVIRONMENT, EXIT_CODES, as_lines
 from reconciler.model.version import VERSION
+
+if TYPE_CHECKING:
+    from reconciler.cli.console import Console
 
 COMMAND_GROUPS: Final = {
     "Commands": {
@@ -154,7 +156,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "-C",
     "--chdir",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     default=".",
     help="Use the workspace in this directory or, if there is none, in the nearest directory above it.",
     metavar="DIR",
@@ -179,7 +181,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def cli(
     ctx: click.Context,
     *,
-    chdir: Path,
+    chdir: str,
     environment: str | None,
     state: str | None,
     api_url: str | None,
@@ -190,8 +192,9 @@ def cli(
 
     Plan first, then apply. Nothing is created or sent twice. The options below may also stand after the command.
     """
-    console: Console = ctx.obj
-    console.root = chdir
+    make: Callable[[], Console] = ctx.obj
+    ctx.obj = console = make()
+    console.start(chdir)
     console.environment = environment
     console.environment_flag = ctx.get_parameter_source("environment") is click.core.ParameterSource.COMMANDLINE
     console.state = state
@@ -206,47 +209,34 @@ def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 error (usage errors too), 2 as documented, 130 interrupted."""
     gc.set_threshold(*COLLECTOR)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # plugins would see the values of secrets
-    _open_missing_streams()
-    console = Console(sys.argv[1:])
+    # None makes an import fail. httpx can do without its own command, whose rich and pygments take a seventh of a plan's start
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    _prepare_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = functools.cache(_make_console)
     try:
         code = cli.main(prog_name="reconciler", standalone_mode=False, obj=console)
-    except ReconcilerError as error:
-        console.fail(error.diagnostics)
-        code = ERROR
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        code = ERROR
-    except click.ClickException as error:
-        ctx = error.ctx if isinstance(error, click.UsageError) else None
-        usage = f"{_two_dashes(error)}See `{ctx.command_path} --help`." if ctx else ""
-        console.fail((Diagnostic(severity="error", summary=error.format_message(), detail=usage),))
-        code = ERROR
-    except (click.Abort, KeyboardInterrupt):
-        console.note("Interrupted.")
-        code = INTERRUPTED
-    except BrokenPipeError:
-        discard(sys.stdout)
-        code = ERROR
-    except Exception as error:  # noqa: BLE001  the only catch-all: no traceback reaches a user
-        console.report_bug(error)
-        code = ERROR
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the only catch-all: no traceback reaches a user
+        from reconciler.cli.failure import report_failure  # noqa: PLC0415  only a failure needs it
+
+        code = report_failure(error, console())
     gc.freeze()  # the last collection would look for cycles once more
     sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _two_dashes(error: click.ClickException) -> str:
-    """What to say to an option with one dash, as Terraform takes it."""
-    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
-        return ""
-    words = (word.partition("=")[0] for word in sys.argv[1:] if word.startswith("-") and not word.startswith("--"))
-    known = {name for param in error.ctx.command.params for name in param.opts}
-    meant = next((f"-{word}" for word in words if f"-{word}" in known and len(word) > len("-x")), None)
-    return f"Options have two dashes: `{meant}`. " if meant else ""
+def _make_console() -> Console:
+    from reconciler.cli.console import Console  # noqa: PLC0415  as long as all of click: `--version` and `--help` need none
+
+    return Console(sys.argv[1:])
 
 
-def _open_missing_streams() -> None:
-    """Open a closed standard stream on nothing: otherwise a file that is opened later would get its number."""
+def _prepare_streams() -> None:
+    """Open a closed standard stream on nothing: otherwise a file that is opened later would get its number. And let the
+    output take any text, whatever its encoding.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  stays open
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -400,7 +400,7 @@ def test_every_command_has_help_with_examples_and_no_command_is_hidden(fresh):
     script = (
         "import sys; from reconciler.cli.console import Console; from reconciler.cli.main import COMMANDS, cli\n"
         "for name in sys.argv[1:]:\n"
-        "    cli.main([name, '--help'], prog_name='reconciler', standalone_mode=False, obj=Console())\n"
+        "    cli.main([name, '--help'], prog_name='reconciler', standalone_mode=False, obj=Console)\n"
         "    print('\\f')\n"
     )
     listed = re.findall(r"^  (\S+)  ", fresh.run("--help").out.partition("Commands:")[2], re.MULTILINE)

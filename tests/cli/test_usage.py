@@ -274,10 +274,11 @@ print('loaded:', [name for name in heavy if name in sys.modules])
 @pytest.mark.parametrize(
     ("heavy", "args"),
     [
-        ("httpx deepdiff ruamel.yaml pydantic pydantic_core reconciler.sandbox rich starlette", ("--version",)),
-        ("httpx deepdiff ruamel.yaml pydantic pydantic_core reconciler.sandbox rich starlette", ("--help",)),
+        ("httpx ruamel.yaml pydantic_core reconciler.sandbox rich msgspec json pathlib asyncio", ("--version",)),
+        ("httpx ruamel.yaml pydantic_core reconciler.sandbox rich msgspec json pathlib asyncio", ("--help",)),
         ("httpx deepdiff pydantic pydantic_core reconciler.sandbox rich starlette", ("validate",)),
-        ("deepdiff pydantic pydantic_core uvicorn", ("--api-url", "sandbox", "plan")),
+        ("deepdiff pydantic pydantic_core uvicorn rich pygments filelock", ("--api-url", "sandbox", "plan")),
+        ("reconciler.operations.apply.execute reconciler.operations.calls.create", ("--api-url", "sandbox", "plan")),
     ],
 )
 def test_a_command_starts_without_the_heavy_imports_of_others(fresh, heavy, args):
