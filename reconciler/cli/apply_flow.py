@@ -24,9 +24,10 @@ from reconciler.model.errors import Diagnostic, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult, Event
 from reconciler.model.plan import Plan
 from reconciler.model.values import Json
-from reconciler.operations.apply.run import Interrupted, utc_now
+from reconciler.operations.apply.run import Interrupted
+from reconciler.operations.apply.workflow import ApplyRequest, PlanRefusedError, apply
 from reconciler.operations.read.download import Download, download_delivered
-from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply
+from reconciler.operations.workspace import utc_now
 from reconciler.planning.selection import Selection
 from reconciler.report.documents import apply_document
 from reconciler.report.event_json import end_document, event_document

@@ -29,7 +29,7 @@ from reconciler.model.errors import ConfigError, UsageError
 from reconciler.model.hosts import is_loopback
 from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
-from reconciler.operations.workflows import StateStore, Workspace
+from reconciler.operations.workspace import StateStore, Workspace
 from reconciler.planning.selection import select
 from reconciler.report.heading import Where
 

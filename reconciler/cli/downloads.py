@@ -11,8 +11,8 @@ from msgspec.structs import asdict
 from reconciler.cli.console import Console
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.values import Json
-from reconciler.operations.apply.run import utc_now
 from reconciler.operations.read.download import Download
+from reconciler.operations.workspace import utc_now
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import NONE_MANAGED
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from reconciler.cli.ci import on_github
 from reconciler.cli.console import Console
 from reconciler.model.events import Emit, Event, Noted, Recovered
-from reconciler.operations.apply.run import utc_now
+from reconciler.operations.workspace import utc_now
 from reconciler.report.progress import Progress
 
 BAR = 24

@@ -7,7 +7,7 @@ from reconciler.cli.console import Console
 from reconciler.model.config import Config
 from reconciler.model.errors import ConfigError
 from reconciler.model.version import VERSION
-from reconciler.operations.workflows import StateStore
+from reconciler.operations.workspace import StateStore
 
 
 def open_store(console: Console, config: Config) -> StateStore:

@@ -21,7 +21,9 @@ from reconciler.model.events import Event, StepEnded
 from reconciler.model.plan import Plan
 from reconciler.model.rounds import Round
 from reconciler.model.values import Json
-from reconciler.operations.apply.run import Interrupted, utc_now
+from reconciler.operations.apply.run import Interrupted
+from reconciler.operations.apply.workflow import ApplyRequest, PlanRefusedError, apply
+from reconciler.operations.read.plan import plan
 from reconciler.operations.watch_loop import (
     replaced_addresses,
     replaced_lately,
@@ -29,7 +31,7 @@ from reconciler.operations.watch_loop import (
     round_of_error,
     round_of_plan,
 )
-from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, apply, plan
+from reconciler.operations.workspace import utc_now
 from reconciler.planning.selection import Selection
 from reconciler.report.diagnostics import by_weight
 from reconciler.report.event_json import end_document, event_document

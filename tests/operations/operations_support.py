@@ -24,7 +24,9 @@ from reconciler.model.live import Snapshot
 from reconciler.model.plan import Plan
 from reconciler.model.state import State
 from reconciler.operations.apply.run import Options as RunOptions
-from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
+from reconciler.operations.apply.workflow import ApplyRequest, apply
+from reconciler.operations.read.plan import plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app
 from reconciler.sandbox.store import Options, RequestRow, Store

@@ -23,7 +23,7 @@ from reconciler.model.desired import (
     Lifecycle,
 )
 from reconciler.model.plan import Plan
-from reconciler.operations.workflows import PlanRefusedError
+from reconciler.operations.apply.workflow import PlanRefusedError
 from tests.operations.operations_support import World, in_world
 from tests.sampling import examples, tried
 

@@ -11,7 +11,7 @@ from reconciler.model.config import Policy
 from reconciler.model.errors import ApiError, Diagnostic
 from reconciler.model.plan import Render, least_credits
 from reconciler.model.plan_json import decode_plan, encode_plan
-from reconciler.operations.workflows import plan
+from reconciler.operations.read.plan import plan
 from reconciler.planning.safety import too_dear
 from reconciler.planning.selection import Selection
 from reconciler.report.summary import cost_line

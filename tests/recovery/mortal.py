@@ -12,8 +12,10 @@ from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model import contract
 from reconciler.model.errors import StateError, UsageError
 from reconciler.operations.apply.run import Options
+from reconciler.operations.apply.workflow import ApplyRequest, apply
+from reconciler.operations.read.plan import plan
 from reconciler.operations.state.edits import bind, decide, recover_state
-from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.app import create_app
 from reconciler.sandbox.store import Options as Account

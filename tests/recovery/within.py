@@ -9,7 +9,9 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import ReconcilerError
 from reconciler.operations.apply.run import Options
-from reconciler.operations.workflows import ApplyRequest, Workspace, apply, plan
+from reconciler.operations.apply.workflow import ApplyRequest, apply
+from reconciler.operations.read.plan import plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
 from tests.spec_files import load_config, load_specs
 

@@ -9,8 +9,10 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.model.errors import LockError, ReconcilerError, UsageError
 from reconciler.model.plan import Plan
 from reconciler.model.state import State
+from reconciler.operations.apply.workflow import PlanRefusedError
+from reconciler.operations.read.plan import plan
 from reconciler.operations.state.edits import bind, decide, recover_state
-from reconciler.operations.workflows import PlanRefusedError, Workspace, plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
 from tests.simulation.life import CALM_APPLIES, KEY, SECRET
 from tests.simulation.people import ENDS

@@ -25,7 +25,9 @@ from reconciler.model.plan import Plan
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Revealed, Secret, secret_digest
 from reconciler.operations.apply.run import Interrupted, Options
-from reconciler.operations.workflows import ApplyRequest, PlanRefusedError, Workspace, apply, plan
+from reconciler.operations.apply.workflow import ApplyRequest, PlanRefusedError, apply
+from reconciler.operations.read.plan import plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
 from reconciler.sandbox import database
 from reconciler.sandbox import store as sandbox

@@ -21,7 +21,7 @@ from reconciler.cli.variables import Variables
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest
-from reconciler.operations.workflows import plan
+from reconciler.operations.read.plan import plan
 
 
 @click.command(

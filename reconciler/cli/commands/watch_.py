@@ -27,8 +27,8 @@ from reconciler.model.errors import ReconcilerError, UsageError
 from reconciler.model.hosts import is_loopback
 from reconciler.model.rounds import Tally
 from reconciler.model.version import VERSION
-from reconciler.operations.apply.run import utc_now
 from reconciler.operations.watch_loop import Bell, Pace, watch
+from reconciler.operations.workspace import utc_now
 from reconciler.report.metrics import metrics_text
 
 SECRET_ENV: Final = "EVERSINCE_WEBHOOK_SECRET"  # noqa: S105  a variable's name

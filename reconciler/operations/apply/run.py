@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
 from msgspec import Struct, field
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.adapters.media.client import MediaClient
 from reconciler.model import contract
 from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
 from reconciler.model.events import Emit
@@ -24,6 +21,7 @@ from reconciler.model.plan import Step
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Intent, IntentKind, Known, Outputs
 from reconciler.model.values import Json, Value, WireBody, filled, portable, reveal
+from reconciler.operations.workspace import MediaFactory, default_media, utc_now
 
 T = TypeVar("T")
 WaitMode = Literal["none", "steps", "idle"]
@@ -61,19 +59,6 @@ class Options(Struct, frozen=True, kw_only=True):
     poll_scale: float = 1.0
     settle: float = 10.0
     active_limit: int = field(default_factory=lambda: contract.current().limits.active_projects)
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
-"""Opens a client that sends files."""
-
-
-def default_media() -> MediaClient:
-    """A client that sends files only to https addresses."""
-    return MediaClient(local=False)
 
 
 class Run(Struct, kw_only=True):

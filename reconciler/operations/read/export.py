@@ -18,7 +18,7 @@ from reconciler.model.redact import Redactor
 from reconciler.model.state import State
 from reconciler.operations.read.account import require_account
 from reconciler.operations.read.refresh import Reader, refresh
-from reconciler.operations.workflows import Workspace
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.matching import Candidates
 from reconciler.report.safe_text import clean
 

@@ -12,8 +12,9 @@ from reconciler.model.state import Entry
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.account import check_pinned
 from reconciler.operations.read.conversation import read_window
+from reconciler.operations.read.plan import read_live, redact_plan
 from reconciler.operations.read.refresh import merge
-from reconciler.operations.workflows import Workspace, read_live, redact_plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.findings import ACCOUNT_CODE
 from reconciler.planning.other_version import in_this_version
 from reconciler.planning.planner import make_plan

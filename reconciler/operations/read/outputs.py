@@ -15,7 +15,7 @@ from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Outputs
 from reconciler.model.times import instant
 from reconciler.operations.read.account import read_managed
-from reconciler.operations.workflows import Workspace
+from reconciler.operations.workspace import Workspace
 
 _NAMED: Final = 5
 """How many addresses a warning lists."""

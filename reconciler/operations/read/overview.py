@@ -15,8 +15,9 @@ from reconciler.model.live import Snapshot
 from reconciler.model.state import Entry, State
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.account import read_managed
+from reconciler.operations.read.plan import read_and_plan
 from reconciler.operations.read.refresh import Reader, merge
-from reconciler.operations.workflows import Workspace, read_and_plan
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.selection import Selection
 
 

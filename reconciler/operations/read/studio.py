@@ -14,7 +14,7 @@ from reconciler.model.live import StudioProject
 from reconciler.model.redact import Redactor
 from reconciler.operations.read.account import require_account
 from reconciler.operations.read.export import free_name, quoted
-from reconciler.operations.workflows import Workspace
+from reconciler.operations.workspace import Workspace
 from reconciler.report.safe_text import clean
 
 _PAGES_MAX: Final = 1000

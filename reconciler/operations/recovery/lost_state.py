@@ -23,7 +23,7 @@ from reconciler.model.values import Value, has_secret, sealed
 from reconciler.operations.apply.entries import found_render
 from reconciler.operations.calls.message import rebuild_log
 from reconciler.operations.read.refresh import refresh
-from reconciler.operations.workflows import Workspace
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.knowledge import agrees, brief_matches, is_whole
 from reconciler.planning.matching import Candidates

@@ -15,7 +15,7 @@ from reconciler.model.config import Config
 from reconciler.model.errors import StateMismatchError, UsageError
 from reconciler.model.identity import Holder
 from reconciler.model.state import Entry, State, owned
-from reconciler.operations.workflows import StateStore
+from reconciler.operations.workspace import StateStore
 
 
 def divide(

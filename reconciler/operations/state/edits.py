@@ -18,7 +18,7 @@ from reconciler.operations.calls.render import rendered_by
 from reconciler.operations.read.account import require_account
 from reconciler.operations.read.refresh import list_filtered, merge
 from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
-from reconciler.operations.workflows import Workspace
+from reconciler.operations.workspace import Workspace
 from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.findings import did_you_mean
 from reconciler.planning.message_log import CODE, Accepted, accept, compare

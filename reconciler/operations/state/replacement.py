@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.state import State
-from reconciler.operations.workflows import Workspace
+from reconciler.operations.workspace import Workspace
 
 
 class Exchange(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from reconciler.model.config import Config
 from reconciler.model.environments import EnvironmentRow
 from reconciler.model.state import State
-from reconciler.operations.workflows import StateStore
+from reconciler.operations.workspace import StateStore
 
 
 def survey(config: Config, store: StateStore) -> EnvironmentRow:

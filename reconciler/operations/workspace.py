@@ -1,0 +1,114 @@
+"""The parts that every use case works with."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from msgspec import Struct, field
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.cache import Cache
+from reconciler.adapters.media.client import MediaClient
+from reconciler.model.config import Config
+from reconciler.model.errors import Severity
+from reconciler.model.identity import Elsewhere
+from reconciler.model.journal import Record
+from reconciler.model.redact import Redactor
+from reconciler.model.state import Loaded, State, Version
+from reconciler.operations.read.lookups import Lookup, ignore
+from reconciler.planning.planner import Header
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
+"""Opens a client that sends files."""
+
+
+def default_media() -> MediaClient:
+    """A client that sends files only to https addresses."""
+    return MediaClient(local=False)
+
+
+class StateStore(Protocol):
+    """Where the state is kept. Reading takes no lock; all writing happens under it.
+
+    ``check`` raises LockError once the lock is lost; it is called before every mutating call. ``unlock`` breaks the lock
+    of another run, if it may; ``confirm`` is shown who holds it.
+    """
+
+    def lock(self, command: str, timeout: float) -> AbstractContextManager[None]: ...
+
+    def load(self) -> Loaded: ...
+
+    def begin(self, state: State) -> None: ...
+
+    async def append(self, record: Record) -> None: ...
+
+    def save(self, state: State) -> None: ...
+
+    def check(self) -> None: ...
+
+    def unlock(self, confirm: Callable[[str], bool]) -> bool: ...
+
+    def versions(self) -> list[Version]: ...
+
+    def version(self, serial: int) -> State: ...
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """The parts that every use case works with. ``env`` fills a saved plan's secrets."""
+
+    config: Config
+    store: StateStore
+    version: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    redact: Redactor = field(default_factory=Redactor)
+    now: Callable[[], str] = utc_now
+    media: MediaFactory = default_media
+    cache: Cache = Cache()
+    """Keeps answers that stay true for a day."""
+    tell: Callable[[str], None] = ignore
+    """Hears why something was not checked that the program can do without."""
+    elsewhere: Callable[[], Elsewhere] = Elsewhere
+    """Reads the other states of the configuration."""
+
+    def load(self) -> tuple[State, bool]:
+        """Load the state, or make a new one; and whether a journal was folded in.
+
+        Raises:
+            StateError: it can't be read.
+            StateMismatchError: it belongs to another workspace or API.
+
+        """
+        loaded = self.store.load()
+        config = self.config
+        if loaded.state is None:
+            made = State(
+                lineage=uuid.uuid4().hex,
+                workspace=config.workspace,
+                environment=config.environment,
+                api_url=config.api_url,
+            )
+            return made, False
+        return config.own(loaded.state), loaded.folded
+
+    def lookup(self, api: ApiClient, severity: Severity) -> Lookup:
+        """How to look up what specs name; ``severity`` is that of what is found."""
+        return Lookup(
+            api=api,
+            api_url=self.config.api_url,
+            now=self.now(),
+            severity=severity,
+            cache=self.cache,
+            tell=self.tell,
+        )
+
+    def header(self) -> Header:
+        return Header(id=uuid.uuid4().hex, version=self.version, created_at=self.now())
