@@ -10,10 +10,8 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.adapters.api.client import ApiClient
-from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.context import CommandContext, poll_scale
-from reconciler.cli.downloads import downloads_document, downloads_text, show_downloads
+from reconciler.cli.downloads import deliver_files, downloads_document, downloads_text, show_downloads
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import default_signals, stop_on_signal
 from reconciler.cli.plan_options import Applying, Execution
@@ -26,7 +24,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted
 from reconciler.operations.apply.workflow import ApplyRequest, PlanRefusedError, apply
-from reconciler.operations.read.download import Download, download_delivered
+from reconciler.operations.read.download import Download
 from reconciler.operations.workspace import utc_now
 from reconciler.planning.selection import Selection
 from reconciler.report.documents import apply_document
@@ -51,10 +49,10 @@ class Application(Struct, frozen=True, kw_only=True):
 
 
 class _Applied(Struct, frozen=True):
-    """The result, and the downloads that came after it."""
+    """The result, and the downloads that came after it; ``None``: they were interrupted."""
 
     result: ApplyResult
-    downloads: tuple[Download, ...] = ()
+    downloads: tuple[Download, ...] | None = ()
 
 
 def run_apply(context: CommandContext, application: Application) -> int:
@@ -73,7 +71,10 @@ def run_apply(context: CommandContext, application: Application) -> int:
                 result = await apply(context.workspace, api, request, emit=emit, stop=stop)
                 if result.interrupted or not result.plan.downloads:
                     return _Applied(result)
-                return _Applied(result, tuple(await _download(context, api, application, result)))
+                base = application.out or context.config.root
+                with show_downloads(console) as progress:
+                    downloads = await deliver_files(context, api, result, base=base, show=progress, stop=stop)
+                return _Applied(result, downloads)
 
     try:
         with open_event_file(console, application.execution.events) as write:
@@ -93,29 +94,11 @@ def run_apply(context: CommandContext, application: Application) -> int:
         )
         raise
     _report_result(context, application, applied)
+    if applied.downloads is None:
+        return INTERRUPTED
     if any(download.error for download in applied.downloads):
         return ERROR
     return _exit_code(applied.result, application.applying)
-
-
-async def _download(
-    context: CommandContext, api: ApiClient, application: Application, result: ApplyResult
-) -> list[Download]:
-    """Download the videos of the addresses whose steps are all done."""
-    open_ = {r.step.address for r in result.results if r.outcome != "done"}
-    folders = {address: folder for address, folder in result.plan.downloads.items() if address not in open_}
-    async with context.media(limit=MAX_BYTES) as media:
-        with show_downloads(context.console) as show:
-            return await download_delivered(
-                api,
-                media,
-                context.state().projects,
-                folders,
-                application.out or context.config.root,
-                now=context.workspace.now(),
-                tell=show,
-                changed={r.step.address for r in result.results},
-            )
 
 
 def _report_result(context: CommandContext, application: Application, applied: _Applied) -> None:
@@ -127,14 +110,15 @@ def _report_result(context: CommandContext, application: Application, applied: _
     console.diagnose(
         [error for error in result.plan.errors if error not in failed]
     )  # steps showed theirs as they ended
-    console.diagnose([download.error for download in applied.downloads if download.error])
+    downloads = applied.downloads or ()
+    console.diagnose([download.error for download in downloads if download.error])
     if application.applying.format_ == "json":
-        downloads = {"downloaded": downloads_document(applied.downloads)} if applied.downloads else {}
-        console.json({**apply_document(result), **downloads})
+        more = {"downloaded": downloads_document(downloads)} if downloads else {}
+        console.json({**apply_document(result), **more})
     else:
         if application.saved is not None:
             console.out(f"{heading(where)}\n\n")
-        console.out(downloads_text(applied.downloads) + "\n" if applied.downloads else "")
+        console.out(downloads_text(downloads) + "\n" if downloads else "")
         console.out(apply_text(result, style=console.style()))
 
 

@@ -1,17 +1,24 @@
-"""Display of downloads: bars on a terminal, a line per file elsewhere, and the results."""
+"""Downloads after an apply, and their display: bars on a terminal, a line per file elsewhere, and the results."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import asdict
 
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.console import Console
+from reconciler.cli.context import CommandContext
+from reconciler.model.events import ApplyResult
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.values import Json
-from reconciler.operations.read.download import Download
+from reconciler.operations.concurrency import cancel_all
+from reconciler.operations.read.download import Download, download_delivered
 from reconciler.operations.workspace import utc_now
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import NONE_MANAGED
@@ -24,6 +31,41 @@ _WORDS: Final = {
 }
 ShowDownload = Callable[[str, int, int | None], None]
 """Called with the address, the bytes downloaded so far, and how many there will be."""
+
+
+async def deliver_files(
+    context: CommandContext,
+    api: ApiClient,
+    result: ApplyResult,
+    *,
+    base: Path,
+    show: ShowDownload,
+    stop: asyncio.Event,
+) -> tuple[Download, ...] | None:
+    """After an apply, download the videos of the addresses whose steps are all done. ``None``: ``stop`` was set first; what
+    has come of a file is kept, and the next time continues there. Raises as :func:`download_delivered`.
+    """
+    open_ = {r.step.address for r in result.results if r.outcome != "done"}
+    folders = {address: folder for address, folder in result.plan.downloads.items() if address not in open_}
+    async with context.media(limit=MAX_BYTES) as media:
+        loading = asyncio.create_task(
+            download_delivered(
+                api,
+                media,
+                context.state().projects,
+                folders,
+                base,
+                now=context.workspace.now(),
+                tell=show,
+                changed={r.step.address for r in result.results},
+            )
+        )
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({loading, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return tuple(loading.result()) if loading.done() else None
+        finally:
+            await cancel_all(loading, stopped)
 
 
 @contextlib.contextmanager

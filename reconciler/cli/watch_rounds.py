@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
+from reconciler.cli.downloads import deliver_files, downloads_text
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.plan_options import Execution
 from reconciler.cli.variables import Variables
+from reconciler.model import contract
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError
-from reconciler.model.events import Event, StepEnded
+from reconciler.model.events import ApplyResult, Event, StepEnded
 from reconciler.model.plan import Plan
 from reconciler.model.rounds import Round
 from reconciler.model.values import Json
@@ -148,7 +150,28 @@ class Rounds:
         self._replaced.update(dict.fromkeys(replaced_addresses(result), time.time()))
         self._news.report_findings(tuple(r.error for r in result.results if r.error))
         self._news.report_line(apply_line(result) if result.plan.steps else count_line(result.plan))
-        return round_of_apply(result)
+        made = round_of_apply(result)
+        if result.interrupted or not result.plan.downloads:
+            return made
+        return await self._download(context, api, result, made)
+
+    async def _download(self, context: CommandContext, api: ApiClient, result: ApplyResult, made: Round) -> Round:
+        """Download as `apply` does. A round is failed if a download is; it waits for what is being rendered."""
+        base, stop = context.config.root, self._stop
+        before = api.requests
+        found = await deliver_files(context, api, result, base=base, show=lambda *_: None, stop=stop)
+        fetched = [download for download in found or () if download.outcome == "fetched"]
+        if fetched:
+            self._console.note(downloads_text(fetched).rstrip("\n"))
+        errors = tuple(download.error for download in found or () if download.error)
+        self._news.report_findings(errors)
+        made = replace(made, requests=made.requests + api.requests - before)
+        if errors:
+            return replace(made, outcome="failed")
+        projects = context.state().projects
+        late = {download.address for download in found or () if download.outcome == "nothing"}
+        active = any(contract.is_active(projects[address].outputs.status or "") for address in late)
+        return replace(made, outcome="waiting") if active and made.outcome == "converged" else made
 
     async def _plan(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         made, refused = await plan(context.workspace, api, specs, self._selection())

@@ -57,9 +57,12 @@ class Accounts:
             store.close()
 
     def _storage_of(self, path):
-        """The account that gave out an address for an upload: that one proves itself, and has no key."""
+        """The account that gave out an address for an upload or of a video: that one proves itself, and has no key."""
+        project = path.removeprefix("/media/").partition(".")[0].partition("-")[0]
         for key, store in list(self._stores.items()):
             with store.account() as account:
+                if account.one("SELECT 1 FROM projects WHERE id = ?", project):
+                    return key
                 if account.one("SELECT 1 FROM uploads WHERE key = ?", path.removeprefix("/storage/")):
                     return key
         return None

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.adapters.media.client import MediaClient
 from reconciler.model.errors import DownloadError, NotFoundError
-from reconciler.model.state import Entry, Outputs
+from reconciler.model.state import Entry, Outputs, Rendered
 from reconciler.operations.read.download import download
 from tests import command
 
@@ -84,14 +84,14 @@ def host():
 class Api:
     """The status call alone."""
 
-    def __init__(self, url):
-        self.url, self.calls = url, 0
+    def __init__(self, url, status="idle"):
+        self.url, self.status, self.calls = url, status, 0
 
     async def project(self, project_id):
         self.calls += 1
         if project_id == "gone":
             raise NotFoundError("no such project", method="GET", path="/x")
-        return SimpleNamespace(assembled_url=self.url)
+        return SimpleNamespace(assembled_url=self.url, status=self.status)
 
 
 def entry(url=None, expires=None, project_id="p1"):
@@ -110,6 +110,18 @@ def fetch(folder, api, *, local=True, limit=10**9, **entries):
 
     results = asyncio.run(work())
     return results[0] if len(results) == 1 else {r.address: r for r in results}
+
+
+@pytest.mark.parametrize("known", [{}, {"status": "rendering", "assembled_url": "URL"}])
+def test_while_a_render_is_under_way_its_earlier_video_is_not_taken_for_it(tmp_path, host, known):
+    """Intent: what is noted as downloaded is not downloaded again, so it must be that render's."""
+    made = {name: host.url if value == "URL" else value for name, value in known.items()}
+    outputs = Outputs(**made, assembled_url_expires_at="2999-01-01T00:00:00Z")
+    rendered = Entry(project_id="p1", origin="created", outputs=outputs, rendered=Rendered(at=NOW, quality="4k"))
+    api = Api(host.url, "rendering")
+    assert fetch(tmp_path, api, teaser=rendered).outcome == "nothing"
+    api.status = "idle"
+    assert fetch(tmp_path, api, teaser=rendered).outcome == "fetched"
 
 
 def test_a_file_is_fetched_named_after_its_address_and_not_fetched_again(tmp_path, host):

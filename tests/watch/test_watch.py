@@ -44,6 +44,24 @@ def test_what_a_person_changes_is_mended_in_the_next_round(world, watching):
     assert w.created() == [w.store.projects()[0]["id"]]
 
 
+def test_what_is_delivered_is_downloaded_as_an_apply_does(world, watching):
+    # Intent: a loop in place of CI gives the same files, each once; what can't be written fails the round.
+    deliver = "    deliver: {render: 1080p, download: renders/}\n"
+    w = world(TEASER + deliver)
+    process = watching(w)
+    process.says("teaser: fetched: teaser.png")
+    process.ask_and_wait()
+    assert process.err.count("fetched") == 1
+    (w.folder / "renders" / "teaser.png").unlink()
+    process.ask_and_wait()
+    process.says("teaser: fetched: teaser.png", times=2)
+    (w.folder / "other").symlink_to("/")
+    w.specs(TEASER + deliver.replace("renders/", "other/"))
+    process.ask_and_wait()
+    process.says("error")
+    assert process.rounds("failed") >= 1 and w.kinds() == ["create", "render"]
+
+
 def test_messages_wait_for_their_agent_over_several_short_rounds(world, watching):
     # Intent: nobody has to ring, and the lock is not held while an agent works.
     w = world(TALKING)

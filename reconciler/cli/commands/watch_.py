@@ -108,10 +108,11 @@ def command(
 ) -> int:
     """Apply continuously: every --interval, on SIGHUP, and on webhook deliveries.
 
-    Each round reads configuration and specs again and applies them without asking. Policies and guards hold, and the
-    state is locked only during a round. Steps that wait for an agent are checked again after --poll-interval. A project
-    with `on_failed: recreate` is recreated at most once a day. After a failed round the next one follows in 5 to 10
-    seconds, then at growing intervals, up to 10 minutes or --interval. Only what is new is reported.
+    Each round reads configuration and specs again, applies them without asking, and downloads what `deliver` says.
+    Policies and guards hold, and the state is locked only during a round. Steps that wait for an agent are checked
+    again after --poll-interval. A project with `on_failed: recreate` is recreated at most once a day. After a failed
+    round the next one follows in 5 to 10 seconds, then at growing intervals, up to 10 minutes or --interval. Only what
+    is new is reported.
 
     --listen serves /healthz (503 after 3 failed rounds in a row, or after too long without a good one), /metrics for
     Prometheus, and /webhook. A signed delivery of the last 5 minutes only brings the next round forward; its content is

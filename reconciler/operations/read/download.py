@@ -15,6 +15,7 @@ from reconciler import files
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media.client import Fetched, MediaClient, file_digest
 from reconciler.adapters.specs.workspace_files import FileProblem, inside
+from reconciler.model import contract
 from reconciler.model.desired import ADDRESS
 from reconciler.model.errors import Diagnostic, DownloadError, NotFoundError
 from reconciler.model.state import Entry
@@ -73,12 +74,12 @@ async def download(
                 fetched = await media.fetch(
                     url, folder, address, known=known, tell=lambda done, total: tell(address, done, total)
                 )
+                if fetched is None:
+                    return Download(address=address, outcome="kept", fetched=known)
+                manifest[address] = {"project_id": entry.project_id, "render": render, **asdict(fetched)}
+                _write(folder / MANIFEST, manifest)
             except DownloadError as error:
                 return Download(address=address, outcome="failed", error=error.diagnostics[0])
-            if fetched is None:
-                return Download(address=address, outcome="kept", fetched=known)
-            manifest[address] = {"project_id": entry.project_id, "render": render, **asdict(fetched)}
-            _write(folder / MANIFEST, manifest)
             return Download(address=address, outcome="fetched", fetched=fetched)
 
     return await run_all(one(address, entry) for address, entry in entries.items())
@@ -123,16 +124,20 @@ def _noted_render(record: Json) -> Json:
 
 
 async def _video_url(api: ApiClient, entry: Entry, now: str, *, believed: bool) -> str | None:
-    """The URL in the state as long as it is valid, else the permanent one, else a fresh one."""
+    """The URL in the state as long as it is valid, else the permanent one, else a fresh one. While a project is at work,
+    what it shows may be its earlier video.
+    """
     outputs = entry.outputs
-    if believed and outputs.assembled_url and _is_later(outputs.assembled_url_expires_at, now):
+    working = outputs.status is not None and contract.is_active(outputs.status)
+    if believed and not working and outputs.assembled_url and _is_later(outputs.assembled_url_expires_at, now):
         return outputs.assembled_url
     if entry.video_url is not None:
         return entry.video_url
     try:
-        return (await api.project(entry.project_id)).assembled_url
+        live = await api.project(entry.project_id)
     except NotFoundError:
         return None
+    return None if contract.is_active(live.status) and _render_of(entry) is not None else live.assembled_url
 
 
 def _is_later(text: str | None, now: str) -> bool:
@@ -165,4 +170,8 @@ def _read_manifest(folder: Path) -> dict[str, Json]:
 
 
 def _write(path: Path, manifest: Mapping[str, Json]) -> None:
-    files.replace(path, json.dumps(dict(sorted(manifest.items())), indent=2).encode() + b"\n")
+    """Raises DownloadError: it can't be written."""
+    try:
+        files.replace(path, json.dumps(dict(sorted(manifest.items())), indent=2).encode() + b"\n")
+    except OSError as error:
+        raise DownloadError(f"can't write `{path}`: {error.strerror}") from error
