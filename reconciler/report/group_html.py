@@ -36,7 +36,7 @@ def group_html(group: Group) -> Html:
         "article",
         title,
         _marked(told),
-        _table(group),
+        _members(group),
         class_="box",
         aria_labelledby=f"_{name}",
         data_kinds=" ".join(dict.fromkeys(step.action for step in group.steps)),
@@ -53,7 +53,10 @@ def _slot(found: re.Match[str]) -> str:
     return el("span", found[0], class_="slot")
 
 
-def _table(group: Group) -> Html:
+def _members(group: Group) -> Html:
+    """The projects: a table of what differs, or, where their addresses tell it all, a list."""
+    if not group.columns:
+        return el("ul", *(el("li", _link(a), id=a, data_name=a) for a in group.addresses), class_="keys")
     columns = [
         el("th", el("span", column, class_="slot"), " ", _meaning(column, group.steps), scope="col")
         for column in group.columns
@@ -61,7 +64,7 @@ def _table(group: Group) -> Html:
     rows = [
         el(
             "tr",
-            el("th", el("a", el("code", _key(address)), href=anchor(address)), scope="row"),
+            el("th", _link(address), scope="row"),
             *(el("td", long_value("Text", text)) for text in texts),
             id=address,
             data_name=address,
@@ -73,6 +76,10 @@ def _table(group: Group) -> Html:
     if len(rows) <= _ROWS:
         return table
     return folded(f"{len(rows)} projects: {', '.join(map(_key, group.addresses[:4]))}, …", table, class_="rows")
+
+
+def _link(address: str) -> Html:
+    return el("a", el("code", _key(address)), href=anchor(address))
 
 
 def _key(address: str) -> str:

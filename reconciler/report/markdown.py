@@ -1,27 +1,28 @@
 """Plans and the results of applies as Markdown, for pull request comments and job summaries.
 
-Whatever the size of the plan, the text fits in a comment. What spends credits comes first; what does not fit in full is
-listed by name, and what does not fit by name is counted. Untrusted text appears only in code spans, fenced blocks and
-``<code>``, where no service follows links, mentions or markup; each has more backticks than the text holds.
+A table of what matters comes first, then what spends credits. Untrusted text appears only in code spans, fenced blocks and
+``<code>``, where no service follows links, mentions or markup.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
-from reconciler.model.plan import Message, Plan, Share, Step
+from reconciler.model.plan import Message, Plan, Share, Step, least_credits
+from reconciler.model.step_kinds import KINDS, StepKind
 from reconciler.model.values import Json
+from reconciler.report.comment import LIMIT, Item, Section, code, document, fenced
 from reconciler.report.diagnostics import diagnostic_text
+from reconciler.report.groups import Group, group_projects
 from reconciler.report.heading import Where, heading, place_text
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Style
@@ -42,8 +43,9 @@ from reconciler.report.summary import (
     other_findings,
     upload_line,
 )
-from reconciler.report.text import step_details
+from reconciler.report.text import group_lines, step_details
 from reconciler.report.words import (
+    joined,
     lifecycle_text,
     reason_text,
     step_done,
@@ -53,24 +55,10 @@ from reconciler.report.words import (
     wait_text,
 )
 
-LIMIT: Final = 60_000
-"""Characters. GitHub allows 65,536 in a comment; the rest is for what a workflow puts around this."""
-
-_RESERVE: Final = 2_500
-"""Characters that each section gets, however long the sections before it are."""
-_NAMES: Final = 0.5
-"""Of a section that does not fit: the share that lists the names of what is not shown."""
-_SMALLEST: Final = 150
-"""With fewer characters left, items are only named."""
-_FRAME: Final = 120
-"""The most characters that the markup around the names of what is not shown takes."""
 _START: Final = 500
 """Characters of a shortened finding."""
-_WORD: Final = 200
-"""Characters of a text inside a line."""
-_CUT: Final = (
-    "_This is shortened to fit in a comment. `reconciler show` prints the whole plan, and its digest covers all of it._"
-)
+_NAMED: Final = 4
+"""How many addresses a row of the table names."""
 _PLAIN: Final = Style(color=False)
 _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
     ("failed", "Failed"),
@@ -79,20 +67,6 @@ _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
     ("deferred", "Deferred"),
     ("done", "Done"),
 )
-
-
-class Item(Struct, frozen=True):
-    """Something to show in full, shortened or only by name. It is rendered only if there is room."""
-
-    render: Callable[[bool], str]
-    name: str
-
-
-class Section(Struct, frozen=True):
-    heading: str
-    items: tuple[Item, ...]
-    urgent: bool = False
-    """Whether it comes right after what spends credits."""
 
 
 def marker(*owner: str) -> str:
@@ -135,13 +109,14 @@ def plan_markdown(
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",
         f"**{errors}**" if errors else "",
+        _table(plan),
         upload_line(plan, code),
         download_line(plan, code),
         f"Digest: `{digest}`" if digest is not None else "",
     ]
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     foot = f"{origin_line(plan, code)} Requests: {plan.requests_used} used{needs}."
-    return _document(head, list(_plan_sections(plan)), foot)
+    return document(head, list(_plan_sections(plan)), foot)
 
 
 def apply_markdown(result: ApplyResult, *, where: Where | None = None) -> str:
@@ -154,7 +129,7 @@ def apply_markdown(result: ApplyResult, *, where: Where | None = None) -> str:
     if not is_whole(result):
         head.append(continue_line(result))
     bad, rest = ([_outcome(result, kind) for kind in kinds] for kinds in (_OUTCOMES[:2], _OUTCOMES[2:]))
-    return _document(head, [*bad, *_diagnostics(other_findings(result)), *rest], f"Requests: {result.requests} used.")
+    return document(head, [*bad, *_diagnostics(other_findings(result)), *rest], f"Requests: {result.requests} used.")
 
 
 def failure_markdown(
@@ -167,29 +142,10 @@ def failure_markdown(
     """Why there is no plan, with the workspace and environment if they are known. ``owner`` adds the marker."""
     name = f" for {code(workspace)}" if workspace is not None else ""
     name += f", environment {code(environment)}" if environment is not None else ""
-    return _document([_marker(owner, environment), f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
+    return document([_marker(owner, environment), f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
 
 
 # Untrusted text, made inert
-
-
-def code(text: str) -> str:
-    """A code span that the text can't end."""
-    text = clean(text if len(text) <= _WORD else f"{text[:_WORD]}…") or " "
-    ticks = "`" * (_longest_run(text) + 1)
-    gap = " " if text[0] in "` " or text[-1] in "` " else ""
-    return f"{ticks}{gap}{text}{gap}{ticks}"
-
-
-def fenced(lines: Iterable[str], language: str) -> str:
-    """A block of clean lines that none of them can end."""
-    text = "\n".join(lines)
-    fence = "`" * max(3, _longest_run(text) + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _folded(summary: str, body: str) -> str:
@@ -199,13 +155,48 @@ def _folded(summary: str, body: str) -> str:
 # Sections
 
 
+def _table(plan: Plan) -> str:
+    """What there is to know before anything is read: what ends projects and what was found first, then what it costs."""
+    steps: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        steps.setdefault(step.action, []).append(step)
+    rows = [(_gravity(kind), _kind_row(kind, steps[action])) for action, kind in KINDS.items() if action in steps]
+    attention = [d for d in plan.diagnostics if d.attention and d.severity != "error"]
+    for name, found in (("errors: it can't be applied", plan.errors), ("need attention", attention)):
+        if found:
+            rows.append(((1, 0), _row(f"**{name}**", len(found), 0, [d.address for d in found if d.address])))
+    if not rows:
+        return ""
+    head = ["| What | How many | Credits, at least | Projects |", "|:--|--:|--:|:--|"]
+    return "\n".join([*head, *(row for _, row in sorted(rows, key=lambda item: item[0]))])
+
+
+def _gravity(kind: StepKind) -> tuple[int, int]:
+    """What ends a project comes before what was found, and that before the rest; among them, the dearest first."""
+    return (0 if kind.effect == "ends" else 2, -kind.cost)
+
+
+def _kind_row(kind: StepKind, steps: list[Step]) -> str:
+    ends = "**" if kind.effect == "ends" else ""
+    what = f"{code(kind.words.symbol)} {ends}{kind.words.legend}{ends}"
+    return _row(what, len(steps), least_credits(steps), [step.address for step in steps])
+
+
+def _row(what: str, count: int, credits_: int, addresses: Iterable[str]) -> str:
+    names = list(dict.fromkeys(addresses))
+    shown = [code(name).replace("|", "\\|") for name in names[:_NAMED]]
+    if more := names[_NAMED:]:
+        shown.append(f"{len(more):,} more")
+    return f"| {what} | {count:,} | {f'{credits_:,}' if credits_ else ''} | {joined(shown)} |"
+
+
 def _plan_sections(plan: Plan) -> Iterator[Section]:
     groups = by_importance(plan)
     found = list(_diagnostics(plan.diagnostics))
     for name, projects in groups.items():
         steps = [step for steps in projects.values() for step in steps]
         heading = f"{WEIGHTS[name]}: {', '.join(counted(steps))}"
-        yield Section(heading, tuple(_project(address, steps) for address, steps in projects.items()))
+        yield Section(heading, tuple(map(_project, group_projects(projects, plan.diagnostics))))
         if name == "costs":
             yield from (section for section in found if section.urgent)
     kept = tuple(_kept(address, lifecycle) for address, lifecycle in plan.lifecycles.items())
@@ -238,15 +229,19 @@ def _start(text: str) -> str:
     return text if len(text) <= _START else f"{text[:_START]}…"
 
 
-def _project(address: str, steps: list[Step]) -> Item:
-    known = next((step.project_id for step in steps if step.project_id), None)
+def _project(group: Group) -> Item:
+    """A project, or several of one ``for_each`` with the table of what differs."""
+    known = next((step.project_id for step in group.steps if step.project_id), None)
     project = f" (<code>{_html(known)}</code>)" if known else ""
-    summary = f"<code>{_html(address)}</code>{project} will be {steps_outcome(steps)}"
+    count = len(group.addresses)
+    will = f": {count} projects will each be" if count > 1 else " will be"
+    summary = f"<code>{_html(group.address)}</code>{project}{will} {steps_outcome(group.steps)}"
 
     def render(full: bool) -> str:
-        return _folded(summary, fenced((line for step in steps for line in _step(step, verbose=full)), "diff"))
+        lines = chain.from_iterable(_step(step, verbose=full) for step in group.steps)
+        return _folded(summary, fenced(chain(lines, group_lines(group, _PLAIN)), "diff"))
 
-    return Item(render, code(address))
+    return Item(render, f"{code(group.address)} ({count} projects)" if count > 1 else code(group.address), count)
 
 
 def _step(step: Step, *, verbose: bool) -> Iterator[str]:
@@ -287,74 +282,3 @@ def _result(result: StepResult) -> Item:
 
 def _html(text: str) -> str:
     return html.escape(clean(text))
-
-
-# Fitting into the limit
-
-
-def _document(head: Iterable[str], sections: list[Section], foot: str) -> str:
-    sections = [section for section in sections if section.items]
-    start = "\n\n".join(part for part in head if part)
-    end = f"<sub>{foot}</sub>" if foot else ""
-    room = LIMIT - len(start) - len(end) - 10
-    body = _whole(sections, room, full=True)
-    if body is None:
-        room -= len(_CUT) + 2
-        body = f"{_CUT}\n\n{_fitted(sections, room)}"
-    return "\n\n".join(part for part in (start, body, end) if part) + "\n"
-
-
-def _whole(sections: list[Section], room: int, *, full: bool) -> str | None:
-    """All sections; ``None`` as soon as they do not fit."""
-    parts: list[str] = []
-    for section in sections:
-        for part in chain([f"#### {section.heading}"], (item.render(full) for item in section.items)):
-            room -= len(part) + 2
-            if room < 0:
-                return None
-            parts.append(part)
-    return "\n\n".join(parts)
-
-
-def _fitted(sections: list[Section], room: int) -> str:
-    """Every section, shortened to the room that the sections after it leave."""
-    parts: list[str] = []
-    for index, section in enumerate(sections):
-        later = sum(_reserve(other) for other in sections[index + 1 :])
-        text = _whole([section], room - later, full=False)
-        if text is None:
-            text = _cut(section, room - later)
-        parts.append(text)
-        room -= len(text) + 2
-    return "\n\n".join(parts)
-
-
-def _reserve(section: Section) -> int:
-    text = _whole([section], _RESERVE, full=False)
-    return _RESERVE if text is None else len(text) + 2
-
-
-def _cut(section: Section, room: int) -> str:
-    """As many items as fit beside the names, the names of others, and the number of the rest."""
-    wanted = sum(len(item.name) + 2 for item in section.items)
-    left = room - len(section.heading) - _FRAME - min(int(room * _NAMES), wanted)
-    in_full = False
-    shown: list[str] = []
-    named: list[str] = []
-    for item in section.items:
-        text = item.render(in_full) if left >= _SMALLEST else None
-        if text is not None and len(text) + 2 <= left:
-            shown.append(text)
-            left -= len(text) + 2
-        else:
-            named.append(item.name)
-    kept: list[str] = []
-    left = room - len("\n\n".join([section.heading, *shown])) - _FRAME
-    for name in named:
-        left -= len(name) + 2
-        if left < 0:
-            break
-        kept.append(name)
-    rest = [f"and {len(named) - len(kept)} more"] if len(named) > len(kept) else []
-    names = f"<details><summary>{len(named)} more</summary>\n\n{', '.join([*kept, *rest])}\n\n</details>"
-    return "\n\n".join([f"#### {section.heading}", *shown, names])

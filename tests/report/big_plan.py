@@ -13,6 +13,7 @@ REFERENCES = [
     {"url": "https://cdn.example.com/brand/logo.png?signature=" + "ab12" * 40, "type": "image"},
     {"file": "assets/palette.png", "digest": "a" * 64},
 ]
+VOICES = ["Ana", "Ben", "Cleo"]
 HOSTILE = (
     '<script>document.title="pwned"</script><img src=x onerror="document.title=\'pwned\'"> javascript:alert(1) '
     "](http://evil.example) [a](javascript:alert(1)) ![i](https://evil.example/i.png) @everyone #1 https://evil.example "
@@ -45,7 +46,7 @@ def three_hundred(keys=12):
         brief = f"A fifteen second teaser for product {i}: warm light, falling leaves, the logo at the end."
         fresh = (change("brief", None, brief, "none"), change("settings.title", None, f"Teaser {i}", "none"))
         steps.append(replace(STEPS[0], address=f"teaser-{i:03}", body={"brief": brief}, changes=fresh))
-    for market in [f"m{i}" for i in range(keys)]:
+    for number, market in enumerate(f"m{i}" for i in range(keys)):
         for ratio in ("9:16", "16:9"):
             brief = (
                 f"A thirty second promo for the autumn collection, for {market} viewers in {ratio}, with warm light."
@@ -55,7 +56,9 @@ def three_hundred(keys=12):
                 change("references", None, REFERENCES, "none"),
                 change("settings.title", None, f"Promo {market}", "none"),
             )
-            told = DesiredMessage("softer", {"message": f"Use the voice of {market} and make the music softer."})
+            told = DesiredMessage(
+                "softer", {"message": f"Use the voice of {VOICES[number % 3]} and make the music softer."}
+            )
             address = f"promo[{market},{ratio}]"
             steps.append(replace(STEPS[0], address=address, body={"brief": brief}, changes=fresh))
             steps.append(replace(STEPS[1], address=address, message=told))

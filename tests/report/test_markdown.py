@@ -1,6 +1,7 @@
 """Plans and results as markdown: bounded, what costs money first, and foreign text inert."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -11,11 +12,15 @@ from msgspec.structs import replace
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, StepResult
-from reconciler.report.markdown import LIMIT, apply_markdown, failure_markdown, marker, plan_markdown
+from reconciler.report.comment import LIMIT
+from reconciler.report.markdown import apply_markdown, failure_markdown, marker, plan_markdown
 from tests.cli.report_samples import PLAN, applied
-from tests.report.big_plan import HOSTILE, hostile, thousand
+from tests.report.big_plan import HOSTILE, hostile, thousand, three_hundred
 
 ALLOWED = {"p", "h3", "h4", "strong", "code", "pre", "details", "summary", "sub", "ul", "li"}
+ALLOWED |= {"table", "thead", "tbody", "tr", "th", "td"}
+ATTRIBUTES = {"class", "style"}
+"""A fence's language, and how a column is aligned."""
 INERT = {"code", "pre"}
 
 
@@ -51,7 +56,7 @@ def rendered(markdown):
 def assert_inert(markdown):
     seen = rendered(markdown)
     assert seen.tags <= ALLOWED
-    assert seen.attributes <= {"class"}  # a fence's language
+    assert seen.attributes <= ATTRIBUTES
     assert len(seen.comments) <= 1
     for evil in ("evil", "javascript", "@", "http", "[", "pwned"):
         assert evil not in seen.text
@@ -89,7 +94,7 @@ def test_no_text_gets_out_of_its_fence(evil):
     """Intent: as above for any text."""
     seen = rendered(plan_markdown(hostile(evil)))
     assert seen.tags <= ALLOWED
-    assert seen.attributes <= {"class"}
+    assert seen.attributes <= ATTRIBUTES
     assert len(seen.comments) <= 1
 
 
@@ -108,12 +113,56 @@ def test_a_thousand_projects_fit_with_the_money_first():
         "Warnings and notes: 1",
     ]
     parts = re.split(r"(?m)^#### .*", text)[1:]
-    assert "<code>intro-0</code>" in parts[0].split("</summary>")[0]  # what replaces comes before what creates
+    assert "<code>intro-0</code>" in parts[0].split("</summary>")[1]  # what replaces comes before what creates
     for part, total in zip(parts, [1020, 1, 300, 200, 500, 1], strict=True):
         more = re.search(r"(?m)^<details><summary>(\d+) more</summary>", part)
-        shown = part.count("<details>") - bool(more) + part.count("```text")
+        together = "<summary>Show " in part
+        assert together == (total > 8)
+        shown = part.count("<details>") - together - bool(more) + part.count("```text")
         assert shown + (int(more[1]) if more else 0) == total
     assert "it could not be read" in text
+
+
+def table_of(markdown):
+    """The cells of the table on top, without their markup."""
+    html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(markdown)
+    rows = re.findall("<tr>(.*?)</tr>", html, re.DOTALL)
+    return [
+        [unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall("<t[dh].*?>(.*?)</t[dh]>", row)] for row in rows
+    ]
+
+
+def test_the_table_on_top_says_what_matters():
+    """Intent: what ends a project and what was found first, then what spends credits, each with how many and what it costs."""
+    assert table_of(plan_markdown(three_hundred())) == [
+        ["What", "How many", "Credits, at least", "Projects"],
+        ["-/+ replace: cancel the old project, create a new one", "1", "30", "brand-film"],
+        ["need attention", "1", "", "broken"],
+        ["+ create", "264", "7,920", "teaser-000, teaser-001, teaser-002, teaser-003 and 260 more"],
+        ["> send a message", "24", "240", SOME],
+        ["~ update settings in place", "35", "", "clip-00, clip-01, clip-02, clip-03 and 31 more"],
+    ]
+    assert table_of(plan_markdown(replace(PLAN, steps=(), diagnostics=()))) == []
+
+
+SOME = "promo[m0,9:16], promo[m0,16:9], promo[m1,9:16], promo[m1,16:9] and 20 more"
+
+
+def test_a_matrix_is_told_once():
+    plan = three_hundred()
+    text = plan_markdown(replace(plan, steps=tuple(step for step in plan.steps if step.address.startswith("promo"))))
+    assert text.count("<summary><code>promo[") == 1
+    assert ": 24 projects will each be created and sent 1 message</summary>" in text
+
+
+@pytest.mark.parametrize("evil", ["a|b", "|", "\\|", "`|`", "x\n| y | z |", "</td><b>", "[a](b)|@x"])
+def test_no_text_gets_out_of_its_cell(evil):
+    """Intent: a table has as many rows and cells whatever the names in it are. Addresses are checked; here they are not."""
+    steps = tuple(replace(step, address=f"p-{evil}") for step in PLAN.steps)
+    plan = replace(PLAN, steps=steps, diagnostics=(), basis={}, lifecycles={})
+    rows, plain = table_of(plan_markdown(plan)), table_of(plan_markdown(replace(PLAN, diagnostics=())))
+    assert [len(row) for row in rows] == [len(row) for row in plain]
+    assert rendered(plan_markdown(plan)).tags <= ALLOWED
 
 
 @pytest.mark.parametrize("size", [1, 100, 3_000, 20_000])

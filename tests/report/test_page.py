@@ -13,7 +13,7 @@ from reconciler.report.html import plan_html
 from reconciler.report.page import el, link, web_url
 from reconciler.report.worddiff import excerpt, word_diff
 from tests.cli.report_samples import PLAN
-from tests.report.big_plan import HOSTILE, hostile, thousand
+from tests.report.big_plan import HOSTILE, hostile, thousand, three_hundred
 from tests.report.test_markdown import Outside
 
 
@@ -119,3 +119,14 @@ def test_values_of_every_kind_are_shown():
     assert "hunter22" not in page
     same = replace(PLAN.steps[7].changes[3], before="x", after="x")
     assert "(another secret)" in plan_html(replace(PLAN, steps=(replace(PLAN.steps[7], changes=(same,)),)))
+
+
+def test_a_matrix_whose_addresses_tell_what_differs_is_a_list_of_links():
+    """Intent: no table of one column."""
+    steps = [
+        step for step in three_hundred(keys=3).steps if step.address.startswith("promo") and step.action == "create"
+    ]
+    page = plan_html(replace(PLAN, steps=tuple(steps)))
+    assert "<table>" not in page
+    assert page.count('<li id="promo[') == 6
+    assert 'href="#promo%5Bm0%2C9%3A16%5D"' in page

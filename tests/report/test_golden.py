@@ -1,0 +1,11 @@
+"""The words of the views are as they were last reviewed."""
+
+import pytest
+
+from tests.report.golden import FOLDER, VIEWS
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_change_of_words_is_seen_in_review(name):
+    """If the change is meant: ``python -m tests.report.golden write``, and look at the difference."""
+    assert VIEWS[name]() == (FOLDER / name).read_text(encoding="utf-8")
