@@ -117,7 +117,7 @@ def _report_result(context: CommandContext, application: Application, applied: _
         console.json({**apply_document(result), **more})
     else:
         if application.saved is not None:
-            console.out(f"{heading(where)}\n\n")
+            console.say(f"{heading(where)}\n\n")
         console.out(downloads_text(downloads) + "\n" if downloads else "")
         console.out(apply_text(result, style=console.style()))
 
@@ -156,7 +156,7 @@ def _print_plan_as_text(context: CommandContext, plan: Plan) -> None:
     """Print the plan before the question, unless stdout is kept for a document."""
     console = context.console
     if console.format == "text":
-        console.out(f"{heading(context.where(plan.serial))}\n\n")
+        console.say(f"{heading(context.where(plan.serial))}\n\n")
         console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,10 +16,14 @@ from reconciler.model.errors import Diagnostic, UsageError
 from reconciler.model.redact import Redactor
 from reconciler.model.values import Json
 from reconciler.report.style import Style
+from reconciler.report.wrapping import wrapped
 
 _NARROWEST: Final = 40
-_WIDEST: Final = 100
-"""Columns of a terminal that are used at least, and of prose at most."""
+"""Columns of a terminal that are used at least."""
+_WIDEST: Final = 500
+"""Columns that are used at most."""
+_USUAL: Final = 80
+"""The width where it is unknown."""
 
 
 class Console:
@@ -66,10 +69,8 @@ class Console:
         asked = os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") != "0"
         shown = stream.isatty() and not self.dumb
         color = self._color and not os.environ.get("NO_COLOR") and bool(asked or shown)
-        if not stream.isatty():
-            return Style(color=color)
-        columns = max(_NARROWEST, shutil.get_terminal_size().columns)
-        return Style(color=color, width=min(columns, _WIDEST), columns=columns)
+        columns = max(_NARROWEST, _columns(stream))
+        return Style(color=color, width=columns, columns=columns if stream.isatty() else None)
 
     @property
     def dumb(self) -> bool:
@@ -93,6 +94,10 @@ class Console:
             discard(sys.stdout)
             raise UsageError(f"can't write to stdout: {error.strerror}") from error
 
+    def say(self, text: str) -> None:
+        """Print a result that only people read: on a terminal, long lines are broken between words."""
+        self.out(wrapped(self.redact(text), self.style().columns))
+
     def json(self, document: Json) -> None:
         """Print the one document of ``--format json``."""
         from reconciler.model.plan_json import json_text  # noqa: PLC0415
@@ -104,7 +109,8 @@ class Console:
         if self.clock is not None:
             text = f"{self.clock()} {text}"
         try:
-            sys.stderr.write(self.redact(text).rstrip("\n") + "\n")
+            text = wrapped(self.redact(text).rstrip("\n"), self.style(err=True).columns)
+            sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
         except OSError:
             discard(sys.stderr)
@@ -174,6 +180,17 @@ class Console:
             self.note("".join(traceback.format_exception(error)))
         detail = f"{type(error).__name__}: {error}\nThis is a bug. Run again with `-vv` for more, and report it."
         self.fail((Diagnostic(severity="error", summary="the program failed unexpectedly", detail=detail),))
+
+
+def _columns(stream: TextIO) -> int:
+    """The width of the terminal, as `COLUMNS` or the terminal itself tells."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdecimal() and int(told):
+        return min(int(told), _WIDEST)
+    try:
+        return min(os.get_terminal_size(stream.fileno()).columns, _WIDEST) or _USUAL
+    except (OSError, ValueError):  # no terminal, or no file
+        return _USUAL
 
 
 def discard(stream: TextIO) -> None:

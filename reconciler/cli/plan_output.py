@@ -55,6 +55,6 @@ def print_plan(
 
         console.out(plan_html(plan, digest=digest, where=where))
     else:
-        console.out(f"{heading(where)}\n\n")
+        console.say(f"{heading(where)}\n\n")
         verbose = console.verbose > 0
         console.out(plan_text(plan, style=console.style(), verbose=verbose, summary=summary, digest=digest))

@@ -11,6 +11,7 @@ from reconciler.cli.console import Console
 from reconciler.model.events import Emit, Event, Noted, Recovered
 from reconciler.operations.workspace import utc_now
 from reconciler.report.progress import Progress
+from reconciler.report.wrapping import wrapped
 
 BAR = 24
 """Columns of the bar."""
@@ -72,6 +73,6 @@ def _live(console: Console, progress: Progress) -> Iterator[Emit]:
 
         def show(event: Event) -> None:
             for line in progress.take(event):
-                shown.console.print(Text.from_ansi(console.redact(line)), soft_wrap=True)
+                shown.console.print(Text.from_ansi(wrapped(console.redact(line), terminal.width)), soft_wrap=True)
 
         yield show

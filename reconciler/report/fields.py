@@ -8,16 +8,21 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Final
 
+from msgspec.structs import replace
+
 from reconciler.model.live import Source
 from reconciler.model.plan import Change
 from reconciler.model.redact import REPLACEMENT
 from reconciler.model.values import Json, Value, has_secret, shown
 from reconciler.report.safe_text import clean, columns, pad
 from reconciler.report.style import Color, Style
+from reconciler.report.wrapping import LONGEST, broken
 
 SHORT_LINES: Final = 6
 """How many lines of a long text are shown without ``-v``."""
 
+_MARGIN: Final = "    "
+"""Before the lines of a long value."""
 _SENTENCE: Final = re.compile(r"(?<=[.!?…]\s)(?=\S)")
 _SOURCES: Final[dict[Source, str]] = {"sent": "as last sent", "patch": "as in the API's last answer"}
 """Where the value before comes from, unless it was just read or is unknown."""
@@ -47,8 +52,9 @@ def changes_lines(
         else:
             unknown = "" if fresh or change.before_source != "none" else f"  (before: {_NOT_KNOWN})"
             lines.append(f"{head}{names[change.path]}:{unknown}{notes}")
-            block = _block(None if fresh else change.before, change.after, style, whole=verbose)
-            margin = "" if flush and not fresh and change.before is not None else "    "
+            inner = replace(style, width=style.width - len(_MARGIN))
+            block = _block(None if fresh else change.before, change.after, inner, whole=verbose)
+            margin = "" if flush and not fresh and change.before is not None else _MARGIN
             lines += [margin + line for line in shortened(block, verbose=verbose)]
     return lines
 
@@ -68,8 +74,12 @@ def prose(text: str, width: int) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> Iterable[str]:
-    """Parts that end before a space, with longer words cut: like textwrap, many times faster."""
-    parts = re.findall(rf"^.{{1,{width}}}(?= |$)|[^ ].{{0,{width - 1}}}(?= |$)|[^ ]{{{width}}}", line)
+    """Parts that end before a space: like textwrap, many times faster. Longer words are whole; scripts without spaces and
+    with wide characters are broken anywhere.
+    """
+    if not line.isascii() and columns(line) != len(line):
+        return broken(line, width)
+    parts = re.findall(rf"^.{{1,{width}}}(?= |$)|[^ ].{{0,{width - 1}}}(?= |$)|[^ ]{{1,{LONGEST}}}", line)
     return filter(None, map(str.rstrip, parts))
 
 
@@ -87,7 +97,7 @@ def _is_long(change: Change, fresh: bool, width: int) -> bool:
     if len(values) == 2 and all(map(is_set, values)):
         return True  # a line for each item tells what comes and what goes
     lines = any(isinstance(value, str) and "\n" in value for value in values)
-    return lines or sum(columns(value_text(value)) for value in values) > width * 2 // 3
+    return lines or sum(columns(value_text(value)) for value in values) > width * 9 // 10
 
 
 def is_set(value: Json) -> bool:
@@ -172,5 +182,5 @@ def _diff(before: list[str], after: list[str], style: Style, *, whole: bool) -> 
 
 
 def _signed(sign: str, units: list[str], style: Style) -> list[str]:
-    lines = [f"{sign} {line}".rstrip() for unit in units for line in prose(unit, style.width)]
+    lines = [f"{sign} {line}".rstrip() for unit in units for line in prose(unit, style.width - 2)]
     return [style.paint(line, _SIGNS[sign]) for line in lines] if sign in _SIGNS else lines

@@ -16,6 +16,7 @@ from reconciler.model.times import instant
 from reconciler.model.values import Json, shown
 from reconciler.report.fields import prose
 from reconciler.report.safe_text import clean, columns, pad
+from reconciler.report.shortening import NARROWEST, shortened_apart
 from reconciler.report.style import Color, Style
 from reconciler.report.words import age, plural
 
@@ -26,8 +27,6 @@ NONE_MANAGED: Final = (
 _STATUS_HEAD: Final = ("ADDRESS", "PROJECT", "STATUS", "AGE", "TITLE")
 _WIDE_HEAD: Final = ("MODE", "UPDATED", "URL", "RENDERED", "PERMANENT LINK")
 _TITLE: Final = _STATUS_HEAD.index("TITLE")
-_LEAST: Final = 8
-"""Columns that a shortened title or address keeps at least."""
 _PROBLEMS: Final = ("gone", "not read", Status.FAILED, Status.CANCELLED)
 """What needs a person, the most urgent first."""
 
@@ -93,19 +92,11 @@ def _fitted(cells: list[tuple[str | None, ...]], width: int) -> list[tuple[str |
     whole = [max(columns(clean(row[i] or "-")) for row in cells) for i in range(len(_STATUS_HEAD))]
     whole = [max(size, len(name)) for size, name in zip(whole, _STATUS_HEAD, strict=True)]
     room = width - sum(whole) - 2 * (len(whole) - 1)
-    title = max(_LEAST, whole[_TITLE] + min(0, room))
-    address = max(_LEAST, whole[0] + min(0, room + whole[_TITLE] - title))
-    return [(_shortened(row[0], address), *row[1:_TITLE], _shortened(row[_TITLE], title)) for row in cells]
-
-
-def _shortened(text: str | None, width: int) -> str | None:
-    """The text with an ellipsis, if it is longer."""
-    shown = clean(text or "")
-    if columns(shown) <= width:
-        return text
-    while columns(shown) > width - 1:
-        shown = shown[:-1]
-    return f"{shown}…"
+    title = max(NARROWEST, whole[_TITLE] + min(0, room))
+    address = max(NARROWEST, whole[0] + min(0, room + whole[_TITLE] - title))
+    addresses = shortened_apart([row[0] or "" for row in cells], address)
+    titles = shortened_apart([row[_TITLE] or "" for row in cells], title)
+    return [(a, *row[1:_TITLE], t) for a, row, t in zip(addresses, cells, titles, strict=True)]
 
 
 def _wide_cells(row: StatusRow) -> tuple[str | None, ...]:

@@ -14,6 +14,7 @@ from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
 from reconciler.report.groups import Group, group_projects
 from reconciler.report.safe_text import clean, columns, pad
+from reconciler.report.short_values import with_short_values
 from reconciler.report.shortening import fitting_widths, shortened_apart
 from reconciler.report.style import Color, Style
 from reconciler.report.summary import (
@@ -33,6 +34,7 @@ from reconciler.report.summary import (
     working_line,
 )
 from reconciler.report.words import lifecycle_text, reason_text, step_name, step_title, steps_outcome, wait_text
+from reconciler.report.wrapping import wrapped
 
 _OUTCOMES: Final[dict[OutcomeKind, Color]] = {
     "failed": "red",
@@ -71,7 +73,7 @@ def plan_text(
         if diagnostic != plan.lost
     ]
     parts.append("\n".join(_closing(plan, style, digest)))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return wrapped("\n\n".join(part for part in parts if part) + "\n", style.columns)
 
 
 def _summary_lines(plan: Plan, style: Style) -> list[str]:
@@ -106,9 +108,9 @@ def _legend(plan: Plan, style: Style) -> str:
 
 
 def _grouped(plan: Plan, verbose: bool) -> list[Group]:
-    projects = plan.by_address()
     if not verbose:
-        return group_projects(projects, plan.diagnostics)
+        return group_projects(with_short_values(plan).by_address(), plan.diagnostics)
+    projects = plan.by_address()
     return [Group(address=address, steps=steps, addresses=(address,)) for address, steps in projects.items()]
 
 
@@ -118,12 +120,13 @@ def _group(group: Group, style: Style, verbose: bool) -> str:
     project = f"{group.address} ({known})" if known else group.address
     will = f": {len(group.addresses)} projects will each be" if len(group.addresses) > 1 else " will be"
     lines = [style.paint(f"# {clean(project)}{will} {steps_outcome(group.steps)}", "bold")]
+    inner = replace(style, width=style.width - len(_MARGIN))
     for step in group.steps:
         words = describe(step).words
         reason = f": {clean(step.reason)}" if step.reason else ""
         waits = f"  {clean(wait_text(step))}".rstrip()
         lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(step)}{reason}{waits}")
-        lines += [f"{_MARGIN}{line}".rstrip() for line in step_details(step, style, verbose)]
+        lines += [f"{_MARGIN}{line}".rstrip() for line in step_details(step, inner, verbose)]
     return "\n".join([*lines, *group_lines(group, style)])
 
 
@@ -191,7 +194,7 @@ def apply_text(result: ApplyResult, *, style: Style) -> str:
     parts = ["\n".join(_open_line(r, style) for r in open_steps)]
     parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(other_findings(result))]
     parts.append("\n".join(_apply_closing(result, style)))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return wrapped("\n\n".join(part for part in parts if part) + "\n", style.columns)
 
 
 def _open_line(result: StepResult, style: Style) -> str:

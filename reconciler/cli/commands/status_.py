@@ -81,7 +81,7 @@ async def _show(
             elif not json:
                 clear = "\x1b[H\x1b[2J" if watch and sys.stdout.isatty() else ""
                 first = heading(context.where(state.serial))
-                context.console.out(f"{clear}{first}\n\n")
+                context.console.say(f"{clear}{first}\n\n")
                 style, at = context.console.style(), context.workspace.now()
                 if managed and not rows:
                     context.console.out(f"None of {plural(len(managed), 'project')} has such a status.\n")
