@@ -290,10 +290,18 @@ class Loop(asyncio.BaseEventLoop):
         self.fiber = fiber
         self.world = fiber.process.world
         self._selector = _Selector(self)
+        self._tasks: list[asyncio.Task[Any]] = []
+        """All of this loop: asyncio's own record has those of every process and life."""
+        self.set_task_factory(self._begin)
         self.set_exception_handler(lambda *_: None)
 
     def time(self) -> float:
         return self.world.now
+
+    def _begin(self, _: object, work: Any, **more: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=self, **more)
+        self._tasks.append(task)
+        return task
 
     def _process_events(self, _: object) -> None:
         pass
@@ -335,7 +343,7 @@ class Loop(asyncio.BaseEventLoop):
 
     def _end(self, main: asyncio.Task[Any]) -> None:
         for _ in range(30):
-            left = [task for task in asyncio.all_tasks(self) if not task.done()]
+            left = [task for task in self._tasks if not task.done()]
             if not left:
                 break
             for task in left:

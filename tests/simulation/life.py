@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.adapters.state.remote import RemoteStateStore
 from reconciler.model.config import Config, Limits, Policy
-from reconciler.model.contract_tables import Contract
 from reconciler.model.desired import CreateOrigin, Desired, DesiredMessage, DesiredProject, Moved
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.events import ApplyResult, Event, Recovered, StepEnded, StepStarted
@@ -29,10 +27,9 @@ from reconciler.operations.apply.workflow import ApplyRequest, PlanRefusedError,
 from reconciler.operations.read.plan import plan
 from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
-from reconciler.sandbox import database
-from reconciler.sandbox import store as sandbox
 from tests.simulation import people
-from tests.simulation.clockwork import EPOCH, Process, World, run_coroutine
+from tests.simulation.account import opened
+from tests.simulation.clockwork import Process, World, run_coroutine
 from tests.simulation.course import Act, Course
 from tests.simulation.disk import Disk
 from tests.simulation.edges import simulated
@@ -522,41 +519,3 @@ class Life:
             if not (other.over or other.dead) and other.held_until <= self.world.now and done.holds():
                 self.fail(f"{process.name} changes the account while {other.name} has the lock")
         return self.course.fates.get(this) or ("late" if late and left == 1 else "")
-
-
-# ── the account ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_EMPTY: list[bytes] = []
-"""The tables of an account, made once."""
-
-
-def _connect(path: Path | str, api: Contract) -> sqlite3.Connection:
-    if not _EMPTY:
-        with closing(_real_connect(path, api)) as made:
-            _EMPTY.append(made.serialize())
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.deserialize(_EMPTY[0])
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA synchronous=OFF")
-    return connection
-
-
-_real_connect = database.connect
-
-
-@contextmanager
-def opened(world: World, course: Course) -> Iterator[sandbox.Store]:
-    """The account of a life."""
-    skew = course.skews[-2] if course.skews else 0.0
-    database.connect = _connect
-    try:
-        options = sandbox.Options(**course.server)
-        store = sandbox.Store(":memory:", options=options, clock=lambda: EPOCH + world.now + skew)
-    finally:
-        database.connect = _real_connect
-    chance = world.chance("blobs")
-    store._db.create_function("randomblob", 1, chance.randbytes)
-    try:
-        yield store
-    finally:
-        store.close()
