@@ -243,6 +243,10 @@ class Draft:
                 if entry is not None:
                     self._put(effect.to_address, entry.at(effect.from_address, effect.to_address, self._base.identity))
                     self._refer(effect.from_address, effect.to_address)
+                    self.pending = {
+                        op: replace(i, address=effect.to_address) if i.address == effect.from_address else i
+                        for op, i in self.pending.items()
+                    }
                     self._spend(effect.from_address, entry.generation)
                     self._spend(effect.to_address, self.generations.get(effect.to_address, 0))
             case Spend():

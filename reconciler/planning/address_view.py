@@ -29,6 +29,13 @@ class ProjectPlan(Struct):
     rewritten: bool = False
 
 
+class Disagreement(Struct, frozen=True):
+    """A dispute, and the name of the address whose key it is about: its own, or an earlier one."""
+
+    name: str
+    dispute: Dispute
+
+
 class View(Struct, frozen=True, kw_only=True):
     """Everything that planning knows about one address."""
 
@@ -47,7 +54,7 @@ class View(Struct, frozen=True, kw_only=True):
     """Whether a failed project is only reported, whatever ``on_failed`` says."""
     fresh: bool = False
     """Whether the state is new or lost: it has no serial yet."""
-    dispute: Dispute | None = None
+    disagreement: Disagreement | None = None
     """What is known of the address's key, if it answered with another project."""
     renamed: bool = False
     """Whether the specs say that the address had another name, whose key its project may have."""
@@ -57,6 +64,12 @@ class View(Struct, frozen=True, kw_only=True):
         """The generation of the key that a create uses; the user's ``--replace`` passes over a disputed one."""
         disputed = self.dispute.generation if self.dispute is not None and self.replace else 0
         return max(self.next_generation, disputed + 1)
+
+    @property
+    def dispute(self) -> Dispute | None:
+        """That of its own key."""
+        found = self.disagreement
+        return found.dispute if found is not None and found.name == self.address else None
 
     @property
     def project(self) -> LiveProject | None:

@@ -29,7 +29,7 @@ from reconciler.model.redact import REPLACEMENT
 from reconciler.model.references import files_in
 from reconciler.model.state import Entry, State
 from reconciler.model.values import Json
-from reconciler.planning.address_view import ProjectPlan, View
+from reconciler.planning.address_view import Disagreement, ProjectPlan, View
 from reconciler.planning.findings import ambiguous, did_you_mean, maybe_lost, other_account, rewritten
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.matching import Candidates
@@ -145,6 +145,7 @@ def _views(
 ) -> dict[str, View]:
     """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
     unsettled = unsettled_addresses(state)
+    names = {address: names_of(address, desired, state) for address in projects}
     bound = live.elsewhere.taken
     bound |= {entry.studio_id: Holder(address) for address, entry in entries.items() if entry.studio_id}
     bound |= {entry.project_id: Holder(address) for address, entry in entries.items()}
@@ -157,18 +158,34 @@ def _views(
             lineage=state.lineage,
             identity=state.identity,
             next_generation=state.generations.get(address, 0) + 1,
-            pending=tuple(intent for intent in state.pending.values() if intent.address == address),
+            pending=tuple(i for i in state.pending.values() if i.address in names.get(address, (address,))),
             replace=address in selection.replace,
             keep_failed=address in selection.keep_failed,
             candidates=candidates,
             bound=bound,
-            fresh=state.new or address in unsettled,
-            dispute=state.disputes.get(address),
+            fresh=state.new or not unsettled.isdisjoint(names.get(address, (address,))),
+            disagreement=_disagreement(names.get(address, (address,)), state),
             renamed=address in renamed,
         )
         for address in [*projects, *sorted(entries.keys() - projects.keys())]
         if selection.takes(address)
     }
+
+
+def names_of(address: str, desired: Desired, state: State) -> tuple[str, ...]:
+    """The address, and the earlier names of it under which something may still be open: a call whose outcome is unknown, a
+    project that may exist. A name that the specs have given away again counts until its project has moved.
+    """
+    names = [address]
+    for moved in () if address in state.projects else reversed(desired.moved):
+        old = moved.from_address
+        if moved.to_address in names and (old in state.projects or old not in desired.projects):
+            names.append(old)
+    return tuple(names)
+
+
+def _disagreement(names: Iterable[str], state: State) -> Disagreement | None:
+    return next((Disagreement(name, state.disputes[name]) for name in names if name in state.disputes), None)
 
 
 def _add(

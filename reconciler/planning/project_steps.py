@@ -163,19 +163,33 @@ def _plan_create(project: DesiredProject, view: View, result: ProjectPlan) -> No
 
 def _disputed(project: DesiredProject, view: View) -> Diagnostic | None:
     """The finding that the address's key belongs to another project, as long as that one is not what the spec declares."""
-    dispute = view.dispute
-    other = view.live.projects.get(dispute.project_id or "") if dispute is not None else None
-    if dispute is None or other is None or view.replace:
+    found = view.disagreement
+    if found is None or view.replace:
         return None
-    key = idempotency_key(view.identity, project.address, dispute.generation)
+    key = idempotency_key(view.identity, found.name, found.dispute.generation)
+    other = view.live.projects.get(found.dispute.project_id or "")
+    own = found.name == project.address
+    if other is None:
+        return None if own else _made_before(project, key)  # its own key would be refused again
     holder = view.live.elsewhere.holder_of(other.id)
     if holder is not None:
         summary, detail = held_elsewhere(project.address, key, other.id, holder)
     elif is_as_asked(creation_body(project), other):
-        return None
+        return None if own else _made_before(project, key, other.id)  # its own key would bind it
     else:
         summary, detail = another_project(project.address, key, creation_body(project), other)
     return attention(project, summary, detail, code=DISPUTED_CODE)
+
+
+def _made_before(project: DesiredProject, key: str, project_id: str = "PROJECT_ID") -> Diagnostic:
+    """The finding that a key of an earlier name was used: the key of the new name would make a second project."""
+    address = quote(project.address)
+    return attention(
+        project,
+        f"`{project.address}` may exist already: the key `{key}` of its earlier name was used",
+        f"Bind its project with `reconciler import {address} {project_id}`, or create another one with `--replace {address}`.",
+        code=DISPUTED_CODE,
+    )
 
 
 def _doubt(alike: Sequence[LiveProject], view: View) -> str | None:

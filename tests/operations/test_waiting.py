@@ -15,8 +15,11 @@ from reconciler.model.state import State
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Deferred, Interrupted, Options, Run
 from reconciler.operations.read.refresh import refresh
+from reconciler.operations.workflows import ApplyRequest, apply
+from reconciler.planning.planner import Selection
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import START, Capped, in_world
+from tests.planning.planning_support import desired
 
 STEP = Create(address="a", reason="", body={}, generation=1, key="k")
 
@@ -433,3 +436,16 @@ def test_a_server_that_caps_its_pages_is_not_asked_for_the_list_again_and_again(
         assert len(lists) == 1
 
     in_world(test, brief_is_message=False)
+
+
+def test_a_run_that_is_to_stop_does_not_begin_to_wait_for_the_lock(tmp_path):
+    async def test(world):
+        stop = asyncio.Event()
+        stop.set()
+        request = ApplyRequest(
+            desired=desired(), saved=None, selection=Selection(), options=Options(), confirm=lambda _: True
+        )
+        with world.states.lock("another run", 0), pytest.raises(Interrupted):
+            await apply(world.workspace, world.api, request, emit=world.events.append, stop=stop)
+
+    in_world(test, tmp_path)

@@ -1,11 +1,29 @@
 """A project that only changed its address is told from a new one, before it is paid for twice."""
 
+import itertools
+
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.desired import Moved, Removed
 from reconciler.model.errors import Location
+from reconciler.model.journal import Draft, End, Rename
+from reconciler.model.state import Dispute, Intent
 from reconciler.model.values import Revealed, Secret
-from tests.planning.planning_support import account, actions, adopted, bound, created, desired, entry, live, plan, state
+from tests.planning.planning_support import (
+    AT,
+    BRIEF,
+    account,
+    actions,
+    adopted,
+    bound,
+    created,
+    desired,
+    entry,
+    live,
+    plan,
+    state,
+)
 
 
 def warned(specs, have, *projects, **selection):
@@ -94,3 +112,47 @@ def test_a_target_alone_is_warned_about_too_and_a_protected_one():
     assert not warned(desired(created("b")), entry(), targets=["a"])
     assert not warned(desired(created("b")), entry(), destroy=True)
     assert not warned(desired(created("b")), entry(), refresh_only=True)
+
+
+# ── what is open under the old name ──
+
+UNKNOWN = Intent(op="1", kind="message", address="a", at=AT, message_id="1", undecided=True)
+OPEN = {
+    "a message that may have been sent": state(pending=[UNKNOWN], a=entry()),
+    "a create that may have been done": state(pending=[replace(UNKNOWN, kind="create", message_id=None)]),
+    "a key that answered with another project": replace(state(), disputes={"a": Dispute(1, "proj_9")}),
+    "a key that is refused": replace(state(), disputes={"a": Dispute(1)}),
+    "a project that may be its own": state(generations={"a": 0}),
+}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")], ids="->".join)
+@pytest.mark.parametrize("have", OPEN.values(), ids=OPEN)
+def test_what_is_open_under_an_old_name_stays_open_under_the_new_one(have, names):
+    """Intent: a rename is no way to buy or send again what may be there already."""
+    moved = tuple(Moved(*pair) for pair in itertools.pairwise(names))
+    specs = desired(created(names[-1], messages=["Softer."]), moved=moved)
+    for brief in (BRIEF, "Another brief"):
+        made = plan(specs, have, account(*(live() for _ in have.projects), live("proj_9", brief=brief)))
+        if have.generations.get("a") == 0 and brief != BRIEF:
+            continue  # nothing looks like it
+
+        assert not {"create", "message"} & set(actions(made))
+        (found,) = (d for d in made.diagnostics if d.attention)
+        assert f"import {names[-1]} " in found.detail or "state resolve a " in found.detail
+
+
+def test_what_is_open_under_an_old_name_leads_out_as_under_its_own():
+    specs = desired(created("b"), moved=(Moved("a", "b"),))
+    have = OPEN["a key that answered with another project"]
+    assert actions(plan(specs, have, account(live("proj_9")), replace={"b"})) == ["create"]
+    own = desired(created("b"), created("a"), moved=(Moved("a", "b"),))
+    assert [s.address for s in plan(own, state(pending=[replace(UNKNOWN, kind="create")]), account()).steps] == ["b"]
+
+
+def test_a_call_of_unknown_outcome_goes_with_its_project_to_the_new_name():
+    draft = Draft(OPEN["a message that may have been sent"])
+    draft.fold(End(effects=(Rename(from_address="a", to_address="b"),)))
+
+    assert [intent.address for intent in draft.state().pending.values()] == ["b"]
+    assert not plan(desired(created("b", messages=["Softer."])), draft.state(), live()).steps

@@ -51,10 +51,15 @@ def _no_look_past_the_canceled_one() -> None:
     create._is_predecessor = with_itself
 
 
+def _no_look_for_the_renamed() -> None:
+    create._perhaps_renamed = lambda _: []
+
+
 ADDED: Final[dict[str, Callable[[], None]]] = {
     "wait for the agent before the key is sent again": _no_wait_before_the_key,
     "settling of creates": _no_settling_of_creates,
     "look past a canceled project's own older status": _no_look_past_the_canceled_one,
+    "look for a project that was given another title": _no_look_for_the_renamed,
 }
 """Steps that lives led to."""
 STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.errors import LockError, ReconcilerError, UsageError
 from reconciler.model.plan import Plan
-from reconciler.model.state import State
+from reconciler.model.state import Intent, State
 from reconciler.operations.apply.workflow import PlanRefusedError
 from reconciler.operations.read.plan import plan
 from reconciler.operations.state.edits import bind, decide, recover_state
@@ -120,29 +120,50 @@ def _state(life: Life, team: Team, runner: int) -> State:
 
 def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list[str]) -> None:
     """Do what the findings of an apply ask for: decide what became of messages, recover what the state lost."""
-    ledger = life.store.ledger()
     for address in dict.fromkeys(intent.address for intent in state.pending.values()):
         intent = next(i for i in state.pending.values() if i.address == address)
-        if intent.kind != "message":
-            continue
-        entry = state.projects.get(address)
-        words = intent.body["message"]
-        there = sum(
-            e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words for e in ledger
-        )
-        logged = sum(1 for m in entry.messages if m.text == words) if entry else 0
-        sent = there > logged
-        life.world.tell(
-            team.name, f"decides: message {intent.message_id} of {address} was {'sent' if sent else 'not sent'}"
-        )
-        life.figures["decided by people"] += 1
-
-        async def work(workspace: Workspace, _: ApiClient, address: str = address, sent: bool = sent) -> Any:
-            return decide(workspace, address, sent=sent, lock_timeout=5.0)
-
-        _run(life, runner, "resolve", work)
+        if intent.kind == "message":
+            _decide(life, team, runner, intent, sent=_was_sent(life, state, intent))
+        elif intent.kind == "create" and intent.undecided:
+            _decide(life, team, runner, intent, sent=False)  # as the program says: then its project is imported
+            _import(life, team, runner, address)
     if isinstance(made, Plan) and (made.errors or made.unsettled):
         _recover(life, team, runner)
+
+
+def _was_sent(life: Life, state: State, intent: Intent) -> bool:
+    words = intent.body["message"]
+    there = sum(
+        e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words
+        for e in life.store.ledger()
+    )
+    entry = state.projects.get(intent.address)
+    logged = sum(1 for m in entry.messages if m.text == words) if entry else 0
+    return there > logged
+
+
+def _decide(life: Life, team: Team, runner: int, intent: Intent, *, sent: bool) -> None:
+    what = f"{intent.kind} {intent.message_id or ''}".strip()
+    life.world.tell(team.name, f"decides: {what} of {intent.address} was {'sent' if sent else 'not sent'}")
+    life.figures["decided by people"] += 1
+
+    async def work(workspace: Workspace, _: ApiClient) -> Any:
+        return decide(workspace, intent.address, sent=sent, lock_timeout=5.0)
+
+    _run(life, runner, "resolve", work)
+
+
+def _import(life: Life, team: Team, runner: int, address: str) -> None:
+    ids = life.ids(team)
+    project_id = next((ids.get(thing.address) for thing in team.wanted() if address in thing.names), None)
+    if project_id is None:
+        return
+
+    async def take(workspace: Workspace, api: ApiClient) -> Any:
+        return await bind(workspace, api, address, project_id, lock_timeout=5.0)
+
+    _run(life, runner, "import", take)
+    life.figures["imported by people"] += 1
 
 
 def _recover(life: Life, team: Team, runner: int) -> None:
@@ -163,13 +184,8 @@ def _recover(life: Life, team: Team, runner: int) -> None:
     life.figures["states recovered"] += 1
     if isinstance(done.error, UsageError) or done.error is None:
         state = _state(life, team, runner)
-        for address in ids.keys() - state.projects.keys():
-
-            async def take(workspace: Workspace, api: ApiClient, address: str = address) -> Any:
-                return await bind(workspace, api, address, ids[address], lock_timeout=5.0)
-
-            _run(life, runner, "import", take)
-            life.figures["imported by people"] += 1
+        for address in sorted(ids.keys() - state.projects.keys()):
+            _import(life, team, runner, address)
 
 
 def _findings(life: Life, team: Team, made: Plan) -> None:

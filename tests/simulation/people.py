@@ -136,7 +136,7 @@ def rewrite(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
 def rename(life: Life, team: Team, more: dict[str, Any]) -> bool:
     thing = _pick(life, team, more)
-    if thing is None or thing.moving or thing.disputed:
+    if thing is None or thing.moving:
         return False
     life.names += 1
     thing.moving = True

@@ -15,6 +15,7 @@ FOUND = {
     "a-key-sent-again-while-its-project-fails": (212, "2 projects were bought for p1"),
     "a-create-that-comes-late-once-its-project-has-failed": (158, "2 projects were bought for p1"),
     "a-project-that-is-canceled-while-its-key-is-sent": (3131, "2 projects were bought for p1"),
+    "a-project-that-a-person-renames-before-its-create-is-found": (3247, "2 projects were bought for p1"),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke.
 

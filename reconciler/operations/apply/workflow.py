@@ -75,10 +75,12 @@ async def apply(
     Raises:
         GuardError: a policy limit refuses the plan; nothing was sent.
         UsageError: the user said no.
-        Interrupted: the user asked to stop while an earlier run's calls were being recovered.
+        Interrupted: the user asked to stop before it began, or while an earlier run's calls were being recovered.
         ReconcilerError: the specs, the state, the account or the saved plan don't allow it.
 
     """
+    if stop.is_set():
+        raise Interrupted  # instead of waiting for the lock
     end = math.inf if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
     api.halt.set(end + GRACE, TIME_IS_UP)  # grace, so that there is a plan whose steps can be deferred
     lock_timeout = min(request.lock_timeout, math.inf if request.timeout is None else request.timeout)

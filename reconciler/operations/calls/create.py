@@ -28,7 +28,6 @@ from reconciler.model.errors import (
     VersionError,
 )
 from reconciler.model.journal import Bind, Disputed, End, Spend
-from reconciler.model.likeness import has_one_form
 from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import Create, Replace, idempotency_key
 from reconciler.model.references import projects_in
@@ -119,6 +118,7 @@ class CreateCall(Struct):
           body each time: it is bound by what the list shows, since the key could make a second one, or be refused; where
           another project could be meant just as well (equal briefs), it stays unknown. The same where its fields are of
           another version of the API.
+        * Under another title, which people may have given it: the same, but for the list, which then settles nothing.
         * Not there, nor once the request can't be under way any more: not done. (If it came after its key's next project
           had failed, it would make another.)
         """
@@ -133,7 +133,8 @@ class CreateCall(Struct):
                 "unknown", f"it may have been done, but its key can't be sent again yet: it waits for {what}"
             )
         alive = [p for p in matches if p.status != contract.Status.FAILED]
-        certain = len(matches) == 1 and not _has_rival(run, intent)
+        renamed = any(not title_matches(body.get("title"), p) for p in matches)
+        certain = len(matches) == 1 and not renamed and not _has_rival(run, intent)
         key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
         if matches and key_may_double and not certain:
             ids = ", ".join(f"`{p.id}`" for p in matches)
@@ -373,7 +374,9 @@ async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Map
 
 
 async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
-    """Projects that the intent may have created: same brief and title, of that time, bound nowhere else."""
+    """Projects that the intent may have created: same brief and title, of that time, bound nowhere else. If there is none,
+    those that people may have given another title.
+    """
     taken = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken.add(intent.project_id or "")
@@ -384,16 +387,21 @@ async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[
         return [
             project
             for project in await list_filtered(run.api, title=wanted)
-            if project.id not in taken
-            and brief_matches(body["brief"], project)
-            and title_matches(body.get("title"), project)
-            and not _is_older(project, begun)
+            if project.id not in taken and brief_matches(body["brief"], project) and not _is_older(project, begun)
         ]
 
     found = await among(title if isinstance(title, str) else None)
-    if found or not isinstance(title, str) or has_one_form(title):
-        return found
-    return await among(None)  # the account may keep the title in a form of its own, which no search for it finds
+    titled = [project for project in found if title_matches(body.get("title"), project)]
+    if titled:
+        return titled
+    if isinstance(title, str):  # no search finds it under another title, nor one that the account keeps in its own form
+        found = await among(None)
+    return [project for project in found if title_matches(body.get("title"), project)] or _perhaps_renamed(found)
+
+
+def _perhaps_renamed(found: list[LiveProject]) -> list[LiveProject]:
+    """Those that are known to have been created since, whatever their title is by now."""
+    return [project for project in found if instant(project.created_at) is not None]
 
 
 def _is_older(project: LiveProject, begun: datetime | None) -> bool:

@@ -27,6 +27,7 @@ from reconciler.operations.workspace import Workspace
 from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.knowledge import agrees, brief_matches, is_whole
 from reconciler.planning.matching import Candidates
+from reconciler.planning.planner import names_of
 
 NAMED: Final = 5
 """How many projects a finding names at most."""
@@ -80,7 +81,15 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
         for address, dispute in state.disputes.items()
         if dispute.project_id is not None and dispute.project_id in live.projects.keys() - bound
     }
-    matches = [_match(project, live, candidates, made.get(project.address)) for project in lost]
+    matches = [
+        _match(
+            project,
+            live,
+            candidates,
+            next((made[name] for name in names_of(project.address, desired, state) if name in made), None),
+        )
+        for project in lost
+    ]
     matches = [_free(match, elsewhere) for match in matches]
     claims = Counter(match.project.id for match in matches if match.project is not None)
     findings = []
