@@ -14,8 +14,8 @@ from reconciler.model.plan import Create
 from reconciler.model.state import State
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Deferred, Interrupted, Options, Run
+from reconciler.operations.apply.workflow import ApplyRequest, apply
 from reconciler.operations.read.refresh import refresh
-from reconciler.operations.workflows import ApplyRequest, apply
 from reconciler.planning.planner import Selection
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import START, Capped, in_world
