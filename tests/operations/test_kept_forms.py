@@ -54,6 +54,8 @@ class Habits(httpx.AsyncBaseTransport):
         asked = json.loads(content) if content else {}
         if content and request.url.path.endswith(("/projects", "/settings")):
             kept = {n: self.keep[n](v) if n in self.keep and isinstance(v, str) else v for n, v in asked.items()}
+            if request.url.path.endswith("/projects"):  # creates take no null
+                kept = {n: v for n, v in kept.items() if v is not None}
             content = json.dumps(kept).encode()
         if request.url.path.endswith("/settings"):
             await self.rows_now()
@@ -225,6 +227,37 @@ def test_a_patch_whose_answer_shows_what_was_there_before_is_asked_again(tmp_pat
         await world.apply(with_title("Second"))
         made = await world.plan(with_title("Second"))
         assert len(made.steps) == 1
+
+    in_world(test, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "keep"),
+    [
+        ("title", "A title of quite thirty chars!", lambda t: t[:20]),
+        ("title", "A title of quite thirty chars!", lambda t: t[:17] + "..."),
+        ("title", "My big Title", lambda t: t.lower().replace(" ", "-")),
+        ("title", "Launch", lambda t: f"[API] {t}".replace("[API] [API]", "[API]")),
+        ("title", "Launch", lambda t: f"{t} (2)"),
+        ("title", "Launch", lambda _: "Untitled project"),
+        ("title", "Launch", lambda _: None),
+        ("title", "\U0001f389\U0001f389", lambda _: None),
+        ("title", "Größe", lambda _: "Groesse"),
+        ("expected_output", "assembled", lambda _: None),
+        ("mode", "collaborative", lambda _: "autonomous"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["from the create on", "from a change on"])
+def test_no_value_that_the_account_keeps_in_its_own_way_is_set_for_ever(tmp_path, name, asked, keep, first):
+    async def test(world):
+        await use(world, keep={name: keep})
+        specs = desired(created(settings={name: asked}))
+        if not first:
+            await world.apply(desired(created()))
+        for _ in range(3):
+            await world.apply(specs)
+        world.store.clear_requests()
+        await quiet(world, specs)
 
     in_world(test, tmp_path)
 

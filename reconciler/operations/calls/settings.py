@@ -117,7 +117,7 @@ def _known_after(
 ) -> dict[str, Known]:
     """What is known after a PATCH. The value that was set is kept as known, so that the next plan does not set it again; an
     answer that shows another value is kept beside it, and reported once. An answer that shows what was there before is
-    ignored, unless it is just a form of what was set.
+    ignored, unless it is just a form of what was set, or the value was sent before without being seen since.
     """
     at = run.now()
     recorded = run.draft.projects[step.address].settings
@@ -126,14 +126,14 @@ def _known_after(
         before = _shown_before(live, recorded, name)
         hidden = UNSET if before is UNSET else run.redact.value(before)
         new = Known(sealed(body[name]), "patch" if name in answer else "sent", at, before=hidden)
-        got = answer.get(name, asked)
+        got, old = answer.get(name, asked), recorded.get(name)
         if got != asked:
             form = renders(asked, got)
-            if form or got != before:
+            again = old is not None and (old.value, old.source, old.kept) == (new.value, "sent", UNSET)
+            if form or got != before or again:
                 new = replace(new, kept=_kept_form(run, body[name], got))
             else:
                 new = replace(new, source="sent")
-            old = recorded.get(name)
             if old is None or (old.value, old.kept) != (new.value, new.kept) or new.kept is UNSET:
                 values = None if has_secret(body[name]) else (masked(body[name]), got)
                 _report(run, step, name, values, form=form, kept=new.kept)
