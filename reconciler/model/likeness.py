@@ -49,17 +49,25 @@ _BREAK = re.compile(r"<(?:br|/?p|/?div|/?li|hr)\b[^<>]*>", re.IGNORECASE)
 _AUTOLINK = re.compile(r"<(https?://[^<>\s]*)>")
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
 _HALF = re.compile(r"(?:&#?\w{0,8}|</?\w{0,12}|\\u?[0-9a-f]{0,4})\Z")
-_CODED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_CODED = re.compile(r"\\U000([0-9a-fA-F]{5})|[\\%]u\{([0-9a-fA-F]{1,5})\}|[\\%]u([0-9a-fA-F]{4})")
+_BYTES = re.compile(r"(?:(?:%|=|\\x)[0-9a-fA-F]{2})+")
+_NOT_HEX = re.compile(r"[^0-9a-fA-F]")
+_CHARSETS: Final = ("latin-1", "cp1252", "cp1251", "koi8-r", "mac-roman", "cp437")
 _LINE_CODED = re.compile(r"\\[nrt](?![a-z])|\\[nN]")
 _ESCAPED = re.compile(r"\\([^\w\s])")
 _SHORTCODE = re.compile(r":[a-z][a-z0-9_+-]*:")
 _ELLIPSIS = re.compile(r"\s*[\[(]?\s*(?:…|\.{3,})\s*[\])]?\s*\Z")
+_GAP = re.compile(r"[\[(]?(?:…|\.{3,})[\])]?|[*#•█]{2,}|\[[^\[\]\n]{1,40}\]|https?://[^\s<>]+")
+"""What stands for something that was left out."""
 _PARTS = re.compile(r"\n|\s(?=[\[(])|(?<=:)\s|\s[-|–—]+\s")
 _MARKS = ".,;:!'"
 _QUOTES = dict.fromkeys(map(ord, '‘’‚‛′`´ʼ“”„‟″«»‹›「」"'), "'")
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣-"), "-")
 _SELECTORS = dict.fromkeys(range(0xFE00, 0xFE10))
 _UNIFIED = {**_QUOTES, **_DASHES, **_SELECTORS, ord("?"): None, 0xFFFD: None, ord("…"): "..."}
+_PLAIN_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+_TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ø": "oe", "ü": "ue", "å": "aa"})
+"""How some write these letters where a character set lacks them."""
 _UNSEEN = dict.fromkeys((0xFEFF, 0x200B, 0x2060, 0x00AD))
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _ONE_FORM = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
@@ -99,8 +107,8 @@ def _bare(text: str) -> str:
         if bare == text:
             break
         text = bare
-    if "\\" in text:
-        text = _LINE_CODED.sub(" ", _CODED.sub(lambda m: chr(int(m[1], 16)), text))
+    if "\\" in text or "%u" in text:
+        text = _LINE_CODED.sub(" ", _CODED.sub(lambda m: chr(int(m[m.lastindex or 0], 16)), text))
     return _LINK.sub(r"\1", text)
 
 
@@ -121,7 +129,7 @@ def _tight(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _letters(text: str) -> str:
     """Letters and digits, without accents."""
-    return "".join(c for c in unicodedata.normalize("NFKD", plain(text)) if c.isalnum())
+    return "".join(c for c in unicodedata.normalize("NFKD", plain(text).translate(_PLAIN_LETTERS)) if c.isalnum())
 
 
 def _signs(text: str) -> Counter[str]:
@@ -164,12 +172,12 @@ def classify(sent: str, seen: str) -> Likeness:
     if sent == seen:
         return "same"
     sent, seen = sent[:_MOST], seen[:_MOST]
-    found = _classify(sent, seen)
+    found = _most(_classify(sent, seen), _classify(sent.casefold().translate(_TWO_LETTERS), seen))
     for _ in range(_UNESCAPES):
-        repaired = _unscrambled(seen)
-        if found == "same" or repaired in ("", seen):
+        repaired = [] if found == "same" else _repaired(seen)
+        if not repaired:
             break
-        found, seen = _most(found, _classify(sent, repaired)), repaired
+        found, seen = _most(found, *(_classify(sent, text) for text in repaired)), repaired[0]
     return found
 
 
@@ -181,21 +189,43 @@ def _classify(sent: str, seen: str) -> Likeness:
         return _without_letters(sent, seen, ours)
     if ours == theirs:
         return _by_signs(sent, seen, ours)
-    return _most(_added(sent, seen), _cut(sent, seen), _damaged(sent, seen), _in_part(sent, seen), _common(sent, seen))
+    return _most(
+        _added(sent, seen),
+        _cut(sent, seen),
+        _damaged(sent, seen),
+        _in_part(sent, seen),
+        _gapped(sent, seen),
+        _common(sent, seen),
+    )
 
 
 def _most(*found: Likeness) -> Likeness:
     return "same" if "same" in found else "near" if "near" in found else "different"
 
 
-def _unscrambled(seen: str) -> str:
-    """The text, repaired if its UTF-8 was decoded in a narrow character set."""
+def _repaired(seen: str) -> list[str]:
+    """What the text may have been if its bytes were written as codes, or decoded in a narrow character set."""
+    decoded = _BYTES.sub(_from_codes, seen)
+    if decoded != seen:
+        return [decoded]
     if seen.isascii() and "&#" not in seen:
-        return seen
+        return []
     seen = html.unescape(seen)
-    charset = "latin-1" if any("\x80" <= c < "\xa0" for c in seen) else "cp1252"
-    encoded = seen.encode(charset, "ignore")
-    return encoded.decode(errors="ignore") if len(encoded) > _CLOSE * len(seen) else seen
+    repaired: dict[str, None] = {}
+    for charset in _CHARSETS:
+        encoded = seen.encode(charset, "ignore")
+        text = encoded.decode(errors="ignore")
+        if text != seen and len(text.encode()) > _CLOSE * len(encoded) and len(encoded) > _CLOSE * len(seen):
+            repaired[text] = None
+    return list(repaired)
+
+
+def _from_codes(codes: re.Match[str]) -> str:
+    data = bytes.fromhex(_NOT_HEX.sub("", codes[0]))
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _without_letters(sent: str, seen: str, ours: str) -> Likeness:
@@ -229,7 +259,8 @@ def _added(sent: str, seen: str) -> Likeness:
     if mine not in yours or not _apart(mine, yours):
         return "different"
     if share < _HOLDS:
-        return "near" if letters >= _LONG else "different"
+        at_an_end = yours.startswith(mine) or yours.endswith(mine)
+        return "near" if letters >= (_SHORT if at_an_end else _LONG) else "different"
     return "same" if letters >= _LONG else "near"
 
 
@@ -274,6 +305,21 @@ def _cut(sent: str, seen: str) -> Likeness:
     if len(head) >= _CUT_FROM or ((marked or mid_word) and len(rest) >= _SHORT):
         return "same"
     return "near" if marked or len(rest) >= _LONG or 2 * len(rest) >= len(mine) else "different"
+
+
+def _gapped(sent: str, seen: str) -> Likeness:
+    """Whether the other text is ours with gaps, for which marks stand; or the end of ours."""
+    mine, pieces = _letters(sent), [_letters(piece) for piece in _GAP.split(seen)]
+    at, last = 0, pieces.pop()
+    for number, piece in enumerate(pieces):
+        found = mine.find(piece, at)
+        if found < 0 or (number == 0 and found > 0):
+            return "different"
+        at = found + len(piece)
+    if not mine.endswith(last) or len(mine) - len(last) < at:
+        return "different"
+    kept = sum(map(len, pieces)) + len(last)
+    return "near" if kept >= _LONG or (2 * kept >= len(mine) and (pieces or kept >= _SHORT)) else "different"
 
 
 def _uncut(seen: str) -> tuple[str, bool]:

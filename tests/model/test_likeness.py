@@ -2,9 +2,11 @@
 
 import html
 import itertools
+import quopri
 import random
 import time
 import unicodedata
+import urllib.parse
 
 import pytest
 from hypothesis import given
@@ -68,6 +70,31 @@ FORMS = {
     "said by whom": lambda t: f"Sent through the API: {t}",
     "quoted": lambda t: f"“{t}”",
 }
+CODES = {
+    "percent": urllib.parse.quote,
+    "percent, all else left": lambda t: "".join(urllib.parse.quote(c) if ord(c) > 126 else c for c in t),
+    "percent, + as a blank": urllib.parse.quote_plus,
+    "%u": lambda t: "".join(f"%u{ord(c):04X}" if 126 < ord(c) < 0x10000 else c for c in t),
+    "\\u{}": lambda t: "".join(f"\\u{{{ord(c):x}}}" if ord(c) > 126 else c for c in t),
+    "quoted-printable": lambda t: quopri.encodestring(t.encode()).decode(),
+    "Python": ascii,
+    "Python, bytes": lambda t: repr(t.encode()),
+    "UTF-8 read as cp1251": lambda t: t.encode().decode("cp1251", "replace"),
+    "UTF-8 read as koi8-r": lambda t: t.encode().decode("koi8-r"),
+    "UTF-8 read as Mac Roman": lambda t: t.encode().decode("mac-roman"),
+    "two letters for umlauts": lambda t: t.translate(str.maketrans({"ü": "ue", "Ü": "Ue", "ö": "oe", "ß": "ss"})),
+}
+GAPS = {
+    "cut in the middle": lambda t: t[: len(t) // 2 - 4] + " … " + t[len(t) // 2 + 4 :],
+    "cut in the middle, [...]": lambda t: t[: len(t) // 2 - 4] + "[...]" + t[len(t) // 2 + 4 :],
+    "only the end": lambda t: t[-len(t) * 2 // 3 :],
+    "only the end, …": lambda t: "…" + t[-len(t) * 2 // 3 :],
+    "words hidden": lambda t: t.replace("music", "*****").replace("logo", "[NAME]").replace("Make", "M***"),
+    "addresses hidden": lambda t: t.replace("https://x.test/a", "[link]"),
+    "addresses shortened": lambda t: t.replace("https://x.test/a", "https://s.test/9Xk2"),
+    "followed by more than it is": lambda t: t + " Follow the brand rules." * 20,
+    "after more than it is": lambda t: "Follow the brand rules. " * 20 + t,
+}
 CUTS = {
     "cut at 200": lambda t: t[:200],
     "cut at 60": lambda t: t[:60],
@@ -78,7 +105,7 @@ CUTS = {
     "cut by UTF-16 units": lambda t: t.encode("utf-16-le")[:201].decode("utf-16-le", "replace"),
     "cut escapes": lambda t: html.escape(t)[:123],
 }
-KNOWN = FORMS | CUTS
+KNOWN = FORMS | CODES | GAPS | CUTS
 
 TEXTS = [
     "Make A & B < C, then fade the music out.",
@@ -127,6 +154,10 @@ def test_the_common_forms_of_a_text_are_told_without_asking(form):
         ("go", "<p>go</p>"),
         ("für", "fu\u0308r"),
         ("R&D", "R&amp;D"),
+        ("R&D 50%", "R%26D%2050%25"),
+        ("Für Ærø", "Fur AEro"),
+        ("Łódź", "Lodz"),
+        ("größer", "groesser"),
     ],
 )
 def test_short_texts_and_those_that_were_reported(sent, seen):
@@ -146,6 +177,11 @@ def test_short_texts_and_those_that_were_reported(sent, seen):
         ("No", "Now add a voice-over and a logo, then show me the result"),
         ("👍", "👎"),
         ("Add a logo", "Add"),
+        ("Add a logo", "a logo"),
+        ("Add a logo and make it softer", "softer"),
+        ("Add a logo", "..."),
+        ("Add a logo", "https://x.test/logo.png"),
+        ("Add a logo to scene 2", "Add … to scene 3"),
         ("Shorter", "Add the logo, make scene two shorter and the last one longer, and change the music."),
         ("Сделай тише музыку в сцене 2", "Добавь логотип в сцене 2"),
         ("音楽を静かに", "ロゴを追加"),
@@ -175,7 +211,7 @@ def test_what_only_a_person_can_tell_is_left_to_one(sent, seen):
 def test_compositions_of_what_servers_do_are_never_another_text():
     chooser = random.Random(7)
     forms = [form for form in FORMS if form != "UTF-8 read as latin-1"]  # what is damaged once is not damaged again
-    pairs = list(itertools.product(forms, KNOWN))
+    pairs = list(itertools.product(forms, FORMS | CUTS))
     for text in TEXTS:
         for names in [*pairs, *(chooser.sample(forms, 3) for _ in range(300))]:
             seen = text
