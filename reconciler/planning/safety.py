@@ -82,7 +82,8 @@ def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
     """Refuse to cancel or replace too large a share of the managed projects, or to stop managing all of them.
 
     A small workspace has its own limit, since below ten projects a share of 0.3 would stop everyday changes. There, only
-    what nobody asked for by name counts: projects that left the specs, and changes that can't be made in place.
+    what nobody asked for by name counts: projects that left the specs, and changes that can't be made in place; and
+    ``state: cancelled`` if that stops every project, as one line of ``defaults`` does.
     """
     share = policy.max_share
     if share is None or force or not plan.managed:
@@ -93,7 +94,8 @@ def _share(plan: Plan, policy: Policy, *, force: bool) -> Iterator[Diagnostic]:
     elif plan.destroy:  # which shows the number and asks
         return
     else:
-        touched = {step.address for step in plan.steps if isinstance(step, Cancel)} & leaving(plan)
+        cancelled = {step.address for step in plan.steps if isinstance(step, Cancel)}
+        touched = cancelled if 1 < plan.managed == len(cancelled) else cancelled & leaving(plan)
         forced = {
             step.address for step in plan.steps if isinstance(step, Replace) and any(c.forces for c in step.changes)
         }

@@ -64,6 +64,10 @@ def another_ratio(path: Path) -> None:
     path.write_text("defaults: {aspect_ratio: '1:1'}\n" + FOUR, encoding="utf-8")
 
 
+def all_cancelled(path: Path) -> None:
+    path.write_text("defaults: {state: cancelled}\n" + FOUR, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -76,6 +80,7 @@ def another_ratio(path: Path) -> None:
         (hidden, "`specs/.a.yaml` declares `film-0`"),
         (moved_out, "`archive/a.yaml` declares `film-0`"),
         (only_one_left, "3 of 4 projects would be cancelled or replaced, limit 50%"),
+        (all_cancelled, "4 of 4 projects would be cancelled or replaced, limit 50%"),
         (another_ratio, "4 of 4 projects would be cancelled or replaced, limit 50%"),
     ],
 )
