@@ -1,12 +1,15 @@
 """An object store and several machines on virtual time: who goes on next, and after how long a pause, is thrown by dice.
 
-Each machine is a thread, and one of them runs at a time: it is left wherever a request is about to reach the store, or
-its answer about to come back. So what takes a pause at just the wrong moment happens a hundred times a second.
+Each machine is a greenlet, and one of them runs at a time: it is left wherever a request is about to reach the store, or
+its answer about to come back. So what takes a pause at just the wrong moment happens hundreds of times a second.
 """
 
 import threading
+from asyncio import events
 from datetime import UTC, datetime
 from types import SimpleNamespace
+
+from greenlet import getcurrent, greenlet
 
 from reconciler.adapters.state import lease
 from reconciler.adapters.state.objects import Meta
@@ -19,37 +22,35 @@ class Died(BaseException):
 
 
 class Machine:
-    """A thread that runs only when it is let."""
+    """It runs only when it is let."""
 
     def __init__(self, world, name, work):
-        self.world, self.name = world, name
+        self.world, self.name, self._work = world, name, work
         self.until = 0.0
         self.over, self.dies = False, False
-        self._go, self._left = threading.Semaphore(0), threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
+        self._fiber = greenlet(self._run)
 
-    def _run(self, work):
-        self._go.acquire()
+    def _run(self):
         try:
-            work(self)
+            self._work(self)
         except Died:
             pass
-        except BaseException as error:  # noqa: BLE001  for the thread that judges
+        except BaseException as error:  # noqa: BLE001  for those who judge
             self.world.errors.append(error)
         self.over = True
-        self._left.release()
 
     def step(self):
         self.world.running = self
-        self._go.release()
-        self._left.acquire()
+        self._fiber.parent = getcurrent()
+        self._fiber.switch()
 
     def leave(self, seconds=0.0):
         """Called by the machine: everybody else may come first, and time may pass."""
         self.until = self.world.now + seconds
-        self._left.release()
-        self._go.acquire()
+        loop = events._get_running_loop()  # each machine's is the thread's only while that machine runs
+        events._set_running_loop(None)
+        self._fiber.parent.switch()
+        events._set_running_loop(loop)
         if self.dies:
             raise Died
 
@@ -87,6 +88,10 @@ class SharedStore:
             self.now += self.dice.choice((0.0, 0.01, 0.3, 1.0))
             machine.step()
             judge()
+        for machine in self.machines:  # where something is wrong, the others are in the midst of their work
+            machine.dies = True
+            while not machine.over:
+                machine.step()
         if self.errors:
             raise self.errors[0]
 
