@@ -16,16 +16,9 @@ from reconciler.cli.other_environments import read_elsewhere
 from reconciler.model import contract
 from tests.cli.cli_support import APPLY, Space, make_space
 from tests.identity.test_whose_project import aged
-from tests.recovery.accounts import Accounts
 
 SPEC = "projects:\n  a: {brief: One nice brief.}\n  b: {brief: Another nice brief., messages: [Slower.]}\n"
-CONFIG = "workspace: acme\nenvironments: {dev: {}, prod: {}}\n"
-
-
-@pytest.fixture
-def accounts():
-    with Accounts() as opened:
-        yield opened
+CONFIG = "workspace: acme\nlimits: {settle_seconds: 0.5}\nenvironments: {dev: {}, prod: {}}\n"
 
 
 @pytest.fixture(params=["files", "bucket"])

@@ -8,18 +8,11 @@ import json
 import pytest
 
 from tests.cli.cli_support import make_space
-from tests.recovery.accounts import Accounts
 from tests.sampling import square
 
 SPECS = "projects:\n  a: {brief: Sea.}\n  b: {brief: Lake., messages: [Slower.]}\n"
 FRESH = "projects:\n  fresh: {brief: New.}\n"
 FINGERPRINT = "the API key is of another account: it shows none of the 2 managed projects"
-
-
-@pytest.fixture
-def accounts():
-    with Accounts() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -10,19 +10,12 @@ import pytest
 
 from reconciler.sandbox.faults import Fault
 from tests.cli.cli_support import Space, make_space
-from tests.recovery.accounts import Accounts
 
 SPECS = """\
 projects:
   teaser: {brief: Ten seconds of sea., settings: {title: Sea}, messages: [Slower.]}
   trailer: {brief: A minute of sea., settings: {title: Long sea}}
 """
-
-
-@pytest.fixture
-def accounts():
-    with Accounts() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from reconciler.sandbox.store import Fault
 from tests.recovery import runs
 from tests.recovery.kill_points import FAMILIES
+from tests.recovery.remote import run_out
 from tests.recovery.runs import World, kill_at
 from tests.recovery.test_faults import CALLS, FAULTS
 from tests.sampling import every, swept
@@ -84,7 +85,10 @@ class TwoEnvironments(World):
         return owners
 
     def applied(self, name, *more, **how):
-        return self.within(name, "apply", *runs.QUICK, *PATIENT, *more, **how)
+        ended = self.within(name, "apply", *runs.QUICK, *PATIENT, *more, **how)
+        if ended.killed:
+            run_out(self.bucket)
+        return ended
 
     def trespasses(self):
         """Projects of one environment that a call of the other named."""
