@@ -62,8 +62,7 @@ def matrix_of(base, calm):
     totals = {family: sum(point[0] == family for point in ended.points) for family in FAMILIES}
     wanted = truth(calm)
     calm.close()
-    yield base, wanted, totals
-    base.close()
+    return base, wanted, totals
 
 
 def points_of(totals):

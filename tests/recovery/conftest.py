@@ -6,6 +6,7 @@ import pytest
 
 from tests import command
 from tests.recovery.accounts import Accounts
+from tests.recovery.campaign import prepared
 from tests.recovery.figures import FIGURES
 from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
 from tests.recovery.runs import World, scratch
@@ -77,6 +78,14 @@ def new_world(zygote, accounts, applied, folder):
 def seaweed(shelf):
     with Seaweed(shelf / "seaweed") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def remote_base(zygote, accounts, shelf, seaweed):
+    """The kill matrix's workspace, with its state in a bucket; to be copied."""
+    base = prepared(zygote, accounts, shelf / "remote", RemoteWorld, new_place=lambda: in_bucket(seaweed))
+    yield base
+    base.close()
 
 
 @pytest.fixture

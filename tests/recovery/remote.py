@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -10,13 +9,14 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore
 
+from reconciler.adapters.state.lease import CLOCK_STEP
 from tests.recovery import runs
 from tests.recovery.runs import World
 from tests.recovery.seaweed import BUCKET
 
 LEASE = 3
 CONFIG = runs.CONFIG.replace("1000000}}", f"1000000, lease_seconds: {LEASE}}}}}")
-EXPIRED = LEASE + 1.1
+EXPIRED = LEASE + CLOCK_STEP + 0.1
 """Seconds after which a killed run's lease is free: its length, and what a store's clock may be rounded by."""
 _numbers = itertools.count(1)
 
@@ -41,6 +41,17 @@ class Place:
 
     def newest(self):
         return json.loads(self.read(self.names("state")[-1]))
+
+    def lease(self):
+        """The newest word on who holds the state, and its name."""
+        names = [name for name in self.names("lease") if name.endswith(".json")]
+        return (json.loads(self.read(names[-1])), names[-1]) if names else ({"standing": "released"}, "")
+
+    def run_out(self):
+        """Has the lease of one who died expire now, so that nobody waits for that."""
+        lease, name = self.lease()
+        if lease["standing"] == "held":
+            self.write(name, json.dumps({**lease, "seconds": -CLOCK_STEP}).encode())
 
     def clear(self, folder=""):
         names = self.names(folder)
@@ -99,18 +110,10 @@ class RemoteWorld(World):
         return self.place.newest()
 
     def lease(self):
-        """The newest word on who holds the state."""
-        names = [name for name in self.place.names("lease") if name.endswith(".json")]
-        return json.loads(self.place.read(names[-1])) if names else {"standing": "released"}
+        return self.place.lease()[0]
 
     def lose_state(self):
         self.place.clear()
-
-
-def run_out(folder):
-    """The leases in a shared folder have run out: those who held them are dead, and nobody has to wait for that."""
-    for path in Path(folder).rglob("lease/*.json"):
-        os.utime(path, (long_ago := path.stat().st_mtime - EXPIRED, long_ago))
 
 
 def until_held(world):

@@ -23,7 +23,8 @@ SECONDS = 24
 @pytest.fixture(scope="session")
 def matrix(zygote, accounts, shelf):
     base = prepared(zygote, accounts, shelf / "base")
-    yield from matrix_of(base, base.copy(shelf / "calm"))
+    yield matrix_of(base, base.copy(shelf / "calm"))
+    base.close()
 
 
 def disturbed(matrix, folder, figures, first, second=None, *, plans=True):

@@ -42,7 +42,8 @@ def matrix(zygote, accounts, shelf, account):
     after = worded(campaign.AFTER.replace("craft: humor", "craft: ugc"))
     assert after.count("skills") == 2
     base = campaign.prepared(zygote, accounts, shelf / "version", after=after, **account)
-    yield from campaign.matrix_of(base, base.copy(shelf / "version-calm"))
+    yield campaign.matrix_of(base, base.copy(shelf / "version-calm"))
+    base.close()
 
 
 @pytest.mark.long

@@ -5,48 +5,49 @@ import random
 import pytest
 
 from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
-from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
+from tests.recovery.remote import RemoteWorld, in_folder
 from tests.recovery.runs import kill_at
+from tests.sampling import swept
 
 PATIENT = ("--lock-timeout", "30s")
-SAMPLED = 6
-"""Trials of which all are killed before the first is taken up again: their leases run out meanwhile."""
-PAIRS = 3
+SAMPLED = 4
+MORE = 8
+"""Where there is no test of every point."""
+PAIRS = 2
 SWEPT_PAIRS = 120
 
 
 @pytest.fixture(scope="session")
-def matrix(zygote, accounts, shelf, seaweed):
-    yield from _matrix(zygote, accounts, shelf / "remote", lambda: in_bucket(seaweed))
+def matrix(remote_base, shelf):
+    return matrix_of(remote_base, remote_base.copy(shelf / "remote-calm"))
 
 
 @pytest.fixture(scope="session")
 def shared_matrix(zygote, accounts, shelf):
     numbers = iter(range(10_000))
-    yield from _matrix(zygote, accounts, shelf / "shared", lambda: in_folder(shelf / "places" / str(next(numbers))))
-
-
-def _matrix(zygote, accounts, folder, new_place):
-    base = prepared(zygote, accounts, folder / "base", RemoteWorld, new_place=new_place)
-    yield from matrix_of(base, base.copy(folder / "calm"))
+    base = prepared(
+        zygote,
+        accounts,
+        shelf / "shared",
+        RemoteWorld,
+        new_place=lambda: in_folder(shelf / "places" / str(next(numbers))),
+    )
+    yield matrix_of(base, base.copy(shelf / "shared-calm"))
+    base.close()
 
 
 def disturbed(matrix, folder, figures, trials):
-    """Several trials side by side: killed at the first point, at the second while recovering, then left in peace."""
+    """Killed at the first point, at the second while recovering, then left in peace."""
     base, wanted, _ = matrix
-    wrong, worlds = [], []
+    wrong = []
     for number, kills in enumerate(trials):
         world = base.copy(folder / f"{number}")
-        worlds.append(world)
-        ended = world.apply(orders=[kill_at(*kills[0])])
-        assert ended.killed or ended.code == 0, str(ended)
-        figures["remote: kill points reached"] += ended.killed
-    for number, (kills, world) in enumerate(zip(trials, worlds, strict=True)):
-        for again, point in enumerate(kills[1:]):
-            ended = world.machine(folder / f"{number}-{again}").apply(*PATIENT, orders=[kill_at(*point)])
+        for again, point in enumerate(kills):
+            machine = world.machine(folder / f"{number}-{again}") if again else world
+            ended = machine.apply(*PATIENT, orders=[kill_at(*point)])
             assert ended.killed or ended.code == 0, str(ended)
-            figures["remote: kills while recovering"] += ended.killed
-    for number, (kills, world) in enumerate(zip(trials, worlds, strict=True)):
+            figures[f"remote: {'kills while recovering' if again else 'kill points reached'}"] += ended.killed
+            world.place.run_out()
         other = world.machine(folder / f"{number}-last")
         last = other.apply(*PATIENT)
         left = other.plan() if number % 3 == 0 else None
@@ -81,8 +82,9 @@ def test_a_run_killed_again_while_it_recovers_is_completed_from_a_third_machine(
 
 
 @pytest.mark.long
-def test_a_state_in_a_shared_folder_survives_the_same(shared_matrix, folder, figures):
-    disturbed(shared_matrix, folder, figures, [(point,) for point in _sampled(shared_matrix[2], SAMPLED, 7)])
+@pytest.mark.parametrize("count", [SAMPLED, swept(MORE)])
+def test_a_state_in_a_shared_folder_survives_the_same(shared_matrix, folder, figures, count):
+    disturbed(shared_matrix, folder, figures, [(point,) for point in _sampled(shared_matrix[2], count, 7)])
 
 
 @pytest.mark.sweep
