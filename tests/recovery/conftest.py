@@ -5,12 +5,13 @@ import itertools
 import pytest
 
 from tests import command
+from tests.made_once import made_once
 from tests.recovery.accounts import Accounts
 from tests.recovery.campaign import prepared
 from tests.recovery.figures import FIGURES
 from tests.recovery.remote import RemoteWorld, in_bucket, in_folder
 from tests.recovery.runs import World, scratch
-from tests.recovery.seaweed import Seaweed
+from tests.recovery.seaweed import Bucket, served
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +76,8 @@ def new_world(zygote, accounts, applied, folder):
 
 
 @pytest.fixture(scope="session")
-def seaweed(shelf):
-    with Seaweed(shelf / "seaweed") as server:
-        yield server
+def seaweed(tmp_path_factory):
+    return Bucket(made_once(tmp_path_factory, "seaweed", served))
 
 
 @pytest.fixture(scope="session")

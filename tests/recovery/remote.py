@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -14,8 +15,11 @@ from tests.recovery import runs
 from tests.recovery.runs import World
 from tests.recovery.seaweed import BUCKET
 
+CONFIG = runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 20}}")
+"""With leases that last, on a busy machine too."""
 LEASE = 3
-CONFIG = runs.CONFIG.replace("1000000}}", f"1000000, lease_seconds: {LEASE}}}}}")
+SHORT = CONFIG.replace("lease_seconds: 20", f"lease_seconds: {LEASE}")
+"""For tests that wait for the end of a lease."""
 EXPIRED = LEASE + CLOCK_STEP + 0.1
 """Seconds after which a killed run's lease is free: its length, and what a store's clock may be rounded by."""
 _numbers = itertools.count(1)
@@ -66,7 +70,7 @@ class Place:
 
 
 def in_bucket(seaweed, url=None):
-    prefix = f"w{next(_numbers)}"
+    prefix = f"{os.getpid()}-{next(_numbers)}"
     return Place(seaweed.store(prefix), f"s3://{BUCKET}/{prefix}", seaweed.env(url))
 
 

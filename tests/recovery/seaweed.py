@@ -1,9 +1,13 @@
-"""A real S3 server for the tests: SeaweedFS, one process on free ports of loopback, its data in memory."""
+"""A real S3 server for the tests: SeaweedFS, one process on free ports of loopback, its data in memory.
+
+As a script it serves all processes of a test session, until the one whose number it is given ends: a start takes seconds.
+"""
 
 import contextlib
 import json
+import os
+import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +18,9 @@ from pathlib import Path
 import httpx
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
+
+from tests.command import ROOT
+from tests.recovery.runs import scratch
 
 WEED = Path(sys.executable).with_name("weed")
 BUCKET = "states"
@@ -114,7 +121,7 @@ class Seaweed:
                 with contextlib.suppress(httpx.HTTPError, BaseError):
                     made = made or filer.post(f"/buckets/{BUCKET}/").is_success
                     if made:
-                        self.store().put("ready", b"x" * 1000)
+                        Bucket(self.url).store().put("ready", b"x" * 1000)
                         ready = True
                 time.sleep(0 if ready else 0.03)
         return True
@@ -124,12 +131,12 @@ class Seaweed:
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def stop(self):
-        """It takes requests and does not answer."""
-        self._process.send_signal(signal.SIGSTOP)
 
-    def go_on(self):
-        self._process.send_signal(signal.SIGCONT)
+class Bucket:
+    """One bucket of it, whoever serves it. ``url``: the server's endpoint."""
+
+    def __init__(self, url):
+        self.url = url
 
     def store(self, prefix=None):
         """The bucket as the tests read and write it."""
@@ -152,3 +159,36 @@ class Seaweed:
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": url or self.url,
         }
+
+
+def served():
+    """The endpoint of a server that lasts as long as this session of tests."""
+    main = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "tests.recovery.seaweed", str(main)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # an interrupt is for the tests, which end first
+        text=True,
+    )
+    _KEEPERS.append(keeper)
+    with keeper.stdout as said:
+        url = said.readline().strip()
+    assert url, "no object store came up"
+    return url
+
+
+_KEEPERS = []
+"""Kept, so that nobody complains of a process that is left running."""
+
+
+def _serve(main):
+    with scratch() as folder, Seaweed(folder / "seaweed") as server:
+        print(server.url, flush=True)
+        with contextlib.suppress(ProcessLookupError):
+            select.select([os.pidfd_open(main)], [], [])
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

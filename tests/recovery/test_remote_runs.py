@@ -11,7 +11,7 @@ import pytest
 from tests.recovery.accounts import OPTIONS
 from tests.recovery.campaign import judge, truth
 from tests.recovery.proxy import Proxy
-from tests.recovery.remote import LEASE, in_bucket, until_held
+from tests.recovery.remote import LEASE, SHORT, in_bucket, until_held
 from tests.recovery.runs import QUICK, kill_at, until_stopped
 from tests.sampling import every, square, swept
 
@@ -82,7 +82,8 @@ def test_who_does_not_wait_is_told_who_holds_the_lock(new_remote, folder, place)
 
 
 @pytest.mark.parametrize("point", every(2, [("call", 1), ("call", 5), ("state", 6), ("state", 13)]))
-def test_a_holder_that_was_paused_for_longer_than_its_lease_sends_nothing_any_more(world, folder, point):
+def test_a_holder_that_was_paused_for_longer_than_its_lease_sends_nothing_any_more(new_remote, folder, point):
+    world = new_remote(SPECS, config=SHORT)
     started = world.start("apply", *QUICK, orders=[kill_at(*point, signal.SIGSTOP)])
     until_stopped(started[0])
     paused = time.monotonic()
@@ -99,7 +100,8 @@ def test_a_holder_that_was_paused_for_longer_than_its_lease_sends_nothing_any_mo
     whole(world)
 
 
-def test_a_holder_that_was_paused_and_not_replaced_stops_and_the_next_run_goes_on(world):
+def test_a_holder_that_was_paused_and_not_replaced_stops_and_the_next_run_goes_on(new_remote):
+    world = new_remote(SPECS, config=SHORT)
     started = world.start("apply", *QUICK, orders=[kill_at("call", 1, signal.SIGSTOP)])
     until_stopped(started[0])
     time.sleep(LEASE * 0.8)  # it keeps the last quarter free
@@ -111,7 +113,7 @@ def test_a_holder_that_was_paused_and_not_replaced_stops_and_the_next_run_goes_o
 
 def test_a_holder_whose_lease_is_ended_by_hand_stops_by_itself(new_remote, folder):
     """It waits for an agent; it learns of it with its next renewal."""
-    world = new_remote(SPECS, options=type(OPTIONS)(speed=0.001, requests_per_minute=0))
+    world = new_remote(SPECS, config=SHORT, options=type(OPTIONS)(speed=0.001, requests_per_minute=0))
     started = world.start("apply", *QUICK)
     until_held(world)
     while not world.kinds():

@@ -7,13 +7,12 @@ import pytest
 
 from tests.recovery.accounts import OPTIONS
 from tests.recovery.proxy import Proxy
-from tests.recovery.remote import CONFIG, EXPIRED, LEASE, until_held
+from tests.recovery.remote import CONFIG, EXPIRED, SHORT, until_held
 from tests.recovery.runs import QUICK, kill_at, until_stopped
 from tests.recovery.without import TAKEN_AWAY_FROM_REMOTE
 
 ONE = "projects:\n  it: {brief: A brief., settings: {title: It}}\n"
 SAYS = "projects:\n  it: {brief: A brief., settings: {title: It}, messages: [hello]}\n"
-LONG = CONFIG.replace(f"lease_seconds: {LEASE}", "lease_seconds: 60")
 SLOW = type(OPTIONS)(speed=0.001, requests_per_minute=0)
 """Agents that do not get done by themselves."""
 STOP = signal.SIGSTOP
@@ -126,12 +125,12 @@ def cut_off_from_the_store(world, folder, seaweed):
 
 
 SCENARIOS = {
-    "look at the lease": (paused_until_another_has_taken_over, CONFIG),
-    "fence": (unlocked_while_it_lived, LONG),
-    "fence after the fold": (unlocked_while_it_lived, LONG),
-    "create only if absent": (two_that_take_the_lease_at_once, LONG),
+    "look at the lease": (paused_until_another_has_taken_over, SHORT),
+    "fence": (unlocked_while_it_lived, CONFIG),
+    "fence after the fold": (unlocked_while_it_lived, CONFIG),
+    "create only if absent": (two_that_take_the_lease_at_once, CONFIG),
     "test of the store": (a_store_that_overwrites, CONFIG),
-    "renewal": (a_run_that_takes_longer_than_its_lease, CONFIG),
+    "renewal": (a_run_that_takes_longer_than_its_lease, SHORT),
     "spill": (cut_off_from_the_store, CONFIG),
 }
 

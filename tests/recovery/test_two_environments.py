@@ -20,7 +20,7 @@ from tests.recovery.test_faults import CALLS, FAULTS
 from tests.sampling import every, swept
 
 CONFIG = (
-    runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 3}}")
+    runs.CONFIG.replace("1000000}}", "1000000, lease_seconds: 20}}")
     + "environments: {{dev: {{api: {{key_env: EVERSINCE_DEV}}}}, prod: {{api: {{key_env: EVERSINCE_PROD}}}}}}\n"
 )
 BEFORE = """\
