@@ -29,8 +29,9 @@ from reconciler.operations.workspace import utc_now
 from reconciler.planning.selection import Selection
 from reconciler.report.documents import apply_document
 from reconciler.report.event_json import end_document, event_document
-from reconciler.report.heading import heading
+from reconciler.report.heading import environment_name, heading
 from reconciler.report.markdown import apply_markdown, failure_markdown, plan_markdown
+from reconciler.report.summary import approval_line
 from reconciler.report.text import apply_text, plan_text
 from reconciler.report.words import plural
 
@@ -157,7 +158,7 @@ def _print_plan_as_text(context: CommandContext, plan: Plan) -> None:
     console = context.console
     if console.format == "text":
         console.say(f"{heading(context.where(plan.serial))}\n\n")
-        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0))
+        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0, requests=False))
 
 
 def _confirm(context: CommandContext, application: Application, plan: Plan) -> bool:
@@ -176,5 +177,7 @@ def _confirm(context: CommandContext, application: Application, plan: Plan) -> b
     question = f"Apply these changes to {plural(projects, 'project')}?"
     if application.command == "destroy":
         question = f"Stop managing {projects} of {plan.managed} projects? This can't be undone."
+    where = context.where(plan.serial)
+    console.note(f"\n{heading(where)}.\n{approval_line(plan)}")
     with default_signals():
-        return click.confirm(f"{heading(context.where(plan.serial))}. {question}", err=True)
+        return click.confirm(f"{environment_name(where)}: {question}", err=True)

@@ -25,13 +25,14 @@ from reconciler.cli.state_backends import open_store
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
 from reconciler.model.config import Config
-from reconciler.model.errors import ConfigError, UsageError
+from reconciler.model.errors import ConfigError, Diagnostic, UsageError
 from reconciler.model.hosts import is_loopback
 from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
 from reconciler.operations.workspace import StateStore, Workspace
 from reconciler.planning.selection import select
 from reconciler.report.heading import Where
+from reconciler.report.safe_text import clean
 
 if TYPE_CHECKING:
     from httpx import ASGITransport
@@ -153,6 +154,14 @@ def _sandbox_transport(config: Config, secret_values: Iterable[str] = ()) -> Ite
     changes, api = {"speed": config.sandbox_speed}, contract.named(config.sandbox_version)
     with contextlib.closing(Store(config.sandbox_db, changes=changes, secret_values=secret_values, api=api)) as store:
         yield ASGITransport(create_app(store))
+
+
+def say_who_works(context: CommandContext) -> None:
+    """Note that another run holds the state, so that what is read now may soon be out of date."""
+    holder = context.store.holder()
+    if holder is not None:
+        detail = f"Held by {clean(holder)}. What it does from now on is not shown here."
+        context.console.diagnose([Diagnostic(severity="note", summary="another run holds the state", detail=detail)])
 
 
 def load_context(console: Console) -> CommandContext:

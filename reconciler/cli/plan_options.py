@@ -79,20 +79,34 @@ class Selectors(Targets, frozen=True, kw_only=True):
 
 
 targets = as_struct("targets", Targets, *TARGETS)
-selectors = as_struct(
-    "selectors",
-    Selectors,
-    *TARGETS,
-    click.option(
-        "--replace",
-        multiple=True,
-        metavar="ADDRESS",
-        shell_complete=complete_addresses,
-        help="Recreate this project. Repeatable.",
-    ),
-    click.option("--refresh-only", is_flag=True, help="Only record changes made outside; change no project."),
-    click.option("--no-refresh", is_flag=True, help="Trust the state; don't read managed projects."),
-)
+
+
+def _selectors(*, destroys: bool = False) -> Option:
+    """``destroys``: what can't be combined with that is refused, and not shown."""
+    return as_struct(
+        "selectors",
+        Selectors,
+        *TARGETS,
+        click.option(
+            "--replace",
+            multiple=True,
+            metavar="ADDRESS",
+            shell_complete=complete_addresses,
+            hidden=destroys,
+            help="Recreate this project. Repeatable.",
+        ),
+        click.option(
+            "--refresh-only",
+            is_flag=True,
+            hidden=destroys,
+            help="Only record changes made outside; change no project.",
+        ),
+        click.option("--no-refresh", is_flag=True, help="Trust the state; don't read managed projects."),
+    )
+
+
+selectors = _selectors()
+destroy_selectors = _selectors(destroys=True)
 
 
 class Execution(Struct, frozen=True, kw_only=True):

@@ -65,9 +65,10 @@ class News:
 
     def report_plan(self, made: Plan, place: str) -> None:
         """Print a plan as a result. It is new if its steps are, however many requests it took."""
-        text = plan_text(replace(made, requests_used=0), style=self._console.style())
-        if self._is_new(text):
-            self._console.out(f"{heading(of_plan(made, place))}\n\n{text}")
+        style = self._console.style()
+        if self._is_new(plan_text(replace(made, requests_used=0), style=style)):
+            self._console.say(f"{heading(of_plan(made, place))}\n\n")
+            self._console.out(plan_text(made, style=style))
 
     def report_findings(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         """A known finding with other details, such as another request ID, is not new."""

@@ -39,7 +39,7 @@ def default_media() -> MediaClient:
 class StateStore(Protocol):
     """Where the state is kept. Reading takes no lock; all writing happens under it.
 
-    ``check`` raises LockError once the lock is lost; it is called before every mutating call. ``unlock`` breaks the lock
+    ``holder`` says who holds the lock, without taking it. ``check`` raises LockError once the lock is lost; it is called before every mutating call. ``unlock`` breaks the lock
     of another run, if it may; ``confirm`` is shown who holds it.
     """
 
@@ -52,6 +52,8 @@ class StateStore(Protocol):
     async def append(self, record: Record) -> None: ...
 
     def save(self, state: State) -> None: ...
+
+    def holder(self) -> str | None: ...
 
     def check(self) -> None: ...
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
 from reconciler.model.likeness import reader_form, reads_alike
@@ -48,6 +50,22 @@ def changes_of_new(body: Mapping[str, Value]) -> tuple[Change, ...]:
         )
         for name, value in body.items()
     )
+
+
+def changes_of_successor(body: Mapping[str, Value], entry: Entry) -> tuple[Change, ...]:
+    """The changes that show the body of a project that replaces another, with the values of that one that the state knows;
+    of a secret that is only whether it is one.
+    """
+    return tuple(change if change.sensitive else _with_known(change, entry) for change in changes_of_new(body))
+
+
+def _with_known(change: Change, entry: Entry) -> Change:
+    name = change.path.removeprefix("settings.")
+    if name == change.path:
+        made = entry.creation
+        return replace(change, before=shown(made[name]), before_source="sent") if name in made else change
+    known = entry.settings.get(name)
+    return change if known is None else replace(change, before=shown(known.value), before_source=known.source)
 
 
 def creation_with_defaults(creation: Mapping[str, Value]) -> Sealed:

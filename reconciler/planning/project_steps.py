@@ -14,7 +14,13 @@ from reconciler.model.plan import Adopt, Change, Create, Import, Replace, idempo
 from reconciler.model.state import Entry
 from reconciler.model.values import Value
 from reconciler.planning.address_view import ProjectPlan, View
-from reconciler.planning.creation import changes_of_new, creation_body, immutable_changes, is_rewritten
+from reconciler.planning.creation import (
+    changes_of_new,
+    changes_of_successor,
+    creation_body,
+    immutable_changes,
+    is_rewritten,
+)
 from reconciler.planning.findings import (
     ADOPTED_BEFORE,
     ALIKE_CODE,
@@ -423,7 +429,7 @@ def _plan_replace(
             project_id=entry.project_id,
             reason=reason,
             waits_for=waits_to_stop(view.project.status) if view.project else None,
-            changes=(*changes, *(c for c in changes_of_new(body) if c.path not in changed)),
+            changes=(*changes, *(c for c in changes_of_successor(body, entry) if c.path not in changed)),
             body=body,
             generation=generation,
             key=idempotency_key(view.identity, project.address, generation),

@@ -53,7 +53,9 @@ def changes_lines(
             unknown = "" if fresh or change.before_source != "none" else f"  (before: {_NOT_KNOWN})"
             lines.append(f"{head}{names[change.path]}:{unknown}{notes}")
             inner = replace(style, width=style.width - len(_MARGIN))
-            block = _block(None if fresh else change.before, change.after, inner, whole=verbose)
+            block = _block(
+                None if fresh or _is_kept(change, fresh) else change.before, change.after, inner, whole=verbose
+            )
             margin = "" if flush and not fresh and change.before is not None else _MARGIN
             lines += [margin + line for line in shortened(block, verbose=verbose)]
     return lines
@@ -93,7 +95,7 @@ def shortened(lines: list[str], *, verbose: bool) -> list[str]:
 
 
 def _is_long(change: Change, fresh: bool, width: int) -> bool:
-    values = (change.after,) if fresh else (change.before, change.after)
+    values = (change.after,) if fresh or _is_kept(change, fresh) else (change.before, change.after)
     if len(values) == 2 and all(map(is_set, values)):
         return True  # a line for each item tells what comes and what goes
     lines = any(isinstance(value, str) and "\n" in value for value in values)
@@ -105,7 +107,14 @@ def is_set(value: Json) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _is_kept(change: Change, fresh: bool) -> bool:
+    """Whether a replacement has the value that the project before it had."""
+    return not fresh and change.before_source != "none" and not change.sensitive and change.before == change.after
+
+
 def _sign(change: Change, fresh: bool) -> str:
+    if _is_kept(change, fresh):
+        return " "
     if fresh or (change.before is None and change.before_source in ("list", "status", "patch", "sent")):
         return "+"
     return "-" if change.after is None else "~"
@@ -113,7 +122,7 @@ def _sign(change: Change, fresh: bool) -> str:
 
 def _one_line(change: Change, fresh: bool) -> str:
     after = "null (cleared)" if change.after is None and not fresh else value_text(change.after)
-    if _sign(change, fresh) == "+":
+    if _sign(change, fresh) in "+ ":
         return after
     before = f"({_NOT_KNOWN})" if change.before_source == "none" else value_text(change.before)
     same = change.sensitive and before == after
@@ -131,15 +140,16 @@ def literally(value: Value) -> str:
 
 
 def _notes(change: Change, fresh: bool, style: Style) -> str:
+    if _is_kept(change, fresh):
+        return style.paint("  (unchanged)", "dim")
     source = before_note(change)
     notes = [f"({source})"] if source and not fresh else []
     if not change.sensitive and (note := literally(change.after)):
         notes.append(note.strip())
     if change.drift:
         notes.append("(drift: changed outside the reconciler)")
-    if change.forces:
-        notes.append(f"# forces replacement: {clean(change.forces)}")
-    return style.paint("  " + "  ".join(notes), "dim") if notes else ""
+    forces = style.paint(f"  # forces replacement: {clean(change.forces)}", "red") if change.forces else ""
+    return (style.paint("  " + "  ".join(notes), "dim") if notes else "") + forces
 
 
 def _block(before: Json, after: Json, style: Style, *, whole: bool) -> list[str]:

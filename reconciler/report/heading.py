@@ -36,6 +36,13 @@ def heading(where: Where, quote: Callable[[str], str] = clean) -> str:
     return f"Workspace {quote(where.workspace)}{place_text(where, quote)}"
 
 
+def environment_name(where: Where) -> str:
+    """``acme, environment prod``, or the workspace where there are no environments."""
+    return clean(where.workspace) + (
+        f", environment {clean(where.environment)}" if where.environment is not None else ""
+    )
+
+
 def place_text(where: Where, quote: Callable[[str], str] = clean) -> str:
     """What follows the workspace's name in a heading."""
     environment = f", environment {quote(where.environment)}" if where.environment is not None else ""

@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult
-from reconciler.model.plan import Plan, Step, describe
+from reconciler.model.plan import Plan, Replace, Step, describe, least_credits
 from reconciler.model.step_kinds import KINDS, StepKind, Weight
 from reconciler.report.safe_text import clean
 from reconciler.report.words import joined, plural
@@ -86,6 +86,31 @@ def cost_line(plan: Plan) -> str:
             f"At most {what} spend credits, and less if the account has some of it already. It can't be undone.{left}"
         )
     return f"{what} {'spends' if one else 'spend'} credits and can't be undone.{left}"
+
+
+def replacement_line(step: Step) -> str:
+    """What else there is to do about a change that replaces a project; empty for every other step."""
+    if not isinstance(step, Replace) or not any(change.forces for change in step.changes):
+        return ""
+    return (
+        "This spends credits again. To direct the agent of the old project instead, undo the change and append a message. "
+        "`lifecycle.on_immutable_change: ignore` keeps the old project, `error` refuses such changes."
+    )
+
+
+def approval_line(plan: Plan) -> str:
+    """What apply will do, before it asks: ``This will create 3 projects, send 2 messages and cancel 1. …``."""
+    parts: list[str] = []
+    named = False
+    for kind, count in _kinds(plan.steps):
+        what = kind.words.subjects(count)
+        if not kind.words.repeats and not named:
+            what, named = plural(count, "project"), True
+        parts.append(f"{kind.words.verb} {what}")
+    costly = [step for step in plan.steps if describe(step).spends_credits]
+    least = f"at least {least_credits(costly):,} credits" if not plan.lost else "credits"
+    cost = f" It spends {least}, and that can't be undone." if costly else " It spends no credits."
+    return f"This will {joined(parts)}.{cost} It makes at least {plural(plan.requests_needed, 'request')}."
 
 
 def upload_line(plan: Plan, quote: Callable[[str], str]) -> str:

@@ -190,15 +190,16 @@ def state_list_text(state: State, *, style: Style) -> str:
 
 
 def messages_text(messages: Iterable[LiveMessage], *, style: Style) -> str:
-    """A conversation, in the given order (oldest first)."""
-    return "\n".join(message_text(message, style=style) for message in messages) or "No messages.\n"
+    """A conversation, in the given order (oldest first), without messages that say nothing."""
+    shown = [message_text(message, style=style) for message in messages if message.content.strip()]
+    return "\n".join(shown) or "No messages.\n"
 
 
 def message_text(message: LiveMessage, *, style: Style) -> str:
-    """One message. A message of the agent may be empty."""
+    """One message."""
     color: Color = "cyan" if message.role == "user" else "green"
     rest = "  ".join(clean(part) for part in (message.created_at, message.source, message.id) if part)
-    body = prose(message.content, style.width) if message.content else ["(no text)"]
+    body = prose(message.content, style.width - 2)
     head = f"{style.paint(clean(message.role), 'bold', color)}  {style.paint(rest, 'dim')}"
     return "\n".join([head, *(f"  {line}".rstrip() for line in body)]) + "\n"
 

@@ -30,6 +30,7 @@ from reconciler.report.summary import (
     mode_line,
     origin_line,
     other_findings,
+    replacement_line,
     upload_line,
     working_line,
 )
@@ -52,19 +53,27 @@ _GAP: Final = "  "
 
 
 def plan_text(
-    plan: Plan, *, style: Style, verbose: bool = False, summary: bool = False, digest: str | None = None
+    plan: Plan,
+    *,
+    style: Style,
+    verbose: bool = False,
+    summary: bool = False,
+    digest: str | None = None,
+    requests: bool = True,
 ) -> str:
     """The whole plan, ending in the line that counts its steps.
 
     ``verbose`` shows every project by itself and long texts in full, ``summary`` one line for each project; ``digest`` is
-    that of a saved plan.
+    that of a saved plan. Without ``requests`` they are not counted, as where apply counts them at its end.
     """
     parts = [diagnostic_text(plan.lost, style=style)] if plan.lost else []
     parts.append(mode_line(plan))
     if summary:
         parts.append("\n".join(_summary_lines(plan, style)))
     else:
-        parts += [_legend(plan, style), *(_group(group, style, verbose) for group in _grouped(plan, verbose))]
+        groups = _grouped(plan, verbose)
+        advised = next((s for group in groups for s in group.steps if replacement_line(s)), None)
+        parts += [_legend(plan, style), *(_group(group, style, verbose, advised) for group in groups)]
     kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
     parts.append("\n".join([f"{LIFECYCLES}:", *kept]) if kept else "")
     parts += [
@@ -72,7 +81,7 @@ def plan_text(
         for diagnostic in by_weight(plan.diagnostics)
         if diagnostic != plan.lost
     ]
-    parts.append("\n".join(_closing(plan, style, digest)))
+    parts.append("\n".join(_closing(plan, style, digest, requests=requests)))
     return wrapped("\n\n".join(part for part in parts if part) + "\n", style.columns)
 
 
@@ -114,12 +123,13 @@ def _grouped(plan: Plan, verbose: bool) -> list[Group]:
     return [Group(address=address, steps=steps, addresses=(address,)) for address, steps in projects.items()]
 
 
-def _group(group: Group, style: Style, verbose: bool) -> str:
-    """A project, or several with what differs among them."""
+def _group(group: Group, style: Style, verbose: bool, advised: Step | None) -> str:
+    """A project, or several with what differs among them. The ``advised`` step is followed by what else one can do."""
     known = next((step.project_id for step in group.steps if step.project_id), None)
     project = f"{group.address} ({known})" if known else group.address
     will = f": {len(group.addresses)} projects will each be" if len(group.addresses) > 1 else " will be"
-    lines = [style.paint(f"# {clean(project)}{will} {steps_outcome(group.steps)}", "bold")]
+    ends: list[Color] = ["red"] if any(describe(step).effect == "ends" for step in group.steps) else []
+    lines = [style.paint(f"# {clean(project)}{will} {steps_outcome(group.steps)}", "bold", *ends)]
     inner = replace(style, width=style.width - len(_MARGIN))
     for step in group.steps:
         words = describe(step).words
@@ -127,6 +137,8 @@ def _group(group: Group, style: Style, verbose: bool) -> str:
         waits = f"  {clean(wait_text(step))}".rstrip()
         lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(step)}{reason}{waits}")
         lines += [f"{_MARGIN}{line}".rstrip() for line in step_details(step, inner, verbose)]
+        if step is advised:
+            lines += [f"{_MARGIN}{style.paint(line, 'yellow')}" for line in prose(replacement_line(step), inner.width)]
     return "\n".join([*lines, *group_lines(group, style)])
 
 
@@ -174,9 +186,9 @@ def _fields(sent: Mapping[str, Value]) -> list[str]:
     return [f"{clean(key)} = {value_text(masked(value))}{literally(value)}" for key, value in sent.items()]
 
 
-def _closing(plan: Plan, style: Style, digest: str | None) -> list[str]:
+def _closing(plan: Plan, style: Style, digest: str | None, *, requests: bool) -> list[str]:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
-    lines = [f"Requests: {plan.requests_used} used for this plan{needs}."]
+    lines = [f"Requests: {plan.requests_used} used for this plan{needs}."] if requests else []
     lines += [line for line in (upload_line(plan, clean), download_line(plan, clean)) if line]
     lines += [style.paint(line, "yellow") for line in (cost_line(plan),) if line]
     lines += [style.paint(line, "red") for line in (error_line(plan),) if line]

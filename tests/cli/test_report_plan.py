@@ -47,6 +47,9 @@ Symbols in this plan:
           - Slow music.
           + Fast music.
             The logo at the end.
+      This spends credits again. To direct the agent of the old project instead, undo the change and
+      append a message. `lifecycle.on_immutable_change: ignore` keeps the old project, `error`
+      refuses such changes.
 
 # from-studio will be adopted
   & adopt studio project "6f1c": the specs adopt it

@@ -36,7 +36,7 @@ def test_a_changed_brief_replaces_the_project_and_sends_all_messages_anew():
     assert step.body == {"brief": "Another.", "title": "T"} and step.waits_for is None
     assert [(c.path, c.before, c.after, c.before_source, c.forces) for c in step.changes] == [
         ("brief", BRIEF, "Another.", "sent", "brief is fixed at creation"),
-        ("settings.title", None, "T", "none", None),
+        ("settings.title", "T", "T", "sent", None),
     ]
     assert message.project_id is None and message.waits_for == "the agent to become idle"
 

@@ -246,6 +246,7 @@ def test_plan_only_changes_nothing_and_prints_a_plan_that_is_new(world, watching
     w.specs(TEASER + "  other: {brief: Another one.}\n")
     process.ask_and_wait()
     assert process.out.count("Plan: 2 to create") == 1
+    assert process.out.count("Requests: ") == 2 and "Requests: 0" not in process.out
     assert process.metrics()["steps_left",] == 2
     assert process.stop().code == 0
     assert {row.method for row in w.store.requests()} == {"GET"}

@@ -180,6 +180,13 @@ class Lease:
                 raise self._refusal(last, left)
             time.sleep(min(rest, 1.0, self._seconds / 4))
 
+    def read_holder(self) -> Holder | None:
+        """Who holds the lease now, by this machine's clock; takes nothing and writes nothing. Raises StateError."""
+        last = self._last()
+        return (
+            last.holder if last is not None and last.standing == "held" and last.left(datetime.now(UTC)) > 0 else None
+        )
+
     def _try_to_take(self, last: Grant | None) -> bool:
         number = (last.number if last else 0) + 1
         started = _Clock()

@@ -18,7 +18,7 @@ from reconciler.adapters.state.format import (
     encode_state,
 )
 from reconciler.adapters.state.group_commit import GroupCommit
-from reconciler.adapters.state.lock import clear_lock, hold_lock
+from reconciler.adapters.state.lock import clear_lock, hold_lock, read_holder
 from reconciler.model.errors import StateError
 from reconciler.model.journal import Draft
 from reconciler.model.state import Loaded, State, Version
@@ -50,6 +50,11 @@ class LocalStateStore(GroupCommit):
                 yield
             finally:
                 self._close()
+
+    def holder(self) -> str | None:
+        """Who holds the lock, as far as its files tell; takes no lock."""
+        found = read_holder(self.path)
+        return str(found) if found is not None else None
 
     def check(self) -> None:
         """Do nothing: the operating system keeps the lock as long as this process lives."""

@@ -85,6 +85,11 @@ def _write_holder(path: Path, command: str) -> None:
         files.create(path, json.dumps(this_process(command).to_json()).encode(), mode=files.PRIVATE)
 
 
+def read_holder(state_path: Path) -> Holder | None:
+    """Who holds the lock of a state file, as far as its files tell; takes no lock."""
+    return _holder(state_path.with_name(state_path.name + ".holder"))
+
+
 def _holder(path: Path) -> Holder | None:
     """The holder that was written down; ``None`` if there is none or it is dead."""
     try:

@@ -111,6 +111,14 @@ class RemoteStateStore(GroupCommit):
         """End another run's lease. Raises as :meth:`Lease.break_lease`."""
         return self._lease.break_lease(confirm)
 
+    def holder(self) -> str | None:
+        """Who holds the lease; takes nothing, and knows nothing where the store can't be read."""
+        try:
+            found = self._lease.read_holder()
+        except StateError:
+            return None
+        return str(found) if found is not None else None
+
     def check(self) -> None:
         """Raise LockError if the lease is lost or may be."""
         self._lease.check()

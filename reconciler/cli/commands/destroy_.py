@@ -9,7 +9,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.options import variables
-from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
+from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, destroy_selectors, execution
 from reconciler.cli.variables import Variables
 
 
@@ -20,7 +20,7 @@ Examples:
   reconciler destroy --target old-one --auto-approve
 """
 )
-@selectors
+@destroy_selectors
 @variables
 @applying
 @execution(wait="steps")

@@ -35,7 +35,17 @@ projects:
     #   - Make the music softer.
 """
 _LONGEST = 1024**2
-IGNORED = ("/.reconciler/", "/reconciler.state.json*", "/reconciler.*.state.json*", "*.plan", "/renders/", "/public/")
+IGNORED = (
+    "/.reconciler/",
+    "/reconciler.state.json*",
+    "/reconciler.*.state.json*",
+    "*.plan",
+    "/plan.html",
+    "/comment.md",
+    "/renders/",
+    "/public/",
+)
+"""State, plans, reports and renders, where the manual's commands write them."""
 
 
 @click.command(

@@ -32,7 +32,7 @@ Examples:
 """
 )
 @click.argument("addresses", nargs=-1, required=True, shell_complete=complete_addresses)
-@click.option("--follow", is_flag=True, help="Keep showing new messages while the agent works.")
+@click.option("--follow", is_flag=True, help="Keep showing new messages until the agent is idle.")
 @formats("text", "json")
 @click.pass_obj
 def command(console: Console, *, addresses: tuple[str, ...], follow: bool, format_: str) -> None:
@@ -83,8 +83,9 @@ async def _follow(context: CommandContext, api: ApiClient, project_id: str, wind
         seen.update(message.id for message in window.messages)
         window = await read_window(api, project_id, window.newest)
         for message in _redact_messages(console, window):
-            if message.id not in seen:  # a server that forgot the cursor shows all messages
-                console.out(message_text(message, style=console.style()))
+            # a server that forgot the cursor shows all messages
+            if message.id not in seen and message.content.strip():
+                console.out("\n" + message_text(message, style=console.style()))
 
 
 def _redact_messages(console: Console, window: Window) -> list[LiveMessage]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.plan_file import write_plan
 from reconciler.cli.console import Console
-from reconciler.cli.context import load_context
+from reconciler.cli.context import load_context, say_who_works
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.options import formats, variables
 from reconciler.cli.plan_options import FailOn, Selectors, fail_on, force, selectors
@@ -75,6 +75,7 @@ def command(
     context = load_context(console)
     selection = selectors.selection(destroy=destroy)
     specs = read_specs(context.config, variables)
+    say_who_works(context)
 
     async def work() -> tuple[Plan, tuple[Diagnostic, ...]]:
         async with context.api() as api:
