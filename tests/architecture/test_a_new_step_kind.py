@@ -7,14 +7,13 @@ at the end, where everything that reads a plan is run with such a step.
 import ast
 import json
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.architecture.type_checked import ROOT, mypy, type_checked
+
 PLAN = "reconciler/model/plan.py"
 KINDS = "reconciler/model/step_kinds.py"
 
@@ -104,8 +103,6 @@ class Copy:
 
     def __init__(self, root):
         self.root = root
-        shutil.copytree(ROOT / "reconciler", root / "reconciler", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", root)
 
     def replace(self, file, old, new):
         path = self.root / file
@@ -132,15 +129,8 @@ class Copy:
 
     def places(self):
         """The functions that mypy has something against, each as its file and name."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mypy", "--no-color-output", "--no-error-summary", "--cache-dir", ".cache"],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = re.findall(r"(?m)^([^:\n]+):([0-9]+): error: ", done.stdout)
-        assert bool(found) == bool(done.returncode), done.stdout + done.stderr
+        found = re.findall(r"(?m)^([^:\n]+):([0-9]+): error: ", said := mypy(self.root))
+        assert bool(found) == bool(said), said
         return {self._place(file, int(line)) for file, line in found}
 
     def _place(self, file, line):
@@ -176,11 +166,12 @@ def completed(copy):
 
 
 @pytest.mark.long
-def test_mypy_names_every_place_that_must_know_a_new_kind_and_what_it_is_content_with_runs(tmp_path):
+def test_mypy_names_every_place_that_must_know_a_new_kind_and_what_it_is_content_with_runs(tmp_path, tmp_path_factory):
     """Intent: an engineer who adds a kind of step is led through the code; no table is left to be found in production. A
     completed kind is counted, priced, limited, shown, saved and read wherever plans are.
     """
-    copy = Copy(tmp_path)
+    type_checked(tmp_path_factory, tmp_path / "copy")
+    copy = Copy(tmp_path / "copy")
     assert {*completed(copy)} == {*BRANCHES, NAMED}
     run = subprocess.run(
         [sys.executable, "-c", USED],

@@ -3,16 +3,14 @@
 import json
 import re
 import textwrap
-from pathlib import Path
 
 import msgspec
 import pytest
-from mypy import api
 
 from reconciler.model.values import Revealed, Secret, WireBody
+from tests.architecture.type_checked import ROOT, mypy, type_checked
 from tests.made_once import made_once
 
-ROOT = Path(__file__).parents[2]
 PRELUDE = """
 from collections.abc import Mapping
 
@@ -120,22 +118,21 @@ def snippet(statement: str) -> str:
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory):
-    return made_once(tmp_path_factory, "secret-types", lambda: _errors(tmp_path_factory.mktemp("cases")))
+    return made_once(tmp_path_factory, "secret-types", lambda: _errors(tmp_path_factory))
 
 
-def _errors(folder):
+def _errors(tmp_path_factory):
     """What mypy says of each case, all checked in one run."""
+    folder = tmp_path_factory.mktemp("cases") / "copy"
+    type_checked(tmp_path_factory, folder)
     names = {}
     for number, (title, statement) in enumerate({**REFUSED, **ACCEPTED}.items()):
         path = folder / f"case_{number}.py"
         path.write_text(snippet(statement))
         names[path.name] = title
     found = {title: [] for title in names.values()}
-    config = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(folder / "cache")]
-    out, err, _ = api.run([*config, "--no-error-summary", *sorted(map(str, folder.glob("case_*.py")))])
-    assert not err
-    for line in out.splitlines():
-        at = re.match(r".*?(case_\d+\.py):\d+: error: (.*)", line)
+    for line in mypy(folder, *sorted(names)).splitlines():
+        at = re.match(r"(case_\d+\.py):\d+: error: (.*)", line)
         assert at is not None or ": note: " in line, line
         if at is not None:
             found[names[at[1]]].append(at[2])
