@@ -1,19 +1,35 @@
-"""Stands in for GitHub's `gh`: keeps what it is told in a JSON file, evaluates `--jq` for real, records every call."""
+"""Stands in for GitHub's `gh`: keeps what it is told in a JSON file, evaluates `--jq` for real, records every call.
+
+As a script it serves a port of this machine. What shells start as `gh` says there which process it is; a child with that
+one's arguments, folder and environment does what is asked, at a tenth of what a start of Python costs.
+"""
 
 import json
 import os
+import select
 import shutil
-import sys
+import signal
+import socket
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import jq
 
-HOME = Path(os.environ["FAKE_GITHUB"])
 BOT = {"login": "github-actions[bot]"}
+COMMAND = """\
+#!/bin/bash
+exec 3<>/dev/tcp/127.0.0.1/PORT
+echo $$ >&3
+read -r code <&3
+IFS= read -r -d '' said <&3
+if [ "$code" = 0 ]; then printf %s "$said"; else echo "$said" >&2; fi
+exit "$code"
+"""
 
 
 def main(arguments):
+    global HOME  # noqa: PLW0603  each call is a process of its own
+    HOME = Path(os.environ["FAKE_GITHUB"])
     account = json.loads((HOME / "account.json").read_text())
     account["calls"].append(arguments)
     answer = call(account, *parsed(arguments))
@@ -109,5 +125,37 @@ def shown(value, options):
     return "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
 
 
+def answer(connection):
+    """One call, as the process that connects was started; its exit code, and what it says."""
+    with connection.makefile("rw", encoding="utf-8", newline="") as stream:
+        process = Path("/proc", stream.readline().strip())
+        _, _, *arguments = map(os.fsdecode, (process / "cmdline").read_bytes().split(b"\0")[:-1])
+        environment = (process / "environ").read_bytes().split(b"\0")[:-1]
+        os.chdir(process / "cwd")
+        os.environ.clear()
+        os.environ.update(os.fsdecode(pair).split("=", 1) for pair in environment)
+        code, said = 0, ""
+        try:
+            said = main(arguments)
+        except SystemExit as end:
+            code, said = 1, str(end)
+        except BaseException as error:  # noqa: BLE001  as a program that breaks
+            code, said = 1, repr(error)
+        stream.write(f"{code}\n{said}")
+
+
+def serve():
+    """Says its port, and answers until its input ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(listener.getsockname()[1], flush=True)
+        while listener in select.select([0, listener], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection:
+                if os.fork() == 0:
+                    answer(connection)
+                    os._exit(0)
+
+
 if __name__ == "__main__":
-    sys.stdout.write(main(sys.argv[1:]))
+    serve()

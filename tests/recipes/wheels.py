@@ -9,9 +9,7 @@ import zipfile
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("reconciler")
-SHIM = (
-    f"import os, sys\nimport helper\n\n\ndef main():\n    os.execv({str(COMMAND)!r}, ['reconciler', *sys.argv[1:]])\n"
-)
+SHIM = "import os, sys\nimport helper\n\n\ndef main():\n    os.execv({!r}, ['reconciler', *sys.argv[1:]])\n"
 BACKEND = """\
 import pathlib, shutil
 def build_wheel(folder, settings=None, metadata=None):
@@ -52,11 +50,11 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str], script: 
 class Release:
     """A reviewed wheel, the index (a folder) with its one dependency, and pip's environment: no other index."""
 
-    def __init__(self, root: Path, *, lock: str | None = None) -> None:
+    def __init__(self, root: Path, *, lock: str | None = None, command: Path = COMMAND) -> None:
         self.index = root / "index"
         helper = wheel(self.index, "helper", "1.0", {"helper.py": ""})
         self.lock = lock or f"helper==1.0 \\\n    --hash=sha256:{digest(helper)}\n"
-        files = {"reconciler/__init__.py": "", "reconciler/shim.py": SHIM, "reconciler/runtime.lock": self.lock}
+        files = {"reconciler/__init__.py": "", "reconciler/shim.py": SHIM.format(str(command)), "reconciler/runtime.lock": self.lock}
         self.wheel = wheel(
             root / "release", "eversince-reconciler", "0.1.0", files, "reconciler = reconciler.shim:main"
         )

@@ -5,6 +5,7 @@ Two more steps are not as they are there: Python is there already, and so is rec
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests.command import command
+from tests.recipes.gh import COMMAND
 
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / "examples" / "ci" / "github"
@@ -40,6 +42,21 @@ def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+@functools.cache
+def _gh_port() -> str:
+    """Where this test process's stand-in for `gh` listens."""
+    serve = [sys.executable, "-I", Path(__file__).with_name("gh.py")]
+    server = subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(server.communicate)
+    return server.stdout.readline().strip()
+
+
+@functools.cache
+def _committed(repository: Path, sha: str, path: str) -> Any:
+    """A YAML file as a commit has it."""
+    return _loaded(git(repository, "show", f"{sha}:{path}"))
 
 
 @dataclass
@@ -72,7 +89,7 @@ class GitHub:
         bin_ = home / "bin"
         bin_.mkdir(parents=True)
         gh = bin_ / "gh"
-        gh.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{Path(__file__).with_name("gh.py")}" "$@"\n')
+        gh.write_text(COMMAND.replace("PORT", _gh_port()))
         gh.chmod(0o755)
         self.save({"calls": [], "comments": [], "issues": [], "pulls": [], "runs": []})
         self._runs = 0
@@ -180,10 +197,10 @@ class Runner:
             self._upload(given)
         elif uses.startswith("actions/checkout@"):
             clone = self.place / "work" / given.get("path", ".")
-            git(self.place, "clone", "-q", str(self.repository), str(clone))
+            git(self.place, "clone", "-q", "--no-checkout", str(self.repository), str(clone))
             git(clone, "checkout", "-q", given.get("ref") or self.sha)
         elif uses.startswith(("./", "$/")):
-            action = load(self._folder(uses) / "action.yml")
+            action = self._action(uses)
             defaults = {name: item.get("default", "") for name, item in action.get("inputs", {}).items()}
             inside = {**context, "inputs": {**defaults, **given}, "steps": {}}
             return self._composite(action, inside, base, result)
@@ -191,15 +208,11 @@ class Runner:
             assert uses.startswith("actions/setup-python@"), uses
         return {}
 
-    def _folder(self, uses: str) -> Path:
+    def _action(self, uses: str) -> Any:
         """Of the checkout, or with `$/` of the commit that runs."""
         if uses.startswith("./"):
-            return self.place / "work" / uses
-        own = self.place / "actions"
-        if not own.exists():
-            git(self.place, "clone", "-q", str(self.repository), str(own))
-            git(own, "checkout", "-q", self.sha)
-        return own / uses.removeprefix("$/")
+            return load(self.place / "work" / uses / "action.yml")
+        return _committed(self.repository, self.sha, f"{uses.removeprefix('$/')}/action.yml")
 
     def _composite(
         self, action: Any, context: dict[str, Any], base: dict[str, str], result: Job

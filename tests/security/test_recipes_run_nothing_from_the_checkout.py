@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import command
 from tests.recipes.planted import plant
 from tests.recipes.wheels import COMMAND, Release, digest
 from tests.recipes.workflow import GITHUB, REPOSITORY, ROOT, GitHub, git, load
@@ -39,8 +40,14 @@ def outside(tmp_path):
 
 
 @pytest.fixture
-def release(tmp_path):
-    return Release(tmp_path / "reviewed")
+def each_installs(request):
+    return getattr(request, "param", False)
+
+
+@pytest.fixture
+def release(tmp_path, each_installs):
+    """What is installed once starts many runs, as those of the other tests are started; else each starts as users' do."""
+    return Release(tmp_path / "reviewed", command=COMMAND if each_installs else command())
 
 
 def workspace(folder):
@@ -87,7 +94,7 @@ def test_the_planted_files_are_alive(repository, canary, command):
 
 
 EACH_INSTALLS = pytest.mark.parametrize(
-    "each_installs", [False, swept(True)], ids=["the first installs", "each installs"]
+    "each_installs", [False, swept(True)], ids=["the first installs", "each installs"], indirect=True
 )
 """Every job has the same lines that install reconciler. In the sample what the first one installed serves the others."""
 
@@ -185,6 +192,19 @@ def test_pre_commit_hooks_run_nothing_of_a_checkout(repository, canary):
         assert (name, hook["language"]) == ("reconciler", "python")
         done = subprocess.run([COMMAND, *arguments], cwd=repository / "campaigns", capture_output=True, check=False)
         assert done.returncode in (0, 1), done.stderr
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plan",), ("apply", "--auto-approve", "--poll-interval", "0.05")], ids=lambda a: a[0]
+)
+def test_the_command_itself_runs_nothing_of_a_checkout(repository, canary, arguments):
+    """Intent: started for real, from the first module on, in the folder that was attacked."""
+    env = {**os.environ, "EVERSINCE_API_URL": "sandbox", "PATH": PATH}
+    done = subprocess.run(
+        [COMMAND, *arguments], cwd=repository / "campaigns", env=env, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
     assert not canary.exists()
 
 
