@@ -10,7 +10,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -58,9 +57,6 @@ class Space:
     root: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "tests.cheap_secrets", *args]
-
     def run(self, *args: str, code: int | None = 0, stdin: str = "", **env: str) -> Ran:
         """Run the command; no terminal anywhere. ``code``: the exit code that is expected."""
         done = command.run(*args, cwd=self.root, stdin=stdin, **{**self.env, **env})
@@ -74,9 +70,9 @@ class Space:
     def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """The command as a process under way, to be used with ``with``."""
         return subprocess.Popen(
-            self.command(*args),
+            [command.command(), *args],
             cwd=self.root,
-            env=environment(PYTHONPATH=str(ROOT), **{**self.env, **env}),
+            env=environment(**{**self.env, **env}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 
 from reconciler.adapters.specs.validation.codes import Code
 from tests.cli.cli_support import Space, make_space
+from tests.command import command
 from tests.docs.pages import Block, code_sections
 from tests.project_files import ROOT, shell
 
@@ -33,8 +33,7 @@ def space(tmp_path) -> Space:
 def write(space: Space, blocks: list[Block]) -> None:
     for block in blocks:
         if block.language == "sh":
-            command = f'reconciler() {{ PYTHONPATH="{ROOT}" "{sys.executable}" -m reconciler "$@"; }}'
-            done = shell(f"set -e\n{command}\n{block.body}", space.root)
+            done = shell(f'set -e\nreconciler() {{ "{command()}" "$@"; }}\n{block.body}', space.root)
             assert done.returncode == 0, done.stderr
         else:
             space.write(block.name or SPEC, block.body)

@@ -406,11 +406,11 @@ def test_pre_commit_hooks_do_what_they_say(checkout):
     assert used == list(hooks)
     for entry, bad in (("validate", "projects: {x: {breef: y}}\n"), ("fmt --check", "projects: {x:   {brief: 'y'}}\n")):
         assert f"reconciler {entry}" in hooks.values()
-        command = [sys.executable, "-m", "reconciler", *entry.split()]
-        good = subprocess.run(command, cwd=checkout / "brand", capture_output=True, check=False)
+        hook = [command(), *entry.split()]
+        good = subprocess.run(hook, cwd=checkout / "brand", capture_output=True, check=False)
         assert good.returncode == 0, good.stderr
         (checkout / "brand" / "specs" / "bad.yaml").write_text(bad)
-        assert subprocess.run(command, cwd=checkout / "brand", capture_output=True, check=False).returncode == 1
+        assert subprocess.run(hook, cwd=checkout / "brand", capture_output=True, check=False).returncode == 1
         (checkout / "brand" / "specs" / "bad.yaml").unlink()
 
 

@@ -54,7 +54,11 @@ class Release:
         self.index = root / "index"
         helper = wheel(self.index, "helper", "1.0", {"helper.py": ""})
         self.lock = lock or f"helper==1.0 \\\n    --hash=sha256:{digest(helper)}\n"
-        files = {"reconciler/__init__.py": "", "reconciler/shim.py": SHIM.format(str(command)), "reconciler/runtime.lock": self.lock}
+        files = {
+            "reconciler/__init__.py": "",
+            "reconciler/shim.py": SHIM.format(str(command)),
+            "reconciler/runtime.lock": self.lock,
+        }
         self.wheel = wheel(
             root / "release", "eversince-reconciler", "0.1.0", files, "reconciler = reconciler.shim:main"
         )

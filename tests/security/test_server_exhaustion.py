@@ -336,12 +336,16 @@ async def mute(_, __):
     await asyncio.sleep(100_000)
 
 
+EVERY = 5
+"""Virtual seconds from a drip to the next: less than any single read may take, and few, since each costs real time."""
+
+
 async def drip(writer, parts, first=b""):
     writer.write(first)
     for part in parts:
         writer.write(part)
         await writer.drain()
-        await asyncio.sleep(1)
+        await asyncio.sleep(EVERY)
 
 
 @pytest.mark.parametrize(
