@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
+from reconciler.model import contract
 from reconciler.model.desired import Lifecycle
 from reconciler.model.errors import StateMismatchError
 from reconciler.model.hosts import same_api
@@ -156,13 +157,16 @@ class Entry(Struct, frozen=True, kw_only=True):
             rendered = replace(rendered or Rendered(at=message.at), how="found")
         elif rendered is not None:
             rendered = replace(rendered, outdated=True)
-        return replace(self, rendered=rendered, shared=shared and replace(shared, outdated=True))
+        outputs = replace(
+            self.outputs, status=contract.Status.RUNNING, assembled_url=None, assembled_url_expires_at=None
+        )
+        return replace(self, rendered=rendered, shared=shared and replace(shared, outdated=True), outputs=outputs)
 
     def delivered(self, rendered: Rendered | None, shared: Shared | None) -> Entry:
-        """The entry once its video was rendered or shared. With neither, nothing is known to be rendered."""
+        """The entry once its video was rendered or shared, or may have been. With neither, nothing is known to be rendered."""
         if shared is not None:
             return replace(self, shared=shared)
-        if rendered is None or rendered.how == "declared":
+        if rendered is None or rendered.how != "sent":
             return replace(self, rendered=rendered)
         outputs = replace(self.outputs, assembled_url=None, assembled_url_expires_at=None)
         earlier = self.shared and replace(self.shared, outdated=True)

@@ -1,6 +1,6 @@
 """Renders and permanent links: due once all messages are done, and again after each later message (decisions/0025).
 
-Whether the video that a project has is rendered and shared is known from the state alone: the account does not show it.
+Whether the video that a project has is rendered and shared is known from the state; the account is looked at before a call.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from reconciler.model.values import Json, Value, WireBody, filled, portable, rev
 from reconciler.operations.workspace import MediaFactory, default_media, utc_now
 
 T = TypeVar("T")
+_WORK: Final[frozenset[IntentKind]] = frozenset({"create", "adopt", "message", "render"})
 WaitMode = Literal["none", "steps", "idle"]
 
 
@@ -88,6 +89,8 @@ class Run(Struct, kw_only=True):
     """Held while a permanent link is made, so that a new one in the account's list is that one, or a person's."""
     lacking: set[str] = field(default_factory=set)
     """The kinds of steps whose calls the API turned out not to have."""
+    worked: set[str] = field(default_factory=set)
+    """The addresses at which this run set an agent to work or rendered: the state knows all that came before."""
     begun: Callable[[Step], object] = lambda _: None
     """Hears of the step of each call that is about to be sent."""
     elsewhere: Callable[[], Elsewhere] = Elsewhere
@@ -178,6 +181,8 @@ class Run(Struct, kw_only=True):
                 raise Deferred
             await self.record(Begin(intent=intent))
             self.begun(step)
+            if intent.kind in _WORK:
+                self.worked.add(intent.address)
             # once the intent is written the call runs to its end: an interrupt must not leave it of unknown fate
             try:
                 return await call()

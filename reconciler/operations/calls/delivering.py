@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from reconciler.adapters.api.client import NO_SUCH_CALL
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, ReconcilerError, RefusedError
+from reconciler.model.journal import Delivered
 from reconciler.model.plan import Render, Share
+from reconciler.model.state import Rendered
 from reconciler.operations.apply.exactly_once import Call, Done, commit
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Run
@@ -33,6 +37,15 @@ async def until_clear(run: Run, monitor: Monitor, step: Render | Share, number: 
     if not is_doubtful(run.draft.projects[step.address].rendered):
         return None
     await run.record_step(step.address, number)
+    return Done(DOUBTFUL, already=True)
+
+
+async def leave_in_doubt(run: Run, address: str, number: int) -> Done:
+    """End a render or a share as not made now: an earlier run may have made it, so the user decides."""
+    known = run.draft.projects[address].rendered or Rendered(at=run.now())
+    await run.record_step(
+        address, number, Delivered(address=address, rendered=replace(known, how="found", outdated=False))
+    )
     return Done(DOUBTFUL, already=True)
 
 

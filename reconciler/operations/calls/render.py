@@ -16,7 +16,8 @@ from reconciler.model.values import WireBody
 from reconciler.operations.apply.exactly_once import Done, Resolution, in_slot, retry_status, settle
 from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.operations.calls.delivering import commit_if_offered, until_clear
+from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_clear
+from reconciler.operations.read.renders import mark, may_be_rendered
 
 
 class RenderCall(Struct):
@@ -75,8 +76,7 @@ def _marks(live: LiveProject) -> tuple[str | None, str | None, str | None]:
     """What tells one video from another: where it is (a signature may change with every look), when its address dies, and
     when the project changed.
     """
-    url = live.assembled_url.partition("?")[0] if live.assembled_url else None
-    return url, live.assembled_url_expires_at, live.updated_at
+    return mark(live.assembled_url), live.assembled_url_expires_at, live.updated_at
 
 
 def _became(live: LiveProject, intent: Intent) -> str:
@@ -113,6 +113,11 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
 
     async def once() -> Done:
         live = await monitor.look(project_id)
+        entry = run.draft.projects[address]
+        if address not in run.worked and await may_be_rendered(
+            run.api, live, entry, costs=describe(step).spends_credits
+        ):
+            return await leave_in_doubt(run, address, number)
         call = RenderCall(run, monitor, step, number, live, run.reveal(step.body, address))
         answer = await commit_if_offered(run, monitor, call, step, project_id)
         return Done() if answer is not None else Done("its answer was lost; the project shows it")

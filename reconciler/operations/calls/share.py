@@ -19,7 +19,8 @@ from reconciler.model.values import Value, WireBody, digest, from_portable
 from reconciler.operations.apply.exactly_once import Done, Resolution, retry_status, settle
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.operations.calls.delivering import commit_if_offered, until_clear
+from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_clear
+from reconciler.operations.read.renders import may_show
 from reconciler.planning.knowledge import agrees
 
 
@@ -91,14 +92,29 @@ def _shared(run: Run, address: str, link: Link) -> Delivered:
     return Delivered(address=address, shared=run.redact.record(shared))
 
 
+def _untaken(run: Run, links: Iterable[Link]) -> list[Link]:
+    """The links that no address has."""
+    taken = {entry.shared.share_url for entry in run.draft.projects.values() if entry.shared is not None}
+    return [link for link in links if link.share_url not in taken]
+
+
 def _declared(run: Run, step: Share, links: Iterable[Link]) -> Link | None:
     """The link that the user declared made (``state resolve --sent``): the only one with this title, and nobody else's."""
     rendered, title = run.draft.projects[step.address].rendered, step.body.get("title")
     if rendered is None or rendered.how != "declared" or rendered.outdated or title is None:
         return None
-    taken = {entry.shared.share_url for entry in run.draft.projects.values() if entry.shared is not None}
-    found = [link for link in links if link.share_url not in taken and agrees(title, link.title)]
+    found = [link for link in links if agrees(title, link.title)]
     return found[0] if len(found) == 1 else None
+
+
+async def _may_be_shared(run: Run, monitor: Monitor, step: Share, links: Iterable[Link]) -> bool:
+    """Whether one of these links may be that of the address's video, though the state does not know it."""
+    entry, title = run.draft.projects[step.address], step.body.get("title")
+    decided = entry.shared is not None and entry.shared.share_url is None
+    if step.address in run.worked or decided or not any(title is None or agrees(title, link.title) for link in links):
+        return False
+    live = await monitor.look(entry.project_id)
+    return any(may_show(link, live, title) for link in links)
 
 
 async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
@@ -112,10 +128,13 @@ async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
         wire = run.reveal(step.body, address)
         async with run.sharing:
             known = await run.api.shares()
-            there = _declared(run, step, known or ())
+            free = _untaken(run, known or ())
+            there = _declared(run, step, free)
             if there is not None:
                 await run.record_step(address, number, _shared(run, address, there))
                 return Done(f"it has its link already: {there.share_url}", already=True)
+            if await _may_be_shared(run, monitor, step, free):
+                return await leave_in_doubt(run, address, number)
             call = ShareCall(run, monitor, step, number, project_id, known, wire)
             link = await commit_if_offered(run, monitor, call, step, project_id)
         return Done(link.share_url) if link is not None else Done("its answer was lost; the account's list has it")

@@ -205,6 +205,9 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
         if found is not None:
             rendered = replace(found, how="declared", at=workspace.now()) if sent else None
             draft.fold(End(effects=(Delivered(address=address, rendered=rendered),)))
+            if not sent and entry is not None and entry.shared is None:  # no link that is there is its own
+                shared = Shared(at=workspace.now(), outdated=True)
+                draft.fold(End(effects=(Delivered(address=address, shared=shared),)))
         workspace.store.save(draft.state(state.serial + 1))
     if not open_:
         return ["render"]
