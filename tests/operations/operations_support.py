@@ -58,9 +58,9 @@ class World:
             self.states = LocalStateStore(folder / "state.json", version="0")
             self.workspace = Workspace(config=config, store=self.states, version="0", now=self.now, media=self.media)
 
-    def client(self) -> ApiClient:
+    def client(self, per_minute: int = 1_000_000) -> ApiClient:
         transport = httpx.ASGITransport(create_app(self.store))
-        return ApiClient("http://sandbox/api/v1", "es_live_test", limiter=RateLimiter(1_000_000), transport=transport)
+        return ApiClient("http://sandbox/api/v1", "es_live_test", limiter=RateLimiter(per_minute), transport=transport)
 
     def media(self) -> MediaClient:
         return MediaClient(local=True, transport=httpx.ASGITransport(create_app(self.store)))

@@ -74,6 +74,32 @@ def test_a_message_takes_two_calls_and_waiting_for_its_turn_one_a_tick(tmp_path)
     in_world(test, tmp_path)
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_message_goes_out_within_a_second_of_its_agents_turning_idle(tmp_path, count):
+    async def test(world):
+        messages = tuple(DesiredMessage(str(n), {"message": f"Change {n}."}) for n in range(3))
+        working, turned = set(), []
+
+        async def see():
+            while True:
+                idle = {project["id"] for project in world.store.projects() if project["status"] == "idle"}
+                turned.extend((world.clock(), f"/projects/{project}/messages") for project in working & idle)
+                working.update(project["id"] for project in world.store.projects())
+                working.difference_update(idle)
+                await asyncio.sleep(0.05)
+
+        seeing = asyncio.ensure_future(see())
+        result = await world.apply(created(count, messages=messages), wait="steps")
+        seeing.cancel()
+
+        assert set(result.counts) == {"done"}
+        sent = [row for row in world.store.requests() if row.method == "POST" and row.path.endswith("/messages")]
+        late = [row.at - max(at for at, path in turned if path == row.path and at <= row.at) for row in sent]
+        assert len(late) == 3 * count and max(late) <= 1, late
+
+    in_world(test, tmp_path, speed=0.93)  # agents that stop between the reads
+
+
 @pytest.mark.parametrize("statuses", [["running"] * 40, ["queued", "running", "generating", "rendering"] * 10])
 def test_however_many_are_waited_for_a_tick_takes_a_list_for_each_status(statuses):
     async def test(world):

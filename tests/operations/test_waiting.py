@@ -130,6 +130,182 @@ def test_the_interval_follows_the_status():
     in_world(test)
 
 
+# ── soon after an agent stops ──
+
+
+async def listen(world, api, *projects):
+    """Look at the projects through a client of its own pace."""
+    world.api = api
+    world.monitor = await monitor_of(world, *projects)
+
+
+def hasty(world, *projects):
+    """Waits for these, as steps do that go on then."""
+    return [asyncio.ensure_future(world.monitor.until(project, is_idle, "it", STEP)) for project in projects]
+
+
+async def stop(world, waiting, *projects):
+    for project in projects:
+        world.store.set_status(project, "idle")
+    await together(*waiting)
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "count", "others", "seconds"),
+    [
+        (1_000_000, 1, 0, 1),
+        (120, 1, 0, 1),
+        (60, 1, 0, 2),
+        (30, 1, 0, 4),
+        (120, 6, 0, 1),  # a list call for all
+        (120, 3, 150, 3),  # each by itself
+        (120, 6, 150, 1),  # a list call for those at work
+        (30, 3, 150, 12),
+        (4, 1, 0, 30),  # the advised interval, where the limit leaves less
+    ],
+)
+def test_a_step_goes_on_soon_after_the_agent_stops_and_half_of_the_requests_are_left_to_others(
+    per_minute, count, others, seconds
+):
+    async def test(world):
+        busy = world.projects(count, status="running")
+        world.projects(others)
+        async with world.client(per_minute) as api:
+            await listen(world, api, *busy)
+            waiting = hasty(world, *busy)
+            await asyncio.sleep(200)
+            made = [at for at, _, _ in ticks(world)]
+            await stop(world, waiting, *busy)
+
+        first, second = sorted({round(at, 1) for at in made})[1:3]
+        assert second - first == pytest.approx(seconds, abs=0.1)
+        assert all(sum(at <= one < at + 60 for one in made) <= max(2, per_minute / 2 + count) for at in made)
+
+    in_world(test, brief_is_message=False)
+
+
+@pytest.mark.parametrize("wait", ["a step", "nothing"])
+def test_only_a_step_is_in_a_hurry(wait):
+    async def test(world):
+        project = world.project(status="running")
+        monitor = await monitor_of(world, project)
+        waiting = monitor.until(project, is_idle, "it", STEP if wait == "a step" else None)
+        await together(waiting, changes(world, (44.5, project, "idle")))
+
+        assert world.time() == (45 if wait == "a step" else 60)
+
+    in_world(test)
+
+
+def test_who_asks_for_an_interval_gets_it():
+    async def test(world):
+        project = world.project(status="running")
+        monitor = await monitor_of(world, project, poll_interval=20.0)
+        await together(monitor.until(project, is_idle, "it", STEP), changes(world, (21, project, "idle")))
+
+        assert [at for at, _, _ in ticks(world)] == [20, 40]
+
+    in_world(test)
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_the_reads_of_others():
+    async def test(world):
+        slow, project = world.projects(2, status="running")
+        world.projects(150)
+        world.monitor = monitor = await monitor_of(world, slow, project)
+        patient = asyncio.ensure_future(monitor.until(slow, is_idle, "it"))
+        await asyncio.sleep(10)
+        (waiting,) = hasty(world, project)
+        await changes(world, (15.5, project, "idle"))
+        await waiting
+
+        assert world.time() == pytest.approx(16, abs=0.6)
+        assert {path for _, path, _ in ticks(world)} == {f"/{project}"}
+        await stop(world, [patient], slow)
+
+    in_world(test, brief_is_message=False)
+
+
+def test_a_project_that_has_stopped_already_is_looked_at_at_leisure():
+    async def test(world):
+        project = world.project()
+        monitor = await monitor_of(world, project)
+        waiting = asyncio.ensure_future(monitor.until(project, lambda p: p.status == "cancelled", "it", STEP))
+        await asyncio.sleep(100)
+
+        assert [at for at, _, _ in ticks(world)] == [30, 60, 90]
+        world.store.set_status(project, "cancelled")
+        await waiting
+
+    in_world(test)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 1),
+        ({"x-ratelimit-remaining": "100", "x-ratelimit-reset": "60"}, 1),
+        ({"x-ratelimit-remaining": "20", "x-ratelimit-reset": "60"}, 3),
+        ({"x-ratelimit-remaining": "20", "x-ratelimit-reset": "1"}, 3),
+        ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "60"}, 30),
+        ({"x-ratelimit-limit": "30"}, 4),
+    ],
+)
+def test_what_others_use_up_is_not_asked_for(headers, seconds):
+    # Intent: a second run, or CI, on the same account gets its share: the server says what is left for all.
+    async def test(world):
+        project = world.project(status="running")
+        async with world.client(120) as api:
+            await listen(world, api, project)
+            observe = api._limiter.observe
+            api._limiter.observe = lambda told: observe({**told, **headers})
+            observe(headers)
+            waiting = hasty(world, project)
+            await asyncio.sleep(100)
+            made = [at for at, _, _ in ticks(world)]
+            await stop(world, waiting, project)
+
+        assert made[2] - made[1] == pytest.approx(seconds, abs=0.3)
+
+    in_world(test)
+
+
+def test_after_a_refusal_for_the_rate_limit_a_minute_is_waited_at_leisure():
+    async def test(world):
+        project = world.project(status="running")
+        async with world.client(120) as api:
+            await listen(world, api, project)
+            api._limiter.pause(1)
+            waiting = hasty(world, project)
+            await asyncio.sleep(95)
+            made = [at for at, _, _ in ticks(world)]
+            await stop(world, waiting, project)
+
+        assert made[:5] == [30, 60, 90, 91, 92]
+
+    in_world(test)
+
+
+def test_two_runs_of_an_account_leave_room_for_a_third(tmp_path):
+    # Intent: with one limit for all keys, two that wait don't starve a plan in CI.
+    async def test(world):
+        first, second = (world.project(status="running") for _ in range(2))
+        async with world.client(120) as one, world.client(120) as other, world.client(120) as ci:
+            waiting = []
+            for api, project in ((one, first), (other, second)):
+                await listen(world, api, project)
+                waiting += hasty(world, project)
+            for _ in range(60):
+                await asyncio.sleep(10)
+                await ci.list_projects()
+            refused = sum(row.status == 429 for row in world.store.requests())
+            await stop(world, waiting, first, second)
+
+        assert refused == 0
+
+    in_world(test, requests_per_minute=120)
+
+
 def test_several_in_a_small_account_cost_one_list_call_a_tick():
     async def test(world):
         busy = [world.project(status="running") for _ in range(6)]
@@ -397,7 +573,7 @@ def test_waiting_is_told_once_and_every_change_of_a_known_address():
         )
 
         assert world.events == [
-            StepWaiting(step=STEP, waits_for="it", seconds=5.0),
+            StepWaiting(step=STEP, waits_for="it", seconds=1.0),
             StatusChanged(address="a", project_id=project, status="running"),
             StatusChanged(address="a", project_id=project, status="idle"),
         ]

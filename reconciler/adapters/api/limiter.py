@@ -86,6 +86,14 @@ class RateLimiter:
             until = max(until, self._reset_at)
         return max(0.0, until - now)
 
+    def spare(self) -> float:
+        """Requests a second that the account has left: as many as its limit allows while half of them or more remain, of
+        this side's count and of what the last answer told, then fewer; none in the minute after a refusal.
+        """
+        if self.wait() > 0 or asyncio.get_running_loop().time() < self._not_before + WINDOW:
+            return 0.0
+        return max(0.0, min(self._limit, 2 * (self._limit - len(self._sent)), 2 * self._remaining)) / WINDOW
+
     async def acquire(self) -> None:
         """Wait until a request may be sent. First come, first served."""
         async with self._order:

@@ -184,6 +184,10 @@ class Sender:
             if client is not None:
                 await client.aclose()
 
+    def spare(self) -> float:
+        """Requests a second that the account has left; see :meth:`RateLimiter.spare`."""
+        return self._limiter.spare()
+
     async def send(
         self,
         call: Call,

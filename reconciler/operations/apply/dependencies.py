@@ -38,7 +38,7 @@ async def await_others(run: Run, monitor: Monitor, step: Step, *, reported: bool
         what = waiting_for(address, video=video)
         project_id = _project_id(run, address)
         live = await monitor.until(
-            project_id, _video_is_settled() if video else finished, what, None if reported else step
+            project_id, _video_is_settled() if video else finished, what, step, reported=reported
         )
         _check_alive(address, live)
 

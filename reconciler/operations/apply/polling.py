@@ -1,7 +1,8 @@
 """Waiting for an agent's status, or for a free slot. One poller serves all waiters.
 
 A small account is read in one list call; in a large one up to three projects are asked one by one, more through one
-filtered list for each status that several of them have, at the intervals that the vendor advises.
+filtered list for each status that several of them have. The interval is the one that the vendor advises, or a shorter
+one where a step goes on as soon as an agent stops and the account has requests left.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from msgspec.structs import replace
@@ -29,6 +30,12 @@ LEAST_PAUSE = 1.0
 """Least seconds between two attempts to get a slot in an account that had none."""
 ONE_BY_ONE = 3
 """Up to this many projects are read one by one; more through the list."""
+QUICK = 1.0
+"""Least seconds between two reads for steps that wait."""
+SHARE = 0.5
+"""How much of the requests that the account has left these reads may take; the rest is for calls, and for other runs."""
+SOON = 0.001
+"""Seconds: a read that is due so soon is due."""
 
 OVER = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
 """Statuses that no project comes back from."""
@@ -53,6 +60,9 @@ class Monitor:
         self._page_size = contract.current().limits.list_page
         self._polled: dict[str, float] = {}
         self._watched: Counter[str] = Counter()
+        self._urgent: Counter[str] = Counter()
+        """Those of the watched projects that a step waits for."""
+        self._joined = asyncio.Event()
         self._tick: asyncio.Future[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self._reserved = 0
@@ -90,9 +100,16 @@ class Monitor:
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def until(
-        self, project_id: str, ready: Callable[[LiveProject], bool], what: str, step: Step | None = None
+        self,
+        project_id: str,
+        ready: Callable[[LiveProject], bool],
+        what: str,
+        step: Step | None = None,
+        *,
+        reported: bool = False,
     ) -> LiveProject:
-        """Wait for a project.
+        """Wait for a project. ``step``: what goes on then, so it is looked at often; ``reported``: that it waits was
+        reported already.
 
         Raises:
             Deferred: this run does not wait, or not any longer.
@@ -100,16 +117,17 @@ class Monitor:
             ReconcilerError: the project could not be read.
 
         """
-        reported = False
-        while True:
-            live = self.projects.get(project_id) or await self.look(project_id)
-            if ready(live):
-                return live
-            self.check_may_wait(what)
-            if step is not None and not reported:
-                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self.interval(live.status)))
-                reported = True
-            await self._next_tick({project_id}, what)
+        with self._wanted(project_id if step is not None else None):
+            while True:
+                live = self.projects.get(project_id) or await self.look(project_id)
+                if ready(live):
+                    return live
+                self.check_may_wait(what)
+                if step is not None and not reported:
+                    seconds = self._interval_of(project_id, self._quick())
+                    self._run.emit(StepWaiting(step=step, waits_for=what, seconds=seconds))
+                    reported = True
+                await self._next_tick({project_id}, what)
 
     def check_may_wait(self, what: str) -> None:
         """Raise as :meth:`until` where this run does not wait."""
@@ -178,9 +196,41 @@ class Monitor:
         advised = contract.current().rule(status).poll_seconds
         return advised * options.poll_scale
 
-    def _due(self, project_id: str) -> float:
+    def _due(self, project_id: str, quick: float) -> float:
+        return self._polled.get(project_id, 0.0) + self._interval_of(project_id, quick)
+
+    def _interval_of(self, project_id: str, quick: float) -> float:
+        """Seconds between two reads of this project: few while a step waits for its agent to stop."""
         live = self.projects.get(project_id)
-        return self._polled.get(project_id, 0.0) + self.interval(live.status if live else contract.Status.QUEUED)
+        advised = self.interval(live.status if live else contract.Status.QUEUED)
+        return min(advised, quick) if project_id in self._urgent and project_id in self.active else advised
+
+    def _quick(self) -> float:
+        """Seconds between two reads of what steps wait for, as the account's requests allow now."""
+        spare = SHARE * self._run.api.spare()
+        if self._run.options.poll_interval is not None or not spare:
+            return math.inf
+        if self._in_one_page(len(self._watched)):
+            calls = 1
+        elif len(self._urgent) > ONE_BY_ONE:
+            calls = len({live.status if (live := self.projects.get(i)) else None for i in self._urgent})
+        else:
+            calls = len(self._urgent)
+        return max(QUICK, calls / spare)
+
+    def _in_one_page(self, watched: int) -> bool:
+        return self._total + len(self.names) <= self._page_size and watched != 1
+
+    @contextlib.contextmanager
+    def _wanted(self, project_id: str | None) -> Iterator[None]:
+        """A step waits for this project."""
+        ids = {project_id} if project_id is not None else set[str]()
+        self._urgent.update(ids)
+        try:
+            yield
+        finally:
+            self._urgent.subtract(ids)
+            self._urgent += Counter()
 
     async def aclose(self) -> None:
         """Stop polling."""
@@ -189,6 +239,7 @@ class Monitor:
 
     async def _next_tick(self, ids: set[str], what: str) -> None:
         self._watched.update(ids or {""})
+        self._joined.set()
         if self._tick is None:
             self._tick = asyncio.get_running_loop().create_future()
             self._poller = asyncio.create_task(self._poll_once(self._tick))
@@ -217,21 +268,31 @@ class Monitor:
 
     async def _sleep(self) -> None:
         loop = asyncio.get_running_loop()
-        watched = [i for i in self._watched if i]
-        due = min((self._due(i) for i in watched), default=loop.time() + self.interval(contract.Status.QUEUED))
+        begun = loop.time()
         with contextlib.suppress(HaltedError):
             async with self._run.api.halt.waiting():
-                await asyncio.sleep(max(0.0, due - loop.time()))
+                while (pause := self._next_due(begun) - loop.time()) > SOON:
+                    self._joined.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(pause):
+                            await self._joined.wait()  # who joins may be due earlier
         self._run.journal.check()  # without the lock there is nothing to wait for
         if self._run.stop.is_set():
             raise Interrupted
         if self._run.is_halted():
             raise Deferred
 
+    def _next_due(self, begun: float) -> float:
+        """When the next read is due; without a project to read, the interval after the waiting has begun."""
+        quick = self._quick()
+        return min(
+            (self._due(i, quick) for i in self._watched if i), default=begun + self.interval(contract.Status.QUEUED)
+        )
+
     async def _read_watched(self) -> None:
         api = self._run.api
         watched = {i for i in self._watched if i}
-        if self._total + len(self.names) <= self._page_size and len(watched) != 1:
+        if self._in_one_page(len(watched)):
             page = await api.list_projects()
             self._total = page.total
             if page.total > len(page.projects):
@@ -240,7 +301,8 @@ class Monitor:
                 self.note(project)
             watched -= {project.id for project in page.projects}
         now = asyncio.get_running_loop().time()
-        due = {i for i in watched if self._due(i) <= now}
+        quick = self._quick()
+        due = {i for i in watched if self._due(i, quick) <= now + SOON}
         if len(due) > ONE_BY_ONE:
             statuses = Counter(self.projects[i].status for i in due if i in self.projects)
             several = (list_filtered(api, status=status) for status, count in statuses.items() if count > 1)
