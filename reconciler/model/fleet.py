@@ -17,6 +17,8 @@ class Member(Struct, frozen=True, kw_only=True):
     live: LiveProject | None
     messages: tuple[LiveMessage, ...]
     findings: tuple[Diagnostic, ...]
+    tags: tuple[str, ...] = ()
+    """Those that its spec has now."""
 
     @property
     def drift(self) -> tuple[Diagnostic, ...]:

@@ -2,222 +2,140 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Mapping
 from textwrap import shorten
 from typing import Final
-from urllib.parse import urlsplit
 
+from reconciler.model import contract
 from reconciler.model.fleet import Fleet, Member
-from reconciler.model.live import LiveMessage, LiveProject
-from reconciler.model.state import Entry
-from reconciler.model.values import Json, shown
 from reconciler.report.heading import Where, heading
-from reconciler.report.html import findings, lost_box
-from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, link, page, web_url
+from reconciler.report.html import facts_html, findings, lost_box
+from reconciler.report.member_html import card, marks, status_of, when, word
+from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page
 from reconciler.report.safe_text import clean
-from reconciler.report.step_html import long_text
-from reconciler.report.tables import status_color
+from reconciler.report.tables import status_color, urgency
 from reconciler.report.words import plural
 
 _POLICY: Final = (
     "; img-src https: http://127.0.0.1:* http://localhost:*; media-src https: http://127.0.0.1:* http://localhost:*"
 )
-_VIDEOS: Final = frozenset({".mp4", ".webm", ".mov", ".m4v"})
-_IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
-_LATEST: Final = 40
+_LATEST: Final = 30
 """How many lines the timeline has at most."""
-_MESSAGES: Final = 50
-_TEXT: Final = 4_000
-"""How many messages of a conversation, and characters of one, are shown at most."""
-_SOURCES: Final = {"list": "read now", "status": "read now", "patch": "answered by the API", "sent": "last sent"}
+_FEW: Final = 4
+"""With fewer projects, their cards share the whole width."""
+_WIDTH: Final = 1_000
+"""Units of a chart's width."""
 
 
 def fleet_html(fleet: Fleet, where: Where | None = None) -> str:
-    """The page of ``reconciler report``; ``where`` stands first."""
+    """The page of ``reconciler report``; ``where`` stands first. What needs a person comes first."""
     name = f"Projects of {fleet.workspace}"
-    cards = el("section", el("h2", "Projects"), el("div", *map(_card, fleet.members), class_="cards"))
-    main = el("main", cards, _timeline(fleet), findings("Findings", list(fleet.findings)), id="_main")
-    scripts = ("filter.js",) if fleet.members else ()
+    members = sorted(fleet.members, key=_urgency)
+    few = " few" if len(members) < _FEW else ""
+    cards = el("section", el("h2", "Projects", class_="sr"), el("div", *map(card, members), class_=f"cards{few}"))
+    main = el(
+        "main", findings("Findings", list(fleet.findings)), cards if members else "", _timeline(fleet), id="_main"
+    )
     return page(
         name,
         joined(_header(name, fleet, where), _filter(fleet), main),
-        scripts=scripts,
+        scripts=("filter.js", "fleet.js") if fleet.members else (),
         styles=("fleet.css",),
         policy=_POLICY,
     )
 
 
-def _status(member: Member) -> str:
-    return member.live.status if member.live is not None else "gone"
+def _urgency(member: Member) -> tuple[int, bool, str]:
+    return urgency(status_of(member)), not marks(member), member.address
 
 
 def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
-    counts = Counter(map(_status, fleet.members))
+    counts = Counter(map(status_of, fleet.members))
     by_status = ", ".join(f"{count} {status}" for status, count in counts.most_common())
     sent = sum(len(member.entry.messages) for member in fleet.members)
     drifted = sum(bool(member.drift) for member in fleet.members)
     totals = f"{plural(len(fleet.members), 'project')}{f': {by_status}' if by_status else ''}. {plural(sent, 'message')} sent."
     drift = el("p", f"{plural(drifted, 'project')} changed outside the specs.", class_="box warning") if drifted else ""
     warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
-    credit = el("p", warned, class_="box money") if warned else ""
-    first = el("p", heading(where, str), class_="where") if where is not None else ""
+    spent = _spent(fleet)
+    total = sum(spent.values())
+    facts = {
+        "Environment": where.environment if where is not None else None,
+        "Projects": f"{len(fleet.members):,}",
+        "Messages sent": f"{sent:,}",
+        "Credits spent, at least": f"{total:,}" if total else None,
+    }
+    failed = sum(count for status, count in counts.items() if status_color(status) == "red")
+    statuses = {status: (count, status_color(status)) for status, count in counts.most_common()}
+    credits_ = {what: (count, color) for (what, color), count in spent.items()}
     return el(
         "header",
-        first,
         el("h1", name),
+        el("p", heading(where, str), class_="where") if where is not None else "",
         *lost_box(fleet.lost),
-        el("p", totals, class_="count"),
+        facts_html(facts, alarms={"Failed or gone": failed, "Drifted": drifted}),
+        el("p", totals, " As of ", when(fleet.at), ".", class_="count"),
+        el("div", _chart("Statuses", statuses), _chart("Credits spent, at least", credits_), class_="charts"),
         drift,
-        credit,
-        el("p", "As of ", when(fleet.at)),
+        el("p", warned, class_="box money") if warned else "",
     )
+
+
+def _spent(fleet: Fleet) -> Mapping[tuple[str, str], int]:
+    """The credits that are known to be spent, by the minimums that the vendor publishes: most cost more."""
+    api = contract.current()
+    created = sum(1 + len(m.entry.retired) for m in fleet.members if m.entry.origin == "created")
+    sent = sum(len(m.entry.messages) for m in fleet.members)
+    rendered = sum(api.renders.get(m.entry.rendered.quality or "", 0) for m in fleet.members if m.entry.rendered)
+    spent = {
+        ("creates", "green"): created * api.limits.create_credits,
+        ("messages", "cyan"): sent * api.limits.message_credits,
+        ("renders", "yellow"): rendered,
+    }
+    return {what: credits_ for what, credits_ in spent.items() if credits_}
+
+
+def _chart(name: str, parts: Mapping[str, tuple[int, str]]) -> Html:
+    """A bar in parts, and what they stand for."""
+    total = sum(count for count, _ in parts.values())
+    if len(parts) < 2:  # one color tells nothing
+        return Html("")
+    bars, at = [], 0.0
+    for count, color in parts.values():
+        width = _WIDTH * count / total
+        bars.append(el("rect", x=f"{at:.1f}", width=f"{width:.1f}", height="8", class_=color))
+        at += width
+    told = [el("li", el("span", class_=f"dot {color}"), f" {what} {count:,}") for what, (count, color) in parts.items()]
+    picture = el("svg", *bars, viewBox=f"0 0 {_WIDTH} 8", preserveAspectRatio="none", aria_hidden="true")
+    return el("figure", el("figcaption", name), picture, el("ul", *told, class_="legend"))
 
 
 def _filter(fleet: Fleet) -> Html:
     if not fleet.members:
         return Html("")
-    counts = Counter(map(_status, fleet.members))
-    chips = [chip("kind", _kind(status), f"{status} ({count})") for status, count in counts.most_common()]
-    return filter_bar(chips, "Filter the projects", el("button", "Unfold all", type="button", id="_fold"))
-
-
-def _kind(status: str) -> str:
-    return "-".join(status.split()) or "none"
-
-
-def _card(member: Member) -> Html:
-    live, name = member.live, clean(member.address)
-    status = _status(member)
-    title = _setting(member, "title")
-    badge = el("span", status, class_=f"badge {status_color(status)}")
-    return el(
-        "article",
-        el("h3", el("code", member.address), " ", badge, id=name),
-        el("p", title) if isinstance(title, str) and title else "",
-        *(_live(live) if live is not None else ()),
-        *(el("p", d.summary, class_=f"box {d.severity}") for d in member.findings),
-        el("p", link(member.live.project_url if live and member.live else None, "Open in the studio")),
-        *_permanent(member.entry),
-        _facts(member),
-        _settings(member),
-        _conversation(member),
-        class_="box",
-        aria_labelledby=name,
-        data_kinds=_kind(status),
-        data_name=name,
-    )
-
-
-def _permanent(entry: Entry) -> Iterator[Html]:
-    """The permanent link, and whether it shows an earlier video."""
-    if entry.shared is not None and entry.shared.share_url is not None:
-        url = web_url(entry.shared.share_url)
-        earlier = el("span", " (shows an earlier video)", class_="soft") if entry.shared.outdated else ""
-        shown = link(url, "Permanent link") if url else joined("Permanent link: ", el("code", entry.shared.share_url))
-        yield el("p", shown, earlier)
-
-
-def _live(live: LiveProject) -> Iterator[Html]:
-    yield _output(live)
-    if live.error_message:
-        yield el("p", live.error_message, class_="box error")
-    if live.agent_message:
-        yield joined(el("h4", "Last message of the agent"), long_text("Agent", live.agent_message[:_TEXT]))
-
-
-def _output(live: LiveProject) -> Html:
-    """The image or video with its link, loaded from the API's URL while that is valid."""
-    if live.assembled_url is None:
-        return Html("")
-    url = web_url(live.assembled_url)
-    until = live.assembled_url_expires_at
-    expires = joined(" (the link expires ", when(until), ")") if until else ""
-    if url is None:
-        return el("p", "Rendered; `reconciler output --download` fetches it", expires, ".", class_="soft")
-    ending = PurePosixPath(urlsplit(url).path).suffix.lower()
-    name = f"Output of project {live.id}"
-    media = Html("")
-    if ending in _VIDEOS:
-        media = el("video", src=url, controls=True, preload="none", aria_label=name)
-    elif ending in _IMAGES:
-        media = el("img", src=url, alt=name, loading="lazy")
-    return joined(media, el("p", link(url, "Rendered file"), el("span", expires, class_="soft")))
-
-
-def _facts(member: Member) -> Html:
-    live = member.live
-    facts = {
-        "Project": member.entry.project_id,
-        "Origin": member.entry.origin,
-        "Created": live and live.created_at,
-        "Changed": live and live.updated_at,
-        "Output": live and live.output_type,
+    groups = {
+        "mark": Counter(mark for member in fleet.members for mark in marks(member)),
+        "kind": Counter(word(status_of(member)) for member in fleet.members),
+        "tag": Counter(clean(tag) for member in fleet.members for tag in dict.fromkeys(member.tags)),
     }
-    return el("dl", *(joined(el("dt", name), el("dd", when(value))) for name, value in facts.items() if value))
-
-
-def when(text: str) -> Html:
-    """A time of the API, to the minute; any other text unchanged."""
-    found = re.match(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?(\.\d+)?Z$", text)
-    return el("time", f"{found[1]} {found[2]} UTC", datetime=text) if found else joined(text)
-
-
-def _known(member: Member) -> dict[str, tuple[Json, str]]:
-    """Each setting with its value and source; what was just read takes precedence."""
-    known = {
-        name: (shown(k.value), joined(_SOURCES.get(k.source, k.source), " ", when(k.at)))
-        for name, k in member.entry.settings.items()
-    }
-    live = member.live.settings if member.live is not None else {}
-    return {**known, **{name: (value, "read now") for name, value in live.items()}}
-
-
-def _setting(member: Member, name: str) -> Json:
-    return _known(member).get(name, (None, ""))[0]
-
-
-def _settings(member: Member) -> Html:
-    known = _known(member)
-    if not known:
-        return Html("")
-    items = [
-        el(
-            "li",
-            el("b", name),
-            ": ",
-            el("code", _value(value)),
-            el("span", " (", source, ")", class_="soft"),
-        )
-        for name, (value, source) in known.items()
+    chips = [
+        chip(group, value, f"{'#' if group == 'tag' else ''}{value} ({count})")
+        for group, counts in groups.items()
+        for value, count in counts.most_common()
     ]
-    return folded(f"Settings ({len(known)})", el("ul", *items))
-
-
-def _value(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _conversation(member: Member) -> Html:
-    if not member.messages:
-        return Html("")
-    last = member.messages[-_MESSAGES:]
-    left = len(member.messages) - len(last)
-    items = [el("li", *_message(message)) for message in last]
-    before = el("p", f"{left} earlier messages are not shown.", class_="soft") if left else ""
-    return folded(f"Conversation ({len(member.messages)})", before, el("ul", *items))
-
-
-def _message(message: LiveMessage) -> tuple[Html, Html]:
-    time = when(message.created_at) if message.created_at else ""
-    rest = f" · {message.source}" if message.source else ""
-    head = el("p", el("strong", message.role), " ", el("span", time, rest, class_="soft"))
-    more = len(message.content) - _TEXT
-    text = message.content[:_TEXT] + (f"… ({more} more characters)" if more > 0 else "")
-    return head, long_text("Message", text) if text else el("p", "(no text)", class_="soft")
+    view = el("button", "Table", type="button", id="_view", aria_pressed="false")
+    keys = el(
+        "span",
+        el("kbd", "/"),
+        " ",
+        el("kbd", "j"),
+        " ",
+        el("kbd", "k"),
+        class_="soft keys",
+        title="Search, next, previous",
+    )
+    return filter_bar(chips, "Filter the projects", view, keys)
 
 
 def _timeline(fleet: Fleet) -> Html:
@@ -226,17 +144,12 @@ def _timeline(fleet: Fleet) -> Html:
     if not events:
         return Html("")
     items = [
-        el(
-            "li",
-            el("span", when(at), class_="soft"),
-            " ",
-            el("a", address, href=anchor(address)),
-            " ",
-            what,
-        )
+        el("li", el("span", when(at), class_="soft"), " ", el("a", address, href=anchor(clean(address))), " ", what)
         for at, address, what in events[:_LATEST]
     ]
-    return el("section", el("h2", "Timeline"), el("ul", *items))
+    first, more = items[:8], items[8:]
+    rest = folded(f"{len(more)} earlier", el("ul", *more)) if more else ""
+    return el("section", el("h2", "Timeline"), el("ul", *first), rest)
 
 
 def _events(member: Member) -> Iterator[tuple[str, str, str]]:

@@ -17,6 +17,8 @@ from reconciler.report.safe_text import clean
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 _VOID: Final = frozenset({"meta", "img", "input", "br"})
+_OPEN: Final = frozenset({"li", "dt", "dd"})
+"""Elements that end where the next one or their parent does: pages have thousands of them."""
 _CODE: Final = re.compile(r"`([^`\n]+)`")
 _POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
@@ -43,7 +45,7 @@ def el(tag: str, /, *children: str, **attributes: Attribute) -> Html:
     if tag in _VOID:
         return Html(f"<{tag}{given}>")
     inside = "".join(child if isinstance(child, Html) else text(child) for child in children)
-    return Html(f"<{tag}{given}>{inside}</{tag}>")
+    return Html(f"<{tag}{given}>{inside}" if tag in _OPEN else f"<{tag}{given}>{inside}</{tag}>")
 
 
 def text(value: str) -> Html:
@@ -73,7 +75,7 @@ def link(url: str | None, label: str) -> Html:
     safe = web_url(url)
     if safe is None:
         return el("span", f"{label}: ", el("code", url)) if url else Html("")
-    return el("a", label, href=safe, rel="noopener noreferrer", target="_blank")
+    return el("a", label, href=safe)
 
 
 def folded(summary: str, *body: str, **attributes: Attribute) -> Html:
@@ -142,7 +144,9 @@ def page(title: str, body: Html, *, scripts: Sequence[str] = (), styles: Sequenc
 
 @cache
 def asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+    """The text of a file, without its indentation."""
+    lines = (_ASSETS / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(map(str.lstrip, lines))
 
 
 def _digest(content: str) -> str:

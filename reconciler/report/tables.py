@@ -58,7 +58,7 @@ def status_text(
     """The table, what needs a person first, followed by the error messages of failed projects. ``at`` is now; ``wide``: all
     that is known, whatever the terminal's width.
     """
-    rows = sorted(rows, key=_urgency)
+    rows = sorted(rows, key=lambda row: urgency(status_of(row)))
     if not rows:
         return none_managed(lost)
     head = (*_STATUS_HEAD, *_WIDE_HEAD) if wide else _STATUS_HEAD
@@ -76,8 +76,8 @@ def status_of(row: StatusRow) -> str:
     return row.live.status if row.live is not None else "gone" if row.gone else "not read"
 
 
-def _urgency(row: StatusRow) -> int:
-    status = status_of(row)
+def urgency(status: str) -> int:
+    """The rank of a status in a list: what needs a person first, then what is at work."""
     return _PROBLEMS.index(status) if status in _PROBLEMS else len(_PROBLEMS) + (not is_active(status))
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from reconciler.report.fleet_page import fleet_html
 from reconciler.report.heading import of_plan
 from reconciler.report.html import plan_html
 from reconciler.report.markdown import plan_markdown
 from tests.cli.report_samples import PLAN
+from tests.report.big_fleet import TALK, fleet
 from tests.report.big_plan import three_hundred
 
 FOLDER = Path(__file__).parent / "golden"
@@ -30,6 +32,7 @@ def words(page):
 VIEWS = {
     "comment.md": lambda: plan_markdown(PLANNED, owner="campaigns", digest="a" * 64, where=of_plan(PLANNED)),
     "plan-page.txt": lambda: words(plan_html(PLANNED, digest="a" * 64, where=of_plan(PLANNED))),
+    "report.txt": lambda: words(fleet_html(fleet(8, talk=TALK))),
 }
 
 if __name__ == "__main__" and sys.argv[1:] == ["write"]:

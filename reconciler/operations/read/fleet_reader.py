@@ -64,6 +64,7 @@ async def read_fleet(
             live=redact.record(replace(seen, settings=redact.value(dict(seen.settings)))) if seen else None,
             messages=tuple(redact.record(message) for message in window),
             findings=tuple(d for d in found if d.address == address),
+            tags=desired.projects[address].tags if address in desired.projects else (),
         )
 
     members = await run_all(member(a, e) for a, e in sorted(state.projects.items()) if a in chosen)

@@ -5,11 +5,16 @@ const search = document.getElementById("_search");
 const shownNow = document.getElementById("_shown");
 const items = [...document.querySelectorAll("[data-kinds]")].map((at) => ({
   at,
-  groups: { kind: at.dataset.kinds.split(" "), tag: (at.dataset.tags ?? "").split(" ") },
-  name: at.dataset.name,
+  groups: {
+    kind: at.dataset.kinds.split(" "), tag: (at.dataset.tags ?? "").split(" "), mark: (at.dataset.marks ?? "").split(" "),
+  },
+  name: at.dataset.name ?? at.querySelector("h3").id,
   rows: [...at.querySelectorAll("[data-name]")],
 }));
-for (const item of items) item.at.tabIndex = -1; // the keys j and k set the focus there
+for (const { at } of items) {
+  at.tabIndex = -1; // the keys j and k set the focus there
+  at.setAttribute("aria-labelledby", at.querySelector("h3").id);
+}
 const total = items.reduce((sum, item) => sum + (item.rows.length || 1), 0);
 const sections = [...document.querySelectorAll("main > section")].map((at) => ({
   at, inside: items.filter((item) => at.contains(item.at)),
@@ -35,6 +40,7 @@ function show() {
     }
     const found = fits && (item.rows.length ? inside : Number(item.name.toLowerCase().includes(name)));
     hide(item.at, !found);
+    if (item.row) hide(item.row, !found);
     count += Number(found);
     if (found && name && item.rows.length) for (const fold of item.at.querySelectorAll("details.rows")) fold.open = true;
   }
@@ -46,13 +52,18 @@ function fold(open) {
   for (const details of document.querySelectorAll("main details")) details.open = open;
 }
 
-/* A link to a project shows it, whatever is filtered or folded. */
-function arrive() {
+/* The element that the page's address names. */
+function named() {
   let id = location.hash.slice(1);
   try { id = decodeURIComponent(id); } catch { /* no link of ours */ }
-  const target = document.getElementById(id);
-  if (!target || target.id.startsWith("_")) return;
-  if (target.closest("[hidden]")) {
+  return id.startsWith("_") ? null : document.getElementById(id);
+}
+
+/* A link to a project shows it, whatever is filtered or folded. */
+function arrive() {
+  const target = named();
+  if (!target) return;
+  if (target.hidden || target.closest("[data-kinds]")?.hidden) {
     for (const box of boxes) box.checked = false;
     search.value = "";
     show();

@@ -1,0 +1,109 @@
+"""The report in a real browser: posters, the panel of a project, the table, and what is seen first."""
+
+import pytest
+from msgspec.structs import replace
+
+from reconciler.report.fleet_page import fleet_html
+from tests.report.big_fleet import TALK, fleet
+from tests.report.test_fleet import fleet_of, member
+
+WIDE = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}}
+
+
+def columns(page):
+    """How many cards are in the first row."""
+    tops = page.locator(".cards article").evaluate_all("all => all.map(card => card.getBoundingClientRect().top)")
+    return tops.count(tops[0])
+
+
+@pytest.mark.parametrize(("count", "size", "wanted"), [(3, WIDE, 3), (300, WIDE, 4), (300, PHONE, 1)])
+def test_posters_fill_the_width(look, count, size, wanted):
+    page = look(fleet_html(fleet(count)), **size)
+    assert columns(page) == wanted
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["viewport"]["width"]
+
+
+def test_problems_come_first_and_can_be_chosen(look):
+    page = look(fleet_html(fleet(60)), **WIDE)
+    statuses = page.locator("article .badge:first-child").all_inner_texts()
+    assert statuses[:7] == ["gone", *["failed"] * 6]
+    page.get_by_role("checkbox", name="failed (6)").check(force=True)
+    page.get_by_role("checkbox", name="#summer (20)").check(force=True)
+    assert page.get_by_role("status").inner_text() == "2 of 60 projects shown"
+    page.get_by_role("checkbox", name="#client:acme (40)").check(force=True)
+    assert page.get_by_role("status").inner_text() == "6 of 60 projects shown"
+    page.get_by_role("checkbox", name="drift (5)").check(force=True)
+    assert page.get_by_role("status").inner_text() == "1 of 60 projects shown"
+    assert page.said == []
+
+
+def test_the_panel_shows_one_project_and_its_address_is_a_link(look):
+    """Intent: chat, settings with sources, timeline and links; the keys lead on; closing it leads back to the card."""
+    page = look(fleet_html(fleet(12, talk=TALK)), at="#teaser-001", **WIDE)
+    panel = page.get_by_role("dialog", name="teaser-001")
+    assert panel.is_visible()
+    text = panel.inner_text()
+    for told in (
+        "Make the music softer.",
+        "last sent 2026-01-02",
+        "rendered in 1080p",
+        "message 1 sent",
+        "Permanent link",
+    ):
+        assert told in text
+    user, agent = panel.locator(".chat li").all()
+    assert user.bounding_box()["x"] > agent.bounding_box()["x"]
+    page.keyboard.press("j")
+    assert page.get_by_role("dialog", name="teaser-002").is_visible()
+    assert page.url.endswith("#teaser-002")
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+    assert page.evaluate("document.activeElement.querySelector('h3').id") == "teaser-002"
+    assert page.locator("article:has(#teaser-001) details .chat").count() == 1  # given back
+    page.locator("article:has(#teaser-003) .poster").click()
+    assert page.get_by_role("dialog", name="teaser-003").is_visible()
+    assert page.said == []
+
+
+def test_the_table_sorts_and_is_filtered_as_the_cards_are(look):
+    page = look(fleet_html(fleet(60)), **WIDE)
+    page.get_by_role("button", name="Table").click()
+    rows = page.locator("tbody tr:visible")
+    assert rows.count() == 60
+    assert "gone" in rows.first.inner_text()
+    heads = page.get_by_role("columnheader")
+    page.get_by_role("button", name="Address").click()
+    assert heads.first.get_attribute("aria-sort") == "ascending"
+    assert rows.first.locator("a").inner_text() == "teaser-000"
+    page.get_by_role("button", name="Address").click()
+    assert rows.first.locator("a").inner_text() == "teaser-059"
+    page.get_by_role("checkbox", name="cancelled (5)").check(force=True)
+    assert rows.count() == 5
+    rows.first.locator("a").click()
+    assert page.get_by_role("dialog").is_visible()
+    assert rows.count() == 5
+
+
+def test_without_scripts_everything_is_there(look):
+    page = look(fleet_html(fleet(3, talk=TALK)), java_script_enabled=False)
+    page.locator("article summary").first.click()
+    assert page.locator(".chat").first.is_visible()
+    assert page.locator("#_filter:visible").count() == 0
+
+
+def test_hostile_text_stays_text_in_the_panel_and_in_the_table(look):
+    evil = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
+    tagged = replace(member(evil), tags=(evil,))
+    page = look(fleet_html(fleet_of(tagged)), at="#a", **WIDE)
+    assert page.get_by_role("dialog", name="a").is_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Table").click()
+    assert evil in page.locator("tbody tr").inner_text()
+    assert page.locator("main img, dialog img, main script").count() == 0
+    assert page.title() == "Projects of w"
+    assert page.said == []
+
+
+def test_three_hundred_projects_are_a_small_file():
+    assert len(fleet_html(fleet(300)).encode()) <= 200_000
