@@ -102,7 +102,8 @@ class Progress:
         self._ended += 1
         self._waiting.pop(step.address, None)
         begun = self._doing.pop(step.address, None)
-        lines = self._line(event, now - begun[1] if begun is not None else None)
+        told = self._verbose or event.outcome not in ("deferred", "skipped")  # those are listed at the end
+        lines = self._line(event, now - begun[1] if begun is not None else None) if told else []
         if self._ended < self._total and now - self._summed_up >= SUMMARY_SECONDS:
             self._summed_up = now
             lines.append(self._style.paint(self.summary(), "dim"))

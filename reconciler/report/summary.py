@@ -110,7 +110,8 @@ def approval_line(plan: Plan) -> str:
     costly = [step for step in plan.steps if describe(step).spends_credits]
     least = f"at least {least_credits(costly):,} credits" if not plan.lost else "credits"
     cost = f" It spends {least}, and that can't be undone." if costly else " It spends no credits."
-    return f"This will {joined(parts)}.{cost} It makes at least {plural(plan.requests_needed, 'request')}."
+    calls = f" It makes at least {plural(plan.requests_needed, 'request')}." if plan.requests_needed else ""
+    return f"This will {joined(parts)}.{cost}{calls}"
 
 
 def upload_line(plan: Plan, quote: Callable[[str], str]) -> str:
@@ -177,13 +178,18 @@ def is_whole(result: ApplyResult) -> bool:
 
 def working_line(result: ApplyResult) -> str:
     """Whose agents are still at work, and how to follow them; the apply has agents that are."""
-    names = [f"`{clean(address)}`" for address in result.working[:_NAMED]]
-    more = [f"{len(result.working) - _NAMED} more"] if len(result.working) > _NAMED else []
     verb = "agent is" if len(result.working) == 1 else "agents are"
     return (
-        f"{len(result.working)} {verb} still at work: {joined([*names, *more])}. Follow with `reconciler status --watch`, "
+        f"{len(result.working)} {verb} still at work: {named(result.working)}. Follow with `reconciler status --watch`, "
         "or wait with `reconciler apply --wait idle`."
     )
+
+
+def named(addresses: Iterable[str]) -> str:
+    """The first few different addresses, and how many more there are."""
+    different = list(dict.fromkeys(addresses))
+    more = [f"{len(different) - _NAMED} more"] if len(different) > _NAMED else []
+    return joined([*(f"`{clean(address)}`" for address in different[:_NAMED]), *more])
 
 
 def continue_line(result: ApplyResult) -> str:

@@ -28,6 +28,7 @@ from reconciler.report.summary import (
     error_line,
     is_whole,
     mode_line,
+    named,
     origin_line,
     other_findings,
     replacement_line,
@@ -44,6 +45,8 @@ _OUTCOMES: Final[dict[OutcomeKind, Color]] = {
     "deferred": "yellow",
     "done": "green",
 }
+_SEPARATE: Final = 3
+"""So many steps that were not done for one reason have a line each."""
 _MARGIN: Final = " " * 6
 """Before what belongs to a step."""
 _GAP: Final = "  "
@@ -203,10 +206,29 @@ def _closing(plan: Plan, style: Style, digest: str | None, *, requests: bool) ->
 def apply_text(result: ApplyResult, *, style: Style) -> str:
     """What was not done and why, other findings, and how to continue."""
     open_steps = [r for r in result.results if r.outcome != "done"]
-    parts = ["\n".join(_open_line(r, style) for r in open_steps)]
+    parts = ["\n".join(_open_lines(open_steps, style))]
     parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(other_findings(result))]
     parts.append("\n".join(_apply_closing(result, style)))
     return wrapped("\n\n".join(part for part in parts if part) + "\n", style.columns)
+
+
+def _open_lines(results: list[StepResult], style: Style) -> list[str]:
+    """What was not done: many steps of a kind that wait for the same, or follow what was not done, share a line."""
+    alike: dict[object, list[StepResult]] = {}
+    for result in results:
+        shares = result.error is None and result.outcome in ("deferred", "skipped")
+        key = (result.outcome, result.step.action, reason_text(result)) if shares else id(result)
+        alike.setdefault(key, []).append(result)
+    lines = []
+    for found in alike.values():
+        if len(found) > _SEPARATE:
+            first, count = found[0], len(found)
+            label = style.paint(f"{first.outcome}:", "bold", _OUTCOMES[first.outcome])
+            names = named(r.step.address for r in found)
+            lines.append(f"{label} {describe(first.step).words.steps(count)}: {reason_text(first)}: {names}")
+        else:
+            lines += [_open_line(result, style) for result in found]
+    return lines
 
 
 def _open_line(result: StepResult, style: Style) -> str:

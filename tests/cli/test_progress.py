@@ -74,6 +74,13 @@ def test_an_agent_has_a_line_when_it_stops_and_none_while_it_works(clock):
     assert taken(progress, StatusChanged(address="a", project_id="p", status="idle")) == ["a: idle after 42 s"]
 
 
+@pytest.mark.parametrize("outcome", ["deferred", "skipped", "failed", "unknown"])
+def test_what_is_listed_at_the_end_has_no_line_before(clock, outcome):
+    lines = taken(Progress(Style(color=False), clock), StepEnded(step=CREATE, outcome=outcome))
+    whole = taken(Progress(Style(color=False), clock, verbose=True), StepEnded(step=CREATE, outcome=outcome))
+    assert len(lines) == (outcome in ("failed", "unknown")) and len(whole) == 1
+
+
 def test_long_applies_are_summed_up_now_and_then(clock):
     progress = Progress(Style(color=False), clock)
     taken(progress, ApplyStarted(steps=3, addresses=3))

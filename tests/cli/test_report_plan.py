@@ -274,6 +274,21 @@ def test_an_interrupted_apply_says_so():
     assert last(text) == "Apply interrupted: no step done. 1 deferred, 0 failed."
 
 
+def test_many_that_were_not_done_for_one_reason_share_a_line():
+    """Intent: after Ctrl-C, thirty projects are read at a glance; what failed has its own line, always."""
+    creates = [replace(STEPS[0], address=f"p{n}") for n in range(25)]
+    error = Diagnostic(severity="error", summary="the answer was cut off")
+    results = (
+        *(StepResult(step=step, outcome="deferred", note="interrupted") for step in creates),
+        *(StepResult(step=step, outcome="unknown", error=error) for step in creates[:5]),
+        *(StepResult(step=step, outcome="skipped") for step in creates[:2]),
+    )
+    text = apply_text(ApplyResult(plan=bare(*creates), results=results), style=PLAIN)
+
+    assert "deferred: 25 creates: interrupted: `p0`, `p1`, `p2` and 22 more\n" in text
+    assert text.count("deferred:") == 1 and text.count("unknown: p") == 5 and text.count("skipped: p") == 2
+
+
 def test_a_note_stands_beside_the_error_it_explains():
     """Intent: neither the executor's note nor the API's own words get lost."""
     error = Diagnostic(severity="error", summary="the answer was cut off", detail="POST /projects")
