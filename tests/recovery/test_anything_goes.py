@@ -384,7 +384,7 @@ def machine(examples, steps, figures, kind=Anything):
 
 
 def test_anything_in_any_order(figures):
-    machine(25, 14, figures)
+    machine(16, 14, figures)
 
 
 @pytest.mark.sweep

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.recovery.runs import arrived, killed
+from tests.sampling import square
 
 BEFORE, SENT, RECEIVED = 1, 2, 3
 TEASER = "projects:\n  teaser: {brief: A teaser., settings: {title: Teaser}}\n"
@@ -63,8 +64,7 @@ def test_a_rename_by_hand_between_the_kill_and_the_next_run(world, at):
     assert world.sent("cut") == ["Look."] and len(world.created()) == 2
 
 
-@pytest.mark.parametrize("status", ["failed", "cancelled", "running"])
-@pytest.mark.parametrize("at", [BEFORE, RECEIVED])
+@pytest.mark.parametrize(("at", "status"), square(2, [BEFORE, RECEIVED], ["failed", "cancelled", "running"]))
 def test_a_create_whose_video_can_no_longer_be_had_is_neither_lost_nor_doubled(world, at, status):
     """Its key can't be sent again just now; once that is mended, it is bound."""
     world.specs(CUT)

@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.sandbox.faults import Fault
 from tests.recovery.runs import kill_at
+from tests.sampling import square
 
 SPECS = "projects:\n  it: {brief: The brief., settings: {title: It}, messages: [one, one, two]}\n"
 MORE = SPECS.replace("two]", "two, one, three]")
@@ -38,8 +39,7 @@ def world(new_world):
     return world
 
 
-@pytest.mark.parametrize("change", [forget_cursor, forget_all_ids])
-@pytest.mark.parametrize("status", [None, 404, 410, 422])
+@pytest.mark.parametrize(("status", "change"), square(2, [None, 404, 410, 422], [forget_cursor, forget_all_ids]))
 def test_the_messages_that_are_left_are_sent_once(world, status, change):
     edited(world, change)
     if status:
@@ -54,8 +54,7 @@ def test_the_messages_that_are_left_are_sent_once(world, status, change):
     assert world.sent("it") == [*SENT, "two"]
 
 
-@pytest.mark.parametrize("unknown", ["refuse", "empty"])
-@pytest.mark.parametrize("change", [forget_cursor, forget_all_ids])
+@pytest.mark.parametrize(("change", "unknown"), square(2, [forget_cursor, forget_all_ids], ["refuse", "empty"]))
 def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(world, change, unknown):
     """Intent: also where the server says of a cursor that it has forgotten that nothing follows it."""
     edited(world, change)

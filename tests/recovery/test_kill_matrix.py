@@ -12,10 +12,10 @@ from tests.recovery.runs import kill_at
 from tests.sampling import every
 
 CHUNKS = 28
-SHARE = 14
+SHARE = 28
 """One chunk in so many is in the sample of the default run."""
 SAMPLED_PAIRS = 42
-"""Of which one chunk in three is part of the default run."""
+"""Of which one chunk in six is part of the default run."""
 SECONDS = 24
 """Chunks of second kills: the even ones on this version of the API, the odd ones on the latest (test_other_versions.py)."""
 
@@ -72,7 +72,7 @@ def _pairs(totals):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("chunk", every(3, range(6)))
+@pytest.mark.parametrize("chunk", every(6, range(6)))
 def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     pairs = random.Random(3).sample(_pairs(matrix[2]), 50 * SAMPLED_PAIRS)
     early = [(a, b) for a, b in pairs if b[1] <= 30][:SAMPLED_PAIRS]

@@ -20,7 +20,7 @@ from tests.recovery.within import impatient
 
 VERSION = contract.versions()[-1]
 IN_VERSION = CONFIG.replace("api: {{", f"api: {{{{version: {VERSION}, ")
-EVERY = 12
+EVERY = 24
 """One call and fault in so many is tried in the default run."""
 
 
@@ -113,7 +113,7 @@ class Latest(Anything):
 
 
 def test_anything_in_any_order(figures):
-    machine(6, 14, figures, Latest)
+    machine(4, 14, figures, Latest)
 
 
 @pytest.mark.sweep

@@ -79,7 +79,7 @@ def test_a_plan_applied_twice_acts_once(world):
     assert world.plan().code == 0
 
 
-@pytest.mark.parametrize("at", every(2, range(1, 3 * CALLS + 1)))
+@pytest.mark.parametrize("at", every(4, range(1, 3 * CALLS + 1)))
 def test_a_plan_cut_short_is_resumed_under_the_same_approval(world, at, figures):
     ended = saved(world, orders=[kill_at("call", at)])
     assert ended.killed, str(ended)
@@ -93,7 +93,7 @@ def test_a_plan_cut_short_is_resumed_under_the_same_approval(world, at, figures)
     figures["saved plans cut short"] += 1
 
 
-@pytest.mark.parametrize("n", every(2, range(1, 60, 7)))
+@pytest.mark.parametrize("n", every(3, range(1, 60, 7)))
 def test_a_plan_cut_short_at_a_write_is_resumed(world, n, figures):
     ended = saved(world, orders=[kill_at("state", n)])
     assert ended.killed, str(ended)
@@ -199,7 +199,7 @@ def test_a_plan_of_a_workspace_without_state_goes_with_a_state_that_is_still_new
     assert world.plan().code == 0
 
 
-@pytest.mark.parametrize("n", every(2, range(1, 12)))
+@pytest.mark.parametrize("n", every(3, range(1, 12)))
 def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(first_planned, folder, n):
     world = first_planned.copy(folder / "w")
     ended = saved(world, orders=[kill_at("state", n)])

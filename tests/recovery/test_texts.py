@@ -84,7 +84,7 @@ def it(world):
 # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("form", every(2, FORMS))
+@pytest.mark.parametrize("form", every(3, FORMS))
 def test_messages_whose_answers_are_lost_are_known_again_and_sent_once(world, monkeypatch, form):
     showing(monkeypatch, FORMS[form])
     world.specs(with_messages(*MESSAGES))
@@ -100,7 +100,7 @@ def test_messages_whose_answers_are_lost_are_known_again_and_sent_once(world, mo
     assert world.plan().code == 0
 
 
-@pytest.mark.parametrize("form", ["escaped", "emoji as ?", "cut at 200", "a line appended", "lower case"])
+@pytest.mark.parametrize("form", every(2, ["escaped", "emoji as ?", "cut at 200", "a line appended", "lower case"]))
 def test_equal_messages_shown_in_another_form_are_each_sent_once(world, monkeypatch, form):
     showing(monkeypatch, FORMS[form])
     texts = ["Louder & warmer 🎉", "Louder & warmer 🎉", "Softer at the end.", "Louder & warmer 🎉"]
@@ -130,7 +130,7 @@ HABITS = [
 ]
 
 
-@pytest.mark.parametrize("habits", every(2, HABITS))
+@pytest.mark.parametrize("habits", every(3, HABITS))
 def test_no_habit_of_the_emulated_api_has_a_message_sent_twice(new_world, habits):
     world = new_world(ONE, options=replace(OPTIONS, **habits))
     world.converges()
@@ -197,7 +197,7 @@ def test_what_only_a_person_can_tell_is_asked_and_the_answer_is_kept(world, said
     assert len(world.sent("it")) == (1 if said == "--sent" else 2)
 
 
-@pytest.mark.parametrize("form", ["escaped", "emoji as ?", "cut with …", "a line appended", "in a paragraph"])
+@pytest.mark.parametrize("form", every(2, ["escaped", "emoji as ?", "cut with …", "a line appended", "in a paragraph"]))
 def test_after_the_loss_of_the_state_no_message_is_sent_again(world, monkeypatch, form):
     world.specs(with_messages(*MESSAGES))
     world.converges()
@@ -214,7 +214,7 @@ def test_after_the_loss_of_the_state_no_message_is_sent_again(world, monkeypatch
     assert world.plan().code == 0
 
 
-@pytest.mark.parametrize("form", ["escaped", "cut with …", "a line appended"])
+@pytest.mark.parametrize("form", every(2, ["escaped", "cut with …", "a line appended"]))
 def test_state_recover_knows_messages_in_another_form(world, monkeypatch, form):
     world.specs(with_messages(*MESSAGES))
     world.converges()
@@ -245,7 +245,7 @@ def with_brief(address="it", more=""):
     return f"projects:\n  {address}: {{brief: '{BRIEF}', settings: {{title: It}}}}\n{more}"
 
 
-@pytest.mark.parametrize("cut", every(2, CUTS))
+@pytest.mark.parametrize("cut", every(3, CUTS))
 def test_a_failed_project_whose_state_is_lost_is_not_made_anew(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
     world = new_world(with_brief())
@@ -257,7 +257,7 @@ def test_a_failed_project_whose_state_is_lost_is_not_made_anew(new_world, monkey
     assert world.created()[0] in done.out + done.err
 
 
-@pytest.mark.parametrize("cut", every(2, reversed(CUTS)))
+@pytest.mark.parametrize("cut", every(3, reversed(CUTS)))
 def test_a_renamed_project_whose_state_is_lost_is_not_made_anew(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
     world = new_world(with_brief())
@@ -269,7 +269,7 @@ def test_a_renamed_project_whose_state_is_lost_is_not_made_anew(new_world, monke
     assert len(world.created()) == 1
 
 
-@pytest.mark.parametrize("cut", every(2, CUTS))
+@pytest.mark.parametrize("cut", every(3, CUTS))
 def test_a_create_of_unknown_fate_is_found_by_its_brief(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
     world = new_world(with_brief())
@@ -280,7 +280,7 @@ def test_a_create_of_unknown_fate_is_found_by_its_brief(new_world, monkeypatch, 
     assert world.created() == [it(world)]
 
 
-@pytest.mark.parametrize("cut", every(2, reversed(CUTS)))
+@pytest.mark.parametrize("cut", every(3, reversed(CUTS)))
 def test_an_imported_project_has_the_specs_brief_however_the_list_cuts_it(new_world, monkeypatch, cut):
     world = new_world("projects: {}\n")
     made = world.store.person_creates(brief=BRIEF, title="It")

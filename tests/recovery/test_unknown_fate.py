@@ -31,8 +31,7 @@ def it(world):
 # ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
-@pytest.mark.parametrize("became", ["idle", "cancelled", "failed"])
+@pytest.mark.parametrize(("at", "became"), square(2, [BEFORE, SENT, RECEIVED], ["idle", "cancelled", "failed"]))
 def test_a_create_of_unknown_fate_is_bound_whatever_became_of_it(new_world, at, became):
     world = new_world(ONE)
     killed(world, at)
@@ -135,8 +134,7 @@ def test_a_project_that_fails_while_its_answer_is_lost_is_bound_and_not_made_twi
 # ── message ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
-@pytest.mark.parametrize("first", ["go", "stop"])
+@pytest.mark.parametrize(("at", "first"), square(2, [BEFORE, SENT, RECEIVED], ["go", "stop"]))
 def test_equal_messages_in_a_row_with_a_crash_between(world, at, first):
     world.specs(with_messages(first, "go", "go", "end"))
     ended = world.apply(orders=[kill_at("call", 3 + at)])
@@ -230,8 +228,7 @@ def test_a_busy_agent_that_had_the_message_is_not_told_twice(world):
     assert world.sent("it") == ["please"]
 
 
-@pytest.mark.parametrize("status", ["cancelled", "failed"])
-@pytest.mark.parametrize("at", [BEFORE, RECEIVED])
+@pytest.mark.parametrize(("at", "status"), square(2, [BEFORE, RECEIVED], ["cancelled", "failed"]))
 def test_a_message_of_unknown_fate_to_a_project_that_is_over(world, at, status):
     world.specs(with_messages("please"))
     killed(world, at)

@@ -13,7 +13,7 @@ from tests.simulation.wire import FATES
 
 ROOT = Path(__file__).parents[2]
 SHARES = 4
-LIVES = 60
+LIVES = 40
 """Of each share in the default run."""
 SWEPT = 1000
 """In the sweep."""
