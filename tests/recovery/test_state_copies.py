@@ -112,7 +112,9 @@ def test_calls_whose_outcome_is_not_known_survive_a_push(world):
     pull(world)
     world.specs(TWO.replace("[hello]", "[hello, more]"))
     assert world.apply(orders=[kill_at("call", 2)]).killed
-    done = push(world, "--auto-approve", "--force", "--lock-timeout", "20s")
+    if isinstance(world, RemoteWorld):
+        world.place.run_out()
+    done = push(world, "--auto-approve", "--force", "--lock-timeout", "30s")
     assert done.code == 0, str(done)
     assert [intent["kind"] for intent in world.pending().values()] == ["message"]
     world.store.finish_all()
