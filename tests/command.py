@@ -8,13 +8,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 120.0
@@ -30,6 +31,43 @@ STRAY = (
 )
 
 
+SESSION = "ZYGOTES_OF_THE_TESTS"
+"""The variable that says where processes of one session get their zygotes."""
+
+
+def offer_zygotes() -> str:
+    """Start what zygotes are forked from (``tests/zygote.py``); its socket. It ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="zygotes-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.zygote", str(folder / "socket")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    atexit.register(server.communicate)
+    assert server.stdout.readline()
+    return str(folder / "socket")
+
+
+@functools.cache
+def _offered() -> str:
+    return os.environ.get(SESSION) or offer_zygotes()
+
+
+def _forked(address: str = "-") -> tuple[TextIO, TextIO]:
+    """A zygote of this process's own: what it reads, until that is closed, and what it answers."""
+    (read, told), (answered, write) = os.pipe(), os.pipe()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(_offered())
+        socket.send_fds(connection, [address.encode()], [read, write])
+    os.close(read)
+    os.close(write)
+    orders, answers = os.fdopen(told, "w"), os.fdopen(answered)
+    assert json.loads(answers.readline())["ready"]
+    return orders, answers
+
+
 class Zygote:
     """Starts runs. One for each test process."""
 
@@ -37,16 +75,13 @@ class Zygote:
         self._turn = threading.Lock()
         self.kibibytes = 0
         """The most memory that the run which ended last had at once; with what it shares with the zygote."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
-        )
-        assert json.loads(self._process.stdout.readline())["ready"]
+        self._orders, self._answers = _forked()
 
     def _ask(self, **order: Any) -> dict[str, Any]:
         with self._turn:
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
+            self._orders.write(json.dumps(order) + "\n")
+            self._orders.flush()
+            return json.loads(self._answers.readline())
 
     def start(self, **order: Any) -> int:
         return self._ask(do="start", **order)["pid"]
@@ -71,9 +106,9 @@ class Zygote:
         return code
 
     def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
+        self._orders.close()
+        self._answers.read()  # until it has ended
+        self._answers.close()
 
 
 @functools.cache
@@ -90,11 +125,9 @@ def command() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="started-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address = folder / "socket"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.zygote", str(address)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
-    )
-    atexit.register(server.communicate)
-    assert server.stdout.readline()
+    orders, answers = _forked(str(address))
+    atexit.register(answers.close)
+    atexit.register(orders.close)
     path = folder / "reconciler"
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{ROOT / "tests" / "started.py"}" "{address}" "$@"\n')
     path.chmod(0o755)

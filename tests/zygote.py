@@ -1,10 +1,13 @@
 """A process that has the program imported and forks a child for each run: a real process in 30 ms instead of 600.
 
-Runs as a script; a JSON line in, a JSON line out. It has one thread, so that forking it is safe. Given the address of a
-socket, it serves ``tests/started.py`` there, which stands in for the program's command where a shell starts it.
+As a script it listens at a socket, and forks itself for each process of the tests that asks there: imports are paid for
+once in a session. What that process gets has one thread, so that forking it is safe. It takes orders, a JSON line in, a
+JSON line out; or it serves ``tests/started.py`` at a socket of its own, which stands in for the program's command where a
+shell starts it.
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -24,6 +27,7 @@ from reconciler.model import contract
 from tests import cheap_secrets
 
 
+@functools.cache
 def _imported():
     import reconciler
 
@@ -141,8 +145,6 @@ def serve():
     """Answers orders until its input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     orders = os.fdopen(os.dup(0), "r")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _imported()
     answers.write('{"ready": true}\n')
     for line in orders:
         order = json.loads(line)
@@ -175,25 +177,35 @@ def _started(connection):
     connection.sendall(b"%d\n" % _child(order))
 
 
-def listen(address):
-    """Starts runs for each process that connects, until its input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def listen(address, serve_one):
+    """Forks a child that serves each process that connects, until its input ends."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
-        _imported()
         os.write(1, b'{"ready": true}\n')
         while listener in select.select([0, listener], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
+                _imported()
                 if os.fork() == 0:
                     listener.close()
-                    _started(connection)
+                    serve_one(connection)
                     os._exit(0)
             with contextlib.suppress(ChildProcessError):  # those that have ended; they said themselves how
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
 
 
+def _asked(connection):
+    """A zygote for the process that asks, with the streams that it hands over."""
+    address, streams, *_ = socket.recv_fds(connection, 4096, 2)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    connection.close()
+    listen(address, _started) if address != b"-" else serve()
+
+
 if __name__ == "__main__":
-    listen(*sys.argv[1:]) if sys.argv[1:] else serve()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    listen(sys.argv[1], _asked)

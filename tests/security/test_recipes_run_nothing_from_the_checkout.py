@@ -273,7 +273,7 @@ def other_version_of_that_name(tmp_path):
 
 def other_dependency(tmp_path):
     release = Release(tmp_path / "r", lock=f"helper==1.0 \\\n    --hash=sha256:{HEX}\n")
-    return release, release.source
+    return release, from_a_commit(tmp_path, release)
 
 
 def dependency_without_a_hash(tmp_path):
