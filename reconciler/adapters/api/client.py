@@ -16,7 +16,13 @@ from msgspec.structs import replace
 from reconciler.adapters.api import answers
 from reconciler.adapters.api.body import LIST_MAX, MESSAGES_MAX
 from reconciler.adapters.api.failures import Call
-from reconciler.adapters.api.other_version import told_by_refusal, told_by_settings
+from reconciler.adapters.api.other_version import (
+    refusing,
+    telling_names,
+    told_by_list,
+    told_by_refusal,
+    told_by_settings,
+)
 from reconciler.adapters.api.sending import Sender
 from reconciler.model import contract
 from reconciler.model.errors import AnswerError, ApiError, HaltedError, RefusedError, VersionError
@@ -40,6 +46,10 @@ class ApiClient(Sender):
     """
 
     other_version: VersionError | None = None
+    listed: frozenset[str] | None = None
+    """What the rows of its lists had of the settings that not every version shows there; ``None``: there was no row."""
+    not_spoken: frozenset[str] = frozenset()
+    """The versions that it does not speak: it took what they refuse."""
     lacking: frozenset[str] = frozenset()
     """The paths of calls beyond the contract that the API said it does not have."""
 
@@ -47,6 +57,18 @@ class ApiClient(Sender):
         """Raise VersionError if the server is known to speak another version."""
         if self.other_version is not None:
             raise self.other_version
+
+    def doubts(self, body: WireBody) -> frozenset[str]:
+        """The versions that would refuse this create, and that the server may speak for all that is known."""
+        return refusing("create", body.expose()) - self.not_spoken
+
+    def check_create(self, body: WireBody) -> None:
+        """Raise VersionError if what the list showed speaks for a version that would refuse this create."""
+        told = set() if self.listed is None else told_by_list(self.listed) & self.doubts(body)
+        if told:
+            shows = f"shows `{'`, `'.join(sorted(self.listed))}`" if self.listed else "lacks settings of this version"
+            why = f"Its list of projects {shows}, and it would refuse the new project. Nothing was canceled."
+            raise _another(Call("POST", "/projects"), sorted(told, reverse=True), why)
 
     async def create(self, body: WireBody) -> Created:
         """``POST /projects``: 202 for a new project, 200 for the one with this idempotency key (unless it failed)."""
@@ -71,7 +93,13 @@ class ApiClient(Sender):
         """``GET /projects``: one page, in the server's order, which the contract leaves open."""
         limit = limit or contract.current().limits.list_page
         query = {"limit": limit, "offset": offset, "status": status, "title": title}
-        read = partial(answers.listed, limit=limit, offset=offset)
+
+        def read(answer: answers.Bytes) -> ProjectPage:
+            page = answers.listed(answer, limit=limit, offset=offset)
+            if page.projects:
+                self.listed = (self.listed or frozenset()) | telling_names(answer)
+            return page
+
         return await self.send(Call("GET", "/projects", most=LIST_MAX), {200: read}, query=query)
 
     async def project(self, project_id: str) -> LiveProject:
@@ -86,7 +114,9 @@ class ApiClient(Sender):
         def read(answer: answers.Bytes) -> dict[str, Json]:
             told = told_by_settings(answer)
             if told:
-                self.other_version = _another(call, told, "The answer shows its settings. The change was made.")
+                self.other_version = _another(
+                    call, told, "The answer shows its settings. The change was made. Nothing else is sent."
+                )
             return answers.settings(answer)
 
         return await self._send_body("settings", call, {200: read}, body)
@@ -107,14 +137,17 @@ class ApiClient(Sender):
         """Send a call whose body has fields of the contract. Raises VersionError, besides what :meth:`send` raises."""
         self.check_version()
         try:
-            return await self.send(call, good, body=body)
+            taken = await self.send(call, good, body=body)
         except RefusedError as error:
             told = told_by_refusal(kind, body.expose(), error.explanation) if error.status in (400, 422) else ()
             if not told:
                 raise
-            why = f"It refused a field: {error.explanation}\nThis call changed nothing."
+            why = f"It refused a field: {error.explanation}\nThis call changed nothing. Nothing else is sent."
             self.other_version = _another(call, told, why, error)
             raise self.other_version from error
+        if not (isinstance(taken, Created) and taken.existing):  # its key answers, whatever else the body says
+            self.not_spoken |= refusing(kind, body.expose())
+        return taken
 
     async def messages(
         self,
@@ -258,7 +291,7 @@ def _another(call: Call, told: Sequence[str], why: str, refusal: RefusedError | 
     ours, theirs = contract.current().version, " or ".join(f"`{version}`" for version in told)
     return VersionError(
         f"the API speaks version {' or '.join(told)}, and this workspace {ours}",
-        f"{why} Nothing else is sent.\nSet `api.version` to {theirs} in `reconciler.yaml`; "
+        f"{why}\nSet `api.version` to {theirs} in `reconciler.yaml`; "
         f"`reconciler fmt --upgrade-api {told[0]}` does that and rewrites the specs.",
         method=call.method,
         path=call.path,

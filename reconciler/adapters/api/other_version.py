@@ -1,4 +1,4 @@
-"""Signs that the server speaks another version of the API than this process: in a refusal, and in an answer."""
+"""Signs of which version of the API the server speaks: in a refusal, in the answer to a PATCH, and in the list."""
 
 from __future__ import annotations
 
@@ -70,6 +70,31 @@ def told_by_settings(body: Bytes) -> tuple[str, ...]:
             scores[api.version] = sum(_fits(api, name, shown[name]) for name in theirs & shown.keys())
     best = max(scores.values(), default=0)
     return tuple(version for version, score in scores.items() if score == best)
+
+
+def refusing(call: contract.Call, sent: Mapping[str, Json]) -> frozenset[str]:
+    """The other versions that would refuse a request: a server that takes it speaks none of them."""
+    return frozenset(
+        api.version for api in _others() if any(_is_wrong(api, call, name, value) for name, value in sent.items())
+    )
+
+
+def telling_names(body: Bytes) -> frozenset[str]:
+    """What a page of the list has of the settings that not every version shows there."""
+    return frozenset(name for name in _telling() if re.search(rb'"%b"\s*:' % name.encode(), body))
+
+
+def told_by_list(names: frozenset[str]) -> frozenset[str]:
+    """The versions that a list with these :func:`telling_names` speaks for; none if it may be of the version in force."""
+    telling = _telling()
+    if telling & {*contract.current().shown_in("list")} == names:
+        return frozenset()
+    return frozenset(api.version for api in _others() if telling & {*api.shown_in("list")} == names)
+
+
+def _telling() -> frozenset[str]:
+    shown = [frozenset(api.shown_in("list")) for api in (contract.current(), *_others())]
+    return frozenset().union(*shown) - frozenset.intersection(*shown)
 
 
 def _fits(api: Contract, name: str, raw: Raw) -> bool:

@@ -87,6 +87,8 @@ class Run(Struct, kw_only=True):
     environment: str | None = None
     sharing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a permanent link is made, so that a new one in the account's list is that one, or a person's."""
+    proving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the replacement whose create shows whether the API takes what the others send, before more is canceled."""
     lacking: set[str] = field(default_factory=set)
     """The kinds of steps whose calls the API turned out not to have."""
     worked: set[str] = field(default_factory=set)

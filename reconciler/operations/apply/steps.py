@@ -12,7 +12,7 @@ from reconciler.model.plan import Forget, Import, Move, Release, Replace, Update
 from reconciler.operations.apply.dependencies import wire_body
 from reconciler.operations.apply.entries import bound_entry
 from reconciler.operations.apply.exactly_once import Done
-from reconciler.operations.apply.polling import Monitor, finished
+from reconciler.operations.apply.polling import OVER, Monitor, finished
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.cancel import cancel_project
 from reconciler.operations.calls.create import create
@@ -22,11 +22,28 @@ from reconciler.operations.calls.settings import patch
 async def replace_project(run: Run, monitor: Monitor, step: Replace, number: int) -> Done:
     """Cancel the old project where its status allows, then create its successor.
 
+    Nothing is cancelled for a create that the API would refuse because it speaks another version: where the list tells that
+    it does, this raises VersionError; where nothing tells yet, one replacement goes first.
+    """
+    wire = await wire_body(run, monitor, step.body, step.address)
+    live = monitor.projects.get(run.draft.projects[step.address].project_id)
+    ends = live is None or live.status not in OVER
+    if ends and run.api.doubts(wire):
+        async with run.proving:
+            if run.api.doubts(wire):
+                run.api.check_version()
+                run.api.check_create(wire)
+                return await _replace_project(run, monitor, step, number)
+    return await _replace_project(run, monitor, step, number)
+
+
+async def _replace_project(run: Run, monitor: Monitor, step: Replace, number: int) -> Done:
+    """Cancel and create.
+
     A project that is idle is cancelled only once there is a slot for its successor, so that a create that is not
     possible now does not cost the old one; a project at work has that slot itself.
     """
     old = run.draft.projects[step.address]
-    await wire_body(run, monitor, step.body, step.address)
     make_room = partial(cancel_project, run, monitor, step, old.project_id, number, generation=step.generation)
     live = monitor.projects.get(old.project_id)
     if live is not None and contract.is_active(live.status):
