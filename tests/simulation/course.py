@@ -6,6 +6,7 @@ import random
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 WORDS: Final = ("Softer.", "Louder, please.", "A blue sky & <birds>.", "Use the “second” take.", "Plus de rouge 🎬.")
 BRIEFS: Final = ("A slow shot of the sea.", "Three cuts of a city.", "It's a “tin” of coffee & <milk>.", "Rain. " * 40)
@@ -72,7 +73,10 @@ def draw(seed: int) -> Course:
     count = r.choice((0, 1, 2, 2, 3))
     acts += [_apply(r, r.uniform(0.0, end), runners, r.randrange(len(runners))) for _ in range(count)]
     acts += [_something(r, r.uniform(0.0, end), workspaces) for _ in range(r.choice((0, 1, 2, 3, 5)))]
+    acts = _more(random.Random(f"{seed}/more"), acts, end, workspaces)
     acts.sort(key=lambda act: act.at)
+    server = _server(r)
+    server, acts = _night(random.Random(f"{seed}/night"), server, acts, end)
     return Course(
         seed=seed,
         workspaces=workspaces,
@@ -82,13 +86,42 @@ def draw(seed: int) -> Course:
         lease=r.choice((60.0, 60.0, 20.0)),
         settle=10.0,
         pace=r.choice((120, 120, 1000, 30)),
-        server=_server(r),
+        server=server,
         wire=_wire(r),
         store=_few(r, ("lost", "late", "unheard"), 0.3, 0.06) if remote else {},
         disk=_few(r, ("ENOSPC", "EIO", "slow"), 0.2, 0.06),
         skews=tuple(round(r.uniform(-90, 90), 1) if skew else 0.0 for _ in range(len(runners) + 2)),
         acts=tuple(acts),
     )
+
+
+def _more(r: random.Random, acts: list[Act], end: float, workspaces: int) -> list[Act]:
+    """Drawn apart, so that the rest of a life stays as it was before there were these."""
+    for number, act in enumerate(acts):
+        if act.what != "add":
+            continue
+        more = dict(act.more)
+        if r.random() < 0.12:
+            more |= {"render": True, "share": r.random() < 0.5}
+        if r.random() < 0.05:
+            more["adopts"] = True
+        elif number and r.random() < 0.06:
+            more["refers"] = True
+        acts[number] = replace(act, more=more)
+    what = ("rm", "resolve", "takes over")
+    return acts + [
+        Act(round(r.uniform(0.0, end), 2), r.choice(what), r.randrange(workspaces), {"pick": r.randrange(100)})
+        for _ in range(r.choice((0, 0, 0, 0, 1, 2)))
+    ]
+
+
+def _night(r: random.Random, server: dict[str, Any], acts: list[Act], end: float) -> tuple[dict[str, Any], list[Act]]:
+    """Perhaps more than a day passes in between, and the server forgets its keys."""
+    if r.random() >= 0.05:
+        return server, acts
+    cut = r.uniform(0.0, end)
+    later = [replace(act, at=act.at + 90_000.0) if act.at > cut else act for act in acts]
+    return server | {"key_seconds": 86_400.0}, later
 
 
 def _project(r: random.Random, number: int) -> dict[str, Any]:

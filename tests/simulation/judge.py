@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.errors import LockError, ReconcilerError, UsageError
@@ -14,14 +14,18 @@ from reconciler.operations.read.plan import plan
 from reconciler.operations.state.edits import bind, decide, recover_state
 from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
-from tests.simulation.life import CALM_APPLIES, KEY, SECRET
-from tests.simulation.people import ENDS
+from tests.simulation.commands import apply, start
+from tests.simulation.specs import KEY, SECRET, desired
+from tests.simulation.teams import ENDS
 from tests.simulation.wire import Weather
 
 if TYPE_CHECKING:
     from reconciler.sandbox.store import Effect
     from tests.simulation.life import Life
-    from tests.simulation.people import Team
+    from tests.simulation.teams import Team
+
+CALM_APPLIES: Final = 6
+"""As many as a calm world needs at most to come to rest."""
 
 
 def judge(life: Life) -> None:
@@ -45,7 +49,7 @@ def _converge(life: Life, team: Team) -> None:
     left: Any = None
     disowned: set[str] = set()
     for number in range(CALM_APPLIES):
-        done = life.apply(runner, "calm", {"wait": "idle", "lock_timeout": 5.0, "replace": sorted(disowned)})
+        done = apply(life, runner, "calm", {"wait": "idle", "lock_timeout": 5.0, "replace": sorted(disowned)})
         _to_the_end(life, done)
         if isinstance(done.error, LockError):
             life.fail(f"{team.name} can't get its lock in a calm world: {done.error.diagnostics[0].summary}")
@@ -85,14 +89,14 @@ def _to_the_end(life: Life, done: Any) -> None:
 
 
 def _run(life: Life, runner: int, kind: str, work: Any) -> Any:
-    done = life.command(runner, kind, work)
+    done = start(life, runner, kind, work)
     _to_the_end(life, done)
     return done
 
 
 def _look(life: Life, team: Team, runner: int) -> tuple[Plan | list[str], State]:
     """What a plan shows now, and the state."""
-    wanted = life.desired(team)
+    wanted = desired(team)
 
     async def work(workspace: Workspace, api: ApiClient) -> tuple[Plan | list[str], State]:
         before = life.server.count[life.world.process.name]
@@ -123,23 +127,12 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
     for address in dict.fromkeys(intent.address for intent in state.pending.values()):
         intent = next(i for i in state.pending.values() if i.address == address)
         if intent.kind == "message":
-            _decide(life, team, runner, intent, sent=_was_sent(life, state, intent))
+            _decide(life, team, runner, intent, sent=life.was_sent(state, intent))
         elif intent.kind == "create" and intent.undecided:
             _decide(life, team, runner, intent, sent=False)  # as the program says: then its project is imported
             _import(life, team, runner, address)
     if isinstance(made, Plan) and (made.errors or made.unsettled):
         _recover(life, team, runner)
-
-
-def _was_sent(life: Life, state: State, intent: Intent) -> bool:
-    words = intent.body["message"]
-    there = sum(
-        e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words
-        for e in life.store.ledger()
-    )
-    entry = state.projects.get(intent.address)
-    logged = sum(1 for m in entry.messages if m.text == words) if entry else 0
-    return there > logged
 
 
 def _decide(life: Life, team: Team, runner: int, intent: Intent, *, sent: bool) -> None:
@@ -168,7 +161,7 @@ def _import(life: Life, team: Team, runner: int, address: str) -> None:
 
 def _recover(life: Life, team: Team, runner: int) -> None:
     """`state recover` by people who know what is theirs, and `import` for the rest."""
-    ids, wanted = life.ids(team), life.desired(team)
+    ids, wanted = life.ids(team), desired(team)
 
     async def work(workspace: Workspace, api: ApiClient) -> Any:
         return await recover_state(
@@ -229,6 +222,9 @@ def _complete(life: Life, team: Team, state: State) -> None:
         sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == entry.project_id]
         if sent != thing.words:
             life.fail(f"{thing.address} has the messages {sent}, not {thing.words}")
+        rendered = any(e.kind == "render" and e.project_id == entry.project_id for e in ledger)
+        if thing.deliver.render and not rendered:
+            life.fail(f"{thing.address} is to be rendered, and is not")
         for name, value in thing.settings.items():
             if project.get(name) != value and not life.course.server.get("title_habits"):
                 life.fail(f"{thing.address} has {name} {project.get(name)!r}, not {value!r}")
@@ -236,7 +232,7 @@ def _complete(life: Life, team: Team, state: State) -> None:
 
 def _ledger(life: Life) -> None:
     ledger = life.store.ledger()
-    life.figures["effects"] += len(ledger)
+    life.figures.update(f"effect {effect.kind}" for effect in ledger)
     owner = _bought(life, ledger)
     for effect in ledger:
         actor = int(effect.request_id.rpartition("-")[0].rpartition(".")[2])
@@ -245,6 +241,7 @@ def _ledger(life: Life) -> None:
         elif effect.project_id and owner.get(effect.project_id, life.teams[actor]) is not life.teams[actor]:
             life.fail(f"{effect.kind} on another team's project by {effect.request_id}")
     _sent(life, [e for e in ledger if e.kind == "message"])
+    _delivered(life, ledger)
 
 
 def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
@@ -256,13 +253,18 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
     things = {
         f"{team.identity}/{name}": (team, thing) for team in life.teams for thing in team.things for name in thing.names
     }
-    owner: dict[str, Team] = {}
+    owner: dict[str, Team] = dict(life.imported)
     bought: Counter[int] = Counter()
     for effect in made:
         assert effect.idempotency_key is not None
         team, thing = things[effect.idempotency_key.rpartition("/")[0]]
         owner[effect.project_id] = team
         bought[id(thing)] += 1
+    for effect in ledger:
+        if effect.kind == "adopt":
+            owner[effect.project_id] = next(
+                team for team in life.teams for t in team.things if t.studio_id == effect.detail["project_id"]
+            )
     for _, thing in things.values():
         if bought[id(thing)] > thing.rights:
             life.fail(
@@ -285,6 +287,24 @@ def _sent(life: Life, messages: list[Effect]) -> None:
         elif number < before:
             life.fail(f"{words!r} was sent again to {effect.project_id}, or out of order")
         last[effect.project_id] = max(number, before)
+
+
+def _delivered(life: Life, ledger: list[Effect]) -> None:
+    """No video was rendered twice, nor shared twice, nor a studio project adopted that was not let go."""
+    done: dict[str, set[str]] = {}
+    for effect in ledger:
+        kinds = done.setdefault(effect.project_id, set())
+        match effect.kind:
+            case "render" | "share" | "adopt":
+                if effect.kind in kinds and not (effect.kind != "adopt" and effect.project_id in life.typed):
+                    life.fail(f"{effect.kind} of {effect.project_id} was done twice, by {effect.request_id}")
+                kinds.add(effect.kind)
+                if effect.kind == "render":
+                    kinds.discard("share")
+            case "message":
+                kinds -= {"render", "share"}
+            case "settings" if effect.detail["sent"].get("mode") == "none":
+                kinds.discard("adopt")
 
 
 def _secrets(life: Life) -> None:

@@ -1,75 +1,19 @@
-"""What people want, and what they do: edit specs, stop and rename projects, lose a state. And what the server comes to do."""
+"""What people do: edit specs, stop and rename projects, lose a state. And what the server comes to do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct, field
-
-from reconciler.model.desired import Lifecycle
-from reconciler.model.errors import Diagnostic
+from reconciler.model.desired import Deliver, Lifecycle
+from reconciler.operations.state.edits import decide
+from reconciler.operations.state.edits import remove as forget
 from reconciler.operations.state.edits import rename as rename_address
+from tests.simulation import commands, specs
+from tests.simulation.teams import ENDS, Team, Thing
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
-
-ENDS: Final = ("cancelled", "failed")
-
-
-class Thing(Struct):
-    """A project that people want: its names (the last one is the address), its messages, and what it may cost."""
-
-    names: list[str]
-    brief: str
-    settings: dict[str, Any]
-    words: list[str] = field(default_factory=list)
-    rights: int = 1
-    """How many projects may be bought for it at most."""
-    lifecycle: Lifecycle = Lifecycle()
-    moving: bool = False
-    """Whether the state may still have it under the name before."""
-    disputed: bool = False
-    """Whether a finding says that its key made another project: people follow that before they rename it."""
-    removed: bool = False
-    cancelled: bool = False
-    after: str | None = None
-    secret: bool = False
-
-    def is_over(self, others: list[Thing]) -> bool:
-        """Whether it, or what it waits for, is to be cancelled or fails."""
-        before = next((other for other in others if other.address == self.after), None)
-        return self.cancelled or "[fail]" in self.brief or (before is not None and before.is_over(others))
-
-    def learn(self, action: str, outcome: str, error: Diagnostic | None) -> None:
-        """Take in what became of a step."""
-        if outcome == "done":
-            self.moving = False
-            self.disputed = False
-            if not self.removed and action in ("cancel", "forget", "release"):
-                self.rights += 1  # by a run that had waited with older specs: what it let go is wanted again
-        elif error is not None and error.kind == "identity":
-            self.disputed = True
-
-    @property
-    def address(self) -> str:
-        return self.names[-1]
-
-
-class Team(Struct):
-    """A workspace and its people."""
-
-    name: str
-    identity: str
-    things: list[Thing] = field(default_factory=list)
-    copies: list[dict[str, bytes]] = field(default_factory=list)
-    lost: bool = False
-    """Whether its state was lost or replaced, so that findings may be left for people."""
-    findable: bool = True
-    """Whether a lost state can be found again: nothing was renamed, removed or rewritten."""
-
-    def wanted(self) -> list[Thing]:
-        return [thing for thing in self.things if not thing.removed]
 
 
 def _pick(life: Life, team: Team, more: dict[str, Any]) -> Thing | None:
@@ -91,8 +35,13 @@ def add(life: Life, team: Team, more: dict[str, Any]) -> None:
         lifecycle=Lifecycle(on_remove=more["on_remove"]),
         secret=bool(more.get("secret")),
     )
-    if more.get("after") and team.wanted():
-        thing.after = team.wanted()[0].address
+    if (more.get("after") or more.get("refers")) and team.wanted():
+        thing.after, thing.refers = team.wanted()[0].address, bool(more.get("refers"))
+    if more.get("render"):
+        thing.deliver = Deliver(render="1080p", share={} if more.get("share") else None)
+    if more.get("adopts"):
+        thing.studio_id, thing.rights = f"studio-{name}", 0
+        life.store.add_studio_project(id=thing.studio_id, title="Theirs", brief=thing.brief)
     team.things.append(thing)
     life.world.tell(team.name, f"adds {name}: {thing.brief[:40]!r}, {len(more['words'])} messages")
     for words in more["words"]:
@@ -187,6 +136,7 @@ def types(life: Life, team: Team, more: dict[str, Any]) -> bool:
     life.names += 1
     words = f"t{life.names} {more['words']}"
     life.store.person_writes(project["id"], words)
+    life.typed.add(project["id"])
     life.world.tell("person", f"types {words!r} to {project['id']}")
     return True
 
@@ -210,6 +160,20 @@ def stops(life: Life, team: Team, more: dict[str, Any]) -> bool:
         life.touched.add(project["id"])
         team.findable = False
     life.world.tell("person", f"{project['id']} is {more['status']}")
+    return True
+
+
+def takes_over(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    """A person's project is declared with its id: from then on it is the team's."""
+    theirs = sorted(life.foreign)
+    if not theirs:
+        return False
+    made = theirs[more["pick"] % len(theirs)]
+    life.foreign.discard(made)
+    life.names += 1
+    team.things.append(Thing(names=[f"p{life.names}"], brief="", settings={}, rights=0, project_id=made))
+    life.imported[made] = team
+    life.world.tell(team.name, f"p{life.names} imports {made}")
     return True
 
 
@@ -263,7 +227,7 @@ def unlock(life: Life, team: Team, more: dict[str, Any]) -> bool:
     """`state unlock`, by somebody who sees that no run is there."""
     if busy(life, team) or not life.course.remote:
         return False
-    life.command(life.runner_of(team), "unlock", lambda w, _: _awaited(w.store.unlock(lambda _: True)))
+    commands.start(life, life.runner_of(team), "unlock", lambda w, _: _awaited(w.store.unlock(lambda _: True)))
     return True
 
 
@@ -275,7 +239,9 @@ def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
     old, life.names = thing.address, life.names + 1
     new = f"p{life.names}"
     runner = life.runner_of(team)
-    done = life.command(runner, "state mv", lambda w, _: _awaited(rename_address(w, old, new, lock_timeout=0.0)))
+    done = commands.start(
+        life, runner, "state mv", lambda w, _: _awaited(rename_address(w, old, new, lock_timeout=0.0))
+    )
 
     def follow() -> None:
         if done.error is None and not done.process.dead:
@@ -289,8 +255,47 @@ def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
     return True
 
 
+def rm(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    """`state rm`, by people who want another project instead."""
+    thing = _pick(life, team, more)
+    if thing is None or thing.moving or thing.studio_id or thing.project_id or busy(life, team):
+        return False
+    address = thing.address
+    done = commands.start(
+        life, life.runner_of(team), "state rm", lambda w, _: _awaited(forget(w, (address,), lock_timeout=0.0))
+    )
+
+    def follow() -> None:
+        thing.rights += 1  # also if it was killed in the midst of it
+        team.findable = False
+        team.lost = True
+
+    done.process.fibers[0].on_end.append(follow)
+    return True
+
+
+def resolve(life: Life, team: Team, more: dict[str, Any]) -> bool:
+    """`state resolve`, by people who have waited, and have looked into the account."""
+    if busy(life, team):
+        return False
+
+    async def work(workspace: Any, _: Any) -> None:
+        state = workspace.load()[0]
+        for intent in state.pending.values():
+            if intent.kind == "message" and intent.undecided:
+                sent = life.was_sent(state, intent)
+                life.world.tell(
+                    team.name, f"decides: {intent.message_id} of {intent.address} {'was' if sent else 'not'} sent"
+                )
+                decide(workspace, intent.address, sent=sent, lock_timeout=0.0)
+                return
+
+    commands.start(life, life.runner_of(team), "resolve", work)
+    return True
+
+
 def plan(life: Life, team: Team, more: dict[str, Any]) -> None:
-    life.plan(life.runner_of(team), life.desired(team))
+    commands.plan(life, life.runner_of(team), specs.desired(team))
 
 
 # the server
@@ -335,6 +340,9 @@ ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
     "old copy": old_copy,
     "unlock": unlock,
     "mv": mv,
+    "rm": rm,
+    "resolve": resolve,
+    "takes over": takes_over,
     "plan": plan,
     "storm": storm,
     "habits": habits,

@@ -1,0 +1,295 @@
+"""Commands of the program that people run in a life: what each gets, how it is disturbed, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.state.local import LocalStateStore
+from reconciler.adapters.state.remote import RemoteStateStore
+from reconciler.model.config import Config, Limits, Policy
+from reconciler.model.desired import Desired
+from reconciler.model.errors import ReconcilerError
+from reconciler.model.events import ApplyResult, Event
+from reconciler.model.plan import Plan
+from reconciler.model.redact import Redactor
+from reconciler.operations.apply import workflow
+from reconciler.operations.apply.run import Interrupted, Options
+from reconciler.operations.read import plan as reading
+from reconciler.operations.workspace import Workspace
+from reconciler.planning.planner import Selection
+from tests.simulation.clockwork import Process, run_coroutine
+from tests.simulation.disk import Disk
+from tests.simulation.specs import KEY, SECRET, desired
+from tests.simulation.teams import Team
+from tests.simulation.wire import URL, WiredClient
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+
+LATE: Final = 25.0
+"""Seconds beyond its `--timeout` after which an apply has ended: twice the grace of a call that was sent, and the saving."""
+
+
+class Done(Struct):
+    """How a command ended."""
+
+    kind: str
+    process: Process
+    team: int = 0
+    result: Any = None
+    error: BaseException | None = None
+    holds: Callable[[], bool] = lambda: False
+    """Whether it believes that it has the lock."""
+    began: float = 0.0
+    ended: float = 0.0
+
+
+def _workspace(life: Life, team: Team, process: Process) -> Workspace:
+    course = life.course
+    config = Config(
+        root=Path(life.root(team)),
+        workspace=team.name,
+        api_url=URL,
+        environment=course.environment,
+        state=f"{life.place(team)}" if course.remote else None,
+        limits=Limits(
+            active_projects=course.server.get("active_projects", 5) or 5,
+            requests_per_minute=course.pace,
+            settle_seconds=course.settle,
+            lease_seconds=course.lease,
+        ),
+        policy=Policy(max_share=None, allowed_env=("TOKEN",)),
+    )
+    store: Any
+    if course.remote:
+        store = RemoteStateStore(
+            life.place(team),
+            version="0",
+            spill=Path(life.root(team)) / ".reconciler" / "spill",
+            lease_seconds=course.lease,
+            note=lambda text: life.world.tell(process.name, text),
+        )
+    else:
+        store = LocalStateStore(Path(life.root(team)) / "reconciler.state.json", version="0")
+    return Workspace(
+        config=config,
+        store=store,
+        version="0",
+        env={"TOKEN": SECRET},
+        redact=Redactor((SECRET, KEY)),
+        now=process.stamp,
+    )
+
+
+def _process(life: Life, runner: int, kind: str) -> Process:
+    life.runs += 1
+    skew = life.course.skews[runner] if life.course.skews else 0.0
+    team = life.course.runners[runner]
+    process = Process(life.world, f"{kind}{life.runs}.{team}", number=1000 + life.runs, skew=skew)
+    life.machines[process.number] = life.disks[runner if life.course.remote else team]
+    return process
+
+
+def start(life: Life, runner: int, kind: str, work: Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]) -> Done:
+    """Start a command; it goes on as time passes."""
+    process = _process(life, runner, kind)
+    team = life.teams[life.course.runners[runner]]
+    done = Done(kind=kind, process=process, team=life.course.runners[runner], began=life.world.now)
+
+    def main() -> None:
+        try:
+            workspace = _workspace(life, team, process)
+            done.holds = lambda: _holds(life, workspace.store, process)
+
+            async def go() -> Any:
+                client = WiredClient(
+                    life.server,
+                    process,
+                    KEY,
+                    limiter=RateLimiter(life.course.pace),
+                    redact=workspace.redact,
+                    on_retry=lambda text: life.world.tell(process.name, text),
+                    guard=workspace.store.check,
+                )
+                async with client as api:
+                    for _ in range(life.course.reads):
+                        await api.list_projects()
+                        await api.credits(needed=False)
+                    return await work(workspace, api)
+
+            done.result = run_coroutine(go())
+        except (ReconcilerError, KeyboardInterrupt, Interrupted) as error:
+            done.error = error
+        except Exception as error:  # noqa: BLE001  nothing else may reach the user
+            if not process.dead:
+                life.fail(f"{process.name} ends with a traceback: {type(error).__name__}: {error}")
+                done.error = error
+        finally:
+            done.ended = life.world.now
+            _report(life, done)
+
+    life.world.tell(process.name, f"starts: {kind}")
+    process.start(main)
+    life.running = [*(each for each in life.running if not each.process.over), done]
+    return done
+
+
+def _holds(life: Life, store: Any, process: Process) -> bool:
+    if isinstance(store, LocalStateStore):
+        return life.disk_of(process).locks.get(f"{store.path}.lock") is process
+    lease = store._lease
+    age = life.world.now - lease._since._steady
+    return lease.held and lease._lost is None and age < lease._seconds - lease._margin
+
+
+def _report(life: Life, done: Done) -> None:
+    process = done.process
+    if process.dead:
+        return
+    error = done.error
+    if isinstance(error, ReconcilerError):
+        diagnostics = error.diagnostics
+        first = next((d for d in diagnostics if d.severity == "error"), diagnostics[0])
+        text = f"{first.address or ''} {first.summary}".strip()
+        life.world.tell(process.name, f"ends: {type(error).__name__}: {life.short(text)}")
+        life.leaks("\n".join(f"{d.summary}\n{d.detail}" for d in diagnostics), process.name)
+    elif error is not None:
+        life.world.tell(process.name, f"ends: {type(error).__name__}")
+    elif isinstance(done.result, ApplyResult):
+        counts = ", ".join(f"{n} {name}" for name, n in sorted(done.result.counts.items()))
+        life.world.tell(process.name, f"ends: {counts or 'nothing to do'}")
+
+
+def plan(life: Life, runner: int, wanted: Desired) -> Done:
+    async def work(workspace: Workspace, api: ApiClient) -> Plan:
+        made, _ = await reading.plan(workspace, api, wanted, Selection())
+        return made
+
+    return start(life, runner, "plan", work)
+
+
+def _apply_work(
+    life: Life, wanted: Desired, process: Callable[[], Process], more: dict[str, Any]
+) -> Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]:
+    def emit(event: Event) -> None:
+        life.happened(process(), event)
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        it = process()
+        it.interruptible = life.world.fiber
+        try:
+            yield
+        finally:
+            it.interruptible = None
+
+    async def work(workspace: Workspace, api: ApiClient) -> Any:
+        stop = process().stop = asyncio.Event()
+        saved = None
+        if more.get("saved"):
+            saved, _ = await reading.plan(workspace, api, wanted, Selection())
+            if saved.errors:
+                raise workflow.PlanRefusedError(saved, saved.errors)
+        request = workflow.ApplyRequest(
+            desired=None if saved is not None else wanted,
+            saved=saved,
+            selection=Selection(replace=frozenset(more.get("replace", ()))),
+            options=Options(
+                wait=more.get("wait", "steps"),
+                settle=life.course.settle,
+                active_limit=workspace.config.limits.active_projects,
+            ),
+            timeout=more.get("timeout"),
+            lock_timeout=more.get("lock_timeout", 0.0),
+            confirm=lambda _: True,
+            waiting=waiting,
+        )
+        return await workflow.apply(workspace, api, request, emit=emit, stop=stop)
+
+    return work
+
+
+def apply(life: Life, runner: int, kind: str, more: dict[str, Any]) -> Done:
+    """Start an apply of what the specs say now."""
+    wanted = desired(life.teams[life.course.runners[runner]])
+    done = start(life, runner, kind, _apply_work(life, wanted, lambda: done.process, more))
+    return done
+
+
+def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
+    """Start an apply, and what will disturb it."""
+    done = apply(life, runner, "apply", more)
+    process, world = done.process, life.world
+    process.kill_in = more.get("kill")
+    if "kill_sent" in more:
+        life.kill_sent[process.number] = (more["kill_sent"], more["kill_after"], more.get("sent_late", False))
+    if "retry" in more:
+        again = {name: more[name] for name in ("wait",) if name in more}
+
+        def begin() -> None:
+            life.retries -= 1
+            begin_apply(life, runner, again)
+
+        def retry() -> None:
+            life.retries += 1
+            world.after(more["retry"], begin)
+
+        process.on_death.append(retry)
+    if more.get("power"):
+        disk = life.disk_of(process)
+        process.on_death.append(lambda: _power(life, disk))
+    if "kill" in more or "kill_sent" in more:
+        process.on_death.append(lambda: life.note(process.name, "killed"))
+    if "interrupt" in more:
+        world.after(more["interrupt"], lambda: _interrupt(life, done, more))
+    if "timeout" in more and not (more.get("saved") or "suspend" in more or life.course.store or life.course.disk):
+        world.after(more["timeout"] + LATE, lambda: _late(life, done))
+    if "suspend" in more:
+
+        def suspend() -> None:
+            if not process.over:
+                life.note(process.name, "suspended")
+            process.suspend(more["suspended"])
+
+        world.after(more["suspend"], suspend)
+    return done
+
+
+def _late(life: Life, done: Done) -> None:
+    if not (done.process.over or done.process.dead):
+        life.fail(f"{done.process.name} runs {LATE:.0f} s after its time was up")
+
+
+def _power(life: Life, disk: Disk) -> None:
+    """The machine goes down, with all that runs on it."""
+    for done in life.running:
+        if life.disk_of(done.process) is disk:
+            done.process.kill("dies with its machine")
+    disk.lose_power()
+
+
+def _interrupt(life: Life, done: Done, more: dict[str, Any]) -> None:
+    process, world = done.process, life.world
+    if process.over:
+        return
+    life.note(process.name, "interrupted")
+    process.interrupt()
+    asked = world.now
+    if "again" in more:
+        world.after(more["again"], process.interrupt)
+
+    def late() -> None:
+        if not process.over and not process.dead and process.held_until < asked:
+            life.fail(f"{process.name} runs 60 s after it was interrupted")
+
+    if "slow" not in life.course.disk and not life.course.store:
+        world.after(60.0, late)

@@ -1,0 +1,57 @@
+"""What the specs of a team say, as the program reads them: lives begin with their values."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from reconciler.model.desired import (
+    AdoptOrigin,
+    CreateOrigin,
+    Desired,
+    DesiredMessage,
+    DesiredProject,
+    ImportOrigin,
+    Moved,
+    Origin,
+)
+from reconciler.model.values import Revealed, Secret, secret_digest
+from tests.simulation.teams import Team, Thing
+
+KEY: Final = "es_live_simulated_0123456789abcdef"
+SECRET: Final = "hush-0123456789-token"
+
+
+def desired(team: Team) -> Desired:
+    """What the specs say now."""
+    projects = {}
+    for thing in team.wanted():
+        settings: dict[str, Any] = dict(thing.settings)
+        if thing.secret:
+            digest = secret_digest("", Revealed(f"https://hooks.example.com/{SECRET}"), (Revealed(SECRET),))
+            settings["webhook_url"] = Secret(
+                template="https://hooks.example.com/${env.TOKEN}",
+                digest=digest,
+                value=Revealed(f"https://hooks.example.com/{SECRET}"),
+                parts=(Revealed(SECRET),),
+            )
+        projects[thing.address] = DesiredProject(
+            thing.address,
+            _origin(thing),
+            settings=settings,
+            messages=tuple(DesiredMessage(str(n + 1), {"message": words}) for n, words in enumerate(thing.words)),
+            lifecycle=thing.lifecycle,
+            cancelled=thing.cancelled,
+            depends_on=(thing.after,) if thing.after and not thing.refers else (),
+            deliver=thing.deliver,
+        )
+    moved = tuple(Moved(*thing.names[-2:]) for thing in team.wanted() if len(thing.names) > 1)
+    return Desired(team.name, projects, moved=moved)
+
+
+def _origin(thing: Thing) -> Origin:
+    if thing.project_id is not None:
+        return ImportOrigin(thing.project_id)
+    if thing.studio_id is not None:
+        return AdoptOrigin(thing.studio_id)
+    references = [{"project": thing.after, "type": "video"}] if thing.refers and thing.after else []
+    return CreateOrigin({"brief": thing.brief, **({"references": references} if references else {})})

@@ -1,0 +1,74 @@
+"""What a team of people wants: its projects, and what they may cost."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from reconciler.model.desired import Deliver, Lifecycle
+from reconciler.model.errors import Diagnostic
+
+ENDS: Final = ("cancelled", "failed")
+
+
+class Thing(Struct):
+    """A project that people want: its names (the last one is the address), its messages, and what it may cost."""
+
+    names: list[str]
+    brief: str
+    settings: dict[str, Any]
+    words: list[str] = field(default_factory=list)
+    rights: int = 1
+    """How many projects may be bought for it at most."""
+    lifecycle: Lifecycle = Lifecycle()
+    moving: bool = False
+    """Whether the state may still have it under the name before."""
+    disputed: bool = False
+    """Whether a finding says that its key made another project: people follow that before they rename it."""
+    removed: bool = False
+    cancelled: bool = False
+    after: str | None = None
+    refers: bool = False
+    """Whether it is made with the video of that one."""
+    secret: bool = False
+    deliver: Deliver = Deliver()
+    studio_id: str | None = None
+    """It is adopted from the studio."""
+    project_id: str | None = None
+    """It is imported: a person made it."""
+
+    def is_over(self, others: list[Thing]) -> bool:
+        """Whether it, or what it waits for, is to be cancelled or fails."""
+        before = next((other for other in others if other.address == self.after), None)
+        return self.cancelled or "[fail]" in self.brief or (before is not None and before.is_over(others))
+
+    def learn(self, action: str, outcome: str, error: Diagnostic | None) -> None:
+        """Take in what became of a step."""
+        if outcome == "done":
+            self.moving = False
+            self.disputed = False
+            if not self.removed and action in ("cancel", "forget", "release"):
+                self.rights += 1  # by a run that had waited with older specs: what it let go is wanted again
+        elif error is not None and error.kind == "identity":
+            self.disputed = True
+
+    @property
+    def address(self) -> str:
+        return self.names[-1]
+
+
+class Team(Struct):
+    """A workspace and its people."""
+
+    name: str
+    identity: str
+    things: list[Thing] = field(default_factory=list)
+    copies: list[dict[str, bytes]] = field(default_factory=list)
+    lost: bool = False
+    """Whether its state was lost or replaced, so that findings may be left for people."""
+    findable: bool = True
+    """Whether a lost state can be found again: nothing was renamed, removed or rewritten."""
+
+    def wanted(self) -> list[Thing]:
+        return [thing for thing in self.things if not thing.removed]
