@@ -19,7 +19,7 @@ from reconciler.model.plan import Create, Replace
 from reconciler.model.state import Entry
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.operations.calls import create
+from reconciler.operations.calls import create, render
 from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
 from tests.simulation.course import Act, Course, draw
 from tests.simulation.life import Life
@@ -55,11 +55,16 @@ def _no_look_for_the_renamed() -> None:
     create._perhaps_renamed = lambda _: []
 
 
+def _no_look_at_a_render_that_is_refused() -> None:
+    render.is_rendering = lambda _: False
+
+
 ADDED: Final[dict[str, Callable[[], None]]] = {
     "wait for the agent before the key is sent again": _no_wait_before_the_key,
     "settling of creates": _no_settling_of_creates,
     "look past a canceled project's own older status": _no_look_past_the_canceled_one,
     "look for a project that was given another title": _no_look_for_the_renamed,
+    "look at the project where a render is refused": _no_look_at_a_render_that_is_refused,
 }
 """Steps that lives led to."""
 STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED

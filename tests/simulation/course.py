@@ -12,6 +12,8 @@ WORDS: Final = ("Softer.", "Louder, please.", "A blue sky & <birds>.", "Use the 
 BRIEFS: Final = ("A slow shot of the sea.", "Three cuts of a city.", "It's a “tin” of coffee & <milk>.", "Rain. " * 40)
 TITLES: Final = ("One", "Two", "Three")
 CRAFTS: Final = ("cinema", "ugc", "humor")
+KILLED: Final = ("plan", "unlock")
+"""Commands that may be killed, besides those that are drawn with it."""
 TEXT_HABITS: Final = ("trim", "fold", "escape", "quotes", "emoji", "nfd")
 
 
@@ -108,9 +110,17 @@ def _more(r: random.Random, acts: list[Act], end: float, workspaces: int) -> lis
         elif number and r.random() < 0.06:
             more["refers"] = True
         acts[number] = replace(act, more=more)
+    for number, act in enumerate(acts):
+        if act.what in KILLED and r.random() < 0.4:
+            acts[number] = replace(act, more=act.more | {"kill": r.randint(1, 25)})
     what = ("rm", "resolve", "takes over")
     return acts + [
-        Act(round(r.uniform(0.0, end), 2), r.choice(what), r.randrange(workspaces), {"pick": r.randrange(100)})
+        Act(
+            round(r.uniform(0.0, end), 2),
+            r.choice(what),
+            r.randrange(workspaces),
+            {"pick": r.randrange(100), "kill": r.choice((None, None, r.randint(1, 25)))},
+        )
         for _ in range(r.choice((0, 0, 0, 0, 1, 2)))
     ]
 

@@ -223,11 +223,22 @@ def old_copy(life: Life, team: Team, more: dict[str, Any]) -> bool:
     return True
 
 
+def _killed(life: Life, more: dict[str, Any], done: commands.Done) -> None:
+    """Perhaps a command is killed in the midst of it."""
+    if more.get("kill"):
+        done.process.kill_in = more["kill"]
+        done.process.on_death.append(lambda: life.note(done.process.name, "killed"))
+
+
 def unlock(life: Life, team: Team, more: dict[str, Any]) -> bool:
     """`state unlock`, by somebody who sees that no run is there."""
     if busy(life, team) or not life.course.remote:
         return False
-    commands.start(life, life.runner_of(team), "unlock", lambda w, _: _awaited(w.store.unlock(lambda _: True)))
+    _killed(
+        life,
+        more,
+        commands.start(life, life.runner_of(team), "unlock", lambda w, _: _awaited(w.store.unlock(lambda _: True))),
+    )
     return True
 
 
@@ -271,6 +282,7 @@ def rm(life: Life, team: Team, more: dict[str, Any]) -> bool:
         team.lost = True
 
     done.process.fibers[0].on_end.append(follow)
+    _killed(life, more, done)
     return True
 
 
@@ -290,12 +302,12 @@ def resolve(life: Life, team: Team, more: dict[str, Any]) -> bool:
                 decide(workspace, intent.address, sent=sent, lock_timeout=0.0)
                 return
 
-    commands.start(life, life.runner_of(team), "resolve", work)
+    _killed(life, more, commands.start(life, life.runner_of(team), "resolve", work))
     return True
 
 
 def plan(life: Life, team: Team, more: dict[str, Any]) -> None:
-    commands.plan(life, life.runner_of(team), specs.desired(team))
+    _killed(life, more, commands.plan(life, life.runner_of(team), specs.desired(team)))
 
 
 # the server

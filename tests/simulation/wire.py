@@ -1,8 +1,7 @@
 """The network between the program's client and the emulated API, which is the real one, in this process.
 
 A request that has left arrives, or not, whatever becomes of its sender: it acts up to ``LATEST`` seconds later, which is
-within the time that the program settles for. What a proxy sends twice acts twice, but for messages: nobody can do
-anything about a proxy that repeats those.
+within the time that the program settles for. What a proxy sends twice acts twice, but for ``UNKEYED`` calls.
 """
 
 from __future__ import annotations
@@ -44,6 +43,10 @@ FATES: Final = (
     "twice",  # a proxy repeats it
     "slow",
 )
+
+
+UNKEYED: Final = ("POST messages", "POST share")
+"""Calls of which the server does what comes twice twice: nobody could do anything about a proxy that repeats them."""
 
 
 class Weather(Struct):
@@ -91,7 +94,7 @@ class Server:
         for name, share in self.weather.shares.items():
             chance -= share
             if chance < 0:
-                if (name == "closed" and not kept) or (name == "twice" and call == "POST messages"):
+                if (name == "closed" and not kept) or (name == "twice" and call in UNKEYED):
                     return ""
                 return name
         return ""

@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model import contract
-from reconciler.model.errors import NotFoundError
-from reconciler.model.journal import Delivered
+from reconciler.model.errors import NotFoundError, WrongStatusError
+from reconciler.model.journal import Delivered, End
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Render, describe
 from reconciler.model.state import Intent, Rendered
@@ -85,7 +85,7 @@ def _became(live: LiveProject, intent: Intent) -> str:
     Another file is proof, and so are times that all moved on. That nothing changed at all is proof of the opposite.
     Anything between can have other reasons: a new signature, a change of the title, a message of a person.
     """
-    if live.status == contract.Status.RENDERING:
+    if is_rendering(live):
         return "done"
     if live.status in OVER:
         return "not_done"  # there is nothing left to render
@@ -99,6 +99,11 @@ def _became(live: LiveProject, intent: Intent) -> str:
         return "not_done"
     moved = [(now, then) for now, then in zip(map(instant, times), map(instant, earlier), strict=True)]
     return "done" if all(now is not None and then is not None and now > then for now, then in moved) else "unknown"
+
+
+def is_rendering(live: LiveProject) -> bool:
+    """Whether a render is under way. Where the agent was idle right before, it is of the video that was to be rendered."""
+    return live.status == contract.Status.RENDERING
 
 
 async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
@@ -119,7 +124,14 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
         ):
             return await leave_in_doubt(run, address, number)
         call = RenderCall(run, monitor, step, number, live, run.reveal(step.body, address))
-        answer = await commit_if_offered(run, monitor, call, step, project_id)
+        try:
+            answer = await commit_if_offered(run, monitor, call, step, project_id)
+        except WrongStatusError:
+            if not is_rendering(await monitor.look(project_id)):
+                raise
+            await run.record(End(effects=(rendered_by(call.intent(), at=run.now()),)))
+            await run.record_step(step.address, number)
+            return Done("it was rendering already: the request may have come twice")
         return Done() if answer is not None else Done("its answer was lost; the project shows it")
 
     return await retry_status(monitor, project_id, attempt)
