@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, WrongStatusError
-from reconciler.model.journal import Delivered, End
+from reconciler.model.journal import Delivered
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Render, describe
 from reconciler.model.state import Intent, Rendered
@@ -129,8 +129,7 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
         except WrongStatusError:
             if not is_rendering(await monitor.look(project_id)):
                 raise
-            await run.record(End(effects=(rendered_by(call.intent(), at=run.now()),)))
-            await run.record_step(step.address, number)
+            await run.record_step(step.address, number, rendered_by(call.intent(), at=run.now()))
             return Done("it was rendering already: the request may have come twice")
         return Done() if answer is not None else Done("its answer was lost; the project shows it")
 
