@@ -1,12 +1,13 @@
-"""One browser for all tests of pages in a process, and pages opened in it offline."""
+"""One browser for the tests of a file, and pages opened in it offline."""
 
 import pytest
 
 from tests.report.browser import opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Not for longer: while it is open, its event loop runs in this thread, where tests of other files need their own."""
     with opened() as found:
         yield found
 
