@@ -68,7 +68,11 @@ _UNIFIED = {**_QUOTES, **_DASHES, **_SELECTORS, ord("?"): None, 0xFFFD: None, or
 _PLAIN_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _TWO_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ø": "oe", "ü": "ue", "å": "aa"})
 """How some write these letters where a character set lacks them."""
-_UNSEEN = dict.fromkeys((0xFEFF, 0x200B, 0x2060, 0x00AD))
+_UNSEEN = dict.fromkeys(
+    (0x00AD, 0x034F, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+)
+_BLANKS = dict.fromkeys((0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F), " ")
+_AS_READ = {**_UNSEEN, **_BLANKS}
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _ONE_FORM = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
 _WORD = re.compile(r"[^\W_]+")
@@ -79,12 +83,12 @@ _DROPPED = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "So", "Sk", "Me"))
 def reader_form(text: str) -> str:
     """The text as a reader sees it: equal for two texts that look the same.
 
-    Line ends, spaces at the ends of lines, final newlines, no-break spaces, characters without width, and the way in which
-    accents are written (NFC) make no difference.
+    Line ends, spaces at the ends of lines, final newlines, no-break and typographic spaces, characters without width, marks
+    of direction, and the way in which accents are written (NFC) make no difference.
     """
     if text.isascii() and "\r" not in text and " \n" not in text and "\t\n" not in text:
         return text.rstrip()
-    text = unicodedata.normalize("NFC", text.translate(_UNSEEN)).replace("\u00a0", " ").replace("\u202f", " ")
+    text = unicodedata.normalize("NFC", text.translate(_AS_READ))
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(line.rstrip() for line in lines).rstrip()
 

@@ -25,6 +25,13 @@ REWRITINGS = [
     ("One", "\ufeffOne"),
     ("\u200bOne", "One"),
     ("25\u00a0seconds", "25 seconds"),
+    ("25\u202fseconds", "25 seconds"),
+    ("25\u2009seconds", "25 seconds"),
+    ("\u200fשלום", "שלום"),
+    ("\u2068One\u2069", "One"),
+    ("so\u00adfter", "softer"),
+    ("One\rTwo", "One\nTwo"),
+    ("\u212bngström", "\u00c5ngstro\u0308m"),
 ]
 VISIBLE = [
     ("One\nTwo", "One Two"),
