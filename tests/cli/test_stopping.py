@@ -3,6 +3,8 @@
 import contextlib
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,6 +12,7 @@ import pytest
 
 from reconciler.sandbox.faults import Fault
 from tests.cli.cli_support import REMOTE, make_space
+from tests.command import ROOT, environment
 from tests.recovery.accounts import Accounts
 
 SIX = "projects:\n" + "".join(f"  film-{n}:\n    brief: Film number {n}.\n" for n in range(6))
@@ -146,3 +149,55 @@ def test_a_call_under_way_has_a_bounded_grace_and_is_then_of_unknown_fate(tmp_pa
         assert time.monotonic() - begun < 2 + 10 + 2 * QUICK, err
         assert process.returncode == (1 if how == "--timeout" else 130), err
         assert "unknown" in out and "Traceback" not in err
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["reconciler", "plan"]
+from reconciler.cli.start import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "reconciler.cli.commands.plan_"])
+def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
+    space = make_space(tmp_path / "ws")
+
+    code = INTERRUPTED_IMPORT.format(module=module)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=space.root,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_job_that_is_not_to_be_interrupted_goes_on(tmp_path):
+    space = make_space(tmp_path / "ws")
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + INTERRUPTED_IMPORT.format(module="click"),
+        ],
+        cwd=space.root,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr

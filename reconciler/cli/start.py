@@ -1,0 +1,18 @@
+"""The ``reconciler`` command's way in: what comes before Ctrl-C is heard is as little as possible."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Import the command line, without a traceback if that is interrupted, and run it."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:  # else it is ignored, as for a job in the background
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from reconciler.cli.main import main as run  # noqa: PLC0415  takes most of the start
+
+    signal.signal(signal.SIGINT, usual)
+    run()
