@@ -52,9 +52,10 @@ def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> None:
         finally:
             os.close(fd)
         os.replace(temporary, place)  # noqa: PTH105  the tests' kill points sit on os.replace
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
+        _name(error, path)
         raise
     sync_folder(place.parent)
 
@@ -72,9 +73,10 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     try:
         with open(fd, "wb") as file:  # noqa: PTH123  a descriptor
             file.write(data)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(place)  # noqa: PTH108
+        _name(error, path)
         raise
 
 
@@ -183,6 +185,12 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Let an error name the file: a write to a full disk knows only a descriptor."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def write_all(fd: int, data: bytes) -> None:

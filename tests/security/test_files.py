@@ -44,6 +44,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == ([("file", "old")] if there else [])
 
 
+@pytest.mark.parametrize("write", [files.replace, files.create])
+def test_an_error_names_the_file_even_if_only_a_descriptor_was_at_hand(tmp_path, monkeypatch, write):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "write", full)
+    if write is files.create:
+        monkeypatch.setattr("builtins.open", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        write(tmp_path / "file", b"new")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
 def test_a_new_file_that_can_t_be_finished_is_not_left_half_written(tmp_path):
     # Intent: `export` and `init` never overwrite, so half a file would be in the way for ever.
     with pytest.raises(TypeError):

@@ -77,7 +77,7 @@ def command(console: Console, *, name: str | None) -> None:
             _write_new(console, root / "specs" / "first.yaml", SPEC)
         _extend_gitignore(console, root / ".gitignore")
     except OSError as error:
-        raise UsageError(f"can't write `{error.filename}`: {error.strerror}") from error
+        raise UsageError(f"can't write `{error.filename or root / '.gitignore'}`: {error.strerror}") from error
     console.out("Next: `reconciler --api-url sandbox apply` tries it for free.\n")
 
 
