@@ -31,24 +31,56 @@ HEAD = 16
 """The most characters of a head; half of the secret, if that is less."""
 
 REPLACEMENT = "(secret)"
-_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+_ANGLES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_HTML = tuple(
+    str.maketrans(_ANGLES | quotes)
+    for quotes in (
+        {'"': "&quot;", "'": "&#x27;"},
+        {'"': "&quot;", "'": "&#39;"},
+        {'"': "&#34;", "'": "&#39;"},
+        {'"': "&#34;", "'": "&#39;", "+": "&#43;"},
+        {'"': "&quot;", "'": "&#39;", "/": "&#x2F;"},
+    )
+)
+"""How Python, Django, Jinja, Go and others escape."""
+_MARKDOWN = (re.compile(r"[\\`*_]"), re.compile(r"[!-/:-@\[-`{-~]"))
+_CODE = re.compile("%[0-9A-F]{2}")
 _BREAK = re.compile(r"[\x00-\x1f\x7f]+")
 _MARKS = "\"'`<>()[]{},;|\\…/?&#=:@ "
 """Marks that end a word that begins with a secret's head, unless the secret itself has them; controls always do."""
 
 
 def _written(secret: str) -> Iterator[str]:
-    """The forms of a secret in a text: as it is, or in a URL, JSON, Python, HTML or base64."""
+    """The forms of a secret in a text: as it is, in other letters, or in a URL, JSON, Python, HTML, Markdown, base64, hex."""
     yield secret
-    yield quote(secret, safe="", errors="surrogateescape")
-    yield quote(secret, errors="surrogateescape")
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    if len(secret) >= HEADED:
+        yield secret.lower()
+        yield secret.upper()
+    whole = quote(secret, safe="", errors="surrogateescape")
+    for coded in (whole, quote(secret, errors="surrogateescape")):
+        yield coded
+        yield _CODE.sub(lambda code: code[0].lower(), coded)
+    yield quote(whole, safe="")
+    for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield text
+        yield text.replace("/", "\\/")
     yield repr(secret)[1:-1]
-    yield secret.translate(_HTML)
-    coded = binascii.b2a_base64(secret.encode(errors="surrogateescape"), newline=False).decode().rstrip("=")
-    yield coded
-    yield coded.replace("+", "-").replace("/", "_")
+    for escapes in _HTML:
+        yield secret.translate(escapes)
+    for marks in _MARKDOWN:
+        yield marks.sub(r"\\\g<0>", secret)
+    data = secret.encode(errors="surrogateescape")
+    if len(secret) >= LINE:
+        yield data.hex()
+        yield data.hex().upper()
+    for before in range(
+        3 if len(secret) >= LINE else 1
+    ):  # what stands before it moves it, as the user's name and a colon do
+        encoded = binascii.b2a_base64(bytes(before) + data, newline=False).decode().rstrip("=")
+        whole_characters = (before + len(data)) % 3 == 0
+        encoded = encoded[(0, 2, 3)[before] : None if whole_characters or not before else -1]
+        yield encoded
+        yield encoded.replace("+", "-").replace("/", "_")
 
 
 def _start(way: str) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import string
 from urllib.parse import quote
 
@@ -79,6 +80,11 @@ AWKWARD = "ab&cd<\"ef>'gh\\kl/%mnö?op"
     [
         str, html.escape, repr, json.dumps, lambda s: json.dumps(s, ensure_ascii=False), quote, lambda s: quote(s, safe=""),
         lambda s: base64.b64encode(s.encode()).decode(), lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("="),
+        lambda s: re.sub("%..", lambda code: code[0].lower(), quote(s, safe="")), lambda s: quote(quote(s, safe=""), safe=""),
+        lambda s: json.dumps(s).replace("/", "\\/"), lambda s: html.escape(s).replace("&#x27;", "&#39;"),
+        lambda s: html.escape(s).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        lambda s: s.encode().hex(), lambda s: s.encode().hex().upper(),
+        lambda s: re.sub(r"[!-/:-@\[-`{-~]", r"\\\g<0>", s), lambda s: re.sub("[_*`\\\\]", r"\\\g<0>", s),
     ],
 )  # fmt: skip
 def test_a_secret_is_known_in_every_way_it_is_written(secret, written):
@@ -87,6 +93,23 @@ def test_a_secret_is_known_in_every_way_it_is_written(secret, written):
     assert "(secret)" in seen and seen.startswith("before ") and seen.endswith(" after")
     for part in (secret[4:], written(secret)[4:-1]):
         assert part not in seen
+
+
+@pytest.mark.parametrize("secret", [TOKEN, SHORT, AWKWARD, TOKEN + "1", TOKEN + "12"])
+@pytest.mark.parametrize("user", ["", "u", "us", "use", "user:", "someone:"])
+@pytest.mark.parametrize("behind", ["", "@", "@h", "@host"])
+def test_a_secret_is_known_in_base64_wherever_it_stands(secret, user, behind):
+    """Intent: `Authorization: Basic …` is the user's name, a colon and the secret."""
+    coded = base64.b64encode(f"{user}{secret}{behind}".encode()).decode()
+    seen = Redactor([secret])(f"before {coded} after")
+    assert "(secret)" in seen
+    assert coded[len(user) * 4 // 3 + 4 : len(coded) - len(behind) * 4 // 3 - 6] not in seen
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_a_long_secret_is_known_in_other_letters_and_a_short_one_hides_no_words(change):
+    assert Redactor([TOKEN])(f"x {change(TOKEN)} y") == "x (secret) y"
+    assert Redactor(["Test"])(f"x {change('Test')} y") == f"x {change('Test')} y"
 
 
 @pytest.mark.parametrize("tail", ["/tail-of-it", "=tail-of-it", " tail-of-it", '"tail-of-it', "tail-of-it"])
