@@ -20,10 +20,6 @@ format:
     {{bin}}/ruff check --fix .
     {{bin}}/python -m tests.manual write
 
-# Renew the transcripts of commands after a change of words; look at the difference
-transcripts:
-    {{bin}}/python -m tests.transcripts write
-
 # The long sweeps that CI runs, too
 sweep *paths:
     {{bin}}/pytest -m sweep "$@"

@@ -99,7 +99,8 @@ def _is_long(change: Change, fresh: bool, width: int) -> bool:
     if len(values) == 2 and all(map(is_set, values)):
         return True  # a line for each item tells what comes and what goes
     lines = any(isinstance(value, str) and "\n" in value for value in values)
-    return lines or sum(columns(value_text(value)) for value in values) > width * 9 // 10
+    room = min(width, 100) * 2 // 3 if len(values) == 2 else width - 10
+    return lines or sum(columns(value_text(value)) for value in values) > room
 
 
 def is_set(value: Json) -> bool:

@@ -74,7 +74,7 @@ def plan_text(
     if summary:
         parts.append("\n".join(_summary_lines(plan, style)))
     else:
-        groups = _grouped(plan, verbose)
+        groups = _grouped(plan, style, verbose)
         advised = next((s for group in groups for s in group.steps if replacement_line(s)), None)
         parts += [_legend(plan, style), *(_group(group, style, verbose, advised) for group in groups)]
     kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
@@ -119,9 +119,10 @@ def _legend(plan: Plan, style: Style) -> str:
     return "\n".join(["Symbols in this plan:", *lines])
 
 
-def _grouped(plan: Plan, verbose: bool) -> list[Group]:
+def _grouped(plan: Plan, style: Style, verbose: bool) -> list[Group]:
     if not verbose:
-        return group_projects(with_short_values(plan).by_address(), plan.diagnostics)
+        shown = plan if style.columns is None else with_short_values(plan)  # files have it whole
+        return group_projects(shown.by_address(), plan.diagnostics)
     projects = plan.by_address()
     return [Group(address=address, steps=steps, addresses=(address,)) for address, steps in projects.items()]
 

@@ -9,7 +9,8 @@ from typing import Final
 from reconciler.report.safe_text import columns
 
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
-_SPACES: Final = re.compile(r"( +)")
+_PARTS: Final = re.compile(r"( +)|([^ `]*`[^`]*`[^ `]*)")
+"""Spaces, and what stands in backticks: a command is copied, and must not be broken."""
 LONGEST: Final = 1000
 """A longer word is no word that a person reads, and is cut."""
 
@@ -36,7 +37,7 @@ def _hanging(line: str, width: int) -> Iterator[str]:
 
 def broken(line: str, first: int, others: int | None = None) -> list[str]:
     """The parts of a line, at most ``first`` columns wide and the later ones ``others``, without the spaces between them.
-    A longer word stands in a part of its own.
+    A longer word stands in a part of its own; a command in backticks is a word.
     """
     parts: list[str] = []
     now, room = "", first
@@ -54,7 +55,7 @@ def broken(line: str, first: int, others: int | None = None) -> list[str]:
 def _words(line: str, width: int) -> Iterator[tuple[str, str]]:
     """Each word with the spaces before it. Scripts without spaces may be broken anywhere."""
     space = ""
-    for part in _SPACES.split(line):
+    for part in filter(None, _PARTS.split(line)):
         if not part.strip(" "):
             space += part
             continue

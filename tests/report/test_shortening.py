@@ -19,7 +19,7 @@ from tests.cli.report_samples import PLAN, change
 
 DIGEST = "a1f76d954944aa5baf6d59cbc33793432c6aed8cb308b595e15055a9e37185b7"
 SIGNED = f"https://assets.example.com/logo-final.png?X-Amz-Expires=3600&X-Amz-Signature={DIGEST}"
-STYLE = Style(color=False)
+STYLE = Style(color=False, width=400, columns=400)
 TEXTS = st.lists(st.text("ab秋 …\x1b", max_size=30), min_size=1, max_size=6)
 
 
@@ -83,6 +83,7 @@ def test_what_nobody_reads_is_shortened_in_text_and_whole_elsewhere(value, short
 
     assert (short or value) in text and (short is None or value not in text)
     assert value in plan_text(made, style=STYLE, verbose=True)
+    assert value in plan_text(made, style=Style(color=False))  # a file
     assert encode_plan(made)["steps"][0]["changes"][0]["after"] == value
 
 

@@ -62,6 +62,13 @@ def test_a_line_that_goes_on_is_indented_more_and_colors_take_no_room():
     assert wrapped(text, None) == text
 
 
+def test_a_command_in_backticks_is_not_broken():
+    text = "Follow it with `reconciler status --watch`, or wait."
+
+    assert wrapped(text, 30) == "Follow it with\n  `reconciler status --watch`,\n  or wait."
+    assert wrapped(text, 20).split("\n")[1].strip() == "`reconciler status --watch`,"
+
+
 @pytest.mark.parametrize("width", [50, 80, 200])
 def test_a_plan_fits_the_terminal(width):
     text = plan_text(PLAN, style=Style(color=False, width=width, columns=width))
