@@ -46,7 +46,7 @@ def disturbed(matrix, folder, figures, trials):
             machine = world.machine(folder / f"{number}-{again}") if again else world
             ended = machine.apply(*PATIENT, orders=[kill_at(*point)])
             assert ended.killed or ended.code == 0, str(ended)
-            figures[f"remote: {'kills while recovering' if again else 'kill points reached'}"] += ended.killed
+            figures["remote: kills while recovering" if again else "remote: kill points reached"] += ended.killed
             world.place.run_out()
         other = world.machine(folder / f"{number}-last")
         last = other.apply(*PATIENT)
