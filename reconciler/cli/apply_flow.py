@@ -72,9 +72,11 @@ def run_apply(context: CommandContext, application: Application) -> int:
                 result = await apply(context.workspace, api, request, emit=emit, stop=stop)
                 if result.interrupted or not result.plan.downloads:
                     return _Applied(result)
-                base = application.out or context.config.root
+                base, fresh = application.out or context.config.root, application.selection.refresh
                 with show_downloads(console) as progress:
-                    downloads = await deliver_files(context, api, result, base=base, show=progress, stop=stop)
+                    downloads = await deliver_files(
+                        context, api, result, base=base, fresh=fresh, show=progress, stop=stop
+                    )
                 return _Applied(result, downloads)
 
     try:

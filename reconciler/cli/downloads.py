@@ -39,10 +39,12 @@ async def deliver_files(
     result: ApplyResult,
     *,
     base: Path,
+    fresh: bool,
     show: ShowDownload,
     stop: asyncio.Event,
 ) -> tuple[Download, ...] | None:
-    """After an apply, download the videos of the addresses whose steps are all done. ``None``: ``stop`` was set first; what
+    """After an apply, download the videos of the addresses whose steps are all done. ``fresh``: it has read the others,
+    too. ``None``: ``stop`` was set first; what
     has come of a file is kept, and the next time continues there. Raises as :func:`download_delivered`.
     """
     open_ = {r.step.address for r in result.results if r.outcome != "done"}
@@ -58,6 +60,7 @@ async def deliver_files(
                 now=context.workspace.now(),
                 tell=show,
                 changed={r.step.address for r in result.results},
+                fresh=fresh,
             )
         )
         stopped = asyncio.create_task(stop.wait())

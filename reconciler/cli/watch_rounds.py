@@ -158,9 +158,9 @@ class Rounds:
 
     async def _download(self, context: CommandContext, api: ApiClient, result: ApplyResult, made: Round) -> Round:
         """Download as `apply` does. A round is failed if a download is; it waits for what is being rendered."""
-        base, stop = context.config.root, self._stop
+        base, stop, fresh = context.config.root, self._stop, self._options.selection.refresh
         before = api.requests
-        found = await deliver_files(context, api, result, base=base, show=lambda *_: None, stop=stop)
+        found = await deliver_files(context, api, result, base=base, fresh=fresh, show=lambda *_: None, stop=stop)
         fetched = [download for download in found or () if download.outcome == "fetched"]
         if fetched:
             self._console.note(downloads_text(fetched).rstrip("\n"))

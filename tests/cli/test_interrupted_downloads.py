@@ -59,7 +59,9 @@ def delivered(root, ready, addresses, *, interrupt=False):
         workspace = SimpleNamespace(now=lambda: "2026-01-01T00:00:00Z")
         context = SimpleNamespace(media=opened, state=lambda: state, workspace=workspace)
         result = SimpleNamespace(results=(), plan=SimpleNamespace(downloads=dict.fromkeys(addresses, "out")))
-        going = asyncio.create_task(deliver_files(context, None, result, base=root, show=lambda *_: None, stop=stop))
+        going = asyncio.create_task(
+            deliver_files(context, None, result, base=root, fresh=True, show=lambda *_: None, stop=stop)
+        )
         if interrupt:
             await media.asked.wait()
             stop.set()

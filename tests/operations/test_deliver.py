@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import httpx
@@ -20,6 +21,7 @@ from reconciler.model.desired import (
     ImportOrigin,
 )
 from reconciler.model.plan import Render, Share
+from reconciler.operations.read.download import download_delivered
 from reconciler.operations.state.edits import decide, recover_state
 from reconciler.sandbox.store import Fault
 from tests.operations.operations_support import in_world
@@ -475,3 +477,40 @@ def test_a_reference_prefers_the_permanent_link(tmp_path):
                 assert (await client.get(url)).status_code == 200
 
     in_world(go, tmp_path)
+
+
+# ── downloads of many ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("render", [None, "1080p"])
+@pytest.mark.parametrize("wait", ["none", "idle"])
+def test_downloads_cost_no_call_where_the_list_has_just_told_the_urls(tmp_path, render, wait):
+    """Intent: an apply of thousands that are delivered reads the list, and asks for none of them."""
+    many = specs(
+        *(project(f"p{n}", messages=(), render=render, share=None, download="out") for n in range(12)),
+    )
+
+    async def go(world):
+        async def load():
+            world.store.clear_requests()
+            entries = world.state().projects
+            folders = dict.fromkeys(entries, "out")
+            async with world.media() as media:
+                found = await download_delivered(
+                    *(world.api, media, entries, folders, tmp_path),
+                    now=world.now(), tell=lambda *_: None, changed=(), fresh=True,
+                )  # fmt: skip
+            return {each.outcome for each in found}, [path for _, path in world.calls() if "/media/" not in path]
+
+        for _ in range(4):
+            await world.apply(many, wait=wait)
+            await asyncio.sleep(120)
+        await world.apply(many, wait="none")
+        assert await load() == ({"fetched"}, [])
+        await world.apply(many)
+        assert await load() == ({"kept"}, [])
+        await asyncio.sleep(30 * 3600)
+        await world.apply(many)
+        assert await load() == ({"kept"}, []), "a URL that has died since is no reason to fail"
+
+    in_world(go, tmp_path, active=50)

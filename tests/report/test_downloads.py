@@ -85,13 +85,13 @@ class Api:
     """The status call alone."""
 
     def __init__(self, url, status="idle"):
-        self.url, self.status, self.calls = url, status, 0
+        self.url, self.status, self.expires, self.calls = url, status, None, 0
 
     async def project(self, project_id):
         self.calls += 1
         if project_id == "gone":
             raise NotFoundError("no such project", method="GET", path="/x")
-        return SimpleNamespace(assembled_url=self.url, status=self.status)
+        return SimpleNamespace(assembled_url=self.url, assembled_url_expires_at=self.expires, status=self.status)
 
 
 def entry(url=None, expires=None, project_id="p1"):
@@ -110,6 +110,19 @@ def fetch(folder, api, *, local=True, limit=10**9, **entries):
 
     results = asyncio.run(work())
     return results[0] if len(results) == 1 else {r.address: r for r in results}
+
+
+def test_a_file_that_is_there_is_kept_once_its_address_is_dead(tmp_path, host):
+    """Intent: a day later nobody can fetch it again, and nobody has to."""
+    api = Api(host.url)
+    assert fetch(tmp_path, api).outcome == "fetched"
+    asked, api.expires = len(host.asked), "2025-12-31T00:00:00Z"
+    assert fetch(tmp_path, api).outcome == "kept" and len(host.asked) == asked
+    api.url = host.url.replace("secret-name", "another")
+    host.data, host.etag = b"new", '"v2"'
+    assert fetch(tmp_path, api).outcome == "fetched"
+    (tmp_path / "teaser.mp4").write_bytes(b"damaged")
+    assert fetch(tmp_path, api).outcome == "fetched"
 
 
 @pytest.mark.parametrize("known", [{}, {"status": "rendering", "assembled_url": "URL"}])

@@ -22,6 +22,7 @@ from reconciler.model.state import Entry
 from reconciler.model.times import instant
 from reconciler.model.values import Json
 from reconciler.operations.concurrency import run_all
+from reconciler.operations.read.renders import mark
 
 MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 4
@@ -46,9 +47,10 @@ async def download(
     now: str,
     tell: Callable[[str, int, int | None], None],
     changed: Collection[str] = (),
+    fresh: bool = False,
 ) -> list[Download]:
     """Fetch what is not there yet. A file that can't be fetched does not stop the others. ``changed`` are addresses whose
-    URL in the state is not believed.
+    URL in the state is not believed; ``fresh``: the others have just been read.
 
     Raises:
         ApiError: a URL can't be read from the account.
@@ -65,18 +67,21 @@ async def download(
         async with slots:
             known = _known_file(folder, manifest.get(address), entry)
             render = _render_of(entry)
-            if known is not None and render is not None and _noted_render(manifest.get(address)) == render:
+            if known is not None and render is not None and _noted(manifest.get(address), "render") == render:
                 return Download(address=address, outcome="kept", fetched=known)
-            url = await _video_url(api, entry, now, believed=address not in changed)
+            url, dead = await _video_url(api, entry, now, believed=address not in changed, fresh=fresh)
             if url is None or not ADDRESS.fullmatch(address):
                 return Download(address=address, outcome="nothing")
+            if dead and known is not None and _noted(manifest.get(address), "video") == mark(url):
+                return Download(address=address, outcome="kept", fetched=known)
             try:
                 fetched = await media.fetch(
                     url, folder, address, known=known, tell=lambda done, total: tell(address, done, total)
                 )
                 if fetched is None:
                     return Download(address=address, outcome="kept", fetched=known)
-                manifest[address] = {"project_id": entry.project_id, "render": render, **asdict(fetched)}
+                noted = {"project_id": entry.project_id, "render": render, "video": mark(url)}
+                manifest[address] = {**noted, **asdict(fetched)}
                 _write(folder / MANIFEST, manifest)
             except DownloadError as error:
                 return Download(address=address, outcome="failed", error=error.diagnostics[0])
@@ -95,6 +100,7 @@ async def download_delivered(
     now: str,
     tell: Callable[[str, int, int | None], None],
     changed: Collection[str],
+    fresh: bool = False,
 ) -> list[Download]:
     """Fetch the videos of addresses into their ``folders``, which stand in ``base`` and never outside it. Raises as
     :func:`download`, for the account alone: a folder that can't be used is an outcome of its addresses.
@@ -104,7 +110,7 @@ async def download_delivered(
         chosen = {a: entries[a] for a, folder in folders.items() if folder == name and a in entries}
         try:
             folder = inside(base, name)
-            results += await download(api, media, chosen, folder, now=now, tell=tell, changed=changed)
+            results += await download(api, media, chosen, folder, now=now, tell=tell, changed=changed, fresh=fresh)
         except FileProblem as problem:
             found = Diagnostic(severity="error", summary=f"deliver.download: {problem.summary}", detail=problem.detail)
             results += [Download(address=address, outcome="failed", error=found) for address in chosen]
@@ -119,29 +125,32 @@ def _render_of(entry: Entry) -> str | None:
     return None if rendered is None or rendered.outdated or rendered.how != "sent" else rendered.at
 
 
-def _noted_render(record: Json) -> Json:
-    return record.get("render") if isinstance(record, dict) else None
+def _noted(record: Json, name: str) -> Json:
+    return record.get(name) if isinstance(record, dict) else None
 
 
-async def _video_url(api: ApiClient, entry: Entry, now: str, *, believed: bool) -> str | None:
-    """The URL in the state as long as it is valid, else the permanent one, else a fresh one. While a project is at work,
-    what it shows may be its earlier video.
+async def _video_url(api: ApiClient, entry: Entry, now: str, *, believed: bool, fresh: bool) -> tuple[str | None, bool]:
+    """The URL in the state as long as it is valid, else the permanent one, else a fresh one; and whether it may be dead.
+    While a project is at work, what it shows may be its earlier video.
     """
     outputs = entry.outputs
     working = outputs.status is not None and contract.is_active(outputs.status)
-    if believed and not working and outputs.assembled_url and _is_later(outputs.assembled_url_expires_at, now):
-        return outputs.assembled_url
+    valid = _is_later(outputs.assembled_url_expires_at, now)
+    if believed and not working and outputs.assembled_url and (valid or (fresh and entry.video_url is None)):
+        return outputs.assembled_url, not valid
     if entry.video_url is not None:
-        return entry.video_url
+        return entry.video_url, False
     try:
         live = await api.project(entry.project_id)
     except NotFoundError:
-        return None
-    return None if contract.is_active(live.status) and _render_of(entry) is not None else live.assembled_url
+        return None, False
+    if _render_of(entry) is not None and contract.is_active(live.status):
+        return None, False
+    return live.assembled_url, _is_later(now, live.assembled_url_expires_at)
 
 
-def _is_later(text: str | None, now: str) -> bool:
-    time, then = instant(text), instant(now)
+def _is_later(text: str | None, other: str | None) -> bool:
+    time, then = instant(text), instant(other)
     return time is not None and then is not None and time > then
 
 
