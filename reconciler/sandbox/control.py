@@ -22,8 +22,8 @@ from reconciler.sandbox.store import Store
 def pages(store: Store) -> list[Route]:
     """What stands beside the API: addresses that it gives out and nobody can guess, so none of them asks for a key."""
 
-    async def image(request: Request) -> Response:
-        return _image(store, request)
+    async def video(request: Request) -> Response:
+        return _video(store, request)
 
     async def project_page(request: Request) -> Response:
         with store.account() as account:
@@ -45,7 +45,7 @@ def pages(store: Store) -> list[Route]:
         return await _upload(store, request)
 
     return [
-        Route("/media/{id}.png", image),
+        Route("/media/{id}.mp4", video),
         Route(deliveries.PAGES + "/{id}", shared_page),
         Route(uploads.PATH + "/{key:path}", upload, methods=["PUT"]),
         Route("/app/projects/{id}", project_page),
@@ -125,13 +125,15 @@ def _shows(name: str, read: Callable[[], list[dict[str, Any]]]) -> Route:
     return Route(f"{CONTROL}/{name}", show)
 
 
-def _image(store: Store, request: Request) -> Response:
-    project_id, expires = request.path_params["id"], request.query_params.get("expires", "")
+def _video(store: Store, request: Request) -> Response:
+    media_id, expires = request.path_params["id"], request.query_params.get("expires", "")
     with store.account() as account:
-        proof = sample_media.sign(account.meta("secret"), project_id, expires)
+        proof = sample_media.sign(account.meta("secret"), media_id, expires)
+        project = account.one("SELECT title FROM projects WHERE id = ?", views.project_of(media_id))
         now = account.now
     if not hmac.compare_digest(proof.encode(), request.query_params.get("signature", "").encode()):
         raise HTTPException(403, "Not an address that the API gave out")
     if now >= int(expires):
         raise HTTPException(410, "The address has expired")
-    return Response(sample_media.image(project_id), media_type=sample_media.CONTENT_TYPE)
+    title = project["title"] if project is not None else None
+    return Response(sample_media.video(media_id, title or "Untitled"), media_type=sample_media.CONTENT_TYPE)

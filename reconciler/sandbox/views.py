@@ -130,5 +130,10 @@ def media_id(project: Row) -> str:
     return f"{project['id']}-{project['rendered']}" if project["rendered"] else str(project["id"])
 
 
+def project_of(media_id: str) -> str:
+    """The project's id in what :func:`media_id` gave."""
+    return media_id.partition("-")[0]
+
+
 def _expires(project: Row, account: Account) -> int:
     return int(project["output_at"]) + account.contract.limits.video_hours * 3600

@@ -45,10 +45,10 @@ def test_apply_renders_shares_and_downloads_and_a_second_one_does_nothing(delive
     first = delivered_once[1]
     assert "1 rendered, 1 shared" in first.out
     assert "Downloads the video of teaser into renders/" in first.out
-    assert "fetched: teaser.png" in first.out
+    assert "fetched: teaser.mp4" in first.out
     assert "spends credits" in first.out  # the create and the message do, the render in 1080p does not
     assert "1 render " not in next(line for line in first.out.splitlines() if "spend credits" in line)
-    assert (delivered.root / "renders" / "teaser.png").read_bytes().startswith(b"\x89PNG")
+    assert (delivered.root / "renders" / "teaser.mp4").read_bytes()[4:8] == b"ftyp"
     second = delivered.run(*APPLY, "--format", "json")
     assert second.document["steps"] == []
     assert second.document["downloaded"]["teaser"]["outcome"] == "kept"
@@ -62,7 +62,7 @@ def test_it_is_the_same_in_every_version_of_the_api(tmp_path, version, costs):
     assert "1 rendered, 1 shared" in first.out
     assert ("1 render " in next(line for line in first.out.splitlines() if "spend credits" in line)) is costs
     assert space.run("plan", "--detailed-exitcode").code == 0
-    assert (space.root / "renders" / "teaser.png").is_file()
+    assert (space.root / "renders" / "teaser.mp4").is_file()
 
 
 def test_the_permanent_link_is_shown_wherever_one_looks(delivered):
@@ -79,7 +79,7 @@ def test_the_permanent_link_is_shown_wherever_one_looks(delivered):
 def test_out_takes_the_place_of_the_workspace(delivered, tmp_path):
     out = tmp_path / "elsewhere"
     delivered.run(*APPLY, "--out", str(out))
-    assert (out / "renders" / "teaser.png").is_file()
+    assert (out / "renders" / "teaser.mp4").is_file()
 
 
 @pytest.mark.parametrize("where", ["../outside", "/tmp/outside", ".git/hooks", "a/../../b"])
@@ -111,7 +111,7 @@ def test_a_link_inside_the_workspace_is_not_written_through(delivered):
     (delivered.root / "linked").symlink_to("other", target_is_directory=True)
     delivered.write("specs/all.yaml", SPEC.replace("renders/", "linked"))
     delivered.run(*APPLY, code=None)
-    assert not any(path.name == "teaser.png" and path.parent.is_symlink() for path in delivered.root.rglob("*.png"))
+    assert not any(path.name == "teaser.mp4" and path.parent.is_symlink() for path in delivered.root.rglob("*.mp4"))
 
 
 @pytest.mark.parametrize("text", ['{"name": "my app"}', '{"icons": []}', "[1]"])
@@ -129,7 +129,7 @@ def test_a_saved_plan_names_its_downloads_and_makes_them(tmp_path):
     document = space.run("show", "saved.plan", "--format", "json").document
     assert document["downloads"] == {"teaser": "renders/"}
     space.run("apply", "saved.plan", "--poll-interval", "0.05")
-    assert (space.root / "renders" / "teaser.png").is_file()
+    assert (space.root / "renders" / "teaser.mp4").is_file()
 
 
 # ── output says what it knows ───────────────────────────────────────────────────────────────────────────────────────

@@ -11,9 +11,9 @@ from reconciler.adapters.specs.language import local_files as module
 from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.model import contract
 from reconciler.model.errors import SpecError
-from reconciler.sandbox.sample_media import image
 from tests.adapters.specs_support import load
 from tests.language.language_support import account, make, reconciler
+from tests.picture import image
 
 PNG = image("proj_1")
 GOOD = {

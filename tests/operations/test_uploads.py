@@ -14,8 +14,8 @@ from reconciler.adapters.media.client import MediaClient
 from reconciler.model.errors import UploadError
 from reconciler.model.events import Noted, Uploading
 from reconciler.sandbox.faults import Fault
-from reconciler.sandbox.sample_media import image
 from tests.operations.operations_support import in_world
+from tests.picture import image
 from tests.planning.planning_support import created, desired
 
 LOGO, OTHER = image("logo"), image("other")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sandbox.sample_media import image
+from tests.picture import image
 from tests.recovery.runs import kill_at
 from tests.sampling import every
 

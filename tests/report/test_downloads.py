@@ -293,7 +293,7 @@ def test_the_command_with_the_embedded_sandbox(tmp_path):
     assert run("apply", "--auto-approve", "--wait", "idle").returncode == 0
     first = run("output", "--download", "renders")
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("teaser: fetched: teaser.png, ")
-    assert (tmp_path / "renders" / "teaser.png").read_bytes().startswith(b"\x89PNG")
+    assert first.stdout.startswith("teaser: fetched: teaser.mp4, ")
+    assert (tmp_path / "renders" / "teaser.mp4").read_bytes()[4:8] == b"ftyp"
     second = json.loads(run("output", "--download", "renders", "teaser", "--format", "json").stdout)
     assert second["teaser"]["outcome"] == "kept"

@@ -105,7 +105,7 @@ def run(root, *arguments):
 
 
 def test_a_real_fleet(tmp_path, browser):
-    """Intent: end to end over a socket: only GETs, drift found, page readable in a browser with its picture."""
+    """Intent: end to end over a socket: only GETs, drift found, page readable in a browser with its video."""
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "a.yaml").write_text(SPEC)
     with BackgroundServer(options=Options(speed=1000, strict=True)) as server:
@@ -129,9 +129,8 @@ def test_a_real_fleet(tmp_path, browser):
         problems = []
         seen.on("console", lambda message: problems.append(message.text))
         seen.goto((tmp_path / "public" / "index.html").as_uri())
-        image = seen.get_by_role("img")
-        image.scroll_into_view_if_needed()
-        seen.wait_for_function("document.querySelector('img').naturalWidth > 0")
+        seen.locator("video").scroll_into_view_if_needed()
+        seen.wait_for_function("document.querySelector('video').videoWidth > 0")
         assert seen.get_by_role("article", name="teaser").count() == 1
         assert seen.get_by_role("status").inner_text() == "2 of 2 projects shown"
         assert problems == []

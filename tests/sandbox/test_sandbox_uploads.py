@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from reconciler.model import contract
-from reconciler.sandbox.sample_media import image
+from tests.picture import image
 
 PNG = image("x")
 ABOUT = {"file_name": "logo.png", "content_type": "image/png", "file_size": len(PNG)}

@@ -60,7 +60,7 @@ def test_the_token_opens_the_controls_and_is_no_key_of_anything_else(server, roo
     assert root.get("/_sandbox/nothing", headers=with_token).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/api/v1/projects", "/_sandbox/ledger", "/media/proj_1.png", "/app/projects/x", "/"])
+@pytest.mark.parametrize("path", ["/api/v1/projects", "/_sandbox/ledger", "/media/proj_1.mp4", "/app/projects/x", "/"])
 @pytest.mark.parametrize(
     "host",
     [
@@ -138,7 +138,7 @@ def test_a_simple_request_has_no_key_and_does_nothing(server, root, kind):
 def test_the_servers_own_pages_and_pictures_on_others_are_served(root, port):
     own = KEY | {"Origin": f"http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}
     assert root.get("/api/v1/projects", headers=own).status_code == 200
-    picture = root.get("/media/proj_1.png", headers={"Sec-Fetch-Site": "cross-site"})
+    picture = root.get("/media/proj_1.mp4", headers={"Sec-Fetch-Site": "cross-site"})
     assert "Not an address that the API gave out" in picture.text
     assert root.get("/app/projects/x", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 404
 

@@ -49,12 +49,12 @@ def test_what_is_delivered_is_downloaded_as_an_apply_does(world, watching):
     deliver = "    deliver: {render: 1080p, download: renders/}\n"
     w = world(TEASER + deliver)
     process = watching(w)
-    process.says("teaser: fetched: teaser.png")
+    process.says("teaser: fetched: teaser.mp4")
     process.ask_and_wait()
     assert process.err.count("fetched") == 1
-    (w.folder / "renders" / "teaser.png").unlink()
+    (w.folder / "renders" / "teaser.mp4").unlink()
     process.ask_and_wait()
-    process.says("teaser: fetched: teaser.png", times=2)
+    process.says("teaser: fetched: teaser.mp4", times=2)
     (w.folder / "other").symlink_to("/")
     w.specs(TEASER + deliver.replace("renders/", "other/"))
     process.ask_and_wait()
