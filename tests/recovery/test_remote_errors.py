@@ -3,12 +3,13 @@
 import contextlib
 import http.server
 import socket
+import subprocess
 import sys
 import threading
 
 import pytest
 
-from tests.cli.cli_support import Space
+from tests.command import environment
 from tests.recovery.proxy import Proxy
 from tests.recovery.seaweed import BUCKET, KEY, READER, READER_SECRET, SECRET
 
@@ -133,18 +134,24 @@ def test_an_address_that_can_t_be_used(world, url, words):
     assert "secret" not in world.run("plan").err
 
 
-def test_without_the_package_it_says_how_to_install_it(world, monkeypatch):
+def test_without_the_package_it_says_how_to_install_it(world):
     """In a process that can't import it."""
     world.env = {}
     (world.folder / "obstore.py").write_text("raise ModuleNotFoundError('no', name='obstore')\n")
-    space = Space(world.folder, {"EVERSINCE_API_KEY": world.key})
     run = f"import sys; sys.path.insert(0, {str(world.folder)!r}); sys.argv[0] = 'reconciler'\n"
     run += "from reconciler.cli.main import main; main()"
-    space.command = lambda *args: [sys.executable, "-c", run, *args]
-    with space.start("--state", "s3://bucket/prefix", "plan") as process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and "pip install 'eversince-reconciler[remote]'" in err
-    assert space.run("plan", "--detailed-exitcode", code=2)
+    ended = subprocess.run(
+        [sys.executable, "-c", run, "--state", "s3://bucket/prefix", "plan"],
+        cwd=world.folder,
+        env=environment(EVERSINCE_API_KEY=world.key),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1 and "pip install 'eversince-reconciler[remote]'" in ended.stderr, ended.stderr
+    planned = world.run("plan", "--detailed-exitcode")
+    assert planned.code == 2, str(planned)
 
 
 def test_a_store_that_overwrites_is_refused_before_anything_is_sent(world, seaweed):
