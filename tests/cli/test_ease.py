@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import pytest
 
 from reconciler.model.version import VERSION
 from tests.cli.cli_support import APPLY, CONFIG, ONE, REMOTE, environment, on_terminal
-from tests.command import ROOT
+from tests.command import command
 
 TWO = "projects:\n  summer-teaser: {brief: One., tags: [summer]}\n  promo: {for_each: [us, de], brief: 'For ${each.key}.'}\n"
 
@@ -101,10 +100,9 @@ def test_completion_prints_a_script_for_each_shell(fresh, shell):
 def completed(space, line, **env):
     words = line.split(" ")
     done = subprocess.run(
-        [sys.executable, "-m", "reconciler"],
+        command(),
         cwd=space.root,
         env=environment(
-            PYTHONPATH=str(ROOT),
             _RECONCILER_COMPLETE="bash_complete",
             COMP_WORDS=line,
             COMP_CWORD=str(len(words) - 1),

@@ -17,6 +17,7 @@ import pytest
 from reconciler.adapters.state.lock import hold_lock
 from tests.cli import plan_schema
 from tests.cli.cli_support import APPLY, CONFIG, ONE, REMOTE, ROOT, Space, answering, environment, on_terminal
+from tests.command import command as started
 
 SLOW = CONFIG.replace("200", "0.001")
 
@@ -195,9 +196,9 @@ def test_colours_and_the_question_are_for_terminals(fresh):
 def test_nobody_reading_is_no_failure_of_the_program(fresh):
     # Intent: a closed or full stdout, or a reader that leaves, ends in no traceback and breaks off no apply.
     done = subprocess.run(
-        ["bash", "-c", '"$0" -m reconciler apply --auto-approve 2>&1 >/dev/null | head -n 1', sys.executable],
+        ["bash", "-c", '"$0" apply --auto-approve 2>&1 >/dev/null | head -n 1', started()],
         cwd=fresh.root,
-        env=environment(PYTHONPATH=str(ROOT)),
+        env=environment(),
         capture_output=True,
         encoding="utf-8",
         check=False,
