@@ -1,6 +1,7 @@
 """The GitHub recipe, step by step, in a scratch repository against `reconciler sandbox serve`."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -254,7 +255,7 @@ def another_artifact(github, _, artifact):
 
 def another_comment(_, account, __):
     """Others say that they reviewed another plan, before and after the bot's comment."""
-    text = account["comments"][0]["body"].replace("Digest: `", "Digest: `0")
+    text = re.sub("Digest: `[0-9a-f]{64}`", f"Digest: `{'0' * 64}`", account["comments"][0]["body"])
     forged = {"id": 50, "user": {"login": "eve"}, "body": text}
     bot = {"id": 51, "user": BOT, "body": "<!-- reconciler: other -->\n" + text}
     account["comments"] = [
