@@ -54,6 +54,7 @@ def creates(store):
     ],
     ids=["our rate limit", "rate_limited", "project_limit", "unavailable"],
 )  # fmt: skip
+@pytest.mark.long
 def test_an_interrupt_ends_every_kind_of_waiting_and_nothing_leaves_afterwards(
     tmp_path, account, config, fault, before, number
 ):

@@ -6,7 +6,6 @@ import re
 import stat
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.adapters.specs.workspace_files import FileProblem
@@ -14,6 +13,7 @@ from reconciler.adapters.specs.yaml.formatting import formatted
 from reconciler.adapters.specs.yaml.parsing import parse
 from tests.adapters.test_specs_good_inputs import EXAMPLE
 from tests.language.language_support import make, reconciler
+from tests.sampling import examples, tried
 
 MESSY = """\
 # yaml-language-server: $schema=x
@@ -191,10 +191,14 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300)
-@given(tree=st.dictionaries(NAMES, VALUES, min_size=1, max_size=3), seed=st.randoms(use_true_random=False))
-def test_any_tree_keeps_its_meaning_and_is_formatted_once(tree, seed):
+@examples(75, 300)
+def test_any_tree_keeps_its_meaning_and_is_formatted_once(examples):
     """Trees written by ruamel in block or flow style, with comments sprinkled between the lines."""
+    trees = st.dictionaries(NAMES, VALUES, min_size=1, max_size=3)
+    tried(_keeps_its_meaning, examples, tree=trees, seed=st.randoms(use_true_random=False))
+
+
+def _keeps_its_meaning(tree, seed):
     from io import StringIO
 
     from ruamel.yaml import YAML
@@ -230,9 +234,12 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=600)
-@given(text=st.lists(PIECES, max_size=16).map("".join))
-def test_nothing_but_the_same_meaning_or_a_refusal_comes_out(text):
+@examples(150, 600)
+def test_nothing_but_the_same_meaning_or_a_refusal_comes_out(examples):
+    tried(_comes_out, examples, text=st.lists(PIECES, max_size=16).map("".join))
+
+
+def _comes_out(text):
     parsed = parse(text, "a")
     if parsed.problems:
         return

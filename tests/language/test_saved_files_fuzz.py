@@ -6,7 +6,6 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.adapters.plan_file import read_plan
@@ -16,6 +15,7 @@ from reconciler.model.journal import Bind, End
 from reconciler.model.plan_json import encode_plan
 from reconciler.model.state import Entry, Known, SentMessage, State
 from tests.cli.report_samples import PLAN
+from tests.sampling import examples, tried
 
 STATE = State(
     lineage="l" * 32,
@@ -72,9 +72,12 @@ STATE_JSON = json.loads(encode_state(STATE, "1"))
 STATES = st.one_of(damaged(STATE_JSON).map(as_bytes), JUNK.map(as_bytes), st.binary(max_size=80))
 
 
-@settings(max_examples=400)
-@given(data=STATES)
-def test_any_state_file_is_a_state_or_an_error(data):
+@examples(100, 400)
+def test_any_state_file_is_a_state_or_an_error(examples):
+    tried(_is_a_state, examples, data=STATES)
+
+
+def _is_a_state(data):
     try:
         state = decode_state(data, "state.json")
     except StateError:
@@ -92,13 +95,14 @@ RECORDS = [
 ]
 
 
-@settings(max_examples=300)
-@given(
-    head=st.just(RECORDS[0]) | damaged(RECORDS[0]),
-    lines=st.lists(damaged(RECORDS[1]) | st.just(RECORDS[1]), max_size=3),
-    tail=st.binary(max_size=30),
-)
-def test_any_journal_is_records_or_an_error(head, lines, tail):
+@examples(100, 300)
+def test_any_journal_is_records_or_an_error(examples):
+    head = st.just(RECORDS[0]) | damaged(RECORDS[0])
+    lines = st.lists(damaged(RECORDS[1]) | st.just(RECORDS[1]), max_size=3)
+    tried(_is_records, examples, head=head, lines=lines, tail=st.binary(max_size=30))
+
+
+def _is_records(head, lines, tail):
     data = b"\n".join(map(as_bytes, (head, *lines))) + b"\n" + tail
     try:
         _, records, whole = decode_journal(data, "journal")
@@ -111,13 +115,16 @@ PLAN_JSON = encode_plan(PLAN)
 PLANS = st.one_of(damaged(PLAN_JSON).map(as_bytes), JUNK.map(as_bytes), st.binary(max_size=80))
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=PLANS)
-def test_any_plan_file_is_a_plan_or_an_error(tmp_path, data):
+@examples(100, 400)
+def test_any_plan_file_is_a_plan_or_an_error(tmp_path, examples):
     path = tmp_path / "p.plan"
-    path.write_bytes(data)
-    with contextlib.suppress(PlanFileError):
-        read_plan(path)
+
+    def is_a_plan(data):
+        path.write_bytes(data)
+        with contextlib.suppress(PlanFileError):
+            read_plan(path)
+
+    tried(is_a_plan, examples, data=PLANS)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def ends(connection, timeout=GONE_SECONDS):
     return True
 
 
+@pytest.mark.long
 def test_half_sent_headers_are_neither_held_for_ever_nor_in_the_way(process):
     with contextlib.ExitStack() as stack:
         half = [stack.enter_context(opened(address(process.url), HALF)) for _ in range(MANY)]
@@ -103,6 +104,7 @@ SLOW = {
 }
 
 
+@pytest.mark.long
 def test_what_comes_at_a_byte_a_second_is_not_waited_for(process):
     """Intent: whatever it is that comes so; all kinds at once, for the time of one."""
     with contextlib.ExitStack() as stack:
@@ -134,6 +136,7 @@ def test_an_answer_that_nobody_takes_is_not_kept():
         assert port.client.get("/healthz").status_code == 200
 
 
+@pytest.mark.long
 def test_a_flood_of_connections_pushes_out_its_own(process):
     """Intent: as many as one sender can make, each with half a header, kept open until they are ended."""
     where, over, made = address(process.url), threading.Event(), []
