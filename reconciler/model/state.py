@@ -157,9 +157,11 @@ class Entry(Struct, frozen=True, kw_only=True):
             rendered = replace(rendered or Rendered(at=message.at), how="found")
         elif rendered is not None:
             rendered = replace(rendered, outdated=True)
-        outputs = replace(
-            self.outputs, status=contract.Status.RUNNING, assembled_url=None, assembled_url_expires_at=None
-        )
+        outputs = self.outputs
+        if message.how == "sent":
+            outputs = replace(
+                outputs, status=contract.Status.RUNNING, assembled_url=None, assembled_url_expires_at=None
+            )
         return replace(self, rendered=rendered, shared=shared and replace(shared, outdated=True), outputs=outputs)
 
     def delivered(self, rendered: Rendered | None, shared: Shared | None) -> Entry:
