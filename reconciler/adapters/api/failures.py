@@ -63,7 +63,7 @@ _CREDENTIALS_WANTED = (
 To reach the API without the proxy, add its host to NO_PROXY.""",
 )
 _GAVE_UP = frozenset({408, 425, 499})
-_STATUS_WORDS = re.compile(rf"\b(status|{'|'.join(contract.Status)})\b", re.IGNORECASE)
+_STATUS_WORDS = rf"\b(status|{'|'.join(contract.Status)})\b"
 
 
 class Call(Struct, frozen=True):
@@ -240,7 +240,7 @@ def _wrong_status(call: Call, status: int, refusal: _Refusal) -> bool:
         return False
     if status == 409 or refusal.code not in (None, ErrorCode.VALIDATION):
         return True
-    return _STATUS_WORDS.search(refusal.message) is not None
+    return re.search(_STATUS_WORDS, refusal.message, re.IGNORECASE) is not None
 
 
 def _refusal(answer: Answer, redact: Callable[[str], str]) -> _Refusal:

@@ -15,14 +15,12 @@ from reconciler.model.contract_conversions import fits
 from reconciler.model.contract_tables import Contract
 from reconciler.model.values import Json
 
-_UNKNOWN: Final = re.compile(
+_UNKNOWN: Final = (
     r"unknown|unrecogni[sz]ed|unexpected|unsupported|additional|extra|no such|does not exist|removed|deprecated|gone|"
-    r"not (?:a |an )?(?:known|allowed|permitted|supported|valid|recogni[sz]ed|defined|accepted|expected)|invalid",
-    re.IGNORECASE,
+    r"not (?:a |an )?(?:known|allowed|permitted|supported|valid|recogni[sz]ed|defined|accepted|expected)|invalid"
 )
-_WRONG: Final = re.compile(
-    rf"{_UNKNOWN.pattern}|must be|one of|enum|expected|at most|too long|exceed|maximum|longer", re.IGNORECASE
-)
+_WRONG: Final = rf"{_UNKNOWN}|must be|one of|enum|expected|at most|too long|exceed|maximum|longer"
+"""Compiled where a server refuses something, not at each start: that takes as long as a module."""
 
 
 def told_by_refusal(call: contract.Call, sent: Mapping[str, Json], message: str) -> tuple[str, ...]:
@@ -33,16 +31,17 @@ def told_by_refusal(call: contract.Call, sent: Mapping[str, Json], message: str)
     scores: dict[str, int] = {}
     for api in _others():
         wrong = [name for name in sent if _is_wrong(api, call, name, sent[name])]
-        told = [name for name in wrong if name in named and _complains(api, call, name).search(message)]
+        told = [name for name in wrong if name in named and _complains(api, call, name, message)]
         if told:  # what would be wrong too and is not named speaks against it
             scores[api.version] = 2 * len(told) - len(wrong)
     best = max(scores.values(), default=0)
     return tuple(version for version, score in scores.items() if score == best)
 
 
-def _complains(api: Contract, call: contract.Call, name: str) -> re.Pattern[str]:
-    """How a version may complain of a field."""
-    return _WRONG if any(field.name == name for field in api.fields_of(call)) else _UNKNOWN
+def _complains(api: Contract, call: contract.Call, name: str, message: str) -> bool:
+    """Whether a version may complain of a field in such words."""
+    words = _WRONG if any(field.name == name for field in api.fields_of(call)) else _UNKNOWN
+    return re.search(words, message, re.IGNORECASE) is not None
 
 
 def _is_wrong(api: Contract, call: contract.Call, name: str, value: Json) -> bool:
