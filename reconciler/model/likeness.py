@@ -44,22 +44,23 @@ _KEY: Final = 16
 _MOST: Final = 200_000
 """The most characters of a text that are compared."""
 
-_TAG = re.compile(r"<(?:/?[A-Za-z][^<>]*|!--[^<>]*)>")
-_BREAK = re.compile(r"<(?:br|/?p|/?div|/?li|hr)\b[^<>]*>", re.IGNORECASE)
-_AUTOLINK = re.compile(r"<(https?://[^<>\s]*)>")
-_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
-_HALF = re.compile(r"(?:&#?\w{0,8}|</?\w{0,12}|\\u?[0-9a-f]{0,4})\Z")
-_CODED = re.compile(r"\\U000([0-9a-fA-F]{5})|[\\%]u\{([0-9a-fA-F]{1,5})\}|[\\%]u([0-9a-fA-F]{4})")
-_BYTES = re.compile(r"(?:(?:%|=|\\x)[0-9a-fA-F]{2})+")
-_NOT_HEX = re.compile(r"[^0-9a-fA-F]")
+# Not compiled here: most runs compare nothing that differs, and would take longer to start.
+_TAG: Final = r"<(?:/?[A-Za-z][^<>]*|!--[^<>]*)>"
+_BREAK: Final = r"(?i)<(?:br|/?p|/?div|/?li|hr)\b[^<>]*>"
+_AUTOLINK: Final = r"<(https?://[^<>\s]*)>"
+_LINK: Final = r"\[([^\[\]]*)\]\([^()\s]*\)"
+_HALF: Final = r"(?:&#?\w{0,8}|</?\w{0,12}|\\u?[0-9a-f]{0,4})\Z"
+_CODED: Final = r"\\U000([0-9a-fA-F]{5})|[\\%]u\{([0-9a-fA-F]{1,5})\}|[\\%]u([0-9a-fA-F]{4})"
+_BYTES: Final = r"(?:(?:%|=|\\x)[0-9a-fA-F]{2})+"
+_NOT_HEX: Final = r"[^0-9a-fA-F]"
 _CHARSETS: Final = ("latin-1", "cp1252", "cp1251", "koi8-r", "mac-roman", "cp437")
-_LINE_CODED = re.compile(r"\\[nrt](?![a-z])|\\[nN]")
-_ESCAPED = re.compile(r"\\([^\w\s])")
-_SHORTCODE = re.compile(r":[a-z][a-z0-9_+-]*:")
-_ELLIPSIS = re.compile(r"\s*[\[(]?\s*(?:…|\.{3,})\s*[\])]?\s*\Z")
-_GAP = re.compile(r"[\[(]?(?:…|\.{3,})[\])]?|[*#•█]{2,}|\[[^\[\]\n]{1,40}\]|https?://[^\s<>]+")
+_LINE_CODED: Final = r"\\[nrt](?![a-z])|\\[nN]"
+_ESCAPED: Final = r"\\([^\w\s])"
+_SHORTCODE: Final = r":[a-z][a-z0-9_+-]*:"
+_ELLIPSIS: Final = r"\s*[\[(]?\s*(?:…|\.{3,})\s*[\])]?\s*\Z"
+_GAP: Final = r"[\[(]?(?:…|\.{3,})[\])]?|[*#•█]{2,}|\[[^\[\]\n]{1,40}\]|https?://[^\s<>]+"
 """What stands for something that was left out."""
-_PARTS = re.compile(r"\n|\s(?=[\[(])|(?<=:)\s|\s[-|–—]+\s")
+_PARTS: Final = r"\n|\s(?=[\[(])|(?<=:)\s|\s[-|–—]+\s"
 _MARKS = ".,;:!'"
 _QUOTES = dict.fromkeys(map(ord, '‘’‚‛′`´ʼ“”„‟″«»‹›「」"'), "'")
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣-"), "-")
@@ -75,7 +76,7 @@ _BLANKS = dict.fromkeys((0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F), " ")
 _AS_READ = {**_UNSEEN, **_BLANKS}
 _UNSPACED: Final = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 """Letters of scripts without spaces; compiled where there are any, which takes as long as all other patterns here."""
-_ONE_FORM = re.compile(r"[A-Za-z0-9]+( [A-Za-z0-9]+)*")
+_ONE_FORM: Final = r"[A-Za-z0-9]+( [A-Za-z0-9]+)*"
 _WORD = re.compile(r"[^\W_]+")
 _DROPPED = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "So", "Sk", "Me"))
 """Controls, characters without width, half surrogate pairs, emoji and their modifiers."""
@@ -108,13 +109,13 @@ def reads_alike(one: object, other: object) -> bool:
 def _bare(text: str) -> str:
     """The text without tags, links and escapes."""
     for _ in range(_UNESCAPES):
-        bare = html.unescape(_TAG.sub(" ", _AUTOLINK.sub(r"\1", _ESCAPED.sub(r"\1", text))))
+        bare = html.unescape(re.sub(_TAG, " ", re.sub(_AUTOLINK, r"\1", re.sub(_ESCAPED, r"\1", text))))
         if bare == text:
             break
         text = bare
     if "\\" in text or "%u" in text:
-        text = _LINE_CODED.sub(" ", _CODED.sub(lambda m: chr(int(m[m.lastindex or 0], 16)), text))
-    return _LINK.sub(r"\1", text)
+        text = re.sub(_LINE_CODED, " ", re.sub(_CODED, lambda m: chr(int(m[m.lastindex or 0], 16)), text))
+    return re.sub(_LINK, r"\1", text)
 
 
 @lru_cache(maxsize=4096)
@@ -124,7 +125,7 @@ def plain(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", _bare(text).translate(_UNIFIED)).translate(_UNIFIED)
     kept = (" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED)
-    return " ".join(_SHORTCODE.sub("", "".join(kept).casefold()).split())
+    return " ".join(re.sub(_SHORTCODE, "", "".join(kept).casefold()).split())
 
 
 def _tight(text: str) -> str:
@@ -143,7 +144,7 @@ def _signs(text: str) -> Counter[str]:
 
 def _ascii_letters(text: str, form: Literal["NFC", "NFD"] = "NFC") -> str:
     """The letters and digits that a narrow character set keeps."""
-    normal = _SHORTCODE.sub("", unicodedata.normalize(form, _bare(text)).lower())
+    normal = re.sub(_SHORTCODE, "", unicodedata.normalize(form, _bare(text)).lower())
     return "".join(c for c in normal if c.isascii() and c.isalnum())
 
 
@@ -210,7 +211,7 @@ def _most(*found: Likeness) -> Likeness:
 
 def _repaired(seen: str) -> list[str]:
     """What the text may have been if its bytes were written as codes, or decoded in a narrow character set."""
-    decoded = _BYTES.sub(_from_codes, seen)
+    decoded = re.sub(_BYTES, _from_codes, seen)
     if decoded != seen:
         return [decoded]
     if seen.isascii() and "&#" not in seen:
@@ -226,7 +227,7 @@ def _repaired(seen: str) -> list[str]:
 
 
 def _from_codes(codes: re.Match[str]) -> str:
-    data = bytes.fromhex(_NOT_HEX.sub("", codes[0]))
+    data = bytes.fromhex(re.sub(_NOT_HEX, "", codes[0]))
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -242,7 +243,7 @@ def _without_letters(sent: str, seen: str, ours: str) -> Likeness:
         return "near" if yours <= {*mine, "'"} and not _ascii_letters(sent) else "different"
     if mine == yours:
         return "same"
-    named = _SHORTCODE.sub("", seen).strip() == ""
+    named = re.sub(_SHORTCODE, "", seen).strip() == ""
     return "near" if named or yours & mine else "different"
 
 
@@ -285,7 +286,11 @@ def _on_own_lines(mine: str, seen: str) -> bool:
 
 def _parts(seen: str) -> list[str]:
     """Lines, and text in brackets or after a colon; of very many the first and the last."""
-    parts = [part for part in _PARTS.split(_BREAK.sub("\n", html.unescape(seen)).replace("\\n", "\n")) if part.strip()]
+    parts = [
+        part
+        for part in re.split(_PARTS, re.sub(_BREAK, "\n", html.unescape(seen)).replace("\\n", "\n"))
+        if part.strip()
+    ]
     return parts if len(parts) <= 2 * _SHORT else [*parts[:_SHORT], "\n".join(parts[_SHORT:-_SHORT]), *parts[-_SHORT:]]
 
 
@@ -314,7 +319,7 @@ def _cut(sent: str, seen: str) -> Likeness:
 
 def _gapped(sent: str, seen: str) -> Likeness:
     """Whether the other text is ours with gaps, for which marks stand; or the end of ours."""
-    mine, pieces = _letters(sent), [_letters(piece) for piece in _GAP.split(seen)]
+    mine, pieces = _letters(sent), [_letters(piece) for piece in re.split(_GAP, seen)]
     at, last = 0, pieces.pop()
     for number, piece in enumerate(pieces):
         found = mine.find(piece, at)
@@ -330,11 +335,11 @@ def _gapped(sent: str, seen: str) -> Likeness:
 def _uncut(seen: str) -> tuple[str, bool]:
     """The text before the mark of a cut, and whether there is a mark."""
     text = seen.rstrip()
-    head = _HALF.sub("", text.rstrip("\ufffd"))
+    head = re.sub(_HALF, "", text.rstrip("\ufffd"))
     tail = html.unescape(head[-40:])
-    bare = _ELLIPSIS.sub("", tail)
+    bare = re.sub(_ELLIPSIS, "", tail)
     marked = head != text or bare != tail or _bare(text) != text
-    return _HALF.sub("", (head[:-40] + bare).rstrip("\ufffd")), marked
+    return re.sub(_HALF, "", (head[:-40] + bare).rstrip("\ufffd")), marked
 
 
 def _damaged(sent: str, seen: str) -> Likeness:
@@ -418,7 +423,7 @@ def renders(asked: object, shown: object, limit: int | None = None) -> bool:
 
 def has_one_form(text: str) -> bool:
     """Whether a server can only change the case of a text."""
-    return _ONE_FORM.fullmatch(text) is not None
+    return re.fullmatch(_ONE_FORM, text) is not None
 
 
 def _measure(text: str) -> int:

@@ -23,7 +23,7 @@ SHORT_LINES: Final = 6
 
 _MARGIN: Final = "    "
 """Before the lines of a long value."""
-_SENTENCE: Final = re.compile(r"(?<=[.!?…]\s)(?=\S)")
+_SENTENCE: Final = r"(?<=[.!?…]\s)(?=\S)"
 _SOURCES: Final[dict[Source, str]] = {"sent": "as last sent", "patch": "as in the API's last answer"}
 """Where the value before comes from, unless it was just read or is unknown."""
 _NOT_KNOWN: Final = "not known"
@@ -168,7 +168,7 @@ def _units(value: Json) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        return [unit for line in value.rstrip("\n").split("\n") for unit in _SENTENCE.split(line)]
+        return [unit for line in value.rstrip("\n").split("\n") for unit in re.split(_SENTENCE, line)]
     if isinstance(value, list):
         return [value_text(item) for item in value]
     return [value_text(value)]

@@ -27,7 +27,7 @@ ALLOWED_HOSTS: Final = "RECONCILER_ALLOWED_HOSTS"
 
 _URL: Final = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:/[^\\]*)?", re.IGNORECASE)
 """URLs in whose authority every reader sees the same host."""
-_ENTRY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
+_ENTRY: Final = r"(?i)(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?"
 _PORTS: Final = {"https": 443, "http": 80}
 _BUCKETS: Final = ("s3://", "gs://", "az://")
 
@@ -85,7 +85,7 @@ def _allowed(text: str) -> set[tuple[str, int | None]]:
         try:
             found.add((ipaddress.IPv6Address(entry).compressed, None))
         except ValueError:
-            if (match := _ENTRY.fullmatch(entry)) is None:
+            if (match := re.fullmatch(_ENTRY, entry)) is None:
                 detail = (
                     "give hosts like api.example.com or api.example.com:8443, separated by commas, without wildcards"
                 )
