@@ -10,7 +10,7 @@ from shlex import quote
 
 from reconciler.model import contract
 from reconciler.model.desired import DesiredProject
-from reconciler.model.errors import Diagnostic
+from reconciler.model.errors import Diagnostic, Location
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Adopt, Render, Share, Update, describe
 from reconciler.model.state import Entry, Rendered, Shared
@@ -32,7 +32,7 @@ def plan_delivery(
     works = any(describe(step).slot for step in result.steps)
     rendered, shared = (entry.rendered, entry.shared) if entry is not None else (None, None)
     if not works and is_doubtful(rendered):
-        result.diagnostics.append(_doubtful(project))
+        result.diagnostics.append(doubtful(project.address, project.location))
         return
     render = _render_reason(wanted.render, rendered, works=works)
     share = _share_reason(shared, works=works, renders=render is not None) if wanted.share is not None else None
@@ -108,13 +108,17 @@ def _no_call(project: DesiredProject, what: str, key: str) -> Diagnostic:
     )
 
 
-def _doubtful(project: DesiredProject) -> Diagnostic:
-    address = quote(project.address)
-    return attention(
-        project,
-        f"it is unknown whether the video of `{project.address}` was rendered and shared as its spec says",
-        "The project was there before this state, and the account does not show what was rendered. A render may cost "
-        "credits and is not repeated on a guess, so nothing is rendered or shared.\n"
-        f"If its video is as you want it, run `reconciler state resolve {address} --sent`; to render it, "
-        f"`reconciler state resolve {address} --not-sent`. After the next message it is rendered anyway.",
+def doubtful(address: str, location: Location | None = None) -> Diagnostic:
+    """The finding that nothing tells whether a video was rendered and shared."""
+    named = quote(address)
+    return Diagnostic(
+        severity="warning",
+        address=address,
+        location=location,
+        attention=True,
+        summary=f"it is unknown whether the video of `{address}` was rendered and shared as its spec says",
+        detail="The project was there before this state, or it was rendered without it, and the account does not show what "
+        "was rendered. A render may cost credits and is not repeated on a guess, so nothing is rendered or shared.\n"
+        f"If its video is as you want it, run `reconciler state resolve {named} --sent`; to render it, "
+        f"`reconciler state resolve {named} --not-sent`. After the next message it is rendered anyway.",
     )

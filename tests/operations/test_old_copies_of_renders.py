@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model import contract
+from reconciler.model.events import Noted
 from reconciler.operations.state.edits import decide
 from reconciler.sandbox.app import create_app
 from tests.operations.operations_support import in_world
@@ -87,6 +88,8 @@ def test_an_old_copy_from_before_the_render_does_not_render_again(tmp_path, cour
         result = await world.apply(specs(wanted))
         assert delivered(world) == before and world.store.credits() == balance
         assert all(r.already for r in result.results)
+        noted = [event.diagnostic for event in world.events if isinstance(event, Noted)]
+        assert [d.address for d in noted if d.attention and "state resolve" in d.detail] == ["teaser"]
         plan = await world.plan(specs(wanted))
         assert finding(plan) and not plan.steps
 

@@ -9,16 +9,17 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import NO_SUCH_CALL
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, ReconcilerError, RefusedError
+from reconciler.model.events import Noted
 from reconciler.model.journal import Delivered
 from reconciler.model.plan import Render, Share
 from reconciler.model.state import Rendered
 from reconciler.operations.apply.exactly_once import Call, Done, commit
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Run
-from reconciler.planning.delivery import is_doubtful
+from reconciler.planning.delivery import doubtful, is_doubtful
 
 T = TypeVar("T")
-DOUBTFUL: Final = "it may have been rendered and shared before; the next plan says what you can do"
+DOUBTFUL: Final = "not done now, since it may have been done before; the plan says what you can do"
 """The note of a step that is not done, because nothing tells whether an earlier run did it."""
 
 
@@ -42,6 +43,7 @@ async def until_clear(run: Run, monitor: Monitor, step: Render | Share, number: 
 
 async def leave_in_doubt(run: Run, address: str, number: int) -> Done:
     """End a render or a share as not made now: an earlier run may have made it, so the user decides."""
+    run.emit(Noted(diagnostic=doubtful(address)))
     known = run.draft.projects[address].rendered or Rendered(at=run.now())
     await run.record_step(
         address, number, Delivered(address=address, rendered=replace(known, how="found", outdated=False))
