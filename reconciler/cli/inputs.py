@@ -162,19 +162,27 @@ def load_for_specs(console: Console) -> list[Config]:
     config = load_configuration(console, divided=chosen is not None)
     if chosen is not None or not config.environments:
         return [config]
-    return [_load_offline(config.root, name) for name in config.environments]
+    return [load_offline(config.root, name) for name in config.environments]
 
 
 def specs_of(config: Config, variables: Variables, environment: str) -> Desired:
     """Another environment's specs."""
     with contract.kept():  # it may have another version of the API
-        return load_desired(_load_offline(config.root, environment), variables)
+        return load_desired(load_offline(config.root, environment), variables)
 
 
-def _load_offline(root: Path, environment: str) -> Config:
-    """An environment's configuration. Nothing is sent and no state is read, so neither has to be allowed here."""
+def load_offline(root: Path, environment: str | None, *, state: str | None = "unused") -> Config:
+    """The configuration in an environment, or without any: nothing is sent, so its API need not be allowed here, nor its
+    state where that is not read. Raises ConfigError.
+    """
     return load_config(
-        root, env=os.environ, explain=explain_errors, api_url=SANDBOX, state="unused", environment=environment
+        root,
+        env=os.environ,
+        explain=explain_errors,
+        api_url=SANDBOX,
+        state=state,
+        environment=environment,
+        divided=environment is not None,
     )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from reconciler.adapters.specs.config_file import load_config
 from reconciler.cli.console import Console
-from reconciler.cli.inputs import explain_errors
+from reconciler.cli.inputs import load_offline
 from reconciler.cli.state_backends import open_store
 from reconciler.model import contract
-from reconciler.model.config import SANDBOX, Config
+from reconciler.model.config import Config
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.identity import Elsewhere, Holder
 
@@ -31,15 +29,7 @@ def read_elsewhere(console: Console, config: Config) -> Elsewhere:
 
 
 def _with(found: Elsewhere, console: Console, config: Config, name: str | None) -> Elsewhere:
-    other = load_config(
-        config.root,
-        env=os.environ,
-        explain=explain_errors,
-        state=console.state,
-        api_url=SANDBOX,
-        environment=name,
-        divided=name is not None,
-    )
+    other = load_offline(config.root, name, state=console.state)
     other = replace(other, api_url=config.api_url)  # whether its own may have the key does not matter: nothing is sent
     state = open_store(console, other).load().state if _is_near(other, config) else None
     if state is None or state.workspace != config.workspace:
