@@ -125,17 +125,7 @@ def _filter(fleet: Fleet) -> Html:
         for value, count in counts.most_common()
     ]
     view = el("button", "Table", type="button", id="_view", aria_pressed="false")
-    keys = el(
-        "span",
-        el("kbd", "/"),
-        " ",
-        el("kbd", "j"),
-        " ",
-        el("kbd", "k"),
-        class_="soft keys",
-        title="Search, next, previous",
-    )
-    return filter_bar(chips, "Filter the projects", view, keys)
+    return filter_bar(chips, "Filter the projects", view)
 
 
 def _timeline(fleet: Fleet) -> Html:

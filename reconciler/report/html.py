@@ -128,17 +128,7 @@ def _filter(plan: Plan) -> Html:
     if not kinds:
         return Html("")
     chips = [chip("kind", kind, f"{KINDS[kind].words.symbol} {kind} ({counts[kind]})") for kind in kinds]
-    keys = el(
-        "span",
-        el("kbd", "/"),
-        " ",
-        el("kbd", "j"),
-        " ",
-        el("kbd", "k"),
-        class_="soft keys",
-        title="Search, next, previous",
-    )
-    return filter_bar(chips, "Filter the plan", el("button", "Unfold all", type="button", id="_fold"), keys)
+    return filter_bar(chips, "Filter the plan", el("button", "Unfold all", type="button", id="_fold"))
 
 
 def findings(heading: str, diagnostics: list[Diagnostic], *, id_: str | None = None) -> Html:

@@ -115,7 +115,9 @@ def filter_bar(chips: Sequence[Html], label: str, *buttons: Html) -> Html:
     )
     choices = el("fieldset", el("legend", "Show only", class_="sr"), *chips)
     shown_now = el("p", id="_shown", role="status", class_="soft")
-    return el("nav", search, choices, shown_now, *buttons, id="_filter", aria_label=label, hidden=True)
+    keys = [el("kbd", "/"), " ", el("kbd", "j"), " ", el("kbd", "k")]
+    hint = el("span", *keys, class_="soft keys", title="Search, next, previous")
+    return el("nav", search, choices, shown_now, *buttons, hint, id="_filter", aria_label=label, hidden=True)
 
 
 def page(title: str, body: Html, *, scripts: Sequence[str] = (), styles: Sequence[str] = (), policy: str = "") -> str:

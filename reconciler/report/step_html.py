@@ -16,6 +16,8 @@ from reconciler.report.words import plural, step_title, wait_text
 _LONG: Final = 280
 """Longer texts (in characters) are folded."""
 _LONG_LINES: Final = 5
+_INLINE: Final = 80
+"""Characters of two values whose difference fits in a line."""
 _FIRST: Final = 90
 _URL: Final = 96
 """Longer URLs (in characters) are folded."""
@@ -98,6 +100,8 @@ def _values(change: Change, *, fresh: bool) -> Html:
 
 def _difference(before: str, after: str) -> Html:
     runs = word_diff(before, after)
+    if len(before) + len(after) <= _INLINE and "\n" not in before + after:
+        return el("span", *(run_html(kind, part) for kind, part in runs))
     cut = excerpt(runs)
     diff = el("div", *(run_html(kind, part) for kind, part in cut), class_="text")
     if is_long(after) or cut != runs:
