@@ -104,7 +104,7 @@ def plan_markdown(
     head = [
         _marker(owner, plan.environment),
         f"### Plan for {code(plan.workspace)}{_place(where)}",
-        f"**Warning: {lost.summary}.** {lost.detail}" if lost else "",
+        f"**The state may be lost.**\n\n{_diagnostic(lost)}" if lost else "",
         mode_line(plan),
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",
@@ -216,9 +216,13 @@ def _diagnostics(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Section]:
 def _finding(diagnostic: Diagnostic) -> Item:
     def render(full: bool) -> str:
         brief = replace(diagnostic, summary=_start(diagnostic.summary), detail=_start(diagnostic.detail))
-        return fenced(diagnostic_text(diagnostic if full else brief, style=_PLAIN).split("\n"), "text")
+        return _diagnostic(diagnostic if full else brief)
 
     return Item(render, code(diagnostic.address or diagnostic.summary))
+
+
+def _diagnostic(diagnostic: Diagnostic) -> str:
+    return fenced(diagnostic_text(diagnostic, style=_PLAIN).split("\n"), "text")
 
 
 def _kept(address: str, lifecycle: Lifecycle) -> Item:

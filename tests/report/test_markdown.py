@@ -85,6 +85,14 @@ def test_hostile_text_is_inert():
     assert_inert(failure_markdown(plan.diagnostics, workspace=HOSTILE, owner=HOSTILE))
 
 
+def test_a_warning_that_the_state_is_lost_is_inert_too():
+    """Intent: it stands on top, and who edits a saved plan can write into it what they like."""
+    lost = Diagnostic(severity="warning", kind="lost-state", summary=HOSTILE, detail=HOSTILE)
+    text = plan_markdown(replace(PLAN, diagnostics=(lost,)))
+    assert_inert(text)
+    assert text.index("The state may be lost") < text.index("Plan: at most")
+
+
 @settings(max_examples=60)
 @given(st.text(st.characters() | st.sampled_from("`<>&@#[]()!-~:*_\n\r\x1b\u202e|"), max_size=60))
 @example("```\n</details>")
