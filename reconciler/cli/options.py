@@ -158,6 +158,13 @@ tag = click.option(
 )
 
 
+def selection_of(targets: Collection[str], exclude: Collection[str], tags: Collection[str]) -> Selection:
+    """What the options chose, for the planner; without targets all."""
+    from reconciler.planning.selection import Selection  # noqa: PLC0415  few commands select
+
+    return Selection(targets=frozenset(targets) or None, exclude=frozenset(exclude), tags=frozenset(tags))
+
+
 class Chosen(Struct, frozen=True, kw_only=True):
     """The managed projects that a command shows; without addresses all."""
 
@@ -167,11 +174,7 @@ class Chosen(Struct, frozen=True, kw_only=True):
 
     def selection(self) -> Selection:
         """The same for the planner."""
-        from reconciler.planning.selection import Selection  # noqa: PLC0415  `--version` needs no planner
-
-        return Selection(
-            targets=frozenset(self.addresses) or None, exclude=frozenset(self.exclude), tags=frozenset(self.tag)
-        )
+        return selection_of(self.addresses, self.exclude, self.tag)
 
 
 addresses = click.argument("addresses", nargs=-1, shell_complete=complete_addresses)

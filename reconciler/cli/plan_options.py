@@ -10,7 +10,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.cli.completion import complete_addresses
-from reconciler.cli.options import DURATION, Option, as_struct, auto_approve, exclude, formats, lock_timeout, tag
+from reconciler.cli.options import (
+    DURATION,
+    Option,
+    as_struct,
+    auto_approve,
+    exclude,
+    formats,
+    lock_timeout,
+    selection_of,
+    tag,
+)
 from reconciler.model.config import Config
 from reconciler.model.errors import UsageError
 from reconciler.operations.apply.run import Options, WaitMode
@@ -51,9 +61,7 @@ class Targets(Struct, frozen=True, kw_only=True):
 
     def chosen(self) -> Selection:
         """For the planner."""
-        return Selection(
-            targets=frozenset(self.target) or None, exclude=frozenset(self.exclude), tags=frozenset(self.tag)
-        )
+        return selection_of(self.target, self.exclude, self.tag)
 
 
 class Selectors(Targets, frozen=True, kw_only=True):
