@@ -128,11 +128,20 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
         intent = next(i for i in state.pending.values() if i.address == address)
         if intent.kind == "message":
             _decide(life, team, runner, intent, sent=life.was_sent(state, intent))
+        elif intent.kind in ("render", "share") and intent.undecided:
+            _decide(life, team, runner, intent, sent=_was_delivered(life, intent))
         elif intent.kind == "create" and intent.undecided:
             _decide(life, team, runner, intent, sent=False)  # as the program says: then its project is imported
             _import(life, team, runner, address)
     if isinstance(made, Plan) and (made.errors or made.unsettled):
         _recover(life, team, runner)
+
+
+def _was_delivered(life: Life, intent: Intent) -> bool:
+    """Whether the project's newest video is rendered, or shared, as people see it."""
+    kinds = [e.kind for e in life.store.ledger() if e.project_id == intent.project_id]
+    newest = max((n for n, kind in enumerate(kinds) if kind == "message"), default=-1)
+    return intent.kind in kinds[newest + 1 :]
 
 
 def _decide(life: Life, team: Team, runner: int, intent: Intent, *, sent: bool) -> None:
@@ -223,7 +232,8 @@ def _complete(life: Life, team: Team, state: State) -> None:
         if sent != thing.words:
             life.fail(f"{thing.address} has the messages {sent}, not {thing.words}")
         rendered = any(e.kind == "render" and e.project_id == entry.project_id for e in ledger)
-        if thing.deliver.render and not rendered:
+        # what a person typed makes another video, which is taken for that of a render whose answer was lost
+        if thing.deliver.render and not rendered and entry.project_id not in life.typed:
             life.fail(f"{thing.address} is to be rendered, and is not")
         for name, value in thing.settings.items():
             if project.get(name) != value and not life.course.server.get("title_habits"):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SHARES = 4
 LIVES = 40
 """Of each share in the default run."""
-SWEPT = 1500
+SWEPT = 1000
 """In the sweep."""
 
 
