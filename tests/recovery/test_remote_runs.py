@@ -11,7 +11,7 @@ import pytest
 from tests.recovery.accounts import OPTIONS
 from tests.recovery.campaign import judge, truth
 from tests.recovery.proxy import Proxy
-from tests.recovery.remote import LEASE, SHORT, in_bucket, until_held
+from tests.recovery.remote import CONFIG, LEASE, SHORT, in_bucket, until_held
 from tests.recovery.runs import QUICK, kill_at, until_stopped
 from tests.sampling import every, square, swept
 
@@ -112,8 +112,9 @@ def test_a_holder_that_was_paused_and_not_replaced_stops_and_the_next_run_goes_o
 
 
 def test_a_holder_whose_lease_is_ended_by_hand_stops_by_itself(new_remote, folder):
-    """It waits for an agent; it learns of it with its next renewal."""
-    world = new_remote(SPECS, config=SHORT, options=type(OPTIONS)(speed=0.001, requests_per_minute=0))
+    """It waits for an agent; it learns of it with its next renewal, which comes each third of a lease."""
+    config = CONFIG.replace("lease_seconds: 20", "lease_seconds: 6")  # does not run out before, on a busy machine too
+    world = new_remote(SPECS, config=config, options=type(OPTIONS)(speed=0.001, requests_per_minute=0))
     started = world.start("apply", *QUICK)
     until_held(world)
     while not world.kinds():
