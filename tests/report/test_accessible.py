@@ -30,7 +30,9 @@ def assert_accessible(page):
         assert "color-contrast" in {rule["id"] for rule in found["passes"]}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", ["plan", *(pytest.param(name, marks=pytest.mark.sweep) for name in ("report", "hostile plan"))]
+)
 def test_a_page_can_be_used_by_all(look, name):
     page = look(PAGES[name](), viewport=TALL)
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
