@@ -33,7 +33,11 @@ def test_the_one_replacement_among_three_hundred_projects_is_on_the_first_screen
     assert {"Slow", "Fast"} <= {*seen}
     page.get_by_role("link", name="brand-film").first.click()
     card = page.get_by_role("article", name=re.compile("^brand-film"))
-    assert 0 <= card.bounding_box()["y"] < size[1] / 2
+    page.wait_for_function("""() => {
+      const top = document.querySelector("article:has(:target)")?.getBoundingClientRect().top;
+      return top >= 0 && top < innerHeight / 2;
+    }""")
+    assert card.locator("h3:target").count() == 1
     page.get_by_role("checkbox", name=re.compile(r"replace \(1\)")).check(force=True)
     assert page.get_by_role("status").text_content() == "1 of 300 projects shown"
     assert page.locator("article:visible").count() == 1
@@ -79,7 +83,9 @@ def test_a_link_leads_to_its_project_whatever_is_folded_or_filtered(look):
     page = look(plan_html(matrix), at="#promo%5Bm30,16:9%5D")
     row = page.locator("tr:target")
     assert row.get_attribute("data-name") == "promo[m30,16:9]"
-    assert row.is_visible() and 0 <= row.bounding_box()["y"] <= 720
+    page.wait_for_function(
+        "() => { const { top } = document.querySelector('tr:target').getBoundingClientRect(); return top >= 0 && top <= 720; }"
+    )
     page.get_by_label("Address contains").fill("nothing")
     assert page.locator("article:visible").count() == 0
     page.evaluate("location.hash = '#brand-film'")

@@ -84,7 +84,7 @@ def test_the_table_sorts_and_is_filtered_as_the_cards_are(look):
     page.get_by_role("checkbox", name="cancelled (5)").check(force=True)
     assert rows.count() == 5
     rows.first.locator("a").click()
-    assert page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for()
     assert rows.count() == 5
 
 
