@@ -123,6 +123,27 @@ def test_a_manifest_of_somebody_else_is_not_written_over(delivered, text):
     assert (delivered.root / "public" / "manifest.json").read_text() == text
 
 
+@pytest.mark.parametrize("how", ["deliver", "deliver below --out", "output"])
+def test_a_file_of_the_user_is_never_replaced_by_a_video(delivered, how):
+    where = "below/mine" if "--out" in how else "mine"
+    delivered.write(f"{where}/teaser.mp4", "precious")
+    delivered.write("specs/all.yaml", SPEC.replace("renders/", "mine"))
+    command = {
+        "deliver": APPLY,
+        "deliver below --out": (*APPLY, "--out", "below"),
+        "output": ("output", "--download", "mine"),
+    }[how]
+    for _ in range(2):
+        ran = delivered.run(*command, code=1)
+        assert f"{where}/teaser.mp4` is in the way" in ran.err
+        assert "Move it away" in ran.err
+        assert (delivered.root / where / "teaser.mp4").read_text() == "precious"
+        assert [path.name for path in (delivered.root / where).iterdir()] == ["teaser.mp4"]
+    (delivered.root / where / "teaser.mp4").unlink()
+    delivered.run(*command)
+    assert (delivered.root / where / "teaser.mp4").read_bytes()[4:8] == b"ftyp"
+
+
 def test_a_saved_plan_names_its_downloads_and_makes_them(tmp_path):
     space = space_with(tmp_path / "w", SPEC)
     space.run("plan", "--out", "saved.plan")

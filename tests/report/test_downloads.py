@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import httpx
+import msgspec
 import pytest
 
 from reconciler.adapters.media.client import MediaClient
@@ -26,6 +27,7 @@ class Host:
 
     def __init__(self):
         self.data, self.etag, self.cut, self.redirect, self.ranges = DATA, ETAG, 0, None, True
+        self.cuts = 0
         self.asked = []
         host = self
 
@@ -53,6 +55,8 @@ class Host:
                 self.send_header("Content-Type", "video/mp4; codecs=x")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if host.cuts:
+                    host.cuts, host.cut = host.cuts - 1, 5000
                 if host.cut:
                     body, host.cut = body[: host.cut], 0
                     self.close_connection = True
@@ -121,7 +125,7 @@ def test_a_file_that_is_there_is_kept_once_its_address_is_dead(tmp_path, host):
     api.url = host.url.replace("secret-name", "another")
     host.data, host.etag = b"new", '"v2"'
     assert fetch(tmp_path, api).outcome == "fetched"
-    (tmp_path / "teaser.mp4").write_bytes(b"damaged")
+    (tmp_path / "teaser.mp4").unlink()
     assert fetch(tmp_path, api).outcome == "fetched"
 
 
@@ -150,15 +154,16 @@ def test_a_file_is_fetched_named_after_its_address_and_not_fetched_again(tmp_pat
     assert not any("authorization" in {k.lower() for k in headers} for headers in host.asked)
 
 
-def test_another_rendering_another_project_or_a_damaged_file_is_fetched_anew(tmp_path, host):
+def test_another_rendering_another_project_or_a_lost_file_is_fetched(tmp_path, host):
     api = Api(host.url)
     fetch(tmp_path, api)
     host.data, host.etag = DATA[::-1], '"v2"'
     assert fetch(tmp_path, api).outcome == "fetched"
     assert (tmp_path / "teaser.mp4").read_bytes() == DATA[::-1]
-    (tmp_path / "teaser.mp4").write_bytes(b"damaged")
+    (tmp_path / "teaser.mp4").unlink()
     assert fetch(tmp_path, api).outcome == "fetched"
     assert fetch(tmp_path, api, teaser=entry(project_id="p2")).outcome == "fetched"
+    assert json.loads((tmp_path / "manifest.json").read_text())["teaser"]["project_id"] == "p2"
 
 
 def test_without_validators_the_bytes_tell(tmp_path, host):
@@ -189,10 +194,140 @@ def test_a_part_of_an_earlier_run_is_used_only_if_it_belongs_to_the_file(tmp_pat
     (tmp_path / "teaser.mp4").unlink()
     fetch(tmp_path, Api(host.url))
     assert (tmp_path / "teaser.mp4").read_bytes() == DATA
-    (tmp_path / "teaser.part").write_bytes(b"nobody knows of what")
-    (tmp_path / "teaser.mp4").unlink()
+
+
+SAME_SIZE = b"x" * len(DATA)
+IN_THE_WAY = {
+    "a file of the user": ("teaser.mp4", b"precious"),
+    "a file of the user, as large": ("teaser.mp4", SAME_SIZE),
+    "an empty file": ("teaser.mp4", b""),
+    "a part that nobody knows": ("teaser.part", b"precious"),
+    "a note that is none": ("teaser.part.json", b"precious"),
+    "a note of something else": ("teaser.part.json", b'{"mine": 1}'),
+}
+
+
+@pytest.mark.parametrize("etag", [ETAG, None])
+@pytest.mark.parametrize("case", IN_THE_WAY)
+def test_a_file_that_no_download_wrote_is_never_replaced(tmp_path, host, case, etag):
+    """Intent: its download fails, names it and says what to do; the others come, and so does it once it is moved."""
+    name, content = IN_THE_WAY[case]
+    host.etag = etag
+    path = tmp_path / name
+    path.write_bytes(content)
+    for _ in range(2):
+        results = fetch(tmp_path, Api(host.url), teaser=entry(), other=entry(project_id="p2"))
+        assert results["other"].outcome in ("fetched", "kept")
+        failed = results["teaser"]
+        assert failed.outcome == "failed"
+        assert str(path) in failed.error.summary and "Move it away" in failed.error.detail
+        assert path.read_bytes() == content
+        assert {p.name for p in tmp_path.iterdir()} == {name, "other.mp4", "manifest.json"}
+    path.rename(tmp_path / "moved")
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
+
+
+@pytest.mark.parametrize("content", [b"edited", SAME_SIZE])
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize("project_id", ["p1", "p2"])
+@pytest.mark.parametrize("state", ["listed", "expired", "rendered"])
+def test_a_download_that_was_changed_by_hand_is_never_replaced(tmp_path, host, content, newer, project_id, state):
+    api, given = Api(host.url), entry()
+    if state == "rendered":
+        given = Entry(project_id="p1", origin="created", rendered=Rendered(at=NOW, quality="4k"))
+    assert fetch(tmp_path, api, teaser=given).outcome == "fetched"
+    (tmp_path / "teaser.mp4").write_bytes(content)
+    if state == "expired":
+        api.expires = "2025-12-31T00:00:00Z"
+    if newer:
+        host.data, host.etag = DATA[::-1], '"v2"'
+    found = fetch(tmp_path, api, teaser=msgspec.structs.replace(given, project_id=project_id))
+    assert found.outcome == "failed" and str(tmp_path / "teaser.mp4") in found.error.summary
+    assert (tmp_path / "teaser.mp4").read_bytes() == content
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_change_during_the_download_is_kept(tmp_path, host):
+    """Intent: what was checked before the first byte may be another file at the last one."""
     fetch(tmp_path, Api(host.url))
+    host.data, host.etag = DATA[::-1], '"v2"'
+
+    def edit(*_):
+        (tmp_path / "teaser.mp4").write_bytes(b"mine")
+
+    async def work():
+        async with MediaClient(local=True) as media:
+            return await download(Api(host.url), media, {"teaser": entry()}, tmp_path, now=NOW, tell=edit)
+
+    assert [r.outcome for r in asyncio.run(work())] == ["failed"]
+    assert (tmp_path / "teaser.mp4").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("lost", ["manifest", "record"])
+def test_a_file_whose_record_was_lost_is_taken_over_if_it_is_the_same(tmp_path, host, lost):
+    fetch(tmp_path, Api(host.url))
+    if lost == "manifest":
+        (tmp_path / "manifest.json").unlink()
+    else:
+        (tmp_path / "manifest.json").write_text("{}")
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
+    assert fetch(tmp_path, Api(host.url)).outcome == "kept"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "teaser.mp4"]
+    host.data, host.etag = b"newer", '"v2"'
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
+
+
+@pytest.mark.parametrize("text", ["", "my notes", "[1]", '{"name": "my app"}'])
+def test_a_manifest_of_somebody_else_is_never_replaced(tmp_path, host, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(DownloadError, match="is not a manifest of downloads"):
+        fetch(tmp_path, Api(host.url))
+    assert (tmp_path / "manifest.json").read_text() == text
+
+
+def test_names_that_differ_in_case_only_are_not_written_at_the_same_time(tmp_path, host):
+    """Intent: on a file system without case they are one file, and its part would be of two videos."""
+    running, most = set(), []
+
+    class Media:
+        async def fetch(self, url, folder, stem, *, known, tell):
+            running.add(stem)
+            most.append(len({s for s in running if s.casefold() == stem.casefold()}))
+            await asyncio.sleep(0)
+            running.discard(stem)
+            raise DownloadError("no")
+
+    named = {address: entry(host.url, "2999-01-01T00:00:00Z") for address in ("p[US]", "p[us]", "p[Us]")}
+    asyncio.run(download(Api(host.url), Media(), named, tmp_path, now=NOW, tell=lambda *_: None))
+    assert most == [1, 1, 1]
+
+
+LEFT = {
+    "it broke off, and can be continued": ({"data": DATA, "cuts": 3}, {}, True),
+    "it broke off, and can't be continued": ({"etag": None, "cuts": 3}, {}, False),
+    "it is too large": ({}, {"limit": 1000}, False),
+}
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_a_failed_download_leaves_only_a_part_that_can_be_continued(tmp_path, host, case):
+    values, options, stays = LEFT[case]
+    for name, value in values.items():
+        setattr(host, name, value)
+    assert fetch(tmp_path, Api(host.url), **options).outcome == "failed"
+    assert sorted(p.name for p in tmp_path.iterdir()) == (["teaser.part", "teaser.part.json"] if stays else [])
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
     assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "teaser.mp4"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_is_no_file_is_left_alone_and_no_part_is_left_beside_it(tmp_path, host, kind):
+    path = tmp_path / "teaser.mp4"
+    path.mkdir() if kind == "folder" else path.symlink_to("elsewhere")
+    found = fetch(tmp_path, Api(host.url))
+    assert found.outcome == "failed" and str(path) in found.error.summary
+    assert [p.name for p in tmp_path.iterdir()] == ["teaser.mp4"]
 
 
 def test_the_state_s_address_is_used_while_it_is_good(tmp_path, host):

@@ -52,7 +52,7 @@ WRITERS = {
     "manifest": Writer(DOWNLOAD, "out/manifest.json"),
     "part": Writer(DOWNLOAD, "out/teaser.part"),
     "part's note": Writer(DOWNLOAD, "out/teaser.part.json"),
-    "download": Writer(DOWNLOAD, "out/teaser.png"),
+    "download": Writer(DOWNLOAD, "out/teaser.mp4"),
     "events": Writer((*APPLY, "--events", "log/events.jsonl"), "log/events.jsonl"),
     "fmt": Writer(("fmt",), "specs/more/untidy.yaml"),
     "init": Writer(("init",), ".gitignore", stage="empty"),

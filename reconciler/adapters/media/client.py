@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -20,9 +19,9 @@ from types import TracebackType
 from typing import Final, Self
 
 import httpx
-from msgspec import Struct
 
 from reconciler import files
+from reconciler.adapters.media.files import Fetched, FileInTheWayError, Part, file_digest
 from reconciler.adapters.media.network import Border, NotPublicError, RoutedTransport
 from reconciler.model import contract
 from reconciler.model.errors import DownloadError, UploadError
@@ -39,7 +38,6 @@ _SLOW_FOR: Final = 30.0
 _ATTEMPTS: Final = 3
 _REDIRECTS: Final = 5
 _CHUNK: Final = 256 * 1024
-_LONGEST_NOTE: Final = 65536
 _EXTENSIONS: Final = {
     "video/mp4": ".mp4",
     "video/webm": ".webm",
@@ -53,15 +51,6 @@ _EXTENSIONS: Final = {
     "application/zip": ".zip",
 }
 _AGAIN = (httpx.TransportError, httpx.StreamError)
-
-
-class Fetched(Struct, frozen=True):
-    """A complete file. ``validator`` is the server's: an ETag or a date, if it gave one."""
-
-    file: str
-    size: int
-    sha256: str
-    validator: str | None
 
 
 Progress = Callable[[int, int | None], None]
@@ -108,15 +97,27 @@ class MediaClient:
     async def fetch(
         self, url: str, folder: Path, stem: str, *, known: Fetched | None, tell: Progress
     ) -> Fetched | None:
-        """Fetch ``url`` to ``folder/stem.<ending>``; ``None`` if the known file is the same.
+        """Fetch ``url`` to ``folder/stem.<ending>``; ``None`` if the known file is the same. ``known`` is what an earlier
+        download wrote there. Another file is never replaced; one with the same content counts as fetched.
 
         Raises:
-            DownloadError: it can't be fetched. The part that came is kept for the next time.
+            DownloadError: it can't be fetched, or a file is in the way. The part that came is kept if it can be continued.
 
         """
+        part = Part(folder, stem)
+        try:
+            fetched = await self._attempted(url, part, known, tell)
+        except DownloadError as error:
+            part.drop(resumable=not isinstance(error, (FileInTheWayError, _TooLargeError)))
+            raise
+        if fetched is None:
+            part.drop()
+        return fetched
+
+    async def _attempted(self, url: str, part: Part, known: Fetched | None, tell: Progress) -> Fetched | None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._fetch(httpx.URL(url), folder, stem, known, tell)
+                return await self._fetch(httpx.URL(url), part, known, tell)
             except httpx.InvalidURL as error:
                 raise DownloadError("the address of the rendered file is not a URL") from error
             except _AGAIN as error:
@@ -127,14 +128,11 @@ class MediaClient:
                 detail = "Only public addresses and those of the API's own network are allowed."
                 raise DownloadError(f"the rendered file is not fetched: {error}", detail) from error
             except OSError as error:
-                raise DownloadError(f"can't write `{error.filename or folder}`: {error.strerror}") from error
+                raise DownloadError(f"can't write `{error.filename or part.path}`: {error.strerror}") from error
         raise AssertionError
 
-    async def _fetch(
-        self, url: httpx.URL, folder: Path, stem: str, known: Fetched | None, tell: Progress
-    ) -> Fetched | None:
-        part, note = folder / f"{stem}.part", folder / f"{stem}.part.json"
-        offset, validator = _begun(part, note)
+    async def _fetch(self, url: httpx.URL, part: Part, known: Fetched | None, tell: Progress) -> Fetched | None:
+        offset, validator = part.begun()
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if validator else {}
         if known is not None and known.validator and not validator:
             headers[_condition(known.validator)] = known.validator
@@ -142,29 +140,28 @@ class MediaClient:
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                part.unlink(missing_ok=True)
+                part.path.unlink(missing_ok=True)
                 raise httpx.StreamError("the part that was fetched does not fit any more")
             if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 host, code = url.host, response.status_code
                 raise DownloadError(f"{host} answered {code}", "The address may have expired; run the command again.")
             continues = response.status_code == httpx.codes.PARTIAL_CONTENT
             if continues and not (validator and _continues(response, offset, validator)):
-                part.unlink(missing_ok=True)
+                part.path.unlink(missing_ok=True)
                 raise httpx.StreamError("a part that does not fit")
             offset = offset if continues else 0
             total = _total(response, offset)
             validator = _validator(response)
             if known is not None and validator and validator == known.validator and not continues:
                 return None
-            files.replace(note, json.dumps({"validator": validator}).encode())
-            await self._write(response, part, offset, total, tell)
-            name = stem + _ending(response)
-        fetched = Fetched(name, part.stat().st_size, file_digest(part), validator)
-        note.unlink(missing_ok=True)
+            target = part.target(_ending(response))
+            part.check(target, known, total)
+            part.begin(validator)
+            await self._write(response, part.path, offset, total, tell)
+        fetched = Fetched(target.name, part.path.stat().st_size, file_digest(part.path), validator)
         if fetched == known:  # a server without validators: only the bytes can tell
-            part.unlink()
             return None
-        files.move(part, folder / name)
+        part.finish(target, fetched, known)
         return fetched
 
     async def _write(
@@ -229,7 +226,7 @@ class MediaClient:
 
     def _bounded(self, size: int) -> None:
         if size > self._limit:
-            raise DownloadError(f"the file is larger than {self._limit} bytes", "Raise `--max-bytes` to fetch it.")
+            raise _TooLargeError(f"the file is larger than {self._limit} bytes", "Raise `--max-bytes` to fetch it.")
 
     @contextlib.asynccontextmanager
     async def _opened(self, url: httpx.URL, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
@@ -260,6 +257,10 @@ class MediaClient:
             raise DownloadError(f"the rendered file is at a {url.scheme or 'relative'} address, not at an https one")
 
 
+class _TooLargeError(DownloadError):
+    """The file is larger than allowed."""
+
+
 class _Pace:
     """Stops a download that is too slow: a byte now and then could hold up a run forever."""
 
@@ -278,21 +279,6 @@ class _Pace:
                 "Run the command again: it continues from there.",
             )
         self._offset, self._since = offset, self._now()
-
-
-def file_digest(path: Path) -> str:
-    with files.open_to_read(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _begun(part: Path, note: Path) -> tuple[int, str | None]:
-    """How much of a file is there, and the validator that tells that the rest belongs to it."""
-    try:
-        validator = json.loads(files.read(note, _LONGEST_NOTE))["validator"]
-        size = part.lstat().st_size
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, None
-    return (size, validator) if size and isinstance(validator, str) and validator.isprintable() else (0, None)
 
 
 def _validator(response: httpx.Response) -> str | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct, ValidationError, convert
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from reconciler import files
 from reconciler.adapters.api.client import ApiClient
-from reconciler.adapters.media.client import Fetched, MediaClient, file_digest
+from reconciler.adapters.media.client import MediaClient
+from reconciler.adapters.media.files import Fetched, FileInTheWayError, file_digest
 from reconciler.adapters.specs.workspace_files import FileProblem, inside
 from reconciler.model import contract
 from reconciler.model.desired import ADDRESS
@@ -49,8 +51,9 @@ async def download(
     changed: Collection[str] = (),
     fresh: bool = False,
 ) -> list[Download]:
-    """Fetch what is not there yet. A file that can't be fetched does not stop the others. ``changed`` are addresses whose
-    URL in the state is not believed; ``fresh``: the others have just been read.
+    """Fetch what is not there yet. A file that can't be fetched does not stop the others. What no download wrote, or was
+    changed since, is never replaced. ``changed`` are addresses whose URL in the state is not believed; ``fresh``: the
+    others have just been read.
 
     Raises:
         ApiError: a URL can't be read from the account.
@@ -62,30 +65,39 @@ async def download(
     except OSError as error:
         raise DownloadError(f"can't use `{error.filename or folder}`: {error.strerror}") from error
     slots = asyncio.Semaphore(_AT_ONCE)
+    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one file, where case makes no difference
 
     async def one(address: str, entry: Entry) -> Download:
-        async with slots:
-            known = _known_file(folder, manifest.get(address), entry)
-            render = _render_of(entry)
-            if known is not None and render is not None and _noted(manifest.get(address), "render") == render:
-                return Download(address=address, outcome="kept", fetched=known)
-            url, dead = await _video_url(api, entry, now, believed=address not in changed, fresh=fresh)
-            if url is None or not ADDRESS.fullmatch(address):
-                return Download(address=address, outcome="nothing")
-            if dead and known is not None and _noted(manifest.get(address), "video") == mark(url):
-                return Download(address=address, outcome="kept", fetched=known)
+        async with turns[address.casefold()], slots:
             try:
-                fetched = await media.fetch(
-                    url, folder, address, known=known, tell=lambda done, total: tell(address, done, total)
-                )
-                if fetched is None:
-                    return Download(address=address, outcome="kept", fetched=known)
-                noted = {"project_id": entry.project_id, "render": render, "video": mark(url)}
-                manifest[address] = {**noted, **asdict(fetched)}
-                _write(folder / MANIFEST, manifest)
+                return await fetch(address, entry)
             except DownloadError as error:
                 return Download(address=address, outcome="failed", error=error.diagnostics[0])
-            return Download(address=address, outcome="fetched", fetched=fetched)
+
+    async def fetch(address: str, entry: Entry) -> Download:
+        record = manifest.get(address)
+        own = _noted(record, "project_id") == entry.project_id
+        known, path = _written_file(folder, record)
+        render = _render_of(entry)
+        if own and render is not None and _noted(record, "render") == render and path is not None:
+            return _kept(address, known, path)
+        url, dead = await _video_url(api, entry, now, believed=address not in changed, fresh=fresh)
+        if url is None or not ADDRESS.fullmatch(address):
+            return Download(address=address, outcome="nothing")
+        if own and dead and _noted(record, "video") == mark(url) and path is not None:
+            return _kept(address, known, path)
+        # A validator tells versions of one file apart, and not the files of two projects.
+        before = known if known is None or own else replace(known, validator=None)
+        fetched = await media.fetch(
+            url, folder, address, known=before, tell=lambda done, total: tell(address, done, total)
+        )
+        if (found := fetched or known) is not None and (fetched is not None or not own):
+            noted = {"project_id": entry.project_id, "render": render, "video": mark(url)}
+            manifest[address] = {**noted, **asdict(found)}
+            _write(folder / MANIFEST, manifest)
+        if fetched is None:
+            return Download(address=address, outcome="kept", fetched=known)
+        return Download(address=address, outcome="fetched", fetched=fetched)
 
     return await run_all(one(address, entry) for address, entry in entries.items())
 
@@ -154,16 +166,22 @@ def _is_later(text: str | None, other: str | None) -> bool:
     return time is not None and then is not None and time > then
 
 
-def _known_file(folder: Path, record: Json, entry: Entry) -> Fetched | None:
-    """The manifest's record, if the file is there, unchanged, and of the same project."""
+def _written_file(folder: Path, record: Json) -> tuple[Fetched | None, Path | None]:
+    """The manifest's record, if its file is unchanged; and where the file is, changed or not."""
     try:
-        if not isinstance(record, dict) or record.get("project_id") != entry.project_id:
-            return None
         known = convert(record, Fetched)
         path = folder / Path(known.file).name
-        return known if path.stat().st_size == known.size and file_digest(path) == known.sha256 else None
+        unchanged = path.stat().st_size == known.size and file_digest(path) == known.sha256
     except (OSError, ValidationError):
-        return None
+        return None, None
+    return known if unchanged else None, path
+
+
+def _kept(address: str, known: Fetched | None, path: Path) -> Download:
+    """The newest video is there already. Raises FileInTheWayError: its file was changed."""
+    if known is None:
+        raise FileInTheWayError(path)
+    return Download(address=address, outcome="kept", fetched=known)
 
 
 def _read_manifest(folder: Path) -> dict[str, Json]:
@@ -171,8 +189,10 @@ def _read_manifest(folder: Path) -> dict[str, Json]:
     path = folder / MANIFEST
     try:
         document = json.loads(files.read(path, _LONGEST_MANIFEST))
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return {}
+    except ValueError:
+        document = None
     if isinstance(document, dict) and all(isinstance(r, dict) and "project_id" in r for r in document.values()):
         return document
     raise DownloadError(f"`{path}` is not a manifest of downloads", "Download into a folder of its own.")
