@@ -5,6 +5,7 @@ import pytest
 
 from reconciler.model.desired import AdoptOrigin, Desired, DesiredProject
 from reconciler.model.errors import UsageError
+from reconciler.operations.read.export import export
 from reconciler.operations.read.studio import export_studio
 from tests.cli.cli_support import APPLY, make_space
 from tests.operations.operations_support import in_world
@@ -64,7 +65,7 @@ def test_an_api_that_does_not_list_them_is_told(tmp_path, answer):
 
 def test_hostile_text_becomes_no_yaml_and_an_endless_list_ends(tmp_path):
     evil = {
-        "project_id": "x\n  evil: {}",
+        "project_id": "x",
         "title": "t\n  evil:\n    brief: ${env.KEY}\x1b[2J\u202e",
         "aspect_ratio": "\n",
     }
@@ -79,3 +80,61 @@ def test_hostile_text_becomes_no_yaml_and_an_endless_list_ends(tmp_path):
         assert "\x1b" not in made.text and "\u202e" not in made.text
 
     in_world(go, tmp_path)
+
+
+ODD = {
+    "a path": "../../../etc",
+    "a newline": "x\n  evil: {}",
+    "a newline at the end": "x\n",
+    "a variable": "${env.X}",
+    "too long": "x" * 129,
+    "a space": "a b",
+    "an escape": "a\x1b[2J",
+    "a letter that looks like one": "а1",
+    "a flag": "-x",
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_id_that_no_spec_can_name_is_never_exported(tmp_path, case):
+    """Intent: the file that `export` writes is one that every later command can read."""
+    odd = ODD[case]
+
+    async def go(world):
+        good = {"project_id": "good.1", "title": "Good"}
+        through(world, "/projects/discover", page({"project_id": odd, "title": "Odd"}, good, total=2))
+        made = await export_studio(world.workspace, world.api, Desired("ws", {}), ())
+        assert [each.id for each in made.projects.values()] == ["good.1"]
+        assert made.unusable == (odd,)
+        assert "Odd" not in made.text
+        with pytest.raises(UsageError, match="no spec can name") as refused:
+            await export_studio(world.workspace, world.api, Desired("ws", {}), ("good.1", odd))
+        assert "letters, digits" in str(refused.value.diagnostics[0].detail)
+        assert len(refused.value.diagnostics[0].summary) < 100
+
+    in_world(go, tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["../../../etc", "x\n  evil: {}", "${env.X}", "x" * 129])
+def test_the_same_is_true_of_imports(tmp_path, odd):
+    async def go(world):
+        rows = [
+            {"id": each, "title": each[:9], "status": "idle", "created_at": "2026-01-01T00:00:00Z"}
+            for each in (odd, "p1")
+        ]
+        through(world, "/projects", httpx.Response(200, json={"projects": rows, "total": 2}))
+        made = await export(world.workspace, world.api, Desired("ws", {}), ())
+        assert list(made.projects.values()) == ["p1"] and made.unusable == (odd,)
+        with pytest.raises(UsageError, match="no spec can name"):
+            await export(world.workspace, world.api, Desired("ws", {}), (odd,))
+
+    in_world(go, tmp_path)
+
+
+def test_what_cannot_be_named_is_listed_with_the_reason(tmp_path):
+    space = make_space(tmp_path / "w")
+    with space.account() as store:
+        store.add_studio_project(id="../../../etc", title="Odd")
+    ran = space.run("export", "--studio")
+    assert "Left out: no spec can name `../../../etc`: a project's id has letters" in ran.err
+    assert "../" not in ran.out

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler import files
+from reconciler.adapters.specs.validation.shape_types import PROJECT_ID_RULE
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.inputs import read_specs
@@ -15,11 +16,12 @@ from reconciler.cli.options import variables
 from reconciler.cli.variables import Variables
 from reconciler.model.desired import Desired
 from reconciler.model.errors import UsageError
-from reconciler.operations.read.export import Export, export
+from reconciler.operations.read.export import Export, export, quote
 from reconciler.operations.read.studio import StudioExport, export_studio
 from reconciler.report.safe_text import clean
 
 FILE = "exported.yaml"
+_NOTED = 10
 
 
 @click.command(
@@ -48,7 +50,8 @@ Examples:
 def command(console: Console, /, *, ids: tuple[str, ...], out: Path | None, studio: bool, variables: Variables) -> None:
     """Write specs for projects that no spec declares, so that they can be imported.
 
-    Export only reads the account. Failed and cancelled projects are skipped unless you name them by ID.
+    Export only reads the account. Failed and cancelled projects are skipped unless you name them by ID. Projects with an
+    ID that no spec can name are left out, with a note.
     """
     if out is None and (ids or not studio):
         raise click.MissingParameter(param_type="option", param_hint="'--out'")
@@ -67,6 +70,7 @@ def command(console: Console, /, *, ids: tuple[str, ...], out: Path | None, stud
     made = asyncio.run(work())
     if made.over:
         console.note(f"{len(made.over)} failed or cancelled left out; name them by ID to export them.")
+    _note_unusable(console, made.unusable)
     if not made.projects:
         console.out("Nothing to export.\n")
         return
@@ -84,6 +88,7 @@ def _export_studio(context: CommandContext, specs: Desired, ids: tuple[str, ...]
             return await export_studio(context.workspace, api, specs, ids)
 
     made, console = asyncio.run(work()), context.console
+    _note_unusable(console, made.unusable)
     if not made.projects:
         console.out("Nothing to adopt.\n")
         return
@@ -95,6 +100,13 @@ def _export_studio(context: CommandContext, specs: Desired, ids: tuple[str, ...]
         console.note("Write specs that adopt them with `reconciler export --studio [ID]... --out DIR`.")
     else:
         console.note(f"Wrote {path}. `reconciler plan` shows the adoptions.")
+
+
+def _note_unusable(console: Console, ids: tuple[str, ...]) -> None:
+    for each in ids[:_NOTED]:
+        console.note(f"Left out: no spec can name {quote(console.redact(each))}: {PROJECT_ID_RULE}.")
+    if len(ids) > _NOTED:
+        console.note(f"Left out for the same reason: {len(ids) - _NOTED} more.")
 
 
 def _write(out: Path, text: str) -> Path:

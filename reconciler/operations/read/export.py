@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from reconciler.adapters.specs.validation.shape_types import PROJECT_ID_PATTERN, PROJECT_ID_RULE
 from reconciler.adapters.specs.yaml.scalars import scalar
 from reconciler.model import contract
 from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, ImportOrigin, seal
@@ -23,6 +24,7 @@ from reconciler.planning.matching import Candidates
 from reconciler.report.safe_text import clean
 
 _NAME_MAX: Final = 50
+_SHOWN: Final = 60
 _HEAD: Final = """\
 # Written by `reconciler export`. `import` manages a project as it is: nothing is created or changed.
 # Briefs are comments for people, as far as the list of projects shows them.
@@ -31,11 +33,14 @@ projects:
 
 
 class Export(Struct, frozen=True):
-    """The text of a spec file, what it declares (ids by address), and the ids of failed and cancelled projects left out."""
+    """The text of a spec file, what it declares (ids by address), and the ids left out: of failed and cancelled projects,
+    and those that no spec can name.
+    """
 
     text: str
     projects: dict[str, str]
     over: tuple[str, ...]
+    unusable: tuple[str, ...]
 
 
 async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple[str, ...]) -> Export:
@@ -59,7 +64,9 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
             raise UsageError(f"the account has no project `{project_id}`")
         if project_id in declared:
             raise UsageError(f"`{project_id}` is already declared as {declared[project_id]}")
-    free = [project for project in live.values() if project.id not in declared]
+    require_usable(ids)
+    unusable = tuple(i for i in live if i not in declared and not is_usable(i))
+    free = [project for project in live.values() if project.id not in declared and is_usable(project.id)]
     over = [p for p in free if p.status in (contract.Status.FAILED, contract.Status.CANCELLED)]
     chosen = [p for p in free if p.id in ids] if ids else [p for p in free if p not in over]
     taken = {address.partition("[")[0] for address in (*desired.projects, *state.projects)}
@@ -68,7 +75,21 @@ async def export(workspace: Workspace, api: Reader, desired: Desired, ids: tuple
         spec(address, project, workspace.redact, state.environment) for address, project in named.items()
     )
     left_out = () if ids else tuple(project.id for project in over)
-    return Export(text, {address: project.id for address, project in named.items()}, left_out)
+    return Export(text, {address: project.id for address, project in named.items()}, left_out, () if ids else unusable)
+
+
+def is_usable(project_id: str) -> bool:
+    """Whether a spec can name a project with this id. What the account lists may be anything."""
+    return re.fullmatch(PROJECT_ID_PATTERN, project_id) is not None
+
+
+def require_usable(ids: Iterable[str]) -> None:
+    """Raises UsageError: a spec can't name one of these ids."""
+    for each in ids:
+        if not is_usable(each):
+            raise UsageError(
+                f"no spec can name {quote(each)}", f"{PROJECT_ID_RULE.capitalize()}, and at most 128 of them."
+            )
 
 
 def declared_ids(desired: Desired, state: State, live: Snapshot) -> dict[str, str]:
@@ -144,6 +165,12 @@ def _fits(name: str, value: str) -> bool:
         return value in field.allowed("settings")
     fits = field.max_length is None or len(value) <= field.max_length
     return fits and "\0" not in value and value.encode(errors="ignore").decode() == value
+
+
+def quote(text: str) -> str:
+    """An odd id in a message, cut."""
+    shown = clean(text)
+    return f"`{shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}…'}`"
 
 
 def quoted(value: str) -> str:

@@ -13,7 +13,7 @@ from reconciler.model.identity import Holder
 from reconciler.model.live import StudioProject
 from reconciler.model.redact import Redactor
 from reconciler.operations.read.account import require_account
-from reconciler.operations.read.export import free_name, quoted
+from reconciler.operations.read.export import free_name, is_usable, quoted, require_usable
 from reconciler.operations.workspace import Workspace
 from reconciler.report.safe_text import clean
 
@@ -25,17 +25,19 @@ projects:
 
 
 class StudioExport(Struct, frozen=True):
-    """The text of a spec file, and the studio projects that it adopts, by address."""
+    """The text of a spec file, the studio projects that it adopts, by address, and the ids that no spec can name."""
 
     text: str
     projects: dict[str, StudioProject]
+    unusable: tuple[str, ...] = ()
 
 
 async def export_studio(workspace: Workspace, api: ApiClient, desired: Desired, ids: tuple[str, ...]) -> StudioExport:
     """Specs that adopt these studio projects, or all that no spec adopts. Only GETs.
 
     Raises:
-        UsageError: the API doesn't list studio projects, or not one of these; or one is declared already.
+        UsageError: the API doesn't list studio projects, or not one of these; or one is declared already, or
+                no spec can name it.
         AccountError: the key is of another account.
         ReconcilerError: the state or the account can't be read.
 
@@ -55,13 +57,15 @@ async def export_studio(workspace: Workspace, api: ApiClient, desired: Desired, 
                 f"the studio has no project `{studio_id}` that can be adopted",
                 "`reconciler export --studio` lists those that can.",
             )
-    chosen = [found[studio_id] for studio_id in dict.fromkeys(ids or sorted(found)) if studio_id not in declared]
+    require_usable(ids)
+    free = [studio_id for studio_id in dict.fromkeys(ids or sorted(found)) if studio_id not in declared]
+    chosen = [found[studio_id] for studio_id in free if is_usable(studio_id)]
     taken = {address.partition("[")[0] for address in (*desired.projects, *state.projects)}
     named: dict[str, StudioProject] = {}
     for each in chosen:
         named[free_name(each.title or "", {*taken, *named})] = each
     text = _HEAD + "".join(_spec(address, each, workspace.redact, state.environment) for address, each in named.items())
-    return StudioExport(text, named)
+    return StudioExport(text, named, tuple(studio_id for studio_id in free if not is_usable(studio_id)))
 
 
 async def _discover(api: ApiClient) -> dict[str, StudioProject]:

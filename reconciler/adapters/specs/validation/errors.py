@@ -41,7 +41,7 @@ _PATTERNS: Final = {
     shape_types.WORKSPACE_PATTERN: "a workspace's name has 1 to 64 letters, digits, . _ and -, and starts with a letter or digit",
     shape_types.ENVIRONMENT_PATTERN: shape_types.ENVIRONMENT_RULE,
     shape_types.MESSAGE_ID_PATTERN: "a message's id has 1 to 63 letters, digits, . _ and -, and starts with a letter or digit",
-    shape_types.PROJECT_ID_PATTERN: "a project's id has letters, digits, . _ and -, and starts with a letter or digit",
+    shape_types.PROJECT_ID_PATTERN: shape_types.PROJECT_ID_RULE,
     shape_types.TAG_PATTERN: "a tag has 1 to 63 letters, digits, . _ : / and -, and starts with a letter or digit",
     shape_types.KEY_ENV_PATTERN: "the name of the key's variable begins with EVERSINCE_ and has letters, digits and _; a branch "
     "can't have another secret sent as the key",

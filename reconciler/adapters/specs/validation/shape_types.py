@@ -16,6 +16,7 @@ ADDRESS_PATTERN: Final = rf"^{NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?
 WORKSPACE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 MESSAGE_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 PROJECT_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+PROJECT_ID_RULE: Final = "a project's id has letters, digits, . _ and -, and starts with a letter or digit"
 ENV_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENVIRONMENT_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 ENVIRONMENT_RULE: Final = "an environment's name has 1 to 32 of a-z, 0-9, _ and -, and starts with a letter or digit"
