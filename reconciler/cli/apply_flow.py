@@ -148,7 +148,7 @@ def _merge_diagnostics(error: PlanRefusedError) -> tuple[Diagnostic, ...]:
 def _exit_code(result: ApplyResult, applying: Applying) -> int:
     if result.interrupted:
         return INTERRUPTED
-    if result.plan.errors or result.plan.unsettled or {"failed", "unknown"} & set(result.counts):
+    if result.plan.errors or result.plan.unsettled or result.undecided or {"failed", "unknown"} & set(result.counts):
         return ERROR
     if applying.fail_on == "attention" and result.plan.summary["attention"]:
         return ATTENTION

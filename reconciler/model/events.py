@@ -109,5 +109,11 @@ class ApplyResult(Struct, frozen=True, kw_only=True):
 
     @property
     def converged(self) -> bool:
-        """Whether every step is done and the plan had no errors."""
-        return not self.interrupted and set(self.counts) <= {"done"} and not self.plan.errors
+        """Whether every step is done, and the plan had no errors and nothing that the user has to decide first."""
+        return not self.interrupted and set(self.counts) <= {"done"} and not (self.plan.errors or self.undecided)
+
+    @property
+    def undecided(self) -> tuple[Diagnostic, ...]:
+        """What was not done, since nothing tells whether it was done before: one finding for each address."""
+        found = [*self.plan.undecided, *(r.error for r in self.results if r.error and r.error.kind == "undecided")]
+        return tuple({d.address: d for d in found}.values())

@@ -186,6 +186,12 @@ class Draft:
     def _spend(self, address: str, generation: int) -> None:
         self.generations[address] = max(self.generations.get(address, 0), generation)
 
+    def _take(self, address: str, url: str | None) -> None:
+        """No other address can have the link that this one has."""
+        for other, entry in self.projects.items():
+            if url is not None and other != address and entry.shared is not None:
+                self.projects[other] = replace(entry, shared=entry.shared.without(url))
+
     def _put(self, address: str, entry: Entry) -> None:
         self.projects[address] = entry
         if self._refers is not None and entry.refers:
@@ -236,6 +242,7 @@ class Draft:
                 entry = self.projects.get(effect.address)
                 if entry is not None:
                     self.projects[effect.address] = entry.delivered(effect.rendered, effect.shared)
+                    self._take(effect.address, effect.shared.share_url if effect.shared is not None else None)
             case Drop():
                 self.projects.pop(effect.address, None)
             case Rename():

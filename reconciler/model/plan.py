@@ -270,6 +270,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         """Addresses that may have a live project already, so that nothing is planned for them."""
         return tuple(d for d in self.diagnostics if d.kind == "identity")
 
+    @property
+    def undecided(self) -> tuple[Diagnostic, ...]:
+        """Calls that may have been made, so that they wait for the user's decision."""
+        return tuple(d for d in self.diagnostics if d.kind == "undecided")
+
     def by_address(self) -> dict[str, list[Step]]:
         result: dict[str, list[Step]] = {}
         for step in self.steps:

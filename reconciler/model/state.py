@@ -74,13 +74,29 @@ class Rendered(Struct, frozen=True, kw_only=True):
 
 
 class Shared(Struct, frozen=True, kw_only=True):
-    """A permanent link: of the page, and of the video itself. ``None``: the user declared that there is one."""
+    """A permanent link: of the page, and of the video itself. ``None``: the user declared that there is one. ``how``: it is
+    this one; its video may have another that the state does not know (``found``); or the user declared that it has none.
+    """
 
     at: str
     share_url: str | None = None
     video_url: str | None = None
     outdated: bool = False
     """Whether it shows an earlier video: since then a render was made, or the agent was told something."""
+    how: Literal["sent", "found", "declared"] = "sent"
+    may_be: tuple[Shared, ...] = ()
+    """Where it was found: the links that may be it."""
+
+    def earlier(self) -> Shared:
+        """The link once the video is another one: whether that of the one before was made no longer matters."""
+        return replace(self, outdated=True, how="sent", may_be=())
+
+    def without(self, url: str) -> Shared:
+        """The link once another address has the one at this ``url``."""
+        rest = tuple(link for link in self.may_be if link.share_url != url)
+        if len(rest) == len(self.may_be):
+            return self
+        return replace(self, may_be=rest) if rest else replace(self, how="declared", outdated=True, may_be=())
 
 
 class Outputs(Struct, frozen=True, kw_only=True):
@@ -162,7 +178,7 @@ class Entry(Struct, frozen=True, kw_only=True):
             outputs = replace(
                 outputs, status=contract.Status.RUNNING, assembled_url=None, assembled_url_expires_at=None
             )
-        return replace(self, rendered=rendered, shared=shared and replace(shared, outdated=True), outputs=outputs)
+        return replace(self, rendered=rendered, shared=shared and shared.earlier(), outputs=outputs)
 
     def delivered(self, rendered: Rendered | None, shared: Shared | None) -> Entry:
         """The entry once its video was rendered or shared, or may have been. With neither, nothing is known to be rendered."""
@@ -171,7 +187,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         if rendered is None or rendered.how != "sent":
             return replace(self, rendered=rendered)
         outputs = replace(self.outputs, assembled_url=None, assembled_url_expires_at=None)
-        earlier = self.shared and replace(self.shared, outdated=True)
+        earlier = self.shared and self.shared.earlier()
         return replace(self, rendered=rendered, shared=earlier, outputs=outputs)
 
     def renamed(self, name: Callable[[str], str]) -> Entry:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from shlex import quote
+from typing import Final
 
 from reconciler.model import contract
 from reconciler.model.desired import DesiredProject
@@ -20,6 +21,8 @@ from reconciler.planning.findings import attention
 
 TO_IDLE = "the agent to become idle"
 TO_RENDER = "the render to finish"
+_NAMED: Final = 3
+"""How many links a finding names."""
 
 
 def plan_delivery(
@@ -31,10 +34,14 @@ def plan_delivery(
         return
     works = any(describe(step).slot for step in result.steps)
     rendered, shared = (entry.rendered, entry.shared) if entry is not None else (None, None)
-    if not works and is_doubtful(rendered):
-        result.diagnostics.append(doubtful(project.address, project.location))
+    doubtful = wanted.render is not None and not works and is_doubtful(rendered)
+    render = None if doubtful else _render_reason(wanted.render, rendered, works=works)
+    if wanted.share is not None and not works and render is None and shared is not None and is_doubtful(shared):
+        result.diagnostics.append(unknown_link(project.address, shared, project.location))
         return
-    render = _render_reason(wanted.render, rendered, works=works)
+    if doubtful:
+        result.diagnostics.append(unknown_render(project.address, project.location))
+        return
     share = _share_reason(shared, works=works, renders=render is not None) if wanted.share is not None else None
     if render is None and share is None:
         return
@@ -68,9 +75,22 @@ def plan_delivery(
         )
 
 
-def is_doubtful(rendered: Rendered | None) -> bool:
-    """Whether the video may have been rendered, and nothing tells."""
-    return rendered is not None and rendered.how == "found" and not rendered.outdated
+def is_doubtful(made: Rendered | Shared | None) -> bool:
+    """Whether the video may have been rendered, or have a link, and nothing tells."""
+    match made:
+        case Rendered():
+            return made.how == "found" and not made.outdated
+        case Shared():
+            return made.how == "found"
+        case None:
+            return False
+
+
+def has_no_link(shared: Shared | None) -> bool:
+    """Whether the user declared that none of the account's links is that of the video."""
+    if shared is None or shared.how == "found":
+        return False
+    return shared.how == "declared" or shared.share_url is None
 
 
 def _render_reason(wanted: str | None, rendered: Rendered | None, *, works: bool) -> str | None:
@@ -108,17 +128,49 @@ def _no_call(project: DesiredProject, what: str, key: str) -> Diagnostic:
     )
 
 
-def doubtful(address: str, location: Location | None = None) -> Diagnostic:
-    """The finding that nothing tells whether a video was rendered and shared."""
+def unknown_render(address: str, location: Location | None = None) -> Diagnostic:
+    """The finding that nothing tells whether a video was rendered."""
     named = quote(address)
     return Diagnostic(
         severity="warning",
         address=address,
         location=location,
         attention=True,
-        summary=f"it is unknown whether the video of `{address}` was rendered and shared as its spec says",
+        kind="undecided",
+        summary=f"it is unknown whether the video of `{address}` was rendered as its spec says",
         detail="The project was there before this state, or it was rendered without it, and the account does not show what "
-        "was rendered. A render may cost credits and is not repeated on a guess, so nothing is rendered or shared.\n"
+        "was rendered. A render may cost credits and is not repeated on a guess.\n"
         f"If its video is as you want it, run `reconciler state resolve {named} --sent`; to render it, "
         f"`reconciler state resolve {named} --not-sent`. After the next message it is rendered anyway.",
+    )
+
+
+def unknown_link(address: str, shared: Shared, location: Location | None = None) -> Diagnostic:
+    """The finding that nothing tells whether one of the account's links is that of an address's video."""
+    count, named = len(shared.may_be), quote(address)
+    one_more = f"`reconciler state resolve {named} --not-sent` only makes one more link, which is free"
+    if count == 1:
+        way = f"If it is, run `reconciler state resolve {named} --sent`; if not, {one_more}."
+    else:
+        way = f"No call tells which project a link is of, so none of them can be bound.\n{one_more}."
+    return Diagnostic(
+        severity="warning",
+        address=address,
+        location=location,
+        attention=True,
+        kind="undecided",
+        summary=f"it is unknown whether the video of `{address}` has its share link already",
+        detail=f"{may_be_it(shared)}. {way}",
+    )
+
+
+def may_be_it(shared: Shared) -> str:
+    """Which links may be that of the video, without a full stop."""
+    urls = [link.share_url or "" for link in shared.may_be]
+    more = f" and {len(urls) - _NAMED} more" if len(urls) > _NAMED else ""
+    them = ", ".join(urls[:_NAMED]) + more
+    return (
+        f"The account has a link that may be it: {them}"
+        if len(urls) == 1
+        else (f"The account has {len(urls)} links that may be it: {them}")
     )

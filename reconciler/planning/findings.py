@@ -228,6 +228,7 @@ def unknown_outcome(intents: Iterable[Intent]) -> Diagnostic | None:
                 f"{f' with `reconciler messages {quote(intent.address)}`' if near else ' the account'}, then run "
                 f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
                 attention=True,
+                kind="undecided",
             )
     return None
 

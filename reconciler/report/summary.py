@@ -26,6 +26,7 @@ LIFECYCLES: Final = "Lifecycle changes to save"
 """The heading of the lifecycles that apply writes to the state."""
 CONTINUE: Final = "To continue, run the same command again: completed steps are not repeated."
 STALE: Final = "To continue, make a new plan: what is stale stays so. Completed steps are not repeated."
+DECIDE: Final = "To continue, decide what is unknown: `reconciler plan` says how. Completed steps are not repeated."
 _NAMED: Final = 3
 """How many addresses a line lists."""
 _FILES: Final = 5
@@ -172,8 +173,8 @@ def count_line(plan: Plan) -> str:
 
 
 def is_whole(result: ApplyResult) -> bool:
-    """Whether every step is done."""
-    return not result.interrupted and set(result.counts) <= {"done"}
+    """Whether every step is done, and none waits for a decision."""
+    return not (result.interrupted or result.undecided) and set(result.counts) <= {"done"}
 
 
 def working_line(result: ApplyResult) -> str:
@@ -193,7 +194,9 @@ def named(addresses: Iterable[str]) -> str:
 
 
 def continue_line(result: ApplyResult) -> str:
-    """How to do what is left: a plan that is stale needs a new one."""
+    """How to do what is left: a plan that is stale needs a new one, and what is undecided a decision."""
+    if result.undecided and not result.interrupted and not result.counts["deferred"] + result.counts["failed"]:
+        return DECIDE
     return STALE if any(r.error is not None and r.error.kind == "stale" for r in result.results) else CONTINUE
 
 
@@ -205,7 +208,10 @@ def apply_line(result: ApplyResult) -> str:
     done += [f"{already} already done"] if already else []
     incomplete = "Apply interrupted" if result.interrupted else "Apply incomplete"
     rest = [f"{counts.get('deferred', 0)} deferred", f"{counts.get('failed', 0)} failed"]
-    rest += [f"{counts[kind]} {kind}" for kind in ("skipped", "unknown") if counts.get(kind)]
+    decisions = len(result.undecided)
+    unknown = sum(r.outcome == "unknown" and (r.error is None or r.error.kind != "undecided") for r in result.results)
+    rest += [f"{count} {kind}" for kind, count in (("skipped", counts["skipped"]), ("unknown", unknown)) if count]
+    rest += [f"{decisions} {'needs' if decisions == 1 else 'need'} a decision"] if decisions else []
     what = ", ".join(done) or ("no step done" if result.results else "nothing to do")
     return f"{'Apply complete' if is_whole(result) else incomplete}: {what}. {', '.join(rest)}."
 

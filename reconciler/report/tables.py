@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import asdict
 
 from reconciler.model.contract import Status, is_active
@@ -139,7 +139,7 @@ def status_document(rows: Iterable[StatusRow]) -> dict[str, Json]:
             "project_id": row.entry.project_id,
             "gone": row.gone,
             "rendered": None if row.entry.rendered is None else asdict(row.entry.rendered),
-            "shared": None if row.entry.shared is None else asdict(row.entry.shared),
+            "shared": None if row.entry.shared is None else to_builtins(row.entry.shared),
             "live": None if row.live is None else {**asdict(row.live), "differing": sorted(row.live.differing)},
         }
         for row in rows

@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model import contract
-from reconciler.model.events import Noted
 from reconciler.operations.state.edits import decide
 from reconciler.sandbox.app import create_app
 from tests.operations.operations_support import in_world
@@ -87,9 +86,9 @@ def test_an_old_copy_from_before_the_render_does_not_render_again(tmp_path, cour
         copies.put_back()
         result = await world.apply(specs(wanted))
         assert delivered(world) == before and world.store.credits() == balance
-        assert all(r.already for r in result.results)
-        noted = [event.diagnostic for event in world.events if isinstance(event, Noted)]
-        assert [d.address for d in noted if d.attention and "state resolve" in d.detail] == ["teaser"]
+        assert [r.outcome for r in result.results] == ["unknown", "skipped"] and not result.converged
+        assert "rendered as its spec says" in result.results[0].error.summary
+        assert "state resolve teaser --not-sent" in result.results[0].error.detail
         plan = await world.plan(specs(wanted))
         assert finding(plan) and not plan.steps
 

@@ -184,7 +184,7 @@ class Executor:
             self._end(step, "done", note=str(why), already=True)
             return False
         except Undecided as why:
-            self._end(step, "unknown", error=_unknown(step, str(why)))
+            self._end(step, "unknown", error=why.finding or _unknown(step, str(why)))
         except StateError:
             raise
         except ReconcilerError as error:

@@ -40,7 +40,13 @@ class Interrupted(Exception):  # noqa: N818
 
 
 class Undecided(Exception):  # noqa: N818
-    """A call of unknown fate, and nothing tells whether it was done; its intent stays pending."""
+    """A call of unknown fate, and nothing tells whether it was done; its intent stays pending. With a ``finding``, the call
+    was not made now and the state has the question.
+    """
+
+    def __init__(self, why: str, finding: Diagnostic | None = None) -> None:
+        super().__init__(why)
+        self.finding = finding
 
 
 class Journal(Protocol):

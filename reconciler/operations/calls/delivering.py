@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import NoReturn, TypeVar
 
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import NO_SUCH_CALL
 from reconciler.model import contract
-from reconciler.model.errors import NotFoundError, ReconcilerError, RefusedError
-from reconciler.model.events import Noted
-from reconciler.model.journal import Delivered
+from reconciler.model.errors import Diagnostic, NotFoundError, ReconcilerError, RefusedError
+from reconciler.model.journal import Delivered, End
 from reconciler.model.plan import Render, Share
-from reconciler.model.state import Rendered
-from reconciler.operations.apply.exactly_once import Call, Done, commit
+from reconciler.operations.apply.exactly_once import Call, commit
 from reconciler.operations.apply.polling import Monitor, finished
-from reconciler.operations.apply.run import Run
-from reconciler.planning.delivery import doubtful, is_doubtful
+from reconciler.operations.apply.run import Run, Undecided
 
 T = TypeVar("T")
-DOUBTFUL: Final = "not done now, since it may have been done before; the plan says what you can do"
-"""The note of a step that is not done, because nothing tells whether an earlier run did it."""
 
 
-async def until_clear(run: Run, monitor: Monitor, step: Render | Share, number: int) -> Done | None:
-    """Wait for the agent. Returns the outcome where an earlier run may have done the step: it is not done again.
-
-    Raises as :meth:`Monitor.until`, and where the project is over.
-    """
+async def until_idle(run: Run, monitor: Monitor, step: Render | Share) -> None:
+    """Wait for the agent. Raises as :meth:`Monitor.until`, and where the project is over."""
     project_id = run.draft.projects[step.address].project_id
     live = await monitor.until(project_id, finished, step.waits_for or "the agent to become idle", step)
     if live.status != contract.Status.IDLE:
@@ -35,20 +27,18 @@ async def until_clear(run: Run, monitor: Monitor, step: Render | Share, number: 
             f"the project is {live.status} and can't be {'rendered' if isinstance(step, Render) else 'shared'}",
             live.error_message or "`reconciler plan` shows what you can do.",
         )
-    if not is_doubtful(run.draft.projects[step.address].rendered):
-        return None
-    await run.record_step(step.address, number)
-    return Done(DOUBTFUL, already=True)
 
 
-async def leave_in_doubt(run: Run, address: str, number: int) -> Done:
-    """End a render or a share as not made now: an earlier run may have made it, so the user decides."""
-    run.emit(Noted(diagnostic=doubtful(address)))
-    known = run.draft.projects[address].rendered or Rendered(at=run.now())
-    await run.record_step(
-        address, number, Delivered(address=address, rendered=replace(known, how="found", outdated=False))
-    )
-    return Done(DOUBTFUL, already=True)
+async def leave_in_doubt(run: Run, finding: Diagnostic, doubt: Delivered | None = None) -> NoReturn:
+    """Leave a render or a share to the user, and remember the ``doubt``: an earlier run may have made it.
+
+    Raises:
+        Undecided: always.
+
+    """
+    if doubt is not None:
+        await run.record(End(effects=(doubt,)))
+    raise Undecided(finding.summary, replace(finding, severity="error"))
 
 
 async def commit_if_offered(

@@ -16,8 +16,9 @@ from reconciler.model.values import WireBody
 from reconciler.operations.apply.exactly_once import Done, Resolution, in_slot, retry_status, settle
 from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_clear
+from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_idle
 from reconciler.operations.read.renders import mark, may_be_rendered
+from reconciler.planning.delivery import is_doubtful, unknown_render
 
 
 class RenderCall(Struct):
@@ -112,8 +113,9 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
     project_id = run.draft.projects[address].project_id
 
     async def attempt() -> Done:
-        if (doubtful := await until_clear(run, monitor, step, number)) is not None:
-            return doubtful
+        await until_idle(run, monitor, step)
+        if is_doubtful(run.draft.projects[address].rendered):
+            await leave_in_doubt(run, unknown_render(address))
         return await in_slot(run, monitor, step, once, costs=describe(step).spends_credits)
 
     async def once() -> Done:
@@ -122,7 +124,9 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
         if address not in run.worked and await may_be_rendered(
             run.api, live, entry, costs=describe(step).spends_credits
         ):
-            return await leave_in_doubt(run, address, number)
+            known = entry.rendered or Rendered(at=run.now())
+            doubt = Delivered(address=address, rendered=replace(known, how="found", outdated=False))
+            await leave_in_doubt(run, unknown_render(address), doubt)
         call = RenderCall(run, monitor, step, number, live, run.reveal(step.body, address))
         try:
             answer = await commit_if_offered(run, monitor, call, step, project_id)

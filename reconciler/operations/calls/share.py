@@ -19,8 +19,9 @@ from reconciler.model.values import Value, WireBody, digest, from_portable
 from reconciler.operations.apply.exactly_once import Done, Resolution, retry_status, settle
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
-from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_clear
-from reconciler.operations.read.renders import may_show
+from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_idle
+from reconciler.operations.read.renders import has_title, may_show
+from reconciler.planning.delivery import has_no_link, unknown_link
 from reconciler.planning.knowledge import agrees
 
 
@@ -88,8 +89,11 @@ def _may_be(link: Link, title: Value) -> bool:
 
 
 def _shared(run: Run, address: str, link: Link) -> Delivered:
-    shared = Shared(at=run.now(), share_url=link.share_url, video_url=link.video_url)
-    return Delivered(address=address, shared=run.redact.record(shared))
+    return Delivered(address=address, shared=_kept(run, link))
+
+
+def _kept(run: Run, link: Link) -> Shared:
+    return run.redact.record(Shared(at=run.now(), share_url=link.share_url, video_url=link.video_url))
 
 
 def _untaken(run: Run, links: Iterable[Link]) -> list[Link]:
@@ -98,23 +102,29 @@ def _untaken(run: Run, links: Iterable[Link]) -> list[Link]:
     return [link for link in links if link.share_url not in taken]
 
 
-def _declared(run: Run, step: Share, links: Iterable[Link]) -> Link | None:
-    """The link that the user declared made (``state resolve --sent``): the only one with this title, and nobody else's."""
-    rendered, title = run.draft.projects[step.address].rendered, step.body.get("title")
-    if rendered is None or rendered.how != "declared" or rendered.outdated or title is None:
+async def _find_made(run: Run, monitor: Monitor, step: Share, links: list[Link]) -> Link | None:
+    """The link that an address has already, though the state does not know it: the user declared its video rendered, and
+    this is the only link with the title of the spec, made since the video was.
+
+    Raises:
+        Undecided: one of these links may be it, and nothing tells.
+
+    """
+    address, title = step.address, step.body.get("title")
+    entry = run.draft.projects[address]
+    rendered, shared = entry.rendered, entry.shared
+    there_before = rendered is not None and rendered.how != "sent" and not rendered.outdated
+    if not links or (address in run.worked and not there_before) or has_no_link(shared):
         return None
-    found = [link for link in links if agrees(title, link.title)]
-    return found[0] if len(found) == 1 else None
-
-
-async def _may_be_shared(run: Run, monitor: Monitor, step: Share, links: Iterable[Link]) -> bool:
-    """Whether one of these links may be that of the address's video, though the state does not know it."""
-    entry, title = run.draft.projects[step.address], step.body.get("title")
-    decided = entry.shared is not None and entry.shared.share_url is None
-    if step.address in run.worked or decided or not any(title is None or agrees(title, link.title) for link in links):
-        return False
     live = await monitor.look(entry.project_id)
-    return any(may_show(link, live, title) for link in links)
+    unseen = there_before and shared is None  # the state was never told of its links: those of any time may be it
+    shown = [link for link in links if may_show(link, live, title)]
+    may_be = [link for link in links if has_title(link, live, title)] if unseen else shown
+    declared = there_before and rendered is not None and rendered.how == "declared" and title is not None
+    if may_be and not (declared and len(may_be) == 1 and shown == may_be):
+        doubt = replace(shared or Shared(at=run.now()), how="found", may_be=tuple(_kept(run, link) for link in may_be))
+        await leave_in_doubt(run, unknown_link(address, doubt), Delivered(address=address, shared=doubt))
+    return may_be[0] if may_be else None
 
 
 async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
@@ -123,18 +133,15 @@ async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
     project_id = run.draft.projects[address].project_id
 
     async def attempt() -> Done:
-        if (doubtful := await until_clear(run, monitor, step, number)) is not None:
-            return doubtful
+        await until_idle(run, monitor, step)
         wire = run.reveal(step.body, address)
         async with run.sharing:
             known = await run.api.shares()
             free = _untaken(run, known or ())
-            there = _declared(run, step, free)
+            there = await _find_made(run, monitor, step, free)
             if there is not None:
                 await run.record_step(address, number, _shared(run, address, there))
                 return Done(f"it has its link already: {there.share_url}", already=True)
-            if await _may_be_shared(run, monitor, step, free):
-                return await leave_in_doubt(run, address, number)
             call = ShareCall(run, monitor, step, number, project_id, known, wire)
             link = await commit_if_offered(run, monitor, call, step, project_id)
         return Done(link.share_url) if link is not None else Done("its answer was lost; the account's list has it")

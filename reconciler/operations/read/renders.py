@@ -61,5 +61,10 @@ async def may_be_rendered(api: ApiClient, live: LiveProject, entry: Entry, *, co
 def may_show(link: Link, live: LiveProject, title: Value) -> bool:
     """Whether a link may show a project's video: it was made since that was, with the ``title`` that was asked for."""
     made, shared = made_at(live), instant(link.created_at)
+    return made is not None and shared is not None and shared >= made and has_title(link, live, title)
+
+
+def has_title(link: Link, live: LiveProject, title: Value) -> bool:
+    """Whether a link has the ``title`` that was asked for, or else the project's. Any, where neither is known."""
     wanted = live.settings.get("title") if title is None else title
-    return made is not None and shared is not None and shared >= made and agrees(wanted, link.title)
+    return wanted is None or agrees(wanted, link.title)

@@ -19,7 +19,7 @@ from reconciler.operations.read.account import require_account
 from reconciler.operations.read.refresh import list_filtered, merge
 from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
 from reconciler.operations.workspace import Workspace
-from reconciler.planning.delivery import is_doubtful
+from reconciler.planning.delivery import is_doubtful, may_be_it
 from reconciler.planning.findings import did_you_mean
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
 from reconciler.planning.resealing import Resealing
@@ -182,10 +182,11 @@ def accept_log(
 
 def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float) -> list[str]:
     """Record the user's decision whether an address's calls of unknown fate were done, or else whether the video that it
-    was found with was rendered and shared as the spec says. Returns their names.
+    was found with has its link, or was rendered as the spec says. Returns their names.
 
     Raises:
-        UsageError: the address has no such call, or it is a create that was done: that has to be imported.
+        UsageError: the address has no such call; or it is a create that was done: that has to be imported; or a link that
+            was made and can't be told from others.
         ReconcilerError: the environment lacks what the message's secret needs.
 
     """
@@ -193,8 +194,8 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
         state, _ = workspace.load()
         open_ = [intent for intent in state.pending.values() if intent.address == address]
         entry = state.projects.get(address)
-        found = entry.rendered if entry is not None and not open_ and is_doubtful(entry.rendered) else None
-        if not open_ and found is None:
+        doubts = [] if open_ or entry is None else _doubts(address, entry, sent=sent, at=workspace.now())
+        if not (open_ or doubts):
             raise UsageError(
                 f"no call of `{address}` has an unknown outcome", "`reconciler plan` lists the calls that have one."
             )
@@ -202,16 +203,46 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
         draft = Draft(state)
         for intent in open_:
             draft.fold(_decision(workspace, intent, state.lineage, sent=sent))
-        if found is not None:
-            rendered = replace(found, how="declared", at=workspace.now()) if sent else None
-            draft.fold(End(effects=(Delivered(address=address, rendered=rendered),)))
-            if not sent and entry is not None and entry.shared is None:  # no link that is there is its own
-                shared = Shared(at=workspace.now(), outdated=True)
-                draft.fold(End(effects=(Delivered(address=address, shared=shared),)))
+        draft.fold(End(effects=tuple(doubts)))
         workspace.store.save(draft.state(state.serial + 1))
-    if not open_:
-        return ["render"]
-    return [f"{intent.kind} `{intent.message_id}`" if intent.message_id else intent.kind for intent in open_]
+    if not open_ and entry is not None:
+        return ["share link" if is_doubtful(entry.shared) else "render"]
+    return [_named(intent) for intent in open_]
+
+
+def _named(intent: Intent) -> str:
+    if intent.kind == "share":
+        return "share link"
+    return f"{intent.kind} `{intent.message_id}`" if intent.message_id else intent.kind
+
+
+def _doubts(address: str, entry: Entry, *, sent: bool, at: str) -> list[Delivered]:
+    """Decide what the account could not tell of a project's video: its link, or else its render; never both at once.
+
+    Raises:
+        UsageError: its link can't be told from others.
+
+    """
+    rendered, shared = entry.rendered, entry.shared
+    if shared is not None and is_doubtful(shared):
+        if not sent:
+            none = replace(shared, how="declared", outdated=True, may_be=())
+            return [Delivered(address=address, shared=none)]
+        if len(shared.may_be) != 1:
+            raise UsageError(
+                f"nothing tells which share link is that of `{address}`",
+                f"{may_be_it(shared)}.\nNothing was changed. `reconciler state resolve {quote(address)} --not-sent` "
+                "only makes one more link, which is free.",
+            )
+        return [Delivered(address=address, shared=shared.may_be[0])]
+    if rendered is None or not is_doubtful(rendered):
+        return []
+    if sent:
+        return [Delivered(address=address, rendered=replace(rendered, how="declared", at=at))]
+    again = [Delivered(address=address)]
+    if shared is None:  # no link that is there is that of the new video
+        again.append(Delivered(address=address, shared=Shared(at=at, outdated=True, how="declared")))
+    return again
 
 
 def _decision(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool) -> End:
