@@ -230,3 +230,34 @@ def test_every_format_of_a_plan_shows_what_is_rendered_and_shared(tmp_path):
         for words in ("render in 4k", "Dd.", "1 to render", "1 to share", "renders/"):
             assert words in shown, (name, words)
     assert "4k" in space.run("explain", "projects.deliver.render").out
+
+
+UNTOLD = "projects:\n  teaser:\n    brief: Ten seconds.\n    deliver: {render: 4k, share: {}}\n"
+
+
+def test_what_may_have_been_done_before_ends_with_1_until_it_is_decided(tmp_path):
+    # Intent: CI must not stay green while a render that is due was not made; each answer is one question less.
+    space = space_with(tmp_path / "w", UNTOLD)
+    assert "1 rendered, 1 shared" in space.run(*APPLY).out
+    with space.account() as store:
+        store.person_shares(store.projects()[0]["id"])
+    space.state_path.unlink()
+    for options, words in ((APPLY, "1 already done"), ((*APPLY, "--detailed-exitcode"), "nothing to do")):
+        ran = space.run(*options, code=1)
+        assert ran.out.splitlines()[-1].startswith("Apply incomplete: ")
+        assert words in ran.out and ran.out.rstrip().endswith("1 needs a decision.")
+        assert "decide what is unknown" in ran.out and "rendered as its spec says" in ran.out + ran.err
+    assert not space.run(*APPLY, "--format", "json", code=1).document["converged"]
+    assert "1 needs attention" in space.run("plan").out
+    space.run("plan", "--fail-on", "attention", code=3)
+    assert space.run("state", "resolve", "teaser", "--sent").out == "render of `teaser` counts as done.\n"
+    asked = space.run(*APPLY, code=1)
+    assert "no step done" in asked.out and "1 needs a decision" in asked.out
+    assert "share link already" in asked.out + asked.err and "--sent" not in asked.err.replace("--not-sent", "")
+    refused = space.run("state", "resolve", "teaser", "--sent", code=1)
+    assert "which share link" in refused.err and "--not-sent" in refused.err
+    assert "share link of `teaser` counts as not done" in space.run("state", "resolve", "teaser", "--not-sent").out
+    assert "1 shared" in space.run(*APPLY).out
+    assert "No changes" in space.run(*APPLY).out
+    with space.account() as store:
+        assert [e.kind for e in store.ledger()] == ["create", "render", "share", "share"]

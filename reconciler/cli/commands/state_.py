@@ -144,6 +144,7 @@ def resolve(console: Console, *, address: str, sent: bool | None, lock_timeout: 
     """Record whether a call of unknown outcome was done.
 
     Look at the project first, for example with `reconciler messages ADDRESS`. A call recorded as not done is made again.
+    A render and its share link are two decisions; the output says which one was made.
     """
     if sent is None:  # a default of the flag would be an answer, and could send the message again
         raise UsageError("missing whether the call was done", "Add `--sent` or `--not-sent`.")
