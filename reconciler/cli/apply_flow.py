@@ -107,14 +107,15 @@ def run_apply(context: CommandContext, application: Application) -> int:
 def _report_result(context: CommandContext, application: Application, applied: _Applied) -> None:
     result = applied.result
     console, where = context.console, context.where(result.serial)
-    console.summarize(lambda: apply_markdown(result, where=where))
+    downloads = applied.downloads or ()
+    lost = [download.error for download in downloads if download.error]
+    console.summarize(lambda: apply_markdown(result, where=where, lost_downloads=lost))
     failed = [r.error for r in result.results if r.error]
     console.annotate(failed)
     console.diagnose(
         [error for error in result.plan.errors if error not in failed]
     )  # steps showed theirs as they ended
-    downloads = applied.downloads or ()
-    console.diagnose([download.error for download in downloads if download.error])
+    console.diagnose(lost)
     if application.applying.format_ == "json":
         more = {"downloaded": downloads_document(downloads)} if downloads else {}
         console.json({**apply_document(result), **more})
@@ -122,7 +123,7 @@ def _report_result(context: CommandContext, application: Application, applied: _
         if application.saved is not None:
             console.say(f"{heading(where)}\n\n")
         console.out(downloads_text(downloads) + "\n" if downloads else "")
-        console.out(apply_text(result, style=console.style()))
+        console.out(apply_text(result, style=console.style(), lost_downloads=len(lost)))
 
 
 def _make_request(context: CommandContext, application: Application) -> ApplyRequest:

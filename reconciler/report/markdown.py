@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -119,17 +119,25 @@ def plan_markdown(
     return document(head, list(_plan_sections(plan)), foot)
 
 
-def apply_markdown(result: ApplyResult, *, where: Where | None = None) -> str:
-    """What was done and why the rest was not, in at most ``LIMIT`` characters."""
+def apply_markdown(
+    result: ApplyResult, *, where: Where | None = None, lost_downloads: Sequence[Diagnostic] = ()
+) -> str:
+    """What was done and why the rest was not, in at most ``LIMIT`` characters. ``lost_downloads``: why some failed after
+    it.
+    """
     head = [
         heading(where, code) if where is not None else "",
         f"### Apply in {code(result.plan.workspace)}",
-        f"**{apply_line(result)}**",
+        f"**{apply_line(result, len(lost_downloads))}**",
     ]
-    if not is_whole(result):
+    if not is_whole(result, len(lost_downloads)):
         head.append(continue_line(result))
     bad, rest = ([_outcome(result, kind) for kind in kinds] for kinds in (_OUTCOMES[:2], _OUTCOMES[2:]))
-    return document(head, [*bad, *_diagnostics(other_findings(result)), *rest], f"Requests: {result.requests} used.")
+    return document(
+        head,
+        [*bad, *_diagnostics((*lost_downloads, *other_findings(result))), *rest],
+        f"Requests: {result.requests} used.",
+    )
 
 
 def failure_markdown(
@@ -204,7 +212,7 @@ def _plan_sections(plan: Plan) -> Iterator[Section]:
     yield from (section for section in found if not section.urgent)
 
 
-def _diagnostics(diagnostics: tuple[Diagnostic, ...]) -> Iterator[Section]:
+def _diagnostics(diagnostics: Sequence[Diagnostic]) -> Iterator[Section]:
     errors = [d for d in diagnostics if d.severity == "error"]
     attention = [d for d in diagnostics if d.attention and d.severity != "error"]
     rest = [d for d in diagnostics if not d.attention and d.severity != "error"]

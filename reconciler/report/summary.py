@@ -172,9 +172,9 @@ def count_line(plan: Plan) -> str:
     return f"No changes. {same}{f'; {needs}' if needs else ''}."
 
 
-def is_whole(result: ApplyResult) -> bool:
-    """Whether every step is done, and none waits for a decision."""
-    return not (result.interrupted or result.undecided) and set(result.counts) <= {"done"}
+def is_whole(result: ApplyResult, lost_downloads: int = 0) -> bool:
+    """Whether every step is done, none waits for a decision, and no download failed after them."""
+    return not (result.interrupted or result.undecided or lost_downloads) and set(result.counts) <= {"done"}
 
 
 def working_line(result: ApplyResult) -> str:
@@ -200,8 +200,10 @@ def continue_line(result: ApplyResult) -> str:
     return STALE if any(r.error is not None and r.error.kind == "stale" for r in result.results) else CONTINUE
 
 
-def apply_line(result: ApplyResult) -> str:
-    """The line that ends an apply: ``Apply complete: 3 created. 0 deferred, 0 failed.``."""
+def apply_line(result: ApplyResult, lost_downloads: int = 0) -> str:
+    """The line that ends an apply: ``Apply complete: 3 created. 0 deferred, 0 failed.``. With ``lost_downloads``, also how
+    many downloads failed.
+    """
     counts = result.counts
     done = counted_done(r.step for r in result.results if r.outcome == "done" and not r.already)
     already = sum(r.already for r in result.results)
@@ -212,8 +214,9 @@ def apply_line(result: ApplyResult) -> str:
     unknown = sum(r.outcome == "unknown" and (r.error is None or r.error.kind != "undecided") for r in result.results)
     rest += [f"{count} {kind}" for kind, count in (("skipped", counts["skipped"]), ("unknown", unknown)) if count]
     rest += [f"{decisions} {'needs' if decisions == 1 else 'need'} a decision"] if decisions else []
+    rest += [f"{plural(lost_downloads, 'download')} failed"] if lost_downloads else []
     what = ", ".join(done) or ("no step done" if result.results else "nothing to do")
-    return f"{'Apply complete' if is_whole(result) else incomplete}: {what}. {', '.join(rest)}."
+    return f"{'Apply complete' if is_whole(result, lost_downloads) else incomplete}: {what}. {', '.join(rest)}."
 
 
 def other_findings(result: ApplyResult) -> tuple[Diagnostic, ...]:

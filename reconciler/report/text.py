@@ -204,12 +204,12 @@ def _closing(plan: Plan, style: Style, digest: str | None, *, requests: bool) ->
 # The result of an apply
 
 
-def apply_text(result: ApplyResult, *, style: Style) -> str:
-    """What was not done and why, other findings, and how to continue."""
+def apply_text(result: ApplyResult, *, style: Style, lost_downloads: int = 0) -> str:
+    """What was not done and why, other findings, and how to continue. ``lost_downloads``: how many failed after it."""
     open_steps = [r for r in result.results if r.outcome != "done"]
     parts = ["\n".join(_open_lines(open_steps, style))]
     parts += [diagnostic_text(diagnostic, style=style) for diagnostic in by_weight(other_findings(result))]
-    parts.append("\n".join(_apply_closing(result, style)))
+    parts.append("\n".join(_apply_closing(result, style, lost_downloads)))
     return wrapped("\n\n".join(part for part in parts if part) + "\n", style.columns)
 
 
@@ -244,11 +244,11 @@ def _open_line(result: StepResult, style: Style) -> str:
     return "\n".join([line, *(f"  {detail}" for detail in (details if result.note else details[1:]))])
 
 
-def _apply_closing(result: ApplyResult, style: Style) -> list[str]:
-    whole = is_whole(result)
+def _apply_closing(result: ApplyResult, style: Style, lost_downloads: int) -> list[str]:
+    whole = is_whole(result, lost_downloads)
     lines = [f"Requests: {result.requests} used."]
     if result.working:
         lines.append(working_line(result))
     if not whole:
         lines.append(continue_line(result))
-    return [*lines, style.paint(apply_line(result), "bold", "green" if whole else "yellow")]
+    return [*lines, style.paint(apply_line(result, lost_downloads), "bold", "green" if whole else "yellow")]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+import reconciler
+from reconciler.model import contract
 from tests.cli.cli_support import APPLY, CONFIG, copied, make_space
 
 SPEC = """\
@@ -88,6 +91,42 @@ def test_a_folder_outside_the_workspace_is_an_error_at_its_line(tmp_path, where)
     ran = space.run("validate", code=1)
     assert "specs/all.yaml:2:" in ran.err
     assert "deliver.download" in ran.err
+
+
+NO_FOLDER = {
+    "the configuration": ("reconciler.yaml", "is not a folder"),
+    "below a file": ("reconciler.yaml/x", "is not a folder"),
+    "a spec": ("specs/all.yaml", "is not a folder"),
+    "a home": ("~/x", "`~` does not stand for your home folder"),
+    "a bare home": ("~", "`~` does not stand for your home folder"),
+    "another's home": ("~root/x", "`~` does not stand for your home folder"),
+}
+
+
+@pytest.mark.parametrize("case", NO_FOLDER)
+def test_a_place_that_can_be_no_folder_is_an_error_at_its_line(tmp_path, case):
+    where, why = NO_FOLDER[case]
+    space = space_with(tmp_path / "w", f"projects:\n  a: {{brief: x, deliver: {{download: {json.dumps(where)}}}}}\n")
+    for command in ("validate", "plan"):
+        ran = space.run(command, code=1)
+        assert "specs/all.yaml:2:" in ran.err and f"deliver.download: {where}" in ran.err
+        assert why in ran.err
+
+
+@pytest.mark.parametrize("where", ["renders", "a~/x", "new/deep/folder", ".", "specs"])
+def test_a_place_that_can_be_a_folder_is_fine(tmp_path, where):
+    space = space_with(tmp_path / "w", f"projects:\n  a: {{brief: x, deliver: {{download: {json.dumps(where)}}}}}\n")
+    space.run("validate")
+
+
+def test_failed_downloads_are_counted_where_the_apply_ends(delivered, tmp_path):
+    summary = tmp_path / "summary.md"
+    delivered.write("mine/teaser.mp4", "precious")
+    delivered.write("specs/all.yaml", SPEC.replace("renders/", "mine"))
+    ran = delivered.run(*APPLY, code=1, GITHUB_STEP_SUMMARY=str(summary))
+    assert ran.out.endswith("Apply incomplete: nothing to do. 0 deferred, 0 failed, 1 download failed.\n")
+    assert "run the same command again" in ran.out
+    assert "1 download failed" in summary.read_text() and "is in the way" in summary.read_text()
 
 
 @pytest.mark.parametrize("link", ["renders", "renders/inner"])
@@ -219,6 +258,27 @@ projects:
     assert steps["promo[de]", "render"] == {"quality": "1080p"}
     assert {action for address, action in steps if address == "plain"} == {"create"}
     assert plan["downloads"] == {"promo[us]": "renders/promo[us]", "promo[de]": "renders/promo[de]"}
+
+
+@pytest.mark.parametrize("version", contract.versions())
+@pytest.mark.parametrize("quality", ["1080p", "4k"])
+def test_contract_plan_explain_and_manual_agree_on_what_a_render_costs(tmp_path, version, quality):
+    cost = contract.named(version).renders[quality]
+    space = space_with(
+        tmp_path / "w",
+        SPEC.replace("1080p", quality),
+        CONFIG.replace("url: sandbox", f"url: sandbox, version: {version}"),
+    )
+    words = f"costs {cost} credits" if cost else "is free"
+    assert f"{quality} {words}" in " ".join(space.run("explain", "projects.deliver.render").out.split())
+    shown = space.run("plan").out
+    spends = next(line for line in shown.splitlines() if "spend credits" in line)
+    assert ("1 render " in spends) is bool(cost)
+    assert ("render the video (spends credits)" in shown) is bool(cost)
+    manual = (Path(reconciler.__file__).parent / "manual" / "deliver.md").read_text()
+    row = next(line for line in manual.splitlines() if line.startswith(f"| {version} |"))
+    told = row.strip("| ").split(" | ")[1 + list(contract.named(version).renders).index(quality)]
+    assert told == (f"{cost} credits" if cost else "free")
 
 
 def test_every_format_of_a_plan_shows_what_is_rendered_and_shared(tmp_path):

@@ -50,6 +50,25 @@ def inside(root: Path, name: str) -> Path:
     return real
 
 
+def folder_inside(root: Path, name: str) -> Path:
+    """As :func:`inside`, for a folder that may not exist yet.
+
+    Raises:
+        FileProblem: as :func:`inside`; or it begins with ``~``, or a file is there or on the way.
+
+    """
+    if name.startswith("~"):
+        detail = "write a path relative to the workspace; to download elsewhere, use `apply --out`"
+        raise FileProblem(Code.OUTSIDE, f"{printable(name)}: `~` does not stand for your home folder here", detail)
+    real = inside(root, name)
+    there = next((place for place in (real, *real.parents) if os.path.lexists(place)), real)
+    if os.path.lexists(there) and not os.path.isdir(there):  # noqa: PTH112  it raises nothing
+        raise FileProblem(
+            Code.UNREADABLE, f"{printable(name)} is not a folder", "name a folder, or one that is not there yet"
+        )
+    return real
+
+
 def within_repository(root: Path, name: str) -> Path:
     """As :func:`inside`; but with ``..`` a path may leave the workspace, if it stays in the same git repository.
 

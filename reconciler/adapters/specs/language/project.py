@@ -22,7 +22,7 @@ from reconciler.adapters.specs.validation.problem import Problem, dotted
 from reconciler.adapters.specs.validation.shape_types import Shape
 from reconciler.adapters.specs.validation.shapes import ORIGINS
 from reconciler.adapters.specs.validation.suggestions import quoted
-from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
+from reconciler.adapters.specs.workspace_files import FileProblem, folder_inside, inside, read_text
 from reconciler.adapters.specs.yaml.parsing import Path
 from reconciler.model import contract
 from reconciler.model.desired import (
@@ -120,13 +120,13 @@ class ProjectReader:
                 yield Problem(code, path, f"{dotted(path)}: {problem.summary}", problem.detail)
 
     def _download(self, tree: Filled) -> Iterator[Problem]:
-        """A folder for downloads that is not inside the workspace, or is hidden."""
+        """A folder for downloads that is not inside the workspace, is hidden, or is a file."""
         deliver = tree.value.get("deliver")
         name = deliver.get("download") if isinstance(deliver, dict) else None
         path: Path = ("deliver", "download")
         if isinstance(name, str) and name.strip() and path not in tree.failed:
             try:
-                inside(self._root, name)
+                folder_inside(self._root, name)
             except FileProblem as problem:
                 yield Problem(problem.code, path, f"{dotted(path)}: {problem.summary}", problem.detail)
 

@@ -231,6 +231,12 @@ def _lifecycle(api: Contract) -> Shape:
     )
 
 
+def _prices(api: Contract) -> str:
+    """What a render costs in each quality."""
+    prices = [f"{quality} {f'costs {cost} credits' if cost else 'is free'}" for quality, cost in api.renders.items()]
+    return f" ({', '.join(prices)})" if prices else ""
+
+
 def _deliver(api: Contract) -> Shape:
     share = Shape(
         "ShareShape",
@@ -254,7 +260,7 @@ def _deliver(api: Contract) -> Shape:
             Key(
                 name="render",
                 type=Choice(tuple(api.renders) or _QUALITIES),
-                help="Render it in this quality. null: don't render (where defaults say otherwise).",
+                help=f"Render it in this quality{_prices(api)}. null: don't render (where defaults say otherwise).",
                 nullable=True,
             ),
             Key(
