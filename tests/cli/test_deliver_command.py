@@ -321,3 +321,14 @@ def test_what_may_have_been_done_before_ends_with_1_until_it_is_decided(tmp_path
     assert "No changes" in space.run(*APPLY).out
     with space.account() as store:
         assert [e.kind for e in store.ledger()] == ["create", "render", "share", "share"]
+
+
+def test_where_only_a_link_is_asked_for_no_answer_is_about_a_render(tmp_path):
+    space = space_with(tmp_path / "w", UNTOLD.replace("render: 4k, ", ""))
+    space.run(*APPLY)
+    space.state_path.unlink()
+    asked = space.run(*APPLY, code=1)
+    assert "1 needs a decision" in asked.out and "rendered" not in asked.out + asked.err
+    assert space.run("state", "resolve", "teaser", "--sent").out == "share link of `teaser` counts as done.\n"
+    assert "no call of `teaser` has an unknown" in space.run("state", "resolve", "teaser", "--sent", code=1).err
+    assert "No changes" in space.run(*APPLY).out

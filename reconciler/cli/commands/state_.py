@@ -11,14 +11,14 @@ import click
 from reconciler.adapters.state.format import MAX_BYTES, decode_state, encode_entry, encode_state
 from reconciler.cli.completion import complete_addresses
 from reconciler.cli.console import Console
-from reconciler.cli.context import load_context
+from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.inputs import load_division, read_specs
 from reconciler.cli.interrupts import default_signals
 from reconciler.cli.options import auto_approve, formats, lock_timeout, variables
 from reconciler.cli.other_environments import read_elsewhere
 from reconciler.cli.state_backends import open_store
 from reconciler.cli.variables import Variables
-from reconciler.model.errors import UsageError
+from reconciler.model.errors import ReconcilerError, UsageError
 from reconciler.model.live import LiveProject
 from reconciler.model.state import State
 from reconciler.model.version import VERSION
@@ -148,8 +148,19 @@ def resolve(console: Console, *, address: str, sent: bool | None, lock_timeout: 
     """
     if sent is None:  # a default of the flag would be an answer, and could send the message again
         raise UsageError("missing whether the call was done", "Add `--sent` or `--not-sent`.")
-    for call in decide(load_context(console).workspace, address, sent=sent, lock_timeout=lock_timeout):
+    context = load_context(console)
+    renders = _renders(context, address)
+    for call in decide(context.workspace, address, sent=sent, lock_timeout=lock_timeout, renders=renders):
         console.out(f"{call} of `{address}` counts as {'done' if sent else 'not done'}.\n")
+
+
+def _renders(context: CommandContext, address: str) -> bool:
+    """Whether the spec asks for a render, as far as it can be read without variables."""
+    try:
+        project = read_specs(context.config, Variables()).projects.get(address)
+    except ReconcilerError:
+        return True
+    return project is None or project.deliver.render is not None
 
 
 @command.command("accept", epilog="\b\nExample:\n  reconciler state accept summer-teaser\n")

@@ -180,9 +180,9 @@ def accept_log(
     return accepted
 
 
-def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float) -> list[str]:
+def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: float, renders: bool = True) -> list[str]:
     """Record the user's decision whether an address's calls of unknown fate were done, or else whether the video that it
-    was found with has its link, or was rendered as the spec says. Returns their names.
+    was found with has its link, or (where the spec ``renders``) was rendered as the spec says. Returns their names.
 
     Raises:
         UsageError: the address has no such call; or it is a create that was done: that has to be imported; or a link that
@@ -194,7 +194,9 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
         state, _ = workspace.load()
         open_ = [intent for intent in state.pending.values() if intent.address == address]
         entry = state.projects.get(address)
-        doubts = [] if open_ or entry is None else _doubts(address, entry, sent=sent, at=workspace.now())
+        doubts = (
+            [] if open_ or entry is None else _doubts(address, entry, sent=sent, at=workspace.now(), renders=renders)
+        )
         if not (open_ or doubts):
             raise UsageError(
                 f"no call of `{address}` has an unknown outcome", "`reconciler plan` lists the calls that have one."
@@ -216,7 +218,7 @@ def _named(intent: Intent) -> str:
     return f"{intent.kind} `{intent.message_id}`" if intent.message_id else intent.kind
 
 
-def _doubts(address: str, entry: Entry, *, sent: bool, at: str) -> list[Delivered]:
+def _doubts(address: str, entry: Entry, *, sent: bool, at: str, renders: bool) -> list[Delivered]:
     """Decide what the account could not tell of a project's video: its link, or else its render; never both at once.
 
     Raises:
@@ -235,7 +237,7 @@ def _doubts(address: str, entry: Entry, *, sent: bool, at: str) -> list[Delivere
                 "only makes one more link, which is free.",
             )
         return [Delivered(address=address, shared=shared.may_be[0])]
-    if rendered is None or not is_doubtful(rendered):
+    if rendered is None or not renders or not is_doubtful(rendered):
         return []
     if sent:
         return [Delivered(address=address, rendered=replace(rendered, how="declared", at=at))]
