@@ -21,6 +21,8 @@ from reconciler.planning.findings import attention
 
 TO_IDLE = "the agent to become idle"
 TO_RENDER = "the render to finish"
+MOST_LINKS: Final = 10
+"""How many links that may be a video's the state keeps."""
 _NAMED: Final = 3
 """How many links a finding names."""
 
@@ -168,9 +170,10 @@ def may_be_it(shared: Shared) -> str:
     """Which links may be that of the video, without a full stop."""
     urls = [link.share_url or "" for link in shared.may_be]
     more = f" and {len(urls) - _NAMED} more" if len(urls) > _NAMED else ""
+    count = f"{len(urls)} or more" if len(urls) == MOST_LINKS else len(urls)
     them = ", ".join(urls[:_NAMED]) + more
     return (
         f"The account has a link that may be it: {them}"
         if len(urls) == 1
-        else (f"The account has {len(urls)} links that may be it: {them}")
+        else (f"The account has {count} links that may be it: {them}")
     )

@@ -147,3 +147,17 @@ def test_a_link_that_one_project_was_given_is_not_offered_to_another(tmp_path):
         assert urls == {e.detail["share_url"] for e in world.store.ledger() if e.kind == "share"}
 
     in_world(go, tmp_path)
+
+
+def test_an_account_full_of_links_does_not_fill_the_state(tmp_path):
+    async def go(world):
+        wanted = project(render=None, share={}, messages=(), settings={"title": "A title"})
+        await lose(world, tmp_path, wanted, "old copy")
+        for _ in range(50):
+            world.store.person_shares(world.id("teaser"), title="A title")
+        await world.apply(specs(wanted))
+        (found,) = (await world.plan(specs(wanted))).undecided
+        assert "10 or more links" in found.detail and "and 7 more" in found.detail
+        assert len(world.state().projects["teaser"].shared.may_be) == 10
+
+    in_world(go, tmp_path)

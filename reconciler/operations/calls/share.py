@@ -21,7 +21,7 @@ from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_idle
 from reconciler.operations.read.renders import has_title, may_show
-from reconciler.planning.delivery import has_no_link, unknown_link
+from reconciler.planning.delivery import MOST_LINKS, has_no_link, unknown_link
 from reconciler.planning.knowledge import agrees
 
 
@@ -122,7 +122,9 @@ async def _find_made(run: Run, monitor: Monitor, step: Share, links: list[Link])
     may_be = [link for link in links if has_title(link, live, title)] if unseen else shown
     declared = there_before and rendered is not None and rendered.how == "declared" and title is not None
     if may_be and not (declared and len(may_be) == 1 and shown == may_be):
-        doubt = replace(shared or Shared(at=run.now()), how="found", may_be=tuple(_kept(run, link) for link in may_be))
+        doubt = replace(
+            shared or Shared(at=run.now()), how="found", may_be=tuple(_kept(run, link) for link in may_be[:MOST_LINKS])
+        )
         await leave_in_doubt(run, unknown_link(address, doubt), Delivered(address=address, shared=doubt))
     return may_be[0] if may_be else None
 
