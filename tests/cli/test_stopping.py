@@ -154,13 +154,13 @@ def test_a_call_under_way_has_a_bounded_grace_and_is_then_of_unknown_fate(tmp_pa
 
 INTERRUPTED_IMPORT = """
 import os, signal, sys
+signal.signal(signal.SIGINT, {interrupt})  # the tests themselves may run as a job that ignores it
 
 class Interrupting:
     def find_spec(self, name, *_):
         if name == "{module}":
             os.kill(os.getpid(), signal.SIGINT)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run as a job that ignores it
 sys.meta_path.insert(0, Interrupting())
 sys.argv = ["reconciler", "plan"]
 from reconciler.cli.start import main
@@ -172,7 +172,7 @@ main()
 def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
     space = make_space(tmp_path / "ws")
 
-    code = INTERRUPTED_IMPORT.format(module=module)
+    code = INTERRUPTED_IMPORT.format(module=module, interrupt="signal.default_int_handler")
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=space.root,
@@ -189,12 +189,9 @@ def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
 def test_a_job_that_is_not_to_be_interrupted_goes_on(tmp_path):
     space = make_space(tmp_path / "ws")
 
+    code = INTERRUPTED_IMPORT.format(module="click", interrupt="signal.SIG_IGN")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + INTERRUPTED_IMPORT.format(module="click"),
-        ],
+        [sys.executable, "-c", code],
         cwd=space.root,
         env=environment(PYTHONPATH=str(ROOT)),
         capture_output=True,

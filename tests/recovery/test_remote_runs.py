@@ -243,7 +243,7 @@ def test_a_deleted_state_costs_nothing_but_reading(remote_base, folder, what):
     base.converges()
     before = truth(base)
     base.place.clear(what)
-    base.converges()
+    base.converges_with_answers()
     after = truth(base)
     assert (after.creates, after.messages, after.once) == (before.creates, before.messages, before.once)
     base.close()
