@@ -141,6 +141,8 @@ class Draft:
         self.uploads: dict[str, Upload] = dict(state.uploads)
         self._refers: set[str] | None = None
         """Addresses with references to others; found at the first rename."""
+        self._asked: set[str] | None = None
+        """Addresses that may have had links of which nothing tells whose they are; found at the first link."""
 
     @property
     def lineage(self) -> str:
@@ -188,17 +190,24 @@ class Draft:
 
     def _take(self, address: str, url: str | None) -> None:
         """No other address can have the link that this one has."""
-        for other, entry in self.projects.items():
-            if url is not None and other != address and entry.shared is not None:
+        if url is None:
+            return
+        if self._asked is None:
+            self._asked = {a for a, e in self.projects.items() if e.shared is not None and e.shared.may_be}
+        for other in self._asked - {address}:
+            entry = self.projects.get(other)
+            if entry is not None and entry.shared is not None:
                 self.projects[other] = replace(entry, shared=entry.shared.without(url))
 
     def _put(self, address: str, entry: Entry) -> None:
         self.projects[address] = entry
         if self._refers is not None and entry.refers:
             self._refers.add(address)
+        if self._asked is not None and entry.shared is not None and entry.shared.may_be:
+            self._asked.add(address)
 
     def _refer(self, old: str, new: str) -> None:
-        """Let references to the old address refer to the new one."""
+        """Let references and open calls of the old address be of the new one."""
         if self._refers is None:
             self._refers = {address for address, entry in self.projects.items() if entry.refers}
 
@@ -207,7 +216,9 @@ class Draft:
 
         for address in self._refers & self.projects.keys():
             self.projects[address] = self.projects[address].renamed(name)
-        self.pending = {op: replace(i, body=renamed(i.body, name)) for op, i in self.pending.items()}
+        self.pending = {
+            op: replace(i, address=name(i.address), body=renamed(i.body, name)) for op, i in self.pending.items()
+        }
 
     def _effect(self, effect: Effect) -> None:  # noqa: C901, PLR0912  one case for each kind
         match effect:
@@ -241,7 +252,7 @@ class Draft:
             case Delivered():
                 entry = self.projects.get(effect.address)
                 if entry is not None:
-                    self.projects[effect.address] = entry.delivered(effect.rendered, effect.shared)
+                    self._put(effect.address, entry.delivered(effect.rendered, effect.shared))
                     self._take(effect.address, effect.shared.share_url if effect.shared is not None else None)
             case Drop():
                 self.projects.pop(effect.address, None)
@@ -250,10 +261,6 @@ class Draft:
                 if entry is not None:
                     self._put(effect.to_address, entry.at(effect.from_address, effect.to_address, self._base.identity))
                     self._refer(effect.from_address, effect.to_address)
-                    self.pending = {
-                        op: replace(i, address=effect.to_address) if i.address == effect.from_address else i
-                        for op, i in self.pending.items()
-                    }
                     self._spend(effect.from_address, entry.generation)
                     self._spend(effect.to_address, self.generations.get(effect.to_address, 0))
             case Spend():
