@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
@@ -145,7 +146,7 @@ def _views(
 ) -> dict[str, View]:
     """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
     unsettled = unsettled_addresses(state)
-    names = {address: names_of(address, desired, state) for address in projects}
+    names = names_of([*projects, *(entries.keys() - projects.keys())], desired, state)
     bound = live.elsewhere.taken
     bound |= {entry.studio_id: Holder(address) for address, entry in entries.items() if entry.studio_id}
     bound |= {entry.project_id: Holder(address) for address, entry in entries.items()}
@@ -158,13 +159,13 @@ def _views(
             lineage=state.lineage,
             identity=state.identity,
             next_generation=state.generations.get(address, 0) + 1,
-            pending=tuple(i for i in state.pending.values() if i.address in names.get(address, (address,))),
+            pending=tuple(i for i in state.pending.values() if i.address in names[address]),
             replace=address in selection.replace,
             keep_failed=address in selection.keep_failed,
             candidates=candidates,
             bound=bound,
-            fresh=state.new or not unsettled.isdisjoint(names.get(address, (address,))),
-            disagreement=_disagreement(names.get(address, (address,)), state),
+            fresh=state.new or not unsettled.isdisjoint(names[address]),
+            disagreement=_disagreement(names[address], state),
             renamed=address in renamed,
         )
         for address in [*projects, *sorted(entries.keys() - projects.keys())]
@@ -172,16 +173,19 @@ def _views(
     }
 
 
-def names_of(address: str, desired: Desired, state: State) -> tuple[str, ...]:
-    """The address, and the earlier names of it under which something may still be open: a call whose outcome is unknown, a
+def names_of(addresses: Iterable[str], desired: Desired, state: State) -> dict[str, list[str]]:
+    """Each address, and the earlier names of it under which something may still be open: a call whose outcome is unknown, a
     project that may exist. A name that the specs have given away again counts until its project has moved.
     """
-    names = [address]
-    for moved in () if address in state.projects else reversed(desired.moved):
+    names = {address: [address] for address in addresses}
+    heirs = defaultdict(set, {address: {address} for address in names if address not in state.projects})
+    for moved in reversed(desired.moved):
         old = moved.from_address
-        if moved.to_address in names and (old in state.projects or old not in desired.projects):
-            names.append(old)
-    return tuple(names)
+        if old in state.projects or old not in desired.projects:
+            for address in heirs[moved.to_address] - heirs[old]:
+                names[address].append(old)
+            heirs[old] |= heirs[moved.to_address]
+    return names
 
 
 def _disagreement(names: Iterable[str], state: State) -> Disagreement | None:

@@ -81,13 +81,9 @@ async def find_lost(workspace: Workspace, api: ApiClient, desired: Desired, stat
         for address, dispute in state.disputes.items()
         if dispute.project_id is not None and dispute.project_id in live.projects.keys() - bound
     }
+    names = names_of([project.address for project in lost], desired, state)
     matches = [
-        _match(
-            project,
-            live,
-            candidates,
-            next((made[name] for name in names_of(project.address, desired, state) if name in made), None),
-        )
+        _match(project, live, candidates, next((made[name] for name in names[project.address] if name in made), None))
         for project in lost
     ]
     matches = [_free(match, elsewhere) for match in matches]
