@@ -133,14 +133,11 @@ def _no_call(project: DesiredProject, what: str, key: str) -> Diagnostic:
 def unknown_render(address: str, location: Location | None = None) -> Diagnostic:
     """The finding that nothing tells whether a video was rendered."""
     named = quote(address)
-    return Diagnostic(
-        severity="warning",
-        address=address,
-        location=location,
-        attention=True,
-        kind="undecided",
-        summary=f"it is unknown whether the video of `{address}` was rendered as its spec says",
-        detail="The project was there before this state, or it was rendered without it, and the account does not show what "
+    return _undecided(
+        address,
+        location,
+        f"it is unknown whether the video of `{address}` was rendered as its spec says",
+        "The project was there before this state, or it was rendered without it, and the account does not show what "
         "was rendered. A render may cost credits and is not repeated on a guess.\n"
         f"If its video is as you want it, run `reconciler state resolve {named} --sent`; to render it, "
         f"`reconciler state resolve {named} --not-sent`. After the next message it is rendered anyway.",
@@ -155,14 +152,23 @@ def unknown_link(address: str, shared: Shared, location: Location | None = None)
         way = f"If it is, run `reconciler state resolve {named} --sent`; if not, {one_more}."
     else:
         way = f"No call tells which project a link is of, so none of them can be bound.\n{one_more}."
+    return _undecided(
+        address,
+        location,
+        f"it is unknown whether the video of `{address}` has its share link already",
+        f"{may_be_it(shared)}. {way}",
+    )
+
+
+def _undecided(address: str, location: Location | None, summary: str, detail: str) -> Diagnostic:
     return Diagnostic(
         severity="warning",
         address=address,
         location=location,
         attention=True,
         kind="undecided",
-        summary=f"it is unknown whether the video of `{address}` has its share link already",
-        detail=f"{may_be_it(shared)}. {way}",
+        summary=summary,
+        detail=detail,
     )
 
 
@@ -171,9 +177,5 @@ def may_be_it(shared: Shared) -> str:
     urls = [link.share_url or "" for link in shared.may_be]
     more = f" and {len(urls) - _NAMED} more" if len(urls) > _NAMED else ""
     count = f"{len(urls)} or more" if len(urls) == MOST_LINKS else len(urls)
-    them = ", ".join(urls[:_NAMED]) + more
-    return (
-        f"The account has a link that may be it: {them}"
-        if len(urls) == 1
-        else (f"The account has {count} links that may be it: {them}")
-    )
+    which = "a link" if len(urls) == 1 else f"{count} links"
+    return f"The account has {which} that may be it: {', '.join(urls[:_NAMED])}{more}"
