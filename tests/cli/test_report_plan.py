@@ -80,7 +80,7 @@ Lifecycle changes to save:
 ! warning[W201]: the project failed and `on_failed` is `keep`
   --> specs/a.yaml:3:5 (broken)
     The API says: out of frames.
-    Set `on_failed: recreate` to make it anew.
+    Set `on_failed: recreate` to recreate it.
 
 note: a sent message left the spec
   --> clip
@@ -102,7 +102,7 @@ skipped: handed: forget: an earlier step of the same project was not done
 ! warning[W201]: the project failed and `on_failed` is `keep`
   --> specs/a.yaml:3:5 (broken)
     The API says: out of frames.
-    Set `on_failed: recreate` to make it anew.
+    Set `on_failed: recreate` to recreate it.
 
 note: a sent message left the spec
   --> clip

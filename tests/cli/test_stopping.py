@@ -168,12 +168,11 @@ main()
 """
 
 
-@pytest.mark.parametrize("module", ["click", "reconciler.cli.commands.plan_"])
-def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
+def interrupted_while_it_imports(tmp_path, module, interrupt):
+    """A plan that gets SIGINT while it imports a module; ``interrupt`` is what the signal did when it started."""
     space = make_space(tmp_path / "ws")
-
-    code = INTERRUPTED_IMPORT.format(module=module, interrupt="signal.default_int_handler")
-    done = subprocess.run(
+    code = INTERRUPTED_IMPORT.format(module=module, interrupt=interrupt)
+    return subprocess.run(
         [sys.executable, "-c", code],
         cwd=space.root,
         env=environment(PYTHONPATH=str(ROOT)),
@@ -181,22 +180,17 @@ def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("module", ["click", "reconciler.cli.commands.plan_"])
+def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
+    done = interrupted_while_it_imports(tmp_path, module, "signal.default_int_handler")
 
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
 
 
 def test_a_job_that_is_not_to_be_interrupted_goes_on(tmp_path):
-    space = make_space(tmp_path / "ws")
-
-    code = INTERRUPTED_IMPORT.format(module="click", interrupt="signal.SIG_IGN")
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=space.root,
-        env=environment(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = interrupted_while_it_imports(tmp_path, "click", "signal.SIG_IGN")
 
     assert done.returncode == 0, done.stderr

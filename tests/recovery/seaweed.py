@@ -133,7 +133,7 @@ class Seaweed:
 
 
 class Bucket:
-    """One bucket of it, whoever serves it. ``url``: the server's endpoint."""
+    """One bucket of it, in the server of this process or of another. ``url``: the server's endpoint."""
 
     def __init__(self, url):
         self.url = url

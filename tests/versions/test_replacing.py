@@ -106,7 +106,7 @@ def test_a_project_that_is_over_is_replaced_without_asking(tmp_path):
 @pytest.mark.parametrize("at_work", [False, True])
 @pytest.mark.parametrize("active", [1, 2])
 def test_the_first_one_holds_up_no_other_for_ever(tmp_path, at_work, active):
-    """Intent: whoever waits for the first create holds no slot that it needs."""
+    """Intent: a replacement that waits for the first create holds no slot that it needs."""
 
     def desired(brief):
         return Desired(
