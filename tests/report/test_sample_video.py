@@ -5,7 +5,7 @@ import base64
 from reconciler.sandbox.mp4 import mp4
 from reconciler.sandbox.sample_media import video
 
-PLAYED = """async source => {
+PLAYED = """async ([source, times]) => {
   const video = document.createElement("video"), canvas = document.createElement("canvas");
   video.muted = true;
   video.src = source;
@@ -13,23 +13,32 @@ PLAYED = """async source => {
   await new Promise((done, fail) => { video.onloadeddata = done; video.onerror = () => fail(video.error.message); });
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   const at = canvas.getContext("2d", { willReadFrequently: true });
-  for (let time = 0.01; time < video.duration; time += 0.25) {
+  const drawn = () => {
+    at.drawImage(video, 0, 0);
+    return [...at.getImageData(0, 0, video.videoWidth, video.videoHeight).data].filter((_, i) => i % 4 === 0);
+  };
+  for (const time of times) {
     await new Promise((done, fail) => {
       video.onseeked = done;
       video.onerror = () => fail(video.error.message);
       video.currentTime = time;
     });
-    at.drawImage(video, 0, 0);
-    seen.push([...at.getImageData(0, 0, video.videoWidth, video.videoHeight).data].filter((_, i) => i % 4 === 0));
+    let picture = drawn();
+    // a busy browser says that it has got there while it still shows the picture before; each differs from that
+    for (let turn = 0; turn < 500 && String(picture) === String(seen.at(-1)); turn++) {
+      await new Promise(done => setTimeout(done, 20));
+      picture = drawn();
+    }
+    seen.push(picture);
   }
   return { width: video.videoWidth, height: video.videoHeight, duration: video.duration, seen };
 }"""
 
 
-def played(browser, content):
+def played(browser, content, times):
     page = browser.new_page()
     try:
-        return page.evaluate(PLAYED, f"data:video/mp4;base64,{base64.b64encode(content).decode()}")
+        return page.evaluate(PLAYED, [f"data:video/mp4;base64,{base64.b64encode(content).decode()}", times])
     finally:
         page.close()
 
@@ -49,7 +58,7 @@ def test_every_picture_is_what_was_drawn(browser):
             rows[y][step * 6 : step * 6 + 8] = bytes([200]) * 8
         rows[31][40:48] = bytes([0, 0, 1, 0, 0, 3, 0, 0])
         pictures.append(gray(rows))
-    found = played(browser, mp4(pictures, 64, 32, pace=4))
+    found = played(browser, mp4(pictures, 64, 32, pace=4), [number / 4 + 0.01 for number in range(8)])
     assert (found["width"], found["height"], found["duration"]) == (64, 32, 2)
     for (rows, *_), seen in zip(pictures, found["seen"], strict=True):
         wanted = [min(255, max(0, round((value - 16) * 255 / 219))) for row in rows for value in row]
@@ -57,7 +66,7 @@ def test_every_picture_is_what_was_drawn(browser):
 
 
 def test_an_output_shows_its_title_and_moves(browser):
-    found = played(browser, video("proj_1", "Autumn teaser"))
+    found = played(browser, video("proj_1", "Autumn teaser"), [0.01, 1.76])
     assert (found["width"], found["height"], found["duration"]) == (320, 180, 2)
     first, last = found["seen"][0], found["seen"][-1]
     title = range(118 * 320, 140 * 320)
