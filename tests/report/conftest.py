@@ -14,7 +14,10 @@ def browser():
 
 @pytest.fixture
 def look(browser, tmp_path):
-    """Opens a page offline, with whatever it logs or fails at."""
+    """Opens a page offline, with whatever it logs or fails at.
+
+    What is waited for there (``wait_for_function``) is a function: of anything else, the pages' policy forbids a second look.
+    """
     contexts = []
 
     def open_page(text, at="", **options):

@@ -89,7 +89,7 @@ def test_a_link_leads_to_its_project_whatever_is_folded_or_filtered(look):
     page.get_by_label("Address contains").fill("nothing")
     assert page.locator("article:visible").count() == 0
     page.evaluate("location.hash = '#brand-film'")
-    page.wait_for_function("document.querySelector('article:has(:target)')?.checkVisibility()")
+    page.wait_for_function("() => document.querySelector('article:has(:target)')?.checkVisibility()")
     odd = look(plan_html(matrix), at="#%E0%A4%A")
     assert odd.said == []
 
@@ -120,7 +120,7 @@ def test_the_filter_stays_in_view_on_one_line(look):
     for width in (1280, 390):
         page = look(plan_html(PLAN), viewport={"width": width, "height": 500})
         page.mouse.wheel(0, 5_000)
-        page.wait_for_function("scrollY > 100")
+        page.wait_for_function("() => scrollY > 100")
         box = page.locator("#_filter").bounding_box()
         assert box["y"] == 0 and box["height"] < 64
 

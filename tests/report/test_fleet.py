@@ -130,7 +130,7 @@ def test_a_real_fleet(tmp_path, browser):
         seen.on("console", lambda message: problems.append(message.text))
         seen.goto((tmp_path / "public" / "index.html").as_uri())
         seen.locator("video").scroll_into_view_if_needed()
-        seen.wait_for_function("document.querySelector('video').videoWidth > 0")
+        seen.wait_for_function("() => document.querySelector('video').videoWidth > 0")
         assert seen.get_by_role("article", name="teaser").count() == 1
         assert seen.get_by_role("status").inner_text() == "2 of 2 projects shown"
         assert problems == []

@@ -62,7 +62,9 @@ def test_the_panel_shows_one_project_and_its_address_is_a_link(look):
     assert page.url.endswith("#teaser-002")
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
-    page.wait_for_function("document.activeElement.querySelector('h3')?.id === 'teaser-002'")  # told after it closed
+    page.wait_for_function(
+        "() => document.activeElement.querySelector('h3')?.id === 'teaser-002'"
+    )  # told after it closed
     assert page.locator("article:has(#teaser-001) details .chat").count() == 1  # given back
     page.locator("article:has(#teaser-003) .poster").click()
     assert page.get_by_role("dialog", name="teaser-003").is_visible()
