@@ -8,7 +8,7 @@ from typing import Final
 from reconciler.model.contract_tables import Contract, Conversion, Field
 from reconciler.model.values import Json
 
-UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+UUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 def converted(name: str, value: Json, *, of: Contract, to: Contract) -> tuple[str, Json] | None:
@@ -42,6 +42,6 @@ def fits(field: Field, value: Json) -> bool:
         return value in field.allowed("settings") or (value is None and field.nullable)
     if field.kind == "set":
         return isinstance(value, list) and all(
-            isinstance(item, str) and (item in field.values or UUID.fullmatch(item) is not None) for item in value
+            isinstance(item, str) and (item in field.values or re.fullmatch(UUID, item) is not None) for item in value
         )
     return True

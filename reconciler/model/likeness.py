@@ -77,7 +77,7 @@ _AS_READ = {**_UNSEEN, **_BLANKS}
 _UNSPACED: Final = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 """Letters of scripts without spaces; compiled where there are any, which takes as long as all other patterns here."""
 _ONE_FORM: Final = r"[A-Za-z0-9]+( [A-Za-z0-9]+)*"
-_WORD = re.compile(r"[^\W_]+")
+_WORD: Final = r"[^\W_]+"
 _DROPPED = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "So", "Sk", "Me"))
 """Controls, characters without width, half surrogate pairs, emoji and their modifiers."""
 
@@ -157,7 +157,7 @@ def _visible(text: str) -> set[str]:
 def _words(text: str) -> Counter[str]:
     """The words; in scripts without spaces, pairs of characters."""
     words: list[str] = []
-    for word in _WORD.findall(plain(text)):
+    for word in re.findall(_WORD, plain(text)):
         if not word.isascii() and re.search(_UNSPACED, word):
             words += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
         else:

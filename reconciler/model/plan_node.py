@@ -13,8 +13,8 @@ from reconciler.model.errors import PlanFileError
 from reconciler.model.values import Json
 
 REMEDY: Final = "Make a new plan with `reconciler plan --out FILE`; a plan file is not meant to be edited."
-_PLACE: Final = re.compile(r" - at `\$\.([^`]*)`\Z")
-_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+_PLACE: Final = r" - at `\$\.([^`]*)`\Z"
+_MISSING: Final = r"Object missing required field `(\w+)`"
 _PROBLEMS: Final = {
     "Object missing required field": "is missing",
     "Expected `str` of length": "must not be empty",
@@ -87,7 +87,7 @@ class Node(Struct, frozen=True):
     def _refused(self, error: str) -> PlanFileError:
         """An error of msgspec, such as "Object missing required field `id` - at `$.steps[0]`", in our words."""
         node = self
-        for found in (_PLACE.search(error), _MISSING.match(error)):
+        for found in (re.search(_PLACE, error), re.match(_MISSING, error)):
             node = node._at(found[1]) if found else node
         return node.fail(
             next((words for begins, words in _PROBLEMS.items() if error.startswith(begins)), "is not valid")

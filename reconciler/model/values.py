@@ -51,7 +51,7 @@ Masked = NewType("Masked", str)
 V = TypeVar("V", Json, Value)
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _SECRET = "$secret"  # noqa: S105  a key's name
-_ENV = re.compile(r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
+_ENV: Final = r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}"
 
 
 SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
@@ -153,12 +153,12 @@ def expand_env(template: str, env: Mapping[str, str]) -> Revealed:
         KeyError: the environment has no such name.
 
     """
-    return Revealed(_ENV.sub(lambda m: "$" if m[1] is None else env[m[1]], template))
+    return Revealed(re.sub(_ENV, lambda m: "$" if m[1] is None else env[m[1]], template))
 
 
 def env_parts(template: str, env: Mapping[str, str]) -> tuple[Revealed, ...] | None:
     """The values of a template's variables; ``None`` where the environment lacks one."""
-    names = [m[1] for m in _ENV.finditer(template) if m[1] is not None]
+    names = [m[1] for m in re.finditer(_ENV, template) if m[1] is not None]
     return tuple(Revealed(env[name]) for name in names) if all(name in env for name in names) else None
 
 

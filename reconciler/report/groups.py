@@ -21,7 +21,7 @@ from reconciler.model.values import Json, Value, canonical, has_secret, masked_f
 LEAST: Final = 3
 """Fewer projects are read faster one by one."""
 _OPEN, _CLOSE = "‹", "›"
-_TOKEN: Final = re.compile(r"\w+|\s+|[^\w\s]")
+_PIECE: Final = r"\w+|\s+|[^\w\s]"
 _GAPS: Final = 3
 """A text that differs in more places is one gap from the first to the last."""
 _WORK: Final = 4_000_000
@@ -203,7 +203,7 @@ def _common_text(texts: Sequence[str], names: _Names) -> str:
         raise _UnclearError
     if len({*texts}) == 1:
         return texts[0]
-    runs = _runs([_TOKEN.findall(text) for text in texts], names)
+    runs = _runs([re.findall(_PIECE, text) for text in texts], names)
     return "".join(run if isinstance(run, str) else names[run] for run in runs)
 
 

@@ -6,10 +6,10 @@ import re
 import unicodedata
 from typing import Final
 
-_CI_COMMAND: Final = re.compile(r"(?<!\S)::|##(?=\w*\[)")
+_CI_COMMAND: Final = r"(?<!\S)::|##(?=\w*\[)"
 """What CI services treat as commands: ``::error …`` at the start of a line, ``##[…]`` and ``##vso[…]`` anywhere."""
 
-_HIDDEN: Final = re.compile(
+_HIDDEN: Final = (
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
     "|(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff#*0-9])[\ufe00-\ufe0f]|[\ufe00-\ufe0d]"
 )
@@ -27,10 +27,10 @@ def clean(text: str, *, multiline: bool = False) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() or (multiline and c == "\n") else _visible(c) for c in text)
     if not text.isascii():
-        text = _HIDDEN.sub(lambda found: _visible(found[0]), text)
+        text = re.sub(_HIDDEN, lambda found: _visible(found[0]), text)
     if "::" not in text and "##" not in text:  # nearly always, and much faster than the search
         return text
-    return _CI_COMMAND.sub(lambda mark: rf"\{mark[0]}" if mark[0] == "::" else r"#\#", text)
+    return re.sub(_CI_COMMAND, lambda mark: rf"\{mark[0]}" if mark[0] == "::" else r"#\#", text)
 
 
 def _visible(char: str) -> str:

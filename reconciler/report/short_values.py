@@ -14,7 +14,7 @@ from reconciler.model.values import Json, has_secret, masked_fields, shown
 
 _LONG: Final = 40
 """Shorter texts stay as they are."""
-_OPAQUE: Final = re.compile(r"(?<=\?)\S{25,}|(?<![\w-])(?=[\w-]*\d)[\w-]{40,}", re.ASCII)
+_OPAQUE: Final = r"(?a)(?<=\?)\S{25,}|(?<![\w-])(?=[\w-]*\d)[\w-]{40,}"
 """What nobody reads: the query of a URL, and digests and tokens, which have digits."""
 _START, _END = 8, 6
 """The characters that stay."""
@@ -28,7 +28,7 @@ def with_short_values(plan: Plan) -> Plan:
 
 def _short_forms(texts: set[str]) -> dict[str, str]:
     """The short forms that stand for only one text, which none of the texts reads like."""
-    forms = {text: _OPAQUE.sub(lambda found: f"{found[0][:_START]}…{found[0][-_END:]}", text) for text in texts}
+    forms = {text: re.sub(_OPAQUE, lambda found: f"{found[0][:_START]}…{found[0][-_END:]}", text) for text in texts}
     counts = Counter(forms.values())
     return {text: form for text, form in forms.items() if form != text and counts[form] == 1}
 

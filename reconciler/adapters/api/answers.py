@@ -11,7 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, defstruct
 from msgspec.json import decode
@@ -43,13 +43,13 @@ CREDITS_MAX = 10**15
 WARNING_MAX = 1000
 """Bytes of a ``credits_warning`` that are read if it is not a string."""
 
-_RATIO = re.compile("[0-9]{1,3}:[0-9]{1,3}")
+_RATIO: Final = "[0-9]{1,3}:[0-9]{1,3}"
 _RATIOS_MAX = 50
 CATALOG_MAX = 10_000
 """Models or skills that one answer may have."""
 PURCHASE_MAX = 500
 """Characters of an address where credits can be bought."""
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.\-]*(:[0-9]{1,5})?(/[A-Za-z0-9/._~%=&?+\-]*)?")
+_PLAIN_URL: Final = r"https?://[A-Za-z0-9][A-Za-z0-9.\-]*(:[0-9]{1,5})?(/[A-Za-z0-9/._~%=&?+\-]*)?"
 """An address with a host, no password, and nothing that could pass for other text."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -410,7 +410,7 @@ def purchase_urls(body: Bytes) -> list[str]:
     return [
         url
         for package in _read(_Packages, body).packages
-        if (url := _text_of(package.purchase_url)) and len(url) <= PURCHASE_MAX and _PLAIN_URL.fullmatch(url)
+        if (url := _text_of(package.purchase_url)) and len(url) <= PURCHASE_MAX and re.fullmatch(_PLAIN_URL, url)
     ]
 
 
@@ -432,7 +432,7 @@ def _ratios(raw: Raw) -> tuple[str, ...]:
         ratios = decode(raw, type=list[str])
     except ValueError:
         return ()
-    return tuple(ratios) if len(ratios) <= _RATIOS_MAX and all(map(_RATIO.fullmatch, ratios)) else ()
+    return tuple(ratios) if len(ratios) <= _RATIOS_MAX and all(re.fullmatch(_RATIO, ratio) for ratio in ratios) else ()
 
 
 def skills(body: Bytes) -> frozenset[str]:

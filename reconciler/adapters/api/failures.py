@@ -27,6 +27,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 import httpx
 from msgspec import Raw, Struct
@@ -56,7 +57,7 @@ MESSAGE_MAX = 500
 """Characters of a server's message that are shown."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-_PROXY_STATUS = re.compile(r"[1-5]\d\d\b")
+_PROXY_STATUS: Final = r"[1-5]\d\d\b"
 _CREDENTIALS_WANTED = (
     "the proxy asks for a user name and a password (status 407)",
     """Nothing was sent to the API. Put them into HTTPS_PROXY: http://user:password@host:port, with %40 for an @ in them.
@@ -125,7 +126,7 @@ def of_exception(call: Call, error: Exception, redact: Callable[[str], str], ans
     """The error for no answer or only part of one, which ``answer`` is. Whether anything was sent decides its kind."""
     reason = clean(str(error), redact) or type(error).__name__
     kind: type[ApiError]
-    if isinstance(error, httpx.ProxyError) and (match := _PROXY_STATUS.match(str(error))):
+    if isinstance(error, httpx.ProxyError) and (match := re.match(_PROXY_STATUS, str(error))):
         return _by_proxy(call, int(match[0]), reason)
     if isinstance(error, _NOT_SENT):
         return _not_sent(call, error, reason)

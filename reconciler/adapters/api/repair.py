@@ -13,9 +13,9 @@ from typing import Final
 _CONTROLS: Final = "".join(chr(number) for number in range(32) if chr(number) not in "\t\n\r")
 _BREAKS: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 """White space between values, but not allowed in a string."""
-_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_STRING: Final = r'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _PAIR: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_HALF: Final = re.compile(rf"(?<!\\)((?:\\\\)*+)(?:(?P<pair>{_PAIR})|\\u[dD][89a-fA-F][0-9a-fA-F]{{2}})")
+_HALF: Final = rf"(?<!\\)((?:\\\\)*+)(?:(?P<pair>{_PAIR})|\\u[dD][89a-fA-F][0-9a-fA-F]{{2}})"
 
 
 def repaired(body: bytes | bytearray) -> bytes:
@@ -24,7 +24,7 @@ def repaired(body: bytes | bytearray) -> bytes:
     """
     utf16 = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = body.decode("utf-16" if utf16 else "utf-8-sig", "replace")
-    text = _HALF.sub(lambda found: found[0] if found["pair"] else rf"{found[1]}\ufffd", text)
+    text = re.sub(_HALF, lambda found: found[0] if found["pair"] else rf"{found[1]}\ufffd", text)
     for control in _CONTROLS:  # after the search above, which costs most: a control becomes six characters
         text = text.replace(control, f"\\u{ord(control):04x}")
     return _escape_breaks(text).encode()
@@ -33,7 +33,7 @@ def repaired(body: bytes | bytearray) -> bytes:
 def _escape_breaks(text: str) -> str:
     """Escape the line breaks in strings."""
     done, result = 0, io.StringIO()
-    for found in _STRING.finditer(text):
+    for found in re.finditer(_STRING, text):
         string = found[0]
         for character, escape in _BREAKS.items():
             string = string.replace(character, escape)

@@ -16,7 +16,7 @@ FILES_MAX: Final = 2_000
 """Files that are searched: this is a hint, and a workspace may hold anything."""
 BYTES_MAX: Final = 1 << 20
 _SKIPPED: Final = frozenset({".git", ".hg", ".reconciler", ".venv", "venv", "node_modules", "__pycache__"})
-_DECLARATION: Final = re.compile(r"""^[ \t]*(["']?)([a-z0-9][a-z0-9_-]{0,62})\1[ \t]*:""", re.MULTILINE)
+_DECLARATION: Final = r"""(?m)^[ \t]*(["']?)([a-z0-9][a-z0-9_-]{0,62})\1[ \t]*:"""
 
 
 def unread_declarations(root: Path, addresses: Collection[str], read: Collection[str]) -> dict[str, list[str]]:
@@ -34,7 +34,7 @@ def unread_declarations(root: Path, addresses: Collection[str], read: Collection
             text = read_text(root / name, name, BYTES_MAX)
         except FileProblem:
             continue
-        declared = {match[2] for match in _DECLARATION.finditer(text)} & names.keys()
+        declared = {match[2] for match in re.finditer(_DECLARATION, text)} & names.keys()
         if declared:
             found[printable(name)] = sorted(a for a in addresses if a.partition("[")[0] in declared)
     return found

@@ -7,6 +7,7 @@ remembered for a day.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -161,5 +162,5 @@ def _own_skills(project: DesiredProject) -> list[str]:
     for each in contract.current().fields_of("settings"):
         value = project.settings.get(each.name)
         if each.kind == "set" and isinstance(value, list | tuple):
-            named += [item.lower() for item in value if isinstance(item, str) and UUID.fullmatch(item)]
+            named += [item.lower() for item in value if isinstance(item, str) and re.fullmatch(UUID, item)]
     return list(dict.fromkeys(named))

@@ -16,9 +16,9 @@ from reconciler.model.values import Json, Revealed, Secret
 FILLED_MAX: Final = 1_000_000
 """Characters of one string with its variables filled in."""
 
-_TOKEN: Final = re.compile(r"\$\$|\$\{([^}\n]*)(\}?)")
-_NAME: Final = re.compile(r"(var|env|each)\.([A-Za-z_][A-Za-z0-9_-]*)|workspace|environment|address")
-_SINGLE: Final = re.compile(r"\$\{var\.([A-Za-z_][A-Za-z0-9_-]*)\}")
+_VARIABLE: Final = r"\$\$|\$\{([^}\n]*)(\}?)"
+_NAME: Final = r"(var|env|each)\.([A-Za-z_][A-Za-z0-9_-]*)|workspace|environment|address"
+_SINGLE: Final = r"\$\{var\.([A-Za-z_][A-Za-z0-9_-]*)\}"
 _FORMS: Final = (
     "${var.NAME}, ${env.NAME}, ${each.NAME}, ${workspace}, ${environment}, ${address}; a dollar before a brace is written "
     "$${"
@@ -70,7 +70,7 @@ class Filler:
 
     def single_variable(self, text: str) -> Json:
         """The value of the one variable that a text consists of; None for any other text."""
-        match = _SINGLE.fullmatch(text)
+        match = re.fullmatch(_SINGLE, text)
         if match is None:
             return None
         self.used.add(match[1])
@@ -89,7 +89,7 @@ class Filler:
         template: list[str] = []
         parts: list[str] = []
         end = size = 0
-        for token in _TOKEN.finditer(text):
+        for token in re.finditer(_VARIABLE, text):
             before, end = text[end : token.start()], token.end()
             value, is_env = ("$", False) if token[1] is None else self._value(token, scope)
             if is_env and not secret:
@@ -112,7 +112,7 @@ class Filler:
         """What a variable stands for, and whether it comes from the environment."""
         if not token[2]:
             raise VariableProblem(Code.VARIABLE_SYNTAX, f"{quoted(token[0])} is not closed", f"valid forms: {_FORMS}")
-        name = _NAME.fullmatch(token[1])
+        name = re.fullmatch(_NAME, token[1])
         if name is None:
             raise VariableProblem(
                 Code.VARIABLE_SYNTAX, f"{quoted(token[0])} is not a variable", f"valid forms: {_FORMS}"

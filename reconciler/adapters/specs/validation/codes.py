@@ -104,8 +104,8 @@ class Code(StrEnum):
     """A file that can't be formatted without changing what it means."""
 
 
-_BREAK: Final = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
-_LOGIN: Final = re.compile(r"://\S*@")
+_BREAK: Final = "\r(?!\n)|[\x85\u2028\u2029]"
+_LOGIN: Final = r"://\S*@"
 _LINE_MAX: Final = 20_000
 
 
@@ -137,7 +137,7 @@ def with_sources(found: tuple[Diagnostic, ...], texts: Mapping[str, str]) -> tup
     A line that has a URL with a user in it is left out: there could be a password. So are all lines of a file with
     line breaks that not every reader counts.
     """
-    lines = {name: () if _BREAK.search(text) else text.split("\n") for name, text in texts.items()}
+    lines = {name: () if re.search(_BREAK, text) else text.split("\n") for name, text in texts.items()}
 
     def sourced(finding: Diagnostic) -> Diagnostic:
         at = finding.location
@@ -145,6 +145,6 @@ def with_sources(found: tuple[Diagnostic, ...], texts: Mapping[str, str]) -> tup
         if at is None or at.line is None or at.column is None or at.line > len(known):
             return finding
         line = known[at.line - 1].rstrip("\r")
-        return finding if len(line) > _LINE_MAX or _LOGIN.search(line) else replace(finding, source=line)
+        return finding if len(line) > _LINE_MAX or re.search(_LOGIN, line) else replace(finding, source=line)
 
     return tuple(map(sourced, found))

@@ -42,20 +42,28 @@ _PATTERNS: Final = {
 def fits(shape: Shape, tree: Any) -> bool:
     """Whether the tree surely has this shape."""
     try:
-        encode(convert(tree, _struct(shape)))  # half a surrogate pair is not a character
+        encode(convert(tree, _struct(shape, _used(shape, tree))))  # half a surrogate pair is not a character
     except (ValueError, TypeError):
         return False
     return True
 
 
+def _used(shape: Shape, tree: Any) -> frozenset[str]:
+    """The keys of the shape that the tree has: most of what a configuration could have, it has not."""
+    return frozenset(name for name in shape.names if name in tree) if isinstance(tree, dict) else frozenset()
+
+
 @functools.cache
-def _struct(shape: Shape) -> type[Struct]:
-    """The struct that takes what has this shape. A ``for_each`` is taken out before a project is looked at."""
+def _struct(shape: Shape, used: frozenset[str] | None = None) -> type[Struct]:
+    """The struct that takes what has this shape and, of the keys that may be left out, only the ``used`` ones.
+
+    A ``for_each`` is taken out before a project is looked at.
+    """
     names = {key.name: f"{key.name}_" for key in shape.keys}  # some are Python's own words
     fields = [
         (names[key.name], kind, ...) if key.required else (names[key.name], kind, UNSET)
         for key in shape.keys
-        if key.name != "for_each"
+        if key.name != "for_each" and (used is None or key.required or key.name in used)
         for kind in (_type(key.type) | None if key.nullable else _type(key.type),)
     ]
     return defstruct(

@@ -45,8 +45,8 @@ Path = tuple[str | int, ...]
 """Keys and indexes from a document's root."""
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_SURROGATE: Final = "[\ud800-\udfff]"
+_PAIR: Final = "[\ud800-\udbff][\udc00-\udfff]"
 _NUMBER: Final = re.compile(
     r"(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 )
@@ -298,7 +298,7 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Any:
         text: str = event.value if event.value.isascii() else joined(event.value)
-        if (not text.isascii() and _SURROGATE.search(text)) or "\0" in text:
+        if (not text.isascii() and re.search(_SURROGATE, text)) or "\0" in text:
             detail = r"\uD800 to \uDFFF are halves: only a pair of them is a character; \0 is none"
             raise self._fatal(Code.SYNTAX, "an escape is not a character", detail, _mark(event))
         if event.ctag is None:
@@ -317,7 +317,7 @@ class _Builder:
 
 def joined(text: str) -> str:
     """The text with what JSON escapes as two halves as the character that they are together."""
-    return _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+    return re.sub(_PAIR, lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
 
 def _mark(event: Any) -> Mark:
