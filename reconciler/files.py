@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
@@ -173,6 +174,19 @@ def listed(folder: Path, *, start: str, end: str) -> list[Path]:
         names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         return sorted(folder / name for name in names if name.startswith(start) and name.endswith(end))
     return []
+
+
+def checkout_of(folder: Path) -> Path:
+    """The top of the git repository that contains a folder, links followed; the folder itself if there is none."""
+    here = folder.resolve()
+    return next((above for above in (here, *here.parents) if os.path.lexists(above / ".git")), here)
+
+
+def user_folder(env: Mapping[str, str], variable: str, usual: str) -> Path | None:
+    """The program's folder below the one that an XDG variable names, else below ``usual`` at home; ``None`` without a home."""
+    named, home = env.get(variable, ""), env.get("HOME", "")
+    base = Path(named) if named.startswith("/") else Path(home, usual) if home.startswith("/") else None
+    return base / "reconciler" if base is not None else None
 
 
 def sync_folder(folder: Path) -> None:

@@ -32,11 +32,8 @@ def cache_folder(env: Mapping[str, str], outside: Path) -> Path | None:
     """The program's folder in ``XDG_CACHE_HOME``, else in ``~/.cache``; none where there is no home, or if it is inside the
     workspace, ``outside`` of which it has to be.
     """
-    named, home = env.get("XDG_CACHE_HOME", ""), env.get("HOME", "")
-    base = Path(named) if named.startswith("/") else Path(home, ".cache") if home.startswith("/") else None
-    if base is None or base.resolve().is_relative_to(outside.resolve()):
-        return None
-    return base / "reconciler"
+    folder = files.user_folder(env, "XDG_CACHE_HOME", ".cache")
+    return None if folder is None or folder.resolve().is_relative_to(outside.resolve()) else folder
 
 
 class Cache(Struct, frozen=True):

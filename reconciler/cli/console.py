@@ -40,6 +40,9 @@ class Console:
         self.state_flag = False
         """Whether ``state`` is a flag (relative to the current directory) or a variable (relative to the workspace)."""
         self.api_url: str | None = None
+        self.key_command: str | None = None
+        self.key_command_flag = False
+        """Whether ``key_command`` is a flag, which wins over the variable with the key."""
         self.environment: str | None = None
         self.environment_flag = False
         """Whether ``environment`` is a flag, which no variable wins over."""
@@ -50,6 +53,10 @@ class Console:
         """The values that ``redact`` hides."""
         self.secret_env: tuple[str, ...] = ()
         """Variables to hide besides those that the configuration names."""
+        self.learned: tuple[str, ...] = ()
+        """Secrets that no variable has, such as the key that a command printed."""
+        self.printed_keys: dict[tuple[str, ...], str] = {}
+        """The keys that commands printed, so that none runs twice."""
         self.clock: Callable[[], str] | None = None
         """Gives the time that each note starts with, if notes are to carry their time."""
         self.format = _guess_format(arguments)
@@ -59,6 +66,11 @@ class Console:
     def start(self, folder: str) -> None:
         """Look for the workspace from this folder on."""
         self.root = Path(folder)
+
+    def learn(self, *secrets: str) -> None:
+        """Hide these values from now on, wherever the redactor is used already."""
+        self.learned += secrets
+        self.redact.learn(secrets)
 
     def disable_color(self) -> None:
         self._color = False

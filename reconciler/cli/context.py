@@ -19,6 +19,7 @@ from reconciler.adapters.cache import Cache, cache_folder
 from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing, read_specs
+from reconciler.cli.key import SANDBOX_KEY, read_key
 from reconciler.cli.options import Chosen
 from reconciler.cli.other_environments import read_elsewhere
 from reconciler.cli.state_backends import open_store
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 SANDBOX_URL = "http://sandbox/api/v1"
 SANDBOX_POLL_SCALE = 0.02
-SANDBOX_KEY = "sandbox"
-"""Used as the key where none is needed: the sandbox accepts any."""
 
 
 class CommandContext(Struct, frozen=True):
@@ -112,7 +111,7 @@ class CommandContext(Struct, frozen=True):
         if console.verbose > 1:
             _log_requests(console)
         if not config.sandboxed:
-            async with connect(config.api_url, _read_key(config)) as client:
+            async with connect(config.api_url, read_key(console, config)) as client:
                 yield client
             return
         with _sandbox_transport(config, console.secret_values) as transport:
@@ -224,15 +223,3 @@ def _log_requests(console: Console) -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [Lines()]
-
-
-def _read_key(config: Config) -> str:
-    key = os.environ.get(config.key_env, "")
-    if key:
-        return key
-    if is_loopback(urlsplit(config.api_url).hostname or ""):
-        return SANDBOX_KEY
-    raise ConfigError(
-        f"no API key: environment variable {config.key_env} is not set",
-        "Set it to your key, or try everything for free with `--api-url sandbox`.",
-    )

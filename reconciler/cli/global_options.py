@@ -64,6 +64,7 @@ def _global_options() -> tuple[click.Option, ...]:
         option("-C", "--chdir", type=click.Path()),
         option("--state"),
         option("--api-url"),
+        option("--key-command"),
         option("--no-color", is_flag=True),
         option("-v", "--verbose", count=True),
     )
@@ -80,6 +81,8 @@ def _tell_console(ctx: click.Context, param: click.Parameter, value: Any) -> Non
             console.state, console.state_flag = value, True
         case "api_url":
             console.api_url = value
+        case "key_command":
+            console.key_command, console.key_command_flag = value, True
         case "no_color":
             console.disable_color()
         case "verbose":

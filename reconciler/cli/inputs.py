@@ -62,7 +62,7 @@ def load_configuration(console: Console, *, divided: bool = True) -> Config:
     config = load_flagged(console, root, named, divided=divided)
     secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
-    console.redact = Redactor(console.secret_values)
+    console.redact = Redactor((*console.secret_values, *console.learned))
     console.workspace, console.environment = config.workspace, config.environment
     return config
 

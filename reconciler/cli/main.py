@@ -79,7 +79,7 @@ ELSEWHERE: Final = {
     "delete": "To stop managing projects, use `reconciler destroy --target ADDRESS`.",
     "down": "To stop managing all projects, use `reconciler destroy`.",
     "cancel": "To cancel a project, write `state: cancelled` in its spec.",
-    "login": "The key is read from the environment variable EVERSINCE_API_KEY.",
+    "login": "The key is read from the environment variable EVERSINCE_API_KEY, or printed by `--key-command`.",
     "graph": "`reconciler plan` shows what waits for what.",
 }
 """What other tools call a command, and what it is here."""
@@ -172,6 +172,11 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "--api-url", metavar="URL|sandbox", envvar=None, help="API to use: a URL, or `sandbox` for the embedded one."
 )
+@click.option(
+    "--key-command",
+    metavar="COMMAND",
+    help="Command that prints the API key, such as `op read op://vault/eversince/key`; runs without a shell.",
+)
 @click.option("--no-color", is_flag=True, help="Disable color output (also: NO_COLOR).")
 @click.option("-v", "--verbose", count=True, help="Show more: -v for full texts, -vv for every request as well.")
 @click.option(
@@ -185,6 +190,7 @@ def cli(
     environment: str | None,
     state: str | None,
     api_url: str | None,
+    key_command: str | None,
     no_color: bool,
     verbose: int,
 ) -> None:
@@ -200,6 +206,8 @@ def cli(
     console.state = state
     console.state_flag = ctx.get_parameter_source("state") is click.core.ParameterSource.COMMANDLINE
     console.api_url = api_url
+    console.key_command = key_command
+    console.key_command_flag = ctx.get_parameter_source("key_command") is click.core.ParameterSource.COMMANDLINE
     console.verbose = verbose
     if no_color or os.environ.get("NO_COLOR"):
         console.disable_color()

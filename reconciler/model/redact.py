@@ -118,7 +118,14 @@ class Redactor:
     """Replaces known secret values (the API key, every allowed ``${env.…}`` value) wherever they occur."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {s for s in secrets if len(s) >= SHORTEST}
+        self._values: frozenset[str] = frozenset()
+        self._secrets: tuple[_Known, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Replace these values, too, from now on."""
+        self._values |= {*secrets}
+        known = {s for s in self._values if len(s) >= SHORTEST}
         known |= {line for s in known for line in _BREAK.split(s) if len(line) >= LINE}
         ways = sorted({way for s in known for way in _written(s)}, key=lambda s: (-len(s), s))
         starts = dict.fromkeys(map(_start, ways))

@@ -116,6 +116,13 @@ def _type_hint(kind: str, value: object) -> str:
     return ""
 
 
+_OUTSIDE: Final = {
+    "key_command": "a branch can't name programs to run: use --key-command, RECONCILER_KEY_COMMAND or your own "
+    "~/.config/reconciler/config.yaml",
+}
+"""Keys that are not for files of a branch, and what to do instead."""
+
+
 def _unknown_key(shape: Shape, path: Path) -> Problem:
     """An unknown key, with the nearest known one, or the mapping that it belongs to."""
     name, known = str(path[-1]), shapes.current()
@@ -127,6 +134,8 @@ def _unknown_key(shape: Shape, path: Path) -> Problem:
         hint = f"{name} stands beside settings"
     elif owner.name == ENVIRONMENT_SHAPE and name in shape.names:
         hint = f"{name} stands at the top of the file, once for all environments"
+    elif name in _OUTSIDE:
+        hint = _OUTSIDE[name]
     elif homes:
         hint = f"it belongs under {homes[0]}"
     else:
