@@ -11,6 +11,7 @@ from typing import Final
 from reconciler.adapters.specs.config_environments import VARIABLE
 from reconciler.adapters.specs.config_file import FILE, load_config, workspace_version
 from reconciler.adapters.specs.config_version import asked_version
+from reconciler.adapters.specs.language.project import Mentions
 from reconciler.adapters.specs.language.variable_declarations import Given
 from reconciler.adapters.specs.language.variable_files import load_var_file
 from reconciler.adapters.specs.loader import load_specs
@@ -186,8 +187,9 @@ def load_offline(root: Path, environment: str | None, *, state: str | None = "un
     )
 
 
-def load_desired(config: Config, variables: Variables) -> Desired:
-    """The specs, with the variables of ``--var-file``, ``--var`` (which wins) and the environment.
+def load_desired(config: Config, variables: Variables, mentions: Mentions | None = None) -> Desired:
+    """The specs, with the variables of ``--var-file``, ``--var`` (which wins) and the environment; ``mentions`` as in
+    :func:`load_specs`.
 
     Raises:
         SpecError: with all errors of all files.
@@ -204,4 +206,4 @@ def load_desired(config: Config, variables: Variables) -> Desired:
             raise UsageError(f"`--var {text}` is not of the form name=value")
         values[name] = value
         flags.add(name)
-    return load_specs(config, env=os.environ, explain=explain_errors, variables=values, flags=flags)
+    return load_specs(config, env=os.environ, explain=explain_errors, variables=values, flags=flags, mentions=mentions)

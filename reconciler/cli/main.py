@@ -35,6 +35,7 @@ COMMAND_GROUPS: Final = {
         "status": "Show managed projects and their status.",
         "messages": "Show the conversation of a project.",
         "environments": "List the environments, with their states.",
+        "workspaces": "List workspaces, and which ones a change affects.",
         "output": "Show IDs, URLs and agent messages; download rendered files.",
         "report": "Write an HTML page about all managed projects.",
     },
@@ -59,7 +60,7 @@ COMMAND_GROUPS: Final = {
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
 WITHOUT_ENVIRONMENT: Final = frozenset(
-    {"init", "show", "schema", "help", "explain", "environments", "completion", "version"}
+    {"init", "show", "schema", "help", "explain", "environments", "workspaces", "completion", "version"}
 )
 """Commands that read no workspace, or all of its environments, so that there is none to choose."""
 ELSEWHERE: Final = {

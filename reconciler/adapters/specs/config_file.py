@@ -96,7 +96,7 @@ def load_config(
         more["state"] = divided_state(_state(*place), name, own=True)
     return Config(
         root=root,
-        workspace=tree.get("workspace") or _name(root),
+        workspace=tree.get("workspace") or folder_name(root),
         named="workspace" in tree,
         account=_account(tree),
         api_version=contract.current().version,
@@ -162,7 +162,7 @@ def _state(source: str, value: str) -> str:
     return value
 
 
-def _name(root: Path) -> str:
+def folder_name(root: Path) -> str:
     """The directory's name as a workspace's name."""
     name = re.sub("[^A-Za-z0-9._-]+", "-", root.resolve().name)
     return re.sub("^[^A-Za-z0-9]+", "", name)[:64].rstrip("-") or "workspace"

@@ -19,7 +19,7 @@ from reconciler.adapters.specs.language.dependency_checks import (
 )
 from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.language.membership import Names, membership_problems
-from reconciler.adapters.specs.language.project import ProjectReader
+from reconciler.adapters.specs.language.project import Mentions, ProjectReader
 from reconciler.adapters.specs.language.variable_declarations import Declarations, Given
 from reconciler.adapters.specs.language.variable_files import configured_values
 from reconciler.adapters.specs.language.variables import Filler, Scope
@@ -54,13 +54,15 @@ def load_specs(
     explain: Explain,
     variables: Mapping[str, str | Given] = _NONE,
     flags: Collection[str] = (),
+    mentions: Mentions | None = None,
 ) -> Desired:
     """Everything that the workspace's specifications declare, every variable filled; in the configuration's version of
     the API.
 
     ``env`` is where ``${env.…}`` is looked up (only names in ``policy.allowed_env``), ``variables`` are given for
     ``${var.…}``; they win over ``RECONCILER_VAR_…`` in ``env``, over the configuration, and over declared defaults. Those of ``flags`` must
-    be declared or used: the user typed them for these specs.
+    be declared or used: the user typed them for these specs. ``mentions`` gets the files that projects name, also where an
+    error is raised.
 
     Raises:
         SpecError: with all errors of all files, by file and place.
@@ -68,7 +70,7 @@ def load_specs(
     """
     with contract.kept():
         contract.choose(config.api_version)
-        return _Workspace(config, env, explain, variables, flags).load()
+        return _Workspace(config, env, explain, variables, flags, [] if mentions is None else mentions).load()
 
 
 class _File(Struct):
@@ -87,8 +89,10 @@ class _Workspace:
         explain: Explain,
         variables: Mapping[str, str | Given],
         flags: Collection[str],
+        mentions: Mentions,
     ) -> None:
         self._explain = explain
+        self._mentions = mentions
         self._config = config
         self._env = env
         self._given = variables
@@ -146,7 +150,7 @@ class _Workspace:
             failed=self._declarations.failed,
             room=self._room,
         )
-        reader = ProjectReader(config.root, filler, self._found, self._explain)
+        reader = ProjectReader(config.root, filler, self._found, self._explain, self._mentions)
         for layer in (defaults, *(file.defaults for file in files)):
             if layer is not None and layer.tree:
                 reader.check_defaults(layer)

@@ -15,7 +15,7 @@ from reconciler.adapters.specs.workspace_files import FileProblem, read_text
 FILES_MAX: Final = 2_000
 """Files that are searched: this is a hint, and a workspace may hold anything."""
 BYTES_MAX: Final = 1 << 20
-_SKIPPED: Final = frozenset({".git", ".hg", ".reconciler", ".venv", "venv", "node_modules", "__pycache__"})
+SKIPPED: Final = frozenset({".git", ".hg", ".reconciler", ".venv", "venv", "node_modules", "__pycache__"})
 _DECLARATION: Final = r"""(?m)^[ \t]*(["']?)([a-z0-9][a-z0-9_-]{0,62})\1[ \t]*:"""
 
 
@@ -42,7 +42,7 @@ def unread_declarations(root: Path, addresses: Collection[str], read: Collection
 
 def _candidates(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
         for file in sorted(files):
             if re.search(r"\.ya?ml", file, re.IGNORECASE):
                 yield (Path(folder) / file).relative_to(root).as_posix()

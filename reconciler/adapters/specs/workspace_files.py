@@ -86,7 +86,7 @@ def within_repository(root: Path, name: str) -> Path:
         real = (home / path).resolve()
     except (OSError, RuntimeError, ValueError) as failure:
         raise FileProblem(Code.UNREADABLE, f"{shown} can't be read: {_reason(failure)}") from None
-    top = next((folder for folder in (home, *home.parents) if _is_repository(folder)), None)
+    top = repository_top(home)
     if top is None:
         detail = "a path above the workspace is only for a workspace in a git repository"
         raise FileProblem(Code.OUTSIDE, outside, detail)
@@ -99,6 +99,11 @@ def within_repository(root: Path, name: str) -> Path:
     if any(part.startswith(".") for part in (*written.relative_to(top).parts, *real.relative_to(top).parts)):
         raise FileProblem(Code.OUTSIDE, f"{shown} is or leads to a hidden file", "hidden files are never read")
     return real
+
+
+def repository_top(home: Path) -> Path | None:
+    """The uppermost folder of the git repository that a real path is in; ``None`` outside of any."""
+    return next((folder for folder in (home, *home.parents) if _is_repository(folder)), None)
 
 
 def _is_repository(folder: Path) -> bool:

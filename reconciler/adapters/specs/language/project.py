@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from reconciler.adapters.specs.language.for_each import scopes_of
 from reconciler.adapters.specs.language.layers import Layer, locate, merged
@@ -37,15 +37,20 @@ from reconciler.model.desired import (
 )
 from reconciler.model.errors import Diagnostic, Location
 
+Mentions = list[tuple[Literal["brief", "asset"], str]]
+"""Files of the workspace that projects name, whether they can be read or not."""
 BRIEF_FILE_MAX: Final = 1_000_000
 """Bytes of a ``brief_file``."""
 
 
 class ProjectReader:
-    """Makes projects of trees; what is wrong is added to ``found``."""
+    """Makes projects of trees; what is wrong is added to ``found``, the files that they name to ``mentions``."""
 
-    def __init__(self, root: FilePath, filler: Filler, found: list[Diagnostic], explain: Explain) -> None:
+    def __init__(
+        self, root: FilePath, filler: Filler, found: list[Diagnostic], explain: Explain, mentions: Mentions
+    ) -> None:
         self._explain = explain
+        self._mentions = mentions
         self._root = root
         self._filler = filler
         self._found = found
@@ -133,6 +138,7 @@ class ProjectReader:
     def _media(self, name: str) -> LocalMedia:
         """A file of the workspace, read once however often it is named. Raises FileProblem."""
         if name not in self._read:
+            self._mentions.append(("asset", name))
             try:
                 self._read[name] = local_media(self._root, name)
             except FileProblem as problem:
@@ -158,6 +164,7 @@ class ProjectReader:
         if not isinstance(name, str) or "brief" in tree.value or ("brief_file",) in tree.failed:
             return
         self._brief = ("brief_file",)
+        self._mentions.append(("brief", name))
         text = ""
         try:
             text = read_text(inside(self._root, name), name, BRIEF_FILE_MAX)
