@@ -19,14 +19,12 @@ from reconciler.model.errors import ApiError, Diagnostic, LockError, ReconcilerE
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan, Replace
 from reconciler.model.rounds import FAILED_ROUNDS_MAX, Round, Tally
+from reconciler.planning.matching import RECREATE_ONCE_IN
 
 BACKOFF_FIRST: Final = 10.0
 BACKOFF_MAX: Final = 600.0
 """Seconds to wait at most after a failed round: doubled each time, from the first to the last (or the interval, if
 that is longer)."""
-
-REPLACE_ONCE_IN: Final = 86_400.0
-"""Seconds for which a replaced project that failed is not replaced again: nobody may be there to see it spend credits."""
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -159,7 +157,7 @@ def round_of_error(error: ReconcilerError) -> Round:
 
 def replaced_lately(replaced: Mapping[str, float], now: float) -> frozenset[str]:
     """The addresses that are not replaced again yet. ``replaced``: when each was replaced last."""
-    return frozenset(address for address, at in replaced.items() if now - at < REPLACE_ONCE_IN)
+    return frozenset(address for address, at in replaced.items() if now - at < RECREATE_ONCE_IN)
 
 
 def replaced_addresses(result: ApplyResult) -> frozenset[str]:

@@ -28,6 +28,9 @@ KEY_SECONDS: Final = 23 * 3600.0
 """How long an idempotency key is surely known: elsewhere the shortest is a day (Stripe); this contract does not say."""
 
 
+RECREATE_ONCE_IN: Final = 86_400.0
+"""Seconds for which a project that ``watch`` recreated is not recreated if it fails again."""
+
 SIMILAR: Final = 0.6
 """How much of two briefs must agree (``difflib``) for one to be perhaps the other, rewritten."""
 _OVER: Final = frozenset({contract.Status.FAILED, contract.Status.CANCELLED})
@@ -37,6 +40,15 @@ def key_may_be_forgotten(project: LiveProject, at: str) -> bool:
     """Whether a project may be so old at the time ``at`` that the key which made it would make another one."""
     made, now = instant(project.created_at), instant(at)
     return made is None or now is None or (now - made).total_seconds() > KEY_SECONDS
+
+
+def is_new_successor(entry: Entry | None, live: Snapshot, at: str) -> bool:
+    """Whether a managed project replaced another one less than ``RECREATE_ONCE_IN`` before the time ``at``."""
+    if entry is None or not (entry.generation > 1 or entry.retired):
+        return False
+    project = live.projects.get(entry.project_id)
+    made, now = instant(project.created_at if project else None), instant(at)
+    return made is not None and now is not None and (now - made).total_seconds() < RECREATE_ONCE_IN
 
 
 class Match(Struct, frozen=True):

@@ -33,7 +33,7 @@ from reconciler.model.values import Json
 from reconciler.planning.address_view import Disagreement, ProjectPlan, View
 from reconciler.planning.findings import ambiguous, did_you_mean, maybe_lost, other_account, rewritten
 from reconciler.planning.knowledge import basis, subject
-from reconciler.planning.matching import Candidates
+from reconciler.planning.matching import Candidates, is_new_successor
 from reconciler.planning.ordering import order
 from reconciler.planning.project_steps import plan_project
 from reconciler.planning.removal import removal_steps
@@ -86,7 +86,7 @@ def make_plan(
     result.diagnostics += [elsewhere] if elsewhere else []
     if state.new:
         result.diagnostics += maybe_lost(sum(candidates.may_have(project) for project in new), len(new))
-    views = {} if elsewhere else _views(desired, projects, known, state, live, selection, candidates)
+    views = {} if elsewhere else _views(desired, projects, known, state, live, selection, candidates, header.created_at)
     planned: dict[str, ProjectPlan] = {}
     for address, view in views.items():
         project = projects.get(address)
@@ -143,6 +143,7 @@ def _views(
     live: Snapshot,
     selection: Selection,
     candidates: Candidates,
+    at: str,
 ) -> dict[str, View]:
     """What planning knows about each selected address: first the declared ones in their order, then those that are gone."""
     unsettled = unsettled_addresses(state)
@@ -161,7 +162,8 @@ def _views(
             next_generation=state.generations.get(address, 0) + 1,
             pending=tuple(i for i in state.pending.values() if i.address in names[address]),
             replace=address in selection.replace,
-            keep_failed=address in selection.keep_failed,
+            keep_failed=address in selection.keep_failed
+            or (selection.recreate_daily and is_new_successor(entries.get(address), live, at)),
             candidates=candidates,
             bound=bound,
             fresh=state.new or not unsettled.isdisjoint(names[address]),

@@ -29,6 +29,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     """Whether managed projects are read (``--no-refresh``: the state is trusted instead)."""
     keep_failed: frozenset[str] = frozenset()
     """Addresses whose failed project is only reported, whatever ``on_failed`` says: ``watch`` recreated it recently."""
+    recreate_daily: bool = False
+    """Whether a failed project is also only reported if it replaced another one less than a day ago: nobody may be there to
+    see a loop spend credits, and each of its processes knows this from the account."""
 
     def takes(self, address: str) -> bool:
         return self.targets is None or address in self.targets

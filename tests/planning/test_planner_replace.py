@@ -291,6 +291,23 @@ def test_a_failed_project_to_keep_is_reported_and_not_recreated():
     assert actions(plan(created(brief="B"), entry(), live(status="failed"), keep_failed=["a"])) == ["replace"]
 
 
+@pytest.mark.parametrize(
+    ("have", "made_at", "steps"),
+    [
+        (entry(generation=2), "2025-12-31T00:00:01Z", []),
+        (entry(generation=1, retired=("proj_0",)), "2025-12-31T00:00:01Z", []),
+        (entry(generation=2), "2025-12-30T23:00:00Z", ["replace"]),
+        (entry(generation=2), None, ["replace"]),
+        (entry(generation=1), "2025-12-31T00:00:01Z", ["replace"]),
+    ],
+)
+def test_a_successor_that_failed_within_a_day_is_not_replaced_by_a_loop(have, made_at, steps):
+    project = created(lifecycle={"on_failed": "recreate"})
+    seen = live(status="failed", created_at=made_at)
+    assert actions(plan(project, have, seen, recreate_daily=True)) == steps
+    assert actions(plan(project, have, seen)) == ["replace"], "a person's apply does as the spec says"
+
+
 @pytest.mark.parametrize("project", [imported(lifecycle={"on_failed": "recreate"})])
 def test_what_was_taken_over_is_never_recreated(project):
     made = plan(project, bound(), live(status="failed"))
