@@ -18,7 +18,7 @@ from reconciler.cli.plan_options import Execution
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
 from reconciler.model.desired import Desired
-from reconciler.model.errors import Diagnostic, ReconcilerError
+from reconciler.model.errors import Diagnostic, LockedError, ReconcilerError
 from reconciler.model.events import ApplyResult, Event, StepEnded
 from reconciler.model.plan import Plan
 from reconciler.model.rounds import Round
@@ -119,7 +119,10 @@ class Rounds:
         except ReconcilerError as error:
             if isinstance(error, PlanRefusedError):
                 self._news.report_plan(error.plan, context.config.state_place)
-            self._news.report_findings(error.diagnostics)
+            found = error.diagnostics
+            if isinstance(error, LockedError):  # nothing is wrong: this watch stands by
+                found = tuple(replace(each, severity="note") for each in found)
+            self._news.report_findings(found)
             return replace(round_of_error(error), requests=api.requests if api is not None else 0)
 
     def _read(self) -> tuple[CommandContext, Desired]:
@@ -134,7 +137,8 @@ class Rounds:
             self._place = place
 
     def _selection(self) -> Selection:
-        return replace(self._options.selection, keep_failed=replaced_lately(self._replaced, time.time()))
+        kept = replaced_lately(self._replaced, time.time())
+        return replace(self._options.selection, keep_failed=kept, recreate_daily=True)
 
     async def _apply(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         execution = self._options.execution

@@ -107,6 +107,10 @@ class LockError(StateError):
     """Another run holds the workspace's lock."""
 
 
+class LockedError(LockError):
+    """Another run has the lock, so nothing was begun."""
+
+
 class StateMismatchError(StateError):
     """A state of another workspace, API or lineage, or of a format newer than this program."""
 

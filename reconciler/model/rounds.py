@@ -53,6 +53,8 @@ class Tally(Struct, frozen=True, kw_only=True):
     rounds: Mapping[Outcome, int] = field(default_factory=dict)
     steps: Mapping[tuple[str, str], int] = field(default_factory=dict)
     last: Round | None = None
+    latest: Outcome | None = None
+    """The outcome of the last round, whatever it was."""
 
     def after(self, ended: Round, *, began: float, at: float) -> Tally:
         """The tally with another round, which took from ``began`` to ``at``."""
@@ -67,6 +69,7 @@ class Tally(Struct, frozen=True, kw_only=True):
             rounds={**self.rounds, ended.outcome: self.rounds.get(ended.outcome, 0) + 1},
             steps=Counter(self.steps) + Counter(ended.steps),
             last=ended if ended.good else self.last,
+            latest=ended.outcome,
         )
 
     def unhealthy_because(self, now: float, *, silence: float) -> str | None:
@@ -75,3 +78,14 @@ class Tally(Struct, frozen=True, kw_only=True):
             return f"{self.failures} rounds in a row failed"
         quiet = now - (self.good_at or self.started)
         return f"no good round for {quiet:.0f} s" if quiet > silence else None
+
+    def unready_because(self, now: float, *, silence: float) -> str | None:
+        """Why the loop can't take work yet, or no longer, or ``None``. One that found the state locked is ready to take over."""
+        if self.good_at is None and "locked" not in self.rounds:
+            return "no round has ended well yet"
+        return self.unhealthy_because(now, silence=silence)
+
+    @property
+    def role(self) -> str:
+        """What a ready loop is: at work, or waiting for another run that holds the state."""
+        return "standby: another run holds the state" if self.latest == "locked" else "ok"

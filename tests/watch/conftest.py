@@ -35,9 +35,9 @@ CLIENT = httpx.Client(trust_env=False, verify=False)
 class Watching:
     """One process. What it says on stderr is read while it runs."""
 
-    def __init__(self, world: World, *args: str, orders=()) -> None:
+    def __init__(self, world: World, *args: str, orders=(), quick: tuple[str, ...] = QUICK) -> None:
         self._world = world
-        self._started = world.start("watch", *QUICK, *args, orders=orders)
+        self._started = world.start("watch", *quick, *args, orders=orders)
         self.pid, name = self._started
         self._err, self._out = Path(f"{name}.err"), Path(f"{name}.out")
 

@@ -33,6 +33,7 @@ class Port:
     def __init__(self, client, heard, refused):
         self.client, self.heard, self.refused = client, heard, refused
         self.ailing = None
+        self.readiness = (True, "ok")
         self.now = float(NOW)
         self.counts = {}
 
@@ -54,6 +55,7 @@ def served(secret=SECRET, *, page="page\n", seconds=connections.REQUEST_SECONDS)
         0,
         secret=secret,
         health=lambda: port.ailing,
+        readiness=lambda: port.readiness,
         metrics=metrics,
         on_delivery=lambda: heard.append(1),
         on_refusal=refused.append,
@@ -182,6 +184,9 @@ def test_the_port_tells_health_and_serves_nothing_else(port):
     port.ailing = "3 rounds in a row failed"
     answer = port.client.get("/healthz")
     assert (answer.status_code, answer.text) == (503, "3 rounds in a row failed\n")
+    for port.readiness, told in (((True, "standby"), (200, "standby\n")), ((False, "not yet"), (503, "not yet\n"))):
+        answer = port.client.get("/readyz")
+        assert (answer.status_code, answer.text) == told
     assert port.client.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
     assert port.client.get("/").status_code == 404
     assert port.client.get("/webhook").status_code == 405
@@ -195,6 +200,7 @@ def test_a_taken_port_is_an_error_with_the_way_out():
             taken.getsockname()[1],
             secret=None,
             health=lambda: None,
+            readiness=lambda: (True, "ok"),
             metrics=lambda _: "",
             on_delivery=lambda: None,
             on_refusal=lambda _: None,

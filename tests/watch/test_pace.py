@@ -15,7 +15,6 @@ from reconciler.model.rounds import OUTCOMES, Round, Tally
 from reconciler.operations.watch_loop import (
     BACKOFF_FIRST,
     BACKOFF_MAX,
-    REPLACE_ONCE_IN,
     Bell,
     Pace,
     replaced_lately,
@@ -23,6 +22,7 @@ from reconciler.operations.watch_loop import (
     round_of_error,
     watch,
 )
+from reconciler.planning.matching import RECREATE_ONCE_IN
 from tests.cli.report_samples import PLAN, STEPS
 from tests.virtual_time import run
 
@@ -145,6 +145,22 @@ def test_the_tally_is_unhealthy_after_three_failures_in_a_row_or_a_long_silence(
     assert tally.unhealthy_because(10_000, silence=silence) is not None, "locked out for ever is not healthy either"
 
 
+def test_a_loop_is_ready_once_a_round_went_well_or_found_another_run_at_work():
+    # Intent: a replica that stands by is ready to take over; one that has never read the account is not.
+    tally = Tally(started=1000)
+
+    def after(*outcomes):
+        made = tally
+        for outcome in outcomes:
+            made = made.after(Round(outcome=outcome), began=1000, at=1001)
+        return made.unready_because(1002, silence=100) or made.role
+
+    assert after() == after("failed") == "no round has ended well yet"
+    assert after("converged") == after("locked", "waiting") == after("converged", "failed") == "ok"
+    assert after("locked") == after("converged", "locked") == "standby: another run holds the state"
+    assert after("converged", "failed", "failed", "failed") == "3 rounds in a row failed"
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_the_tally_adds_up(outcome):
     ended = Round(outcome=outcome, steps={("create", "done"): 2, ("message", "deferred"): 1}, requests=7, left=1)
@@ -182,4 +198,4 @@ def test_an_error_makes_a_round_that_says_how_long_the_api_wants_to_be_left_alon
 
 
 def test_a_failing_project_is_made_anew_once_a_day():
-    assert replaced_lately({"a": 100.0, "b": 50_000.0}, 100 + REPLACE_ONCE_IN) == {"b"}
+    assert replaced_lately({"a": 100.0, "b": 50_000.0}, 100 + RECREATE_ONCE_IN) == {"b"}

@@ -204,6 +204,22 @@ def test_a_project_that_keeps_failing_is_made_anew_once(world, watching):
     assert process.metrics()["attention",] == 1
 
 
+def test_another_process_knows_from_the_account_what_was_made_anew_today(world, watching):
+    # Intent: a watch that is restarted, or its other replica, has no memory of its own and must not spend credits again.
+    w = world(FAILING)
+    process = watching(w)
+    for _ in range(3):
+        process.ask_and_wait()
+        w.store.finish_all()
+    assert w.kinds() == ["create", "create"]
+    process.stop(signal.SIGKILL)
+    process = watching(w)
+    process.reaches(1)
+    process.ask_and_wait()
+    assert w.kinds() == ["create", "create"]
+    assert process.err.count("creates no other one for a day") == 1
+
+
 def test_the_lock_is_held_in_rounds_only_and_somebody_elses_is_respected(world, watching):
     w = world(TEASER)
     process = watching(w)

@@ -40,10 +40,10 @@ _ANSWERS: Final[dict[Verdict, tuple[int, str]]] = {
 
 
 class WatchServer:
-    """``GET /healthz``, ``GET /metrics`` and ``POST /webhook``.
+    """``GET /healthz``, ``GET /readyz``, ``GET /metrics`` and ``POST /webhook``.
 
     ``secret`` of ``None``: deliveries are refused. The rest is called on the server's thread: ``health`` returns what is
-    wrong, or ``None``; ``metrics`` returns the page for the counts of deliveries by verdict; ``on_delivery`` is called for
+    wrong, or ``None``; ``readiness`` returns whether the loop is ready, and a line on it; ``metrics`` returns the page for the counts of deliveries by verdict; ``on_delivery`` is called for
     each accepted delivery, whose content is not used; ``on_refusal`` gets the reason of the first refusal of each kind.
 
     Raises:
@@ -58,13 +58,15 @@ class WatchServer:
         *,
         secret: str | None,
         health: Callable[[], str | None],
+        readiness: Callable[[], tuple[bool, str]],
         metrics: Callable[[Mapping[str, int]], str],
         on_delivery: Callable[[], object],
         on_refusal: Callable[[str], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._deliveries = Deliveries(secret) if secret is not None else None
-        self._health, self._metrics, self._on_delivery, self._on_refusal = health, metrics, on_delivery, on_refusal
+        self._health, self._readiness, self._metrics = health, readiness, metrics
+        self._on_delivery, self._on_refusal = on_delivery, on_refusal
         self._now = now
         self._counts: Counter[Verdict] = Counter()
         self._listener = _listen(host, port)
@@ -100,6 +102,7 @@ class WatchServer:
         return Starlette(
             routes=[
                 Route("/healthz", self._get_health),
+                Route("/readyz", self._get_readiness),
                 Route("/metrics", self._get_metrics),
                 Route("/webhook", self._post_delivery, methods=["POST"]),
             ]
@@ -108,6 +111,10 @@ class WatchServer:
     async def _get_health(self, _: Request) -> Response:
         why = self._health()
         return PlainTextResponse("ok\n" if why is None else f"{why}\n", 200 if why is None else 503)
+
+    async def _get_readiness(self, _: Request) -> Response:
+        ready, text = self._readiness()
+        return PlainTextResponse(f"{text}\n", 200 if ready else 503)
 
     async def _get_metrics(self, _: Request) -> Response:
         return Response(

@@ -23,7 +23,7 @@ from msgspec.json import decode
 from reconciler.adapters.state.holder import Holder, holder_from, this_process
 from reconciler.adapters.state.objects import Meta, Objects
 from reconciler.adapters.state.store_errors import no_create_if_absent
-from reconciler.model.errors import LockError, StateError
+from reconciler.model.errors import LockedError, LockError, StateError
 from reconciler.model.values import Json
 
 FOLDER: Final = "lease"
@@ -212,7 +212,7 @@ class Lease:
 
     def _refusal(self, last: Grant | None, left: float) -> LockError:
         who = f"Held by {last.holder}. {_expires(left)}\n" if last and left > 0 else "Another run took it first.\n"
-        return LockError(
+        return LockedError(
             f"the state `{self._objects.url}` is locked",
             f"{who}Wait for it to finish, or give it time with `--lock-timeout 5m`. A dead holder's lease "
             "expires and is then taken over; `reconciler state unlock` does not wait for that.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler import files
 from reconciler.adapters.state.disk_errors import disk_failure
 from reconciler.adapters.state.holder import Holder, holder_from_text, this_process
-from reconciler.model.errors import LockError
+from reconciler.model.errors import LockedError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -70,7 +70,7 @@ def _acquire(lock_path: Path, timeout: float, holder_path: Path, state_path: Pat
                 timeout = _POLL
                 continue
             who = f"Held by {holder}." if holder else "Another process holds it, and its name is unknown."
-            raise LockError(
+            raise LockedError(
                 f"the state `{state_path}` is locked",
                 f"{who}\nWait for it to finish, or give it time with `--lock-timeout 5m`.",
             ) from error

@@ -69,7 +69,10 @@ watching = as_struct(
     ),
     click.option("--plan-only", is_flag=True, help="Only plan: print plans that are new, change nothing."),
     click.option(
-        "--listen", type=Address(), metavar="HOST:PORT", help="Serve /healthz, /metrics and, with a secret, /webhook."
+        "--listen",
+        type=Address(),
+        metavar="HOST:PORT",
+        help="Serve /healthz, /readyz, /metrics and, with a secret, /webhook.",
     ),
     click.option(
         "--secret-env",
@@ -114,10 +117,14 @@ def command(
     round the next one follows in 5 to 10 seconds, then at growing intervals, up to 10 minutes or --interval. Only what
     is new is reported.
 
-    --listen serves /healthz (503 after 3 failed rounds in a row, or after too long without a good one), /metrics for
-    Prometheus, and /webhook. A signed delivery of the last 5 minutes only brings the next round forward; its content is
-    not used. A request must arrive whole within 15 seconds. Above 128 connections, the one that has waited longest is
-    closed, so that the probe always gets an answer.
+    --listen serves /healthz (503 after 3 failed rounds in a row, or after too long without a good one), /readyz (also
+    503 before the first round has ended well; `standby` while another run holds the state), /metrics for Prometheus, and
+    /webhook. A signed delivery of the last 5 minutes only brings the next round forward; its content is not used. A
+    request must arrive whole within 15 seconds. Above 128 connections, the one that has waited longest is closed, so
+    that the probe always gets an answer.
+
+    Several watches may share a state: only one makes a round at a time, and the others stand by. They must read the
+    same specs.
 
     SIGINT and SIGTERM end watch with exit code 0, after calls under way are finished and recorded. A second signal ends
     it at once, with 130.
@@ -183,6 +190,11 @@ class _Board:
     def unhealthy_because(self) -> str | None:
         return self._tally.unhealthy_because(time.time(), silence=self._silence)
 
+    def readiness(self) -> tuple[bool, str]:
+        tally = self._tally
+        why = tally.unready_because(time.time(), silence=self._silence)
+        return why is None, why or tally.role
+
     def metrics(self, deliveries: Mapping[str, int]) -> str:
         return metrics_text(
             self._tally, deliveries=deliveries, healthy=self.unhealthy_because() is None, version=self._version
@@ -204,6 +216,7 @@ def _serve(
         *listen,
         secret=secret,
         health=board.unhealthy_because,
+        readiness=board.readiness,
         metrics=board.metrics,
         on_delivery=on_delivery,
         on_refusal=lambda why: console.note(f"a delivery is refused (reported once, counted in /metrics): {why}"),
