@@ -12,9 +12,9 @@ from reconciler.model.fleet import Fleet, Member
 from reconciler.report.heading import Where, heading
 from reconciler.report.html import facts_html, findings, lost_box
 from reconciler.report.member_html import card, marks, status_of, when, word
-from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page
+from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
 from reconciler.report.safe_text import clean
-from reconciler.report.tables import status_color, urgency
+from reconciler.report.tables import NONE_MANAGED, status_color, urgency
 from reconciler.report.words import plural
 
 _POLICY: Final = (
@@ -34,8 +34,9 @@ def fleet_html(fleet: Fleet, where: Where | None = None) -> str:
     members = sorted(fleet.members, key=_urgency)
     few = " few" if len(members) < _FEW else ""
     cards = el("section", el("h2", "Projects", class_="sr"), el("div", *map(card, members), class_=f"cards{few}"))
+    none = el("p", prose(NONE_MANAGED), class_="text") if fleet.lost is None else ""
     main = el(
-        "main", findings("Findings", list(fleet.findings)), cards if members else "", _timeline(fleet), id="_main"
+        "main", findings("Findings", list(fleet.findings)), cards if members else none, _timeline(fleet), id="_main"
     )
     return page(
         name,
@@ -52,32 +53,33 @@ def _urgency(member: Member) -> tuple[int, bool, str]:
 
 def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
     counts = Counter(map(status_of, fleet.members))
-    by_status = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    ranked = sorted(counts.items(), key=lambda item: urgency(item[0]))
+    by_status = ", ".join(f"{count} {status}" for status, count in ranked)
     sent = sum(len(member.entry.messages) for member in fleet.members)
     drifted = sum(bool(member.drift) for member in fleet.members)
     totals = f"{plural(len(fleet.members), 'project')}{f': {by_status}' if by_status else ''}. {plural(sent, 'message')} sent."
-    drift = el("p", f"{plural(drifted, 'project')} changed outside the specs.", class_="box warning") if drifted else ""
+    drift = f" {plural(drifted, 'project')} changed outside the specs." if drifted else ""
     warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
     spent = _spent(fleet)
     total = sum(spent.values())
     facts = {
         "Environment": where.environment if where is not None else None,
-        "Projects": f"{len(fleet.members):,}",
-        "Messages sent": f"{sent:,}",
-        "Credits spent, at least": f"{total:,}" if total else None,
+        "Projects": len(fleet.members),
+        "Messages sent": sent,
+        "Credits spent, at least": total or None,
+        "Failed or gone": sum(count for status, count in ranked if status_color(status) == "red") or None,
+        "Drifted": drifted or None,
     }
-    failed = sum(count for status, count in counts.items() if status_color(status) == "red")
-    statuses = {status: (count, status_color(status)) for status, count in counts.most_common()}
+    statuses = {status: (count, status_color(status)) for status, count in ranked}
     credits_ = {what: (count, color) for (what, color), count in spent.items()}
     return el(
         "header",
         el("h1", name),
         el("p", heading(where, str), class_="where") if where is not None else "",
         *lost_box(fleet.lost),
-        facts_html(facts, alarms={"Failed or gone": failed, "Drifted": drifted}),
-        el("p", totals, " As of ", when(fleet.at), ".", class_="count"),
+        facts_html(facts, alarms={"Failed or gone", "Drifted"}),
         el("div", _chart("Statuses", statuses), _chart("Credits spent, at least", credits_), class_="charts"),
-        drift,
+        el("p", totals, drift, " As of ", when(fleet.at), ".", class_="soft count"),
         el("p", warned, class_="box money") if warned else "",
     )
 
@@ -116,13 +118,13 @@ def _filter(fleet: Fleet) -> Html:
         return Html("")
     groups = {
         "mark": Counter(mark for member in fleet.members for mark in marks(member)),
-        "kind": Counter(word(status_of(member)) for member in fleet.members),
+        "kind": Counter(word(status) for status in sorted(map(status_of, fleet.members), key=urgency)),
         "tag": Counter(clean(tag) for member in fleet.members for tag in dict.fromkeys(member.tags)),
     }
     chips = [
         chip(group, value, f"{'#' if group == 'tag' else ''}{value} ({count})")
         for group, counts in groups.items()
-        for value, count in counts.most_common()
+        for value, count in (counts.items() if group == "kind" else counts.most_common())
     ]
     view = el("button", "Table", type="button", id="_view", aria_pressed="false")
     return filter_bar(chips, "Filter the projects", view)

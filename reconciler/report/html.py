@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from reconciler.model.errors import Diagnostic
@@ -26,10 +27,11 @@ from reconciler.report.summary import (
     error_line,
     mode_line,
     origin_line,
+    replacement_line,
     upload_line,
 )
 from reconciler.report.worddiff import excerpt, word_diff
-from reconciler.report.words import lifecycle_text, plural, steps_outcome
+from reconciler.report.words import lifecycle_text, steps_outcome
 
 URGENT: Final = "_urgent"
 """The id of the section with errors and what needs attention."""
@@ -56,12 +58,12 @@ def plan_html(plan: Plan, *, digest: str | None = None, where: Where | None = No
     name = f"Plan for {plan.workspace}"
     return page(
         name,
-        joined(_header(name, plan, digest, where), _filter(plan), main, _footer(plan)),
+        joined(_header(name, plan, where), _filter(plan), main, _footer(plan, digest)),
         scripts=("filter.js",) if plan.steps else (),
     )
 
 
-def _header(name: str, plan: Plan, digest: str | None, where: Where | None) -> Html:
+def _header(name: str, plan: Plan, where: Where | None) -> Html:
     errors = joined(error_line(plan), " ", el("a", "Show the errors.", href=f"#{URGENT}")) if plan.errors else ""
     boxes = [(cost_line(plan), "box money"), (errors, "box error")]
     extra = [line for line in (mode_line(plan), upload_line(plan, clean), download_line(plan, clean)) if line]
@@ -74,28 +76,38 @@ def _header(name: str, plan: Plan, digest: str | None, where: Where | None) -> H
         el("p", count_line(plan), class_="count"),
         *(el("p", line) for line in extra),
         *(el("p", line, class_=kind) for line, kind in boxes if line),
-        el("p", "Digest: ", el("code", digest), class_="soft") if digest is not None else "",
     )
 
 
 def _facts(plan: Plan) -> Html:
     """The figures that decide."""
-    least, needs = least_credits(plan.steps), plan.summary["attention"]
+    least, balance = least_credits(plan.steps), plan.credit_balance
     facts = {
         "Environment": plan.environment,
-        "Spends at least": plural(least, "credit").replace(str(least), f"{least:,}") if least else "nothing",
-        "Balance": None if plan.credit_balance is None else f"{plan.credit_balance:,} credits",
-        "Projects to change": f"{len(plan.by_address()):,}",
-        "Unchanged": f"{plan.unchanged:,}",
+        "Spends at least": f"{least:,} {'credit' if least == 1 else 'credits'}" if least else "nothing",
+        "Balance": None if balance is None else f"{balance:,} credits",
+        "Projects to change": len(plan.by_address()),
+        "Unchanged": plan.unchanged,
+        "Errors": len(plan.errors) or None,
+        "Need attention": plan.summary["attention"] or None,
     }
-    return facts_html(facts, alarms={"Errors": len(plan.errors), "Need attention": needs})
+    lacks = balance is not None and balance < plan.credits_needed
+    return facts_html(facts, alarms={"Errors", "Need attention", *(["Balance"] if lacks else [])})
 
 
-def facts_html(facts: dict[str, str | None], alarms: dict[str, int]) -> Html:
-    """A row of figures; an alarm is one that is not 0."""
-    told = [el("div", el("dt", name), el("dd", value)) for name, value in facts.items() if value is not None]
-    bad = [el("div", el("dt", name), el("dd", f"{n:,}"), class_="alarm") for name, n in alarms.items() if n]
-    return el("dl", *told, *bad, class_="facts")
+def facts_html(facts: Mapping[str, str | int | None], alarms: Collection[str]) -> Html:
+    """A row of figures, those of ``alarms`` in red; what is ``None`` is left out."""
+    told = [
+        el(
+            "div",
+            el("dt", name),
+            el("dd", f"{value:,}" if isinstance(value, int) else value),
+            class_="alarm" if name in alarms else None,
+        )
+        for name, value in facts.items()
+        if value is not None
+    ]
+    return el("dl", *told, class_="facts")
 
 
 def lost_box(lost: Diagnostic | None) -> tuple[Html, ...]:
@@ -105,10 +117,15 @@ def lost_box(lost: Diagnostic | None) -> tuple[Html, ...]:
     return (el("p", el("strong", "warning: "), prose(f"{lost.summary}. {lost.detail}"), class_="box warning"),)
 
 
-def _footer(plan: Plan) -> Html:
+def _footer(plan: Plan, digest: str | None) -> Html:
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     origin = origin_line(plan, str)
-    return el("footer", el("p", f"{origin} Requests: {plan.requests_used} used{needs}.", class_="soft"))
+    return el(
+        "footer",
+        el("p", f"{origin} Requests: {plan.requests_used} used{needs}."),
+        el("p", "Digest: ", el("code", digest)) if digest is not None else "",
+        class_="soft",
+    )
 
 
 def _lifecycles(plan: Plan) -> Html:
@@ -170,23 +187,27 @@ def _ending(plan: Plan) -> Html:
     first = {step.address: step for step in sorted(ending, key=lambda step: -describe(step).cost)}
     if not first:
         return Html("")
-    items = [_end(step) for step in list(first.values())[:_ENDING]]
-    more = len(first) - len(items)
-    rest = el("p", f"{more} more below.", class_="soft") if more else ""
+    more = list(first)[_ENDING:]
+    rest = el("p", el("a", f"{len(more)} more below", href=anchor(more[0]))) if more else ""
     head = el("h2", f"Ends or replaces what is there ({len(first)})")
+    listed = list(first.values())[:_ENDING]
+    advised = next(filter(replacement_line, listed), None)
+    items = [_end(step, replacement_line(step) if step is advised else "") for step in listed]
     return el("section", head, el("ul", *items, class_="urgent"), rest)
 
 
-def _end(step: Step) -> Html:
+def _end(step: Step, advice: str) -> Html:
+    """A line of the list, with what else can be done about it."""
     forced = [change for change in step.changes if change.forces]
     fields = [change.path for change in forced if change.path not in step.reason]
     why = f" · {', '.join(fields)}" if fields else ""
     line = el("p", el("a", el("code", step.address), href=anchor(step.address)), " ", prose(step.reason), why)
     change = forced[0] if forced and forced[0].before is not None else None
-    if change is None:
-        return el("li", el("div", badge(step)), line)
-    runs = excerpt(word_diff(value_text(shown(change.before)), value_text(shown(change.after))))
-    return el("li", el("div", badge(step)), line, el("div", *(run_html(*run) for run in runs), class_="text"))
+    difference = Html("")
+    if change is not None:
+        runs = excerpt(word_diff(value_text(shown(change.before)), value_text(shown(change.after))))
+        difference = el("div", *(run_html(*run) for run in runs), class_="text")
+    return el("li", el("div", badge(step)), line, difference, el("p", prose(advice)) if advice else "")
 
 
 def _group(heading: str, projects: dict[str, list[Step]], plan: Plan) -> Html:
@@ -206,7 +227,7 @@ def _project(address: str, steps: list[Step]) -> Html:
         "article",
         el("h3", link, project, f" will be {steps_outcome(steps)}", id=name),
         *map(step_html, steps),
-        class_="box",
+        class_="box one" if len(steps) == 1 else "box",
         aria_labelledby=name,
         data_kinds=" ".join(dict.fromkeys(step.action for step in steps)),
         data_name=name,

@@ -10,6 +10,7 @@ from textwrap import shorten
 from typing import Final
 from urllib.parse import urlsplit
 
+from reconciler.model.contract import is_active
 from reconciler.model.fleet import Member
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry
@@ -23,6 +24,9 @@ from reconciler.report.words import plural
 _VIDEOS: Final = frozenset({".mp4", ".webm", ".mov", ".m4v"})
 _IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 _MESSAGES: Final = 50
+_UNFOLDED: Final = 1_200
+"""Characters, and lines, of what is said that are not folded."""
+_UNFOLDED_LINES: Final = 24
 _WHY: Final = 120
 """Characters of an error in a poster."""
 TEXT: Final = 4_000
@@ -54,8 +58,8 @@ def card(member: Member) -> Html:
         "article",
         _poster(member),
         el("h3", el("a", member.address, href=anchor(name)), id=name),
-        el("p", title) if isinstance(title, str) and title else "",
-        el("p", el("span", status, class_=f"badge {status_color(status)}"), *_meta(member)),
+        el("p", title if isinstance(title, str) else ""),
+        el("p", el("b", status, class_=f"badge {status_color(status)}"), *_meta(member)),
         el("details", el("summary", "Details"), *_body(member)),
         data_kinds=word(status),
         data_tags=" ".join(map(clean, member.tags)) or None,
@@ -66,38 +70,48 @@ def card(member: Member) -> Html:
 def _meta(member: Member) -> Iterator[str]:
     if member.drift:
         yield " "
-        yield el("span", "drift", class_="badge yellow")
+        yield el("b", "drift", class_="badge yellow")
     if member.live is not None and member.live.updated_at:
         yield " "
         yield when(member.live.updated_at)
 
 
 def _poster(member: Member) -> Html:
-    """The image or video, loaded from the API's URL while that is valid; without one, why the project failed."""
+    """The image or video, loaded from the API's URL while that is valid; without one, why there is none."""
     live = member.live
     url = web_url(live.assembled_url) if live is not None else None
     ending = PurePosixPath(urlsplit(url).path).suffix.lower() if url else ""
     name = f"Output of {member.address}"
-    shown: Html | str = ""
     if url and ending in _VIDEOS:
-        shown = el("video", src=url, controls=True, preload="none", playsinline=True, aria_label=name)
+        media = el("video", src=url, controls=True, preload="none", playsinline=True, aria_label=name)
     elif url and ending in _IMAGES:
-        shown = el("img", src=url, alt=name, loading="lazy")
-    elif live is not None and live.error_message:
-        shown = el("p", shorten(live.error_message, _WHY, placeholder=" …"))
-    return el("div", shown, class_="poster")
+        media = el("img", src=url, alt=name, loading="lazy")
+    else:
+        media = _why_none(live)
+    return el("div", media, class_="poster")
+
+
+def _why_none(live: LiveProject | None) -> Html:
+    """Why there is nothing to see; empty where it was not rendered, which the style says."""
+    if live is None:
+        return joined("Not in the account")
+    if live.error_message:
+        return el("span", shorten(live.error_message, _WHY, placeholder=" …"), class_="red")
+    if live.assembled_url:
+        return joined("No preview")
+    return joined("Not rendered yet" if is_active(live.status) else "")
 
 
 def _body(member: Member) -> Iterator[Html]:
     live = member.live
     yield from _links(member)
     for found in member.findings:
-        yield el("p", prose(found.summary), class_=f"box {found.severity}")
+        yield el("p", prose(found.summary), class_=f"box {'warning' if found.kind == 'drift' else found.severity}")
     if live is not None and live.error_message:
         yield el("p", live.error_message, class_="box error")
-    if live is not None and live.agent_message:
+    if live is not None and live.agent_message and live.agent_message not in {m.content for m in member.messages}:
         yield el("h4", "Last message of the agent")
-        yield long_text("Agent", live.agent_message[:TEXT])
+        yield _said("Agent", live.agent_message[:TEXT])
     yield from _conversation(member)
     yield from _settings(member)
     yield from _timeline(member)
@@ -227,11 +241,18 @@ def _conversation(member: Member) -> Iterator[Html]:
     yield el("ul", *map(_message, last), class_="chat")
 
 
+def _said(label: str, text: str) -> Html:
+    """What somebody says is read as it stands, unless it is very long."""
+    if len(text) <= _UNFOLDED and text.count("\n") < _UNFOLDED_LINES:
+        return el("div", text, class_="text")
+    return long_text(label, text)
+
+
 def _message(message: LiveMessage) -> Html:
     time = when(message.created_at) if message.created_at else ""
     rest = f" · {message.source}" if message.source else ""
     head = el("p", el("b", message.role), " ", el("span", time, rest, class_="soft"))
     more = len(message.content) - TEXT
     text = message.content[:TEXT] + (f"… ({more} more characters)" if more > 0 else "")
-    said = long_text("Message", text) if text else el("p", "(no text)", class_="soft")
+    said = _said("Message", text) if text else el("p", "(no text)", class_="soft")
     return el("li", head, said, class_="user" if message.role == "user" else None)

@@ -20,6 +20,7 @@ _VOID: Final = frozenset({"meta", "img", "input", "br"})
 _OPEN: Final = frozenset({"li", "dt", "dd"})
 """Elements that end where the next one or their parent does: pages have thousands of them."""
 _CODE: Final = re.compile(r"`([^`\n]+)`")
+_COMMENT: Final = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
 _POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -146,8 +147,8 @@ def page(title: str, body: Html, *, scripts: Sequence[str] = (), styles: Sequenc
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file, without its indentation."""
-    lines = (_ASSETS / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    """The text of a file, without its comments and indentation."""
+    lines = _COMMENT.sub("", (_ASSETS / name).read_text(encoding="utf-8")).splitlines(keepends=True)
     return "".join(map(str.lstrip, lines))
 
 

@@ -35,7 +35,7 @@ def step_html(step: Step) -> Html:
 
 def badge(step: Step, title: str = "") -> Html:
     words = describe(step).words
-    return el("span", f"{words.symbol} {title or words.verb}", class_=f"badge {words.color}")
+    return el("b", f"{words.symbol} {title or words.verb}", class_=f"badge {words.color}")
 
 
 def _details(step: Step) -> Html:
@@ -163,8 +163,11 @@ def is_long(value: str) -> bool:
 
 
 def long_value(label: str, value: str) -> Html:
-    """A short value as code; one of several lines or more words as a text."""
-    return long_text(label, value) if "\n" in value or is_long(value) else el("code", value)
+    """A short value: words as they are, anything else as code. One of several lines or of many words as a text."""
+    if "\n" in value or is_long(value):
+        return long_text(label, value)
+    words = value.split(" ")
+    return joined(value) if value[:1].isalnum() and len(words) > 1 and all(words) else el("code", value)
 
 
 def long_text(label: str, value: str) -> Html:

@@ -77,6 +77,48 @@ def test_media_are_loaded_from_good_addresses_alone(url, tag):
     assert "expires" in page
 
 
+@pytest.mark.parametrize(
+    ("live", "why"),
+    [
+        (None, "Not in the account"),
+        ({"status": "running"}, "Not rendered yet"),
+        ({"status": "queued"}, "Not rendered yet"),
+        ({"status": "idle"}, ""),
+        ({"status": "cancelled"}, ""),
+        ({"status": "failed", "error_message": "Out of frames."}, '<span class="red">Out of frames.</span>'),
+        ({"status": "idle", "assembled_url": "https://cdn.example.com/a.zip"}, "No preview"),
+        ({"status": "idle", "assembled_url": "http://sandbox/media/a.mp4"}, "No preview"),
+    ],
+)
+def test_a_card_without_a_picture_says_why(live, why):
+    """Intent: what will come, what will not, and what can't be shown; for the rest, the style says "Not rendered"."""
+    shown = member() if live is None else member(**{"error_message": None, **live})
+    page = fleet_html(fleet_of(shown if live is not None else replace(shown, live=None)))
+    assert re.findall('<div class="poster">(.*?)</div>', page) == [why]
+
+
+def test_a_conversation_is_read_without_unfolding_and_nothing_is_said_twice():
+    long, last = "A sentence that goes on. " * 30, "Line\n" * 10
+    said = [LiveMessage(id=str(n), role="user", content=text) for n, text in enumerate((long, last, "x" * 3_000))]
+    page = fleet_html(fleet_of(replace(member(agent_message=last), messages=tuple(said))))
+    chat = page.partition('class="chat"')[2].partition("</ul>")[0]
+    assert chat.count("<details>") == 1
+    assert page.count(last) == 1
+    assert "Last message of the agent" not in page
+    assert "Last message of the agent" in fleet_html(fleet_of(member(agent_message="Another.")))
+
+
+def test_what_needs_a_person_is_offered_and_counted_first():
+    page = fleet_html(fleet_of(*(member(status=s) for s in ("idle", "idle", "running", "failed", "cancelled"))))
+    assert re.findall(r"<span>([a-z]+ \(\d\))</span>", page) == [
+        "drift (5)",
+        "failed (1)",
+        "cancelled (1)",
+        "running (1)",
+        "idle (2)",
+    ]
+
+
 def test_the_timeline_goes_backwards_also_within_a_second():
     at = "2026-01-02T03:04:05Z"
     said = [LiveMessage(id=text, role="user", content=text, created_at=at) for text in ("first", "second")]
@@ -98,6 +140,7 @@ def test_what_is_known_and_from_where():
     assert "2 projects: 1 gone, 1 idle. 2 messages sent." in gone
     assert "2 projects changed outside the specs." in gone
     assert "0 projects" in fleet_html(fleet_of())
+    assert "No projects are managed." in fleet_html(fleet_of())
 
 
 def run(root, *arguments):

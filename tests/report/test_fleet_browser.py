@@ -1,5 +1,7 @@
 """The report in a real browser: posters, the panel of a project, the table, and what is seen first."""
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -71,6 +73,44 @@ def test_the_panel_shows_one_project_and_its_address_is_a_link(look):
     assert page.said == []
 
 
+def test_the_panel_says_whose_it_is_and_buttons_lead_on(look):
+    """Intent: on a phone, without keys: title and status first, and the next one of those that the filter shows."""
+    page = look(fleet_html(fleet(60)), **PHONE)
+    page.get_by_role("checkbox", name="cancelled (5)").check(force=True)
+    names = [article.get_by_role("heading").inner_text() for article in page.locator("article:visible").all()]
+    page.locator("article:visible").first.click()
+    for number, name in enumerate(names):
+        panel = page.get_by_role("dialog", name=name)
+        panel.wait_for()
+        assert f"Autumn teaser {int(name[-3:])}" in panel.inner_text()
+        assert "cancelled" in panel.inner_text()
+        assert panel.get_by_role("button", name="Previous").is_disabled() == (number == 0)
+        following = panel.get_by_role("button", name="Next")
+        assert following.is_disabled() == (number == len(names) - 1)
+        following.click(force=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert page.said == []
+
+
+def test_an_output_that_can_not_be_loaded_says_so(look):
+    """Intent: addresses of outputs expire, and a report is looked at later."""
+    page = look(fleet_html(fleet(1, media=lambda number: f"https://cdn.example.com/{number}.mp4")), **WIDE)
+    page.get_by_text("No preview: its address may have expired").wait_for()
+
+
+def test_on_paper_are_the_cards_or_the_open_panel(look):
+    """Intent: 30 projects with their conversations are a few sheets; of the open panel, all of it and nothing else."""
+    page = look(fleet_html(fleet(30, talk=TALK)), **WIDE)
+    assert len(re.findall(rb"/Type /Page\b", page.pdf())) <= 4
+    page.get_by_role("article", name="teaser-001").click()
+    page.emulate_media(media="print")
+    assert page.get_by_role("dialog", name="teaser-001").is_visible()
+    assert page.locator("article:visible, dialog button:visible, h1:visible").count() == 0
+    assert len(re.findall(rb"/Type /Page\b", page.pdf())) <= 2
+
+
 def test_the_table_sorts_and_is_filtered_as_the_cards_are(look):
     page = look(fleet_html(fleet(60)), **WIDE)
     page.get_by_role("button", name="Table").click()
@@ -78,6 +118,9 @@ def test_the_table_sorts_and_is_filtered_as_the_cards_are(look):
     assert rows.count() == 60
     assert "gone" in rows.first.inner_text()
     heads = page.get_by_role("columnheader")
+    assert heads.nth(1).get_attribute("aria-sort") == "ascending"  # by status, problems first
+    page.get_by_role("button", name="Attention").click()
+    assert [row.locator("td").nth(4).inner_text() for row in rows.all()[:6]] == [*["drift"] * 5, ""]
     page.get_by_role("button", name="Address").click()
     assert heads.first.get_attribute("aria-sort") == "ascending"
     assert rows.first.locator("a").inner_text() == "teaser-000"

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from reconciler.report.html import plan_html
 from reconciler.report.page import el, link, web_url
+from reconciler.report.step_html import long_value
 from reconciler.report.worddiff import excerpt, word_diff
-from tests.cli.report_samples import PLAN
+from tests.cli.report_samples import PLAN, STEPS
 from tests.report.big_plan import HOSTILE, hostile, thousand, three_hundred
 from tests.report.test_markdown import Outside
 
@@ -107,6 +108,57 @@ def test_word_diffs_read_like_this():
     assert [(k, t) for k, t in runs if k != "same"] == [("gone", "Slow music carries"), ("new", "Fast drums carry")]
     assert excerpt(runs)[0][1].startswith(" … ")
     assert len("".join(text for _, text in excerpt(runs))) < 200
+
+
+def test_a_replacement_says_once_what_else_can_be_done():
+    """Intent: beside the first of them: it pays again, and how not to."""
+    page = plan_html(replace(PLAN, steps=tuple(replace(STEPS[3], address=f"intro-{i}") for i in range(3))))
+    told = page.partition('<ul class="urgent">')[2].partition("</ul>")[0]
+    assert (
+        page.count("This spends credits again.")
+        == told.partition("intro-1")[0].count("This spends credits again.")
+        == 1
+    )
+    assert "<code>lifecycle.on_immutable_change: ignore</code>" in told
+
+
+def test_what_does_not_fit_in_the_list_of_what_ends_is_one_click_away():
+    steps = tuple(replace(STEPS[8], address=f"old-{i:02}") for i in range(14))
+    page = plan_html(replace(PLAN, steps=steps))
+    assert page.count("<li><div>") == 8
+    assert '<a href="#old-08">6 more below</a>' in page
+
+
+@pytest.mark.parametrize(("balance", "alarming"), [(729, True), (730, False), (None, False)])
+def test_a_balance_that_is_too_low_is_alarming(balance, alarming):
+    page = plan_html(replace(PLAN, credit_balance=balance, credits_needed=730))
+    assert ('class="alarm"><dt>Balance' in page) == alarming
+    assert (f"<dt>Balance</dt><dd>{balance} credits" in page.replace("<dd>", "</dt><dd>")) == (balance is not None)
+
+
+def test_the_digest_is_told_at_the_end():
+    """Intent: who approves needs it, and who reads does not begin with it."""
+    page = plan_html(PLAN, digest="ab" * 32)
+    assert f"Digest: <code>{'ab' * 32}</code>" in page.partition("<footer")[2]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("A calm opening.", False),
+        ("Über den Dächern von Wien", False),
+        ("Teaser", True),
+        ("https://example.com/a b", False),
+        ("two  spaces", True),
+        (" leading", True),
+        ("ends ", True),
+        ("", True),
+        ('{"a": 1}', True),
+    ],
+)
+def test_words_are_set_as_words_and_anything_else_as_code(value, code):
+    """Intent: a brief reads like one; white space that a line of text would hide stays visible."""
+    assert ("<code>" in long_value("brief", value)) == code
 
 
 def test_values_of_every_kind_are_shown():

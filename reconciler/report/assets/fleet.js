@@ -2,7 +2,13 @@
 document.body.classList.add("scripted");
 const cards = document.querySelector(".cards");
 
-/* Videos load their first picture as they come into view, and have controls in the panel only. */
+/* Videos load their first picture as they come into view, and have controls in the panel only. The addresses of outputs
+   expire: what can't be loaded says so. */
+addEventListener("error", (event) => {
+  const poster = event.target.closest?.(".poster");
+  if (!poster) return;
+  poster.textContent = "No preview: its address may have expired";
+}, true);
 const near = new IntersectionObserver((seen) => {
   for (const entry of seen) if (entry.isIntersecting) {
     entry.target.preload = "metadata";
@@ -17,20 +23,29 @@ for (const video of document.querySelectorAll(".poster video")) {
 const panel = document.createElement("dialog");
 const panelHead = document.createElement("header");
 const panelName = document.createElement("h3");
-const panelClose = document.createElement("button");
 const panelBody = document.createElement("div");
 panelName.id = "_panel";
-panelClose.textContent = "Close";
-panelClose.type = "button";
-panelHead.append(panelName, panelClose);
+panelHead.append(panelName);
 panel.append(panelHead, panelBody);
 panel.setAttribute("aria-labelledby", "_panel");
 document.body.append(panel);
 let opened = null;
 
+function button(label, action) {
+  const made = panelHead.appendChild(document.createElement("button"));
+  made.type = "button";
+  made.textContent = label;
+  made.addEventListener("click", action);
+  return made;
+}
+const back = button("Previous", () => turn(-1));
+const on = button("Next", () => turn(1));
+button("Close", () => panel.close());
+
+/* The panel has the parts of the card until it is closed or shows another. */
 function giveBack() {
   if (!opened) return;
-  const [poster, body] = panelBody.children;
+  const poster = panelBody.firstChild, body = panelBody.lastChild;
   for (const video of poster.querySelectorAll("video")) {
     video.pause();
     video.controls = false;
@@ -49,11 +64,28 @@ function openPanel(card) {
   }
   const body = document.createElement("div");
   body.append(...[...card.querySelector("details").childNodes].slice(1));
-  panelBody.replaceChildren(poster, body);
+  const told = [...card.querySelectorAll(":scope > p:not(:empty)")].map((one) => one.cloneNode(true));
+  if (told.length > 1) told[0].className = "title";
+  panelBody.replaceChildren(poster, ...told, body);
   panelName.textContent = card.querySelector("h3").textContent;
   opened = card;
+  back.disabled = !beside(-1);
+  on.disabled = !beside(1);
   if (!panel.open) panel.showModal();
   panel.scrollTop = 0;
+}
+
+/* The card that is so many places from the one in the panel, of those that the filter shows. */
+function beside(by) {
+  const seen = items.filter((item) => !item.at.hidden).map((item) => item.at);
+  return seen[seen.indexOf(opened) + by];
+}
+
+function turn(by) {
+  const next = beside(by);
+  if (!next) return;
+  openPanel(next);
+  history.replaceState(null, "", next.querySelector("h3 a").getAttribute("href"));
 }
 
 function follow() {
@@ -67,18 +99,12 @@ panel.addEventListener("close", () => {
   history.replaceState(null, "", "#");
   card?.focus({ preventScroll: true });
 });
-panelClose.addEventListener("click", () => panel.close());
 panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
 addEventListener("keydown", (event) => {
   const by = { j: 1, k: -1 }[event.key];
   if (!panel.open || !by || event.ctrlKey || event.metaKey || event.altKey) return;
   event.stopPropagation();
-  const seen = items.filter((item) => !item.at.hidden).map((item) => item.at);
-  const next = seen[seen.indexOf(opened) + by];
-  if (next) {
-    openPanel(next);
-    history.replaceState(null, "", next.querySelector("h3 a").getAttribute("href"));
-  }
+  turn(by);
 }, true);
 cards.addEventListener("click", (event) => {
   const card = event.target.closest("article");
@@ -91,11 +117,13 @@ cards.addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", follow);
 
-/* The table is made of the cards when it is first asked for. */
+/* The table is made of the cards when it is first asked for; their order is that of the statuses, problems first. */
+items.forEach((item, rank) => { item.rank = String(rank); });
+const inOrder = new Intl.Collator("en", { numeric: true }).compare;
 const columns = {
   Address: (item) => item.name,
-  Title: (item) => item.at.querySelector("h3 + p:not(:has(.badge))")?.textContent ?? "",
-  Status: (item) => item.at.querySelector(".badge").textContent,
+  Status: (item) => item.rank,
+  Title: (item) => item.at.querySelector("h3 + p").textContent,
   Tags: (item) => item.groups.tag.join(" "),
   Attention: (item) => item.groups.mark.join(" "),
   Changed: (item) => item.at.querySelector(":scope > p time")?.textContent ?? "",
@@ -111,6 +139,7 @@ function makeList() {
   for (const [name, read] of Object.entries(columns)) {
     const cell = head.appendChild(document.createElement("th"));
     cell.scope = "col";
+    if (name === "Status") cell.setAttribute("aria-sort", "ascending");
     const button = cell.appendChild(document.createElement("button"));
     button.type = "button";
     button.textContent = name;
@@ -138,7 +167,7 @@ function sortBy(cell, read) {
   for (const other of cell.parentElement.children) other.removeAttribute("aria-sort");
   cell.setAttribute("aria-sort", up ? "ascending" : "descending");
   const keyed = items.map((item) => [read(item), item.row]);
-  keyed.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (up ? 1 : -1));
+  keyed.sort(([a], [b]) => (a === "") - (b === "") || inOrder(a, b) * (up ? 1 : -1)); // what is empty comes last
   list.querySelector("tbody").append(...keyed.map(([, row]) => row));
 }
 
