@@ -166,6 +166,7 @@ def completed(copy):
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_mypy_names_every_place_that_must_know_a_new_kind_and_what_it_is_content_with_runs(tmp_path, tmp_path_factory):
     """Intent: an engineer who adds a kind of step is led through the code; no table is left to be found in production. A
     completed kind is counted, priced, limited, shown, saved and read wherever plans are.

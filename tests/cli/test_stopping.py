@@ -14,10 +14,11 @@ from reconciler.sandbox.faults import Fault
 from tests.cli.cli_support import REMOTE, make_space
 from tests.command import ROOT, environment
 from tests.recovery.accounts import Accounts
+from tests.sampling import square, swept
 
 SIX = "projects:\n" + "".join(f"  film-{n}:\n    brief: Film number {n}.\n" for n in range(6))
 SLOW = REMOTE + "limits: {requests_per_minute: 4}\n"
-QUICK = 4.0
+QUICK = 10.0
 """Seconds: what a stop may take, a loaded machine included."""
 
 
@@ -43,7 +44,7 @@ def creates(store):
     return [row for row in store.requests() if (row.method, row.path) == ("POST", "/projects")]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, swept(signal.SIGTERM)])
 @pytest.mark.parametrize(
     ("config", "fault", "before"),
     [
@@ -78,7 +79,7 @@ def test_an_interrupt_ends_every_kind_of_waiting_and_nothing_leaves_afterwards(
     assert not space.run("state", "list").err
 
     store.clear_faults()
-    space.write("reconciler.yaml", REMOTE)
+    space.write("reconciler.yaml", f"{REMOTE}limits: {{settle_seconds: 1}}\n")
     space.run("apply", "--auto-approve", "--wait", "none", code=None)
     space.run("apply", "--auto-approve", "--wait", "none", code=None)
     keys = [effect for effect in store.ledger() if effect.kind == "create"]
@@ -134,8 +135,7 @@ def dripping(connection, over):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("answer", [never, dripping])
-@pytest.mark.parametrize("how", ["--timeout", "SIGINT"])
+@pytest.mark.parametrize(("answer", "how"), square(2, [never, dripping], ["--timeout", "SIGINT"]))
 def test_a_call_under_way_has_a_bounded_grace_and_is_then_of_unknown_fate(tmp_path, answer, how):
     with silent(answer) as (url, asked):
         space = space_at(tmp_path / "ws", url, "es_live_1", specs="projects: {a: {brief: One film.}}\n")

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from reconciler.adapters.specs.validation.json_schema import config_schema
 from reconciler.model.errors import ConfigError
 from tests.cli.cli_support import APPLY, make_space
+from tests.sampling import every
 from tests.spec_files import load_config, load_specs
 
 TWO = """\
@@ -195,7 +196,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("args", every(2, COMMANDS), ids=" ".join)
 def test_every_command_that_reads_the_workspace_takes_an_environment(tmp_path, args):
     """Intent: before or after its name; unknown ones and a missing one are exit 1, with the names, and no file."""
     space = make_space(tmp_path / "w", SPEC, "workspace: w\napi: {url: sandbox}\nenvironments: {dev: {}, prod: {}}\n")

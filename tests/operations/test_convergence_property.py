@@ -223,7 +223,7 @@ def in_a_world_of_its_own(scenario: Scenario) -> None:
 
 
 @pytest.mark.long
-@examples(60, 400)
+@examples(30, 400)
 def test_after_an_apply_the_plan_is_empty(examples: int) -> None:
     tried(in_a_world_of_its_own, examples, scenario=SCENARIOS)
 
@@ -274,6 +274,6 @@ def in_a_world_with_losses(scenario: Any) -> None:
         )
 
 
-@examples(40, 200)
+@examples(20, 200)
 def test_a_lost_or_old_state_makes_nothing_twice(examples: int) -> None:
     tried(in_a_world_with_losses, examples, scenario=LOSSES)

@@ -11,6 +11,7 @@ from reconciler.operations.read.refresh import refresh
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import in_world
 from tests.operations.test_waiting import is_idle, monitor_of, ticks, together
+from tests.sampling import square
 
 
 def created(count, **more):
@@ -23,9 +24,13 @@ def is_mutating(row):
     return row.method != "GET"
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest"])
-@pytest.mark.parametrize(("managed", "others"), [(0, 0), (1, 0), (5, 3), (1, 250), (4, 330), (120, 90), (205, 0)])
-def test_a_plan_without_changes_takes_the_lists_pages_or_a_look_at_each(tmp_path, order, managed, others):
+@pytest.mark.parametrize(
+    ("sizes", "order"),
+    square(2, [(0, 0), (1, 0), (5, 3), (1, 250), (4, 330), (120, 90), (205, 0)], ["newest", "oldest"]),
+)
+def test_a_plan_without_changes_takes_the_lists_pages_or_a_look_at_each(tmp_path, order, sizes):
+    managed, others = sizes
+
     async def test(world):
         world.projects(others // 2)
         desired = created(managed, settings={"title": "A title"})

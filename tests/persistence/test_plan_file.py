@@ -295,7 +295,7 @@ AN_APPLY = {"allOf": [A_PLAN, an_object(converged={"type": "boolean"}, steps={"t
 PLAN_SHAPE = jsonschema.Draft202012Validator(A_PLAN)
 
 
-@examples(40, 200)
+@examples(20, 200)
 def test_every_plan_has_the_shape_of_the_interface(examples):
     """Intent: outside tools find exactly the keys and values that the format promises (decisions/0013), whatever the plan."""
     tried(lambda plan: PLAN_SHAPE.validate(encode_plan(plan)), examples, plan=PLANS)
@@ -372,7 +372,7 @@ def stored(plan):
     return replace(plan, diagnostics=tuple(replace(d, source=None) for d in plan.diagnostics))
 
 
-@examples(40, 200)
+@examples(20, 200)
 def test_a_plan_comes_back_equal(examples):
     """Intent: what is executed is what was approved, for every kind of step and any text in it."""
     tried(comes_back_equal, examples, plan=PLANS)

@@ -357,6 +357,7 @@ def test_only_what_was_reviewed_is_applied(site, api):
     assert len(effects(api)) == 4
 
 
+@pytest.mark.sweep
 def test_a_merge_that_changes_the_recipe_only_applies_nothing_and_fails_nothing(site, api):
     """Intent: an update of the actions' pins is no failure of every workspace."""
     repository, github = site
@@ -374,7 +375,7 @@ def test_a_merge_that_changes_the_recipe_only_applies_nothing_and_fails_nothing(
     assert effects(api) == []
 
 
-@pytest.mark.long
+@pytest.mark.sweep
 def test_environments_are_a_matrix(site, api):
     """Intent: a job, a comment, an artifact and a GitHub environment for each; each plan is applied in its own."""
     repository, github = site
@@ -417,7 +418,7 @@ def share(repository, text="A calm opening."):
     formatted(repository / "campaigns")
 
 
-@pytest.mark.long
+@pytest.mark.sweep
 def test_specs_above_the_workspace_are_files_of_its_plan(site, api):
     """Intent: another merge that changes them makes the plan one for other files; and a pull request that changes just
     them and the recipe does change something of this workspace.

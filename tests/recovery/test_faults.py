@@ -106,7 +106,7 @@ def trial(ready, folder, figures, *faults):
         world.close()
 
 
-@pytest.mark.parametrize(("call", "fault"), square(6, CALLS, FAULTS))
+@pytest.mark.parametrize(("call", "fault"), square(9, CALLS, FAULTS))
 def test_a_fault_of_one_call_is_mended_by_the_next_apply(ready, folder, figures, call, fault):
     method, path = CALLS[call]
     trial(ready, folder, figures, Fault(method=method, path=path, **FAULTS[fault]))
@@ -134,7 +134,7 @@ def test_a_fault_of_several_calls_is_mended_by_the_next_apply(ready, folder, fig
     several(ready, folder, figures, call, fault, skips=(1, 3))
 
 
-@pytest.mark.parametrize(("status", "skip"), square(4, [401, 402, 500], range(0, 24, 3)))
+@pytest.mark.parametrize(("status", "skip"), square(8, [401, 402, 500], range(0, 24, 3)))
 def test_an_account_that_says_no_from_some_call_on(ready, folder, figures, status, skip):
     trial(ready, folder, figures, Fault(kind="status", status=status, skip=skip, times=0))
 

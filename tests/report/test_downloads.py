@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from reconciler.model.errors import DownloadError, NotFoundError
 from reconciler.model.state import Entry, Outputs, Rendered
 from reconciler.operations.read.download import download
 from tests import command
+from tests.sampling import square
 
 NOW = "2026-01-01T00:00:00Z"
 DATA = bytes(range(256)) * 400
@@ -207,8 +209,7 @@ IN_THE_WAY = {
 }
 
 
-@pytest.mark.parametrize("etag", [ETAG, None])
-@pytest.mark.parametrize("case", IN_THE_WAY)
+@pytest.mark.parametrize(("case", "etag"), square(2, IN_THE_WAY, [ETAG, None]))
 def test_a_file_that_no_download_wrote_is_never_replaced(tmp_path, host, case, etag):
     """Intent: its download fails, names it and says what to do; the others come, and so does it once it is moved."""
     name, content = IN_THE_WAY[case]
@@ -227,11 +228,14 @@ def test_a_file_that_no_download_wrote_is_never_replaced(tmp_path, host, case, e
     assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
 
 
-@pytest.mark.parametrize("content", [b"edited", SAME_SIZE])
-@pytest.mark.parametrize("newer", [False, True])
-@pytest.mark.parametrize("project_id", ["p1", "p2"])
-@pytest.mark.parametrize("state", ["listed", "expired", "rendered"])
-def test_a_download_that_was_changed_by_hand_is_never_replaced(tmp_path, host, content, newer, project_id, state):
+@pytest.mark.parametrize(
+    ("state", "change"),
+    square(
+        3, ["listed", "expired", "rendered"], itertools.product(["p1", "p2"], [False, True], [b"edited", SAME_SIZE])
+    ),
+)
+def test_a_download_that_was_changed_by_hand_is_never_replaced(tmp_path, host, state, change):
+    project_id, newer, content = change
     api, given = Api(host.url), entry()
     if state == "rendered":
         given = Entry(project_id="p1", origin="created", rendered=Rendered(at=NOW, quality="4k"))

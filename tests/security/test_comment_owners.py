@@ -147,7 +147,7 @@ projects:
 """
 
 
-@pytest.mark.long
+@pytest.mark.sweep
 def test_two_folders_of_one_name_keep_what_is_theirs(tmp_path):
     """Intent: the workflows, for real: two comments, two artifacts, two issues; others' are not touched, and no spec
     says which digest was reviewed."""

@@ -10,6 +10,7 @@ from reconciler.model.errors import ConfigError
 from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
 from tests.cli.cli_support import answering, make_space
+from tests.sampling import every
 from tests.security.security_support import ATTACKER, KEY, PLAIN, STOLEN, network
 from tests.spec_files import load_config
 
@@ -34,7 +35,7 @@ def configured(url, more=""):
     return f"workspace: acme\napi:\n  url: {json.dumps(url)}\n{more}"
 
 
-@pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("args", every(2, COMMANDS), ids=" ".join)
 def test_no_command_sends_the_key_where_a_branch_says(tmp_path, args):
     # Intent: exit 1 before any call or look-up, the line of the file, the variable that would allow it.
     space = make_space(tmp_path / "w", PLAIN, configured(ATTACKER), EVERSINCE_API_KEY=KEY)

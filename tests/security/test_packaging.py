@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests import project_files
+from tests.sampling import swept
 
 ROOT = project_files.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,7 +80,7 @@ def test_the_manual_is_in_the_wheel_and_readable_from_it(wheel, tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("version: str = VERSION", "Success"),
+        swept("version: str = VERSION", "Success"),
         ("version: int = VERSION", "Incompatible types in assignment"),
     ],
 )
@@ -101,6 +102,7 @@ def test_the_sdist_is_the_whole_project_and_no_more(sdist):
     assert files(sdist) <= project_files.not_ignored() | {"PKG-INFO"}
 
 
+@pytest.mark.sweep
 def test_what_happens_to_lie_about_is_released_in_neither(tmp_path):
     """Intent: a key in a file beside the project goes nowhere; nor do an environment, a state or a cache."""
     project = project_files.copy(tmp_path / "project")

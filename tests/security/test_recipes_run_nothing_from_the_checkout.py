@@ -17,7 +17,7 @@ from tests.command import command
 from tests.recipes.planted import plant
 from tests.recipes.wheels import COMMAND, Release, digest
 from tests.recipes.workflow import GITHUB, REPOSITORY, ROOT, GitHub, git, load
-from tests.sampling import swept
+from tests.sampling import every, swept
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab" / ".gitlab-ci.yml"
 KEY = "es_live_secret_key"
@@ -85,7 +85,10 @@ def untouched(outside):
 
 @pytest.mark.parametrize(
     "command",
-    ["python3 -m pip --version", "python3 -c 'import json'", "python3 -m venv x", "PATH=bin:$PATH gh", ". ./.env"],
+    every(
+        2,
+        ["python3 -m pip --version", "python3 -c 'import json'", "python3 -m venv x", "PATH=bin:$PATH gh", ". ./.env"],
+    ),
 )
 def test_the_planted_files_are_alive(repository, canary, command):
     """Intent: the tests below can fail: a step that is not careful runs what the branch brings."""
@@ -229,27 +232,30 @@ HEX = "0123456789abcdef" * 4
 
 @pytest.mark.parametrize(
     "source",
-    [
-        "",
-        "eversince-reconciler",
-        "eversince-reconciler[remote]==0.1.0",
-        "0.1.0",
-        "0.1.0#sha256=" + HEX[:-1],
-        f"0.1.0#sha256={HEX}\n--index-url=https://attacker.invalid",
-        f"0.1.0 --index-url=https://attacker.invalid#sha256={HEX}",
-        f"other==1#sha256={HEX}",
-        "https://example.com/x-1-py3-none-any.whl",
-        f"http://example.com/x-1-py3-none-any.whl#sha256={HEX}",
-        f"https://example.com/x-1.tar.gz#sha256={HEX}",
-        f"./x-1-py3-none-any.whl#sha256={HEX}",
-        "git+https://example.com/reconciler.git",
-        "git+https://example.com/reconciler.git@main",
-        "git+https://example.com/reconciler.git@v0.1.0",
-        "git+https://example.com/reconciler.git@" + HEX[:39],
-        "git+http://example.com/reconciler.git@" + HEX[:40],
-        ".",
-        "--upgrade",
-    ],
+    every(
+        3,
+        [
+            "",
+            "eversince-reconciler",
+            "eversince-reconciler[remote]==0.1.0",
+            "0.1.0",
+            "0.1.0#sha256=" + HEX[:-1],
+            f"0.1.0#sha256={HEX}\n--index-url=https://attacker.invalid",
+            f"0.1.0 --index-url=https://attacker.invalid#sha256={HEX}",
+            f"other==1#sha256={HEX}",
+            "https://example.com/x-1-py3-none-any.whl",
+            f"http://example.com/x-1-py3-none-any.whl#sha256={HEX}",
+            f"https://example.com/x-1.tar.gz#sha256={HEX}",
+            f"./x-1-py3-none-any.whl#sha256={HEX}",
+            "git+https://example.com/reconciler.git",
+            "git+https://example.com/reconciler.git@main",
+            "git+https://example.com/reconciler.git@v0.1.0",
+            "git+https://example.com/reconciler.git@" + HEX[:39],
+            "git+http://example.com/reconciler.git@" + HEX[:40],
+            ".",
+            "--upgrade",
+        ],
+    ),
 )
 def test_only_a_reviewed_source_is_installed(tmp_path, source):
     """Intent: no name that anybody could register, no branch or tag that moves, no file that could be another one."""
@@ -283,7 +289,7 @@ def dependency_without_a_hash(tmp_path):
 
 @pytest.mark.parametrize(
     "case",
-    [other_file, other_version_of_that_name, other_dependency, dependency_without_a_hash],
+    every(2, [other_file, other_version_of_that_name, other_dependency, dependency_without_a_hash]),
     ids=lambda c: c.__name__,
 )
 def test_a_file_that_is_not_the_reviewed_one_is_not_installed(tmp_path, case):
@@ -311,7 +317,7 @@ def from_an_index(_, release):
     return f"0.1.0#sha256={digest(release.wheel)}"
 
 
-@pytest.mark.parametrize("case", [from_a_commit, from_an_index], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("case", every(2, [from_a_commit, from_an_index]), ids=lambda c: c.__name__)
 def test_the_other_kinds_of_source_work(tmp_path, repository, release, canary, case):
     """Intent: a commit and a version of an index, installed from within the attacked checkout. The tests above take a wheel."""
     done = install(tmp_path, repository, case(tmp_path, release), release.env)

@@ -25,7 +25,7 @@ from reconciler.sandbox.server import BackgroundServer
 from reconciler.sandbox.store import Options
 from tests.adapters.api_support import ENDPOINTS, KEY, socket_server
 from tests.cli.cli_support import Space, make_space
-from tests.sampling import every
+from tests.sampling import every, square, swept
 from tests.security.hostile import CHUNKED, HEAD, Hostile, bomb, for_ever, measured, once
 from tests.virtual_time import run
 
@@ -161,7 +161,7 @@ def test_a_bomb_is_a_whole_document(wbits):
     assert 1_000 < A_GIBIBYTE * 1024**2 / len(packed()) < 1_100
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", every(2, BODIES))
 def test_a_plan_is_not_exhausted_by_any_answer(name, space, server, managed):
     # Intent: what is read of an answer is bounded, however it is sent and packed; the diagnostic says which call it was.
     misbehave, word = BODIES[name]
@@ -170,8 +170,7 @@ def test_a_plan_is_not_exhausted_by_any_answer(name, space, server, managed):
     assert_held(took, managed[1], word, "GET /projects", "req_66")
 
 
-@pytest.mark.parametrize("bad", ["an answer without end", "a gzip bomb"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "bad"), square(2, COMMANDS, ["an answer without end", "a gzip bomb"]))
 def test_no_command_is_exhausted_by_an_answer(name, bad, space, server, managed):
     args, where = COMMANDS[name]
     misbehave, word = BODIES[bad]
@@ -235,7 +234,7 @@ LONG = "\U0001f600" * 9_000
 
 @pytest.mark.parametrize(
     ("command", "content", "each"),
-    [(SHOW, "x", 50), (SHOW, "x", 1), (SHOW, LONG, 50), (JSON, LONG, 50), (REPORT, LONG, 50)],
+    [swept(SHOW, "x", 50), (SHOW, "x", 1), (SHOW, LONG, 50), swept(JSON, LONG, 50), (REPORT, LONG, 50)],
     ids=["short", "one a page", "long", "long as JSON", "long in the report"],
 )
 def test_a_conversation_that_never_ends_is_not_read_for_ever(command, content, each, space, server, managed):
@@ -280,9 +279,9 @@ def test_a_wait_of_years_is_not_begun(status, header, space, server, managed):
     ("what", "name"),
     [
         ("create", "an answer without end"),
-        ("create", "brotli"),
+        swept("create", "brotli"),
         ("message", "a gzip bomb"),
-        ("message", "an error's answer without end"),
+        swept("message", "an error's answer without end"),
     ],
 )
 def test_what_a_bomb_answers_is_of_unknown_fate_and_not_done_twice(what, name, tmp_path):
@@ -349,11 +348,14 @@ async def drip(writer, parts, first=b""):
 
 
 @pytest.mark.parametrize(
-    "serve",
-    [dripping_head, dripping_lines, dripping_body, dripping_chunks, dripping_trailers, informing, mute],
-    ids=lambda f: f.__name__,
+    ("endpoint", "serve"),
+    square(
+        3,
+        ENDPOINTS,
+        [dripping_head, dripping_lines, dripping_body, dripping_chunks, dripping_trailers, informing, mute],
+    ),
+    ids=lambda value: value.__name__ if callable(value) else value.name,
 )
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 def test_an_answer_that_drips_is_given_up_after_the_time_of_one_phase(endpoint, serve):
     # Intent: a byte a second keeps every time-out of a single read from ever being due.
     async def main():

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from tests.sampling import square
 from tests.simulation.campaign import ADDED, lived
 from tests.simulation.course import Act, Course, draw
 from tests.simulation.test_lives import python
@@ -40,6 +41,7 @@ MOST = 200
 SEEK = """
 import sys
 from tests.simulation.campaign import many
+from tests.sampling import square
 step, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for found in many(range(first, first + count), without=step, stop=True).found:
     print(found.seed)
@@ -50,8 +52,7 @@ def course_of(name):
     return msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=Course)
 
 
-@pytest.mark.parametrize("reads", [0, 3])
-@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize(("name", "reads"), square(2, FOUND, [0, 3]))
 def test_a_life_that_was_broken_holds(name, reads):
     assert not lived(replace(course_of(name), reads=reads)).broken
 
@@ -60,10 +61,10 @@ def test_every_course_that_is_kept_has_its_story():
     assert {path.stem for path in FOLDER.iterdir()} == FOUND.keys()
 
 
-@pytest.mark.parametrize("reads", [0, 3])
-@pytest.mark.parametrize(("name", "step"), list(zip(FOUND, ADDED, strict=True)))
-def test_without_the_step_that_it_led_to_it_breaks_again(name, step, reads, tmp_path):
+@pytest.mark.parametrize(("case", "reads"), square(2, zip(FOUND, ADDED, strict=True), [0, 3]))
+def test_without_the_step_that_it_led_to_it_breaks_again(case, reads, tmp_path):
     """Also where the program reads more than it does."""
+    name, step = case
     (tmp_path / "course.json").write_bytes(msgspec.json.encode(replace(course_of(name), reads=reads)))
     told = python("-m", "tests.simulation", "--tell", str(tmp_path / "course.json"), "--without", step)
 
