@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from reconciler.model import contract
 from reconciler.model.errors import Diagnostic
 from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.state import Entry
@@ -33,6 +34,8 @@ class Fleet(Struct, frozen=True, kw_only=True):
     """Findings about no managed project."""
     serial: int = 0
     """The state's."""
+    version: str = field(default_factory=lambda: contract.current().version)
+    """The version of the API that it was read in."""
 
     @property
     def lost(self) -> Diagnostic | None:

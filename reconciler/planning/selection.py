@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +13,8 @@ from msgspec.structs import replace
 from reconciler.model.desired import Desired, DesiredProject
 from reconciler.model.errors import Diagnostic
 from reconciler.planning.findings import did_you_mean
+
+_NONE_LEFT: Final = Diagnostic(severity="error", summary="the selectors leave no project", detail="Use fewer of them.")
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -63,17 +66,38 @@ def select(
     found = known if names is None else frozenset[str]().union(*(matching(name, known) or {name} for name in names))
     if tags:
         found = frozenset(a for a in found if a not in known or (a in projects and tags & set(projects[a].tags)))
-    used = {tag for project in projects.values() for tag in project.tags}
-    wrong = [
-        *(_unknown("--exclude", n, did_you_mean(n, known)) for n in sorted(exclude) if not matching(n, known)),
-        *(_unknown_tag(tag, used) for tag in sorted(tags - used)),
-    ]
+    wrong = _unfitting(selection, known, _tags_of(projects))
     found -= fitting(exclude, known)
     if not found and known and not wrong:
-        wrong.append(
-            Diagnostic(severity="error", summary="the selectors leave no project", detail="Use fewer of them.")
-        )
+        wrong.append(_NONE_LEFT)
     return found, tuple(wrong)
+
+
+def _unfitting(selection: Selection, known: frozenset[str], used: frozenset[str]) -> list[Diagnostic]:
+    """What is excluded but not known, and the tags that no project has."""
+    exclude, tags = selection.exclude, selection.tags
+    return [
+        *(_unknown(f"`--exclude {n}`", did_you_mean(n, known)) for n in sorted(exclude) if not matching(n, known)),
+        *(_unknown_tag(tag, used) for tag in sorted(tags - used)),
+    ]
+
+
+def _tags_of(projects: Mapping[str, DesiredProject]) -> frozenset[str]:
+    return frozenset(tag for project in projects.values() for tag in project.tags)
+
+
+def select_across(
+    places: Sequence[tuple[Collection[str], Mapping[str, DesiredProject]]], selection: Selection
+) -> tuple[list[frozenset[str]], tuple[Diagnostic, ...]]:
+    """As :func:`select` in each of several places, such as environments, and the selectors that fit nothing in any of them."""
+    known = frozenset[str]().union(*(addresses for addresses, _ in places))
+    wrong = _unfitting(selection, known, frozenset[str]().union(*(_tags_of(projects) for _, projects in places)))
+    missing = sorted(name for name in selection.targets or () if not matching(name, known))
+    wrong += [_unknown(f"`{name}`", did_you_mean(name, known)) for name in missing]
+    chosen = [select(addresses, projects, selection)[0] & frozenset(addresses) for addresses, projects in places]
+    if known and not any(chosen) and not wrong:
+        wrong.append(_NONE_LEFT)
+    return chosen, tuple(wrong)
 
 
 def resolve(selection: Selection, desired: Desired, managed: Iterable[str]) -> tuple[Selection, tuple[Diagnostic, ...]]:
@@ -119,10 +143,10 @@ def with_dependencies(targets: frozenset[str], desired: Desired) -> frozenset[st
     return frozenset(found)
 
 
-def _unknown(option: str, name: str, hint: str) -> Diagnostic:
+def _unknown(selector: str, hint: str) -> Diagnostic:
     return Diagnostic(
         severity="error",
-        summary=f"`{option} {name}` fits no project in the specs or in the state",
+        summary=f"{selector} fits no project in the specs or in the state",
         detail=hint or "`reconciler state list` shows the addresses in the state. `*` matches any text.",
     )
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
+from operator import itemgetter
 from textwrap import shorten
 from typing import Final
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from reconciler.model import contract
+from reconciler.model.errors import Diagnostic
 from reconciler.model.fleet import Fleet, Member
 from reconciler.report.heading import Where, heading
 from reconciler.report.html import facts_html, findings, lost_box
-from reconciler.report.member_html import card, marks, status_of, when, word
+from reconciler.report.member_html import card, marks, place_of, status_of, when, word
 from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import NONE_MANAGED, status_color, urgency
@@ -28,43 +34,82 @@ _WIDTH: Final = 1_000
 """Units of a chart's width."""
 
 
+class Part(Struct, frozen=True, kw_only=True):
+    """What was read of one environment, or of a workspace without environments."""
+
+    fleet: Fleet
+    where: Where | None = None
+
+
+class _Report(Struct, frozen=True, kw_only=True):
+    parts: Sequence[Part]
+    unread: Sequence[Diagnostic]
+    """Why some environments are not among the parts."""
+    across: bool
+    """Whether environments are told apart."""
+
+    @property
+    def members(self) -> list[tuple[Member, str | None]]:
+        """Every project, with its environment where those are told apart."""
+        return [(member, self.named(part)) for part in self.parts for member in part.fleet.members]
+
+    def named(self, part: Part) -> str | None:
+        return part.where.environment if self.across and part.where is not None else None
+
+    def told(self, part: Part, finding: Diagnostic) -> Diagnostic:
+        """A finding about no project, with its environment."""
+        name = self.named(part)
+        return finding if name is None else replace(finding, summary=f"environment `{name}`: {finding.summary}")
+
+
 def fleet_html(fleet: Fleet, where: Where | None = None) -> str:
     """The page of ``reconciler report``; ``where`` stands first. What needs a person comes first."""
-    name = f"Projects of {fleet.workspace}"
-    members = sorted(fleet.members, key=_urgency)
+    return fleets_html((Part(fleet=fleet, where=where),))
+
+
+def fleets_html(parts: Sequence[Part], unread: Sequence[Diagnostic] = (), *, across: bool = False) -> str:
+    """The same for several environments: with ``across``, projects show theirs, and can be filtered by it."""
+    report = _Report(parts=parts, unread=unread, across=across)
+    name = f"Projects of {parts[0].fleet.workspace}"
+    members = sorted(report.members, key=_urgency)
     few = " few" if len(members) < _FEW else ""
-    cards = el("section", el("h2", "Projects", class_="sr"), el("div", *map(card, members), class_=f"cards{few}"))
-    none = el("p", prose(NONE_MANAGED), class_="text") if fleet.lost is None else ""
-    main = el(
-        "main", findings("Findings", list(fleet.findings)), cards if members else none, _timeline(fleet), id="_main"
-    )
+    cards = el("section", el("h2", "Projects", class_="sr"), el("div", *starmap(card, members), class_=f"cards{few}"))
+    found = [report.told(part, finding) for part in parts for finding in part.fleet.findings]
+    lost = any(part.fleet.lost for part in parts)
+    none = el("p", prose(NONE_MANAGED), class_="text") if not lost else ""
+    main = el("main", findings("Findings", found), cards if members else none, _timeline(members), id="_main")
     return page(
         name,
-        joined(_header(name, fleet, where), _filter(fleet), main),
-        scripts=("filter.js", "fleet.js") if fleet.members else (),
+        joined(_header(name, report), _filter(members), main),
+        scripts=("filter.js", "fleet.js") if members else (),
         styles=("fleet.css",),
         policy=_POLICY,
     )
 
 
-def _urgency(member: Member) -> tuple[int, bool, str]:
-    return urgency(status_of(member)), not marks(member), member.address
+def _urgency(placed: tuple[Member, str | None]) -> tuple[int, bool, str, str]:
+    member, environment = placed
+    return urgency(status_of(member)), not marks(member), member.address, environment or ""
 
 
-def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
-    counts = Counter(map(status_of, fleet.members))
+def _header(name: str, report: _Report) -> Html:
+    parts, members = report.parts, [member for member, _ in report.members]
+    counts = Counter(map(status_of, members))
     ranked = sorted(counts.items(), key=lambda item: urgency(item[0]))
     by_status = ", ".join(f"{count} {status}" for status, count in ranked)
-    sent = sum(len(member.entry.messages) for member in fleet.members)
-    drifted = sum(bool(member.drift) for member in fleet.members)
-    totals = f"{plural(len(fleet.members), 'project')}{f': {by_status}' if by_status else ''}. {plural(sent, 'message')} sent."
+    sent = sum(len(member.entry.messages) for member in members)
+    drifted = sum(bool(member.drift) for member in members)
+    totals = (
+        f"{plural(len(members), 'project')}{f': {by_status}' if by_status else ''}. {plural(sent, 'message')} sent."
+    )
     drift = f" {plural(drifted, 'project')} changed outside the specs." if drifted else ""
-    warned = next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
-    spent = _spent(fleet)
+    warnings = (_credits_warning(part.fleet) for part in parts)
+    spent = _spent([part.fleet for part in parts])
     total = sum(spent.values())
+    environments = [part.where.environment for part in parts if part.where is not None and part.where.environment]
     facts = {
-        "Environment": where.environment if where is not None else None,
-        "Projects": len(fleet.members),
+        "Environments" if report.across else "Environment": ", ".join(environments) or None,
+        "Projects": len(members),
         "Messages sent": sent,
         "Credits spent, at least": total or None,
         "Failed or gone": sum(count for status, count in ranked if status_color(status) == "red") or None,
@@ -75,26 +120,32 @@ def _header(name: str, fleet: Fleet, where: Where | None) -> Html:
     return el(
         "header",
         el("h1", name),
-        el("p", heading(where, str), class_="where") if where is not None else "",
-        *lost_box(fleet.lost),
+        *(el("p", heading(part.where, str), class_="where") for part in parts if part.where is not None),
+        *(el("p", prose(f"{d.summary}. {d.detail}".rstrip()), class_="box error") for d in report.unread),
+        *(box for part in parts if part.fleet.lost for box in lost_box(report.told(part, part.fleet.lost))),
         facts_html(facts, alarms={"Failed or gone", "Drifted"}),
         el("div", _chart("Statuses", statuses), _chart("Credits spent, at least", credits_), class_="charts"),
-        el("p", totals, drift, " As of ", when(fleet.at), ".", class_="soft count"),
-        el("p", warned, class_="box money") if warned else "",
+        el("p", totals, drift, " As of ", when(min(part.fleet.at for part in parts)), ".", class_="soft count"),
+        *(el("p", warned, class_="box money") for warned in dict.fromkeys(warnings) if warned),
     )
 
 
-def _spent(fleet: Fleet) -> Mapping[tuple[str, str], int]:
+def _credits_warning(fleet: Fleet) -> str | None:
+    """What the account says about its credits."""
+    return next((m.live.credits_warning for m in fleet.members if m.live and m.live.credits_warning), None)
+
+
+def _spent(fleets: Iterable[Fleet]) -> Mapping[tuple[str, str], int]:
     """The credits that are known to be spent, by the minimums that the vendor publishes: most cost more."""
-    api = contract.current()
-    created = sum(1 + len(m.entry.retired) for m in fleet.members if m.entry.origin == "created")
-    sent = sum(len(m.entry.messages) for m in fleet.members)
-    rendered = sum(api.renders.get(m.entry.rendered.quality or "", 0) for m in fleet.members if m.entry.rendered)
-    spent = {
-        ("creates", "green"): created * api.limits.create_credits,
-        ("messages", "cyan"): sent * api.limits.message_credits,
-        ("renders", "yellow"): rendered,
-    }
+    spent = Counter[tuple[str, str]]()
+    for fleet in fleets:
+        api = contract.named(fleet.version)
+        created = sum(1 + len(m.entry.retired) for m in fleet.members if m.entry.origin == "created")
+        sent = sum(len(m.entry.messages) for m in fleet.members)
+        rendered = sum(api.renders.get(m.entry.rendered.quality or "", 0) for m in fleet.members if m.entry.rendered)
+        spent["creates", "green"] += created * api.limits.create_credits
+        spent["messages", "cyan"] += sent * api.limits.message_credits
+        spent["renders", "yellow"] += rendered
     return {what: credits_ for what, credits_ in spent.items() if credits_}
 
 
@@ -113,13 +164,14 @@ def _chart(name: str, parts: Mapping[str, tuple[int, str]]) -> Html:
     return el("figure", el("figcaption", name), picture, el("ul", *told, class_="legend"))
 
 
-def _filter(fleet: Fleet) -> Html:
-    if not fleet.members:
+def _filter(members: Sequence[tuple[Member, str | None]]) -> Html:
+    if not members:
         return Html("")
     groups = {
-        "mark": Counter(mark for member in fleet.members for mark in marks(member)),
-        "kind": Counter(word(status) for status in sorted(map(status_of, fleet.members), key=urgency)),
-        "tag": Counter(clean(tag) for member in fleet.members for tag in dict.fromkeys(member.tags)),
+        "environment": Counter(environment for _, environment in members if environment is not None),
+        "mark": Counter(mark for member, _ in members for mark in marks(member)),
+        "kind": Counter(word(status) for status in sorted((status_of(m) for m, _ in members), key=urgency)),
+        "tag": Counter(clean(tag) for member, _ in members for tag in dict.fromkeys(member.tags)),
     }
     chips = [
         chip(group, value, f"{'#' if group == 'tag' else ''}{value} ({count})")
@@ -130,27 +182,38 @@ def _filter(fleet: Fleet) -> Html:
     return filter_bar(chips, "Filter the projects", view)
 
 
-def _timeline(fleet: Fleet) -> Html:
+def _timeline(members: Sequence[tuple[Member, str | None]]) -> Html:
     """The latest events of all projects, newest first, also where times are equal."""
-    events = sorted((e for member in fleet.members for e in _events(member)), key=lambda e: e[0])[::-1]
+    events = [(at, what, *placed) for placed in sorted(members, key=_place) for at, what in _events(placed[0])]
+    events = sorted(events, key=itemgetter(0))[::-1]
     if not events:
         return Html("")
     items = [
-        el("li", el("span", when(at), class_="soft"), " ", el("a", address, href=anchor(clean(address))), " ", what)
-        for at, address, what in events[:_LATEST]
+        el("li", el("span", when(at), class_="soft"), " ", _linked(member, environment), " ", what)
+        for at, what, member, environment in events[:_LATEST]
     ]
     first, more = items[:8], items[8:]
     rest = folded(f"{len(more)} earlier", el("ul", *more)) if more else ""
     return el("section", el("h2", "Timeline"), el("ul", *first), rest)
 
 
-def _events(member: Member) -> Iterator[tuple[str, str, str]]:
+def _place(placed: tuple[Member, str | None]) -> tuple[str, str]:
+    member, environment = placed
+    return environment or "", member.address
+
+
+def _linked(member: Member, environment: str | None) -> Html:
+    link = el("a", member.address, href=anchor(place_of(member, environment)))
+    return link if environment is None else joined(link, el("span", f" {environment}", class_="soft"))
+
+
+def _events(member: Member) -> Iterator[tuple[str, str]]:
     live = member.live
     if live is not None and live.created_at:
-        yield live.created_at, member.address, "created"
+        yield live.created_at, "created"
     for message in member.messages:
         if message.created_at:
             words = shorten(message.content, 120, placeholder=" …") or "(no text)"
-            yield message.created_at, member.address, f"{message.role}: {words}"
+            yield message.created_at, f"{message.role}: {words}"
     if live is not None and live.updated_at:
-        yield live.updated_at, member.address, f"is {live.status}"
+        yield live.updated_at, f"is {live.status}"

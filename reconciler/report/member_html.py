@@ -50,16 +50,21 @@ def marks(member: Member) -> list[str]:
     return [*(["drift"] if member.drift else []), *(["attention"] if attention else [])]
 
 
-def card(member: Member) -> Html:
-    """Poster, address, title and status; the rest is folded."""
-    status, name = status_of(member), clean(member.address)
+def place_of(member: Member, environment: str | None) -> str:
+    """A project's id in the page: its address, with its environment where the page shows several."""
+    return clean(member.address if environment is None else f"{member.address}@{environment}")
+
+
+def card(member: Member, environment: str | None = None) -> Html:
+    """Poster, address, title, status and, where the page shows several, the environment; the rest is folded."""
+    status, name = status_of(member), place_of(member, environment)
     title = setting(member, "title")
     return el(
         "article",
-        _poster(member),
+        _poster(member, name),
         el("h3", el("a", member.address, href=anchor(name)), id=name),
         el("p", title if isinstance(title, str) else ""),
-        el("p", el("b", status, class_=f"badge {status_color(status)}"), *_meta(member)),
+        el("p", el("b", status, class_=f"badge {status_color(status)}"), *_meta(member, environment)),
         el("details", el("summary", "Details"), *_body(member)),
         data_kinds=word(status),
         data_tags=" ".join(map(clean, member.tags)) or None,
@@ -67,7 +72,10 @@ def card(member: Member) -> Html:
     )
 
 
-def _meta(member: Member) -> Iterator[str]:
+def _meta(member: Member, environment: str | None) -> Iterator[str]:
+    if environment is not None:
+        yield " "
+        yield el("i", environment)
     if member.drift:
         yield " "
         yield el("b", "drift", class_="badge yellow")
@@ -76,12 +84,12 @@ def _meta(member: Member) -> Iterator[str]:
         yield when(member.live.updated_at)
 
 
-def _poster(member: Member) -> Html:
+def _poster(member: Member, place: str) -> Html:
     """The image or video, loaded from the API's URL while that is valid; without one, why there is none."""
     live = member.live
     url = web_url(live.assembled_url) if live is not None else None
     ending = PurePosixPath(urlsplit(url).path).suffix.lower() if url else ""
-    name = f"Output of {member.address}"
+    name = f"Output of {place}"
     if url and ending in _VIDEOS:
         media = el("video", src=url, controls=True, preload="none", playsinline=True, aria_label=name)
     elif url and ending in _IMAGES:
@@ -115,7 +123,7 @@ def _body(member: Member) -> Iterator[Html]:
     yield from _conversation(member)
     yield from _settings(member)
     yield from _timeline(member)
-    yield el("p", el("code", member.entry.project_id), f" {member.entry.origin}", *_times(live), class_="soft")
+    yield el("p", el("code", member.entry.project_id), f" {member.entry.origin}", *_times(live))
 
 
 def _times(live: LiveProject | None) -> Iterator[Html]:
@@ -194,7 +202,7 @@ def _settings(member: Member) -> Iterator[Html]:
         joined(el("dt", name), el("dd", _text(name, _value(value)), el("i", source) if source != _NOW else ""))
         for name, (value, source) in known.items()
     ]
-    yield el("h4", f"Settings ({_NOW})")
+    yield el("h4", "Settings")
     yield el("dl", *items)
 
 

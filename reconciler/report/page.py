@@ -93,7 +93,7 @@ def anchor(address: str) -> str:
     """The link to a project's place in the page, whose id is its address. Ids of the page's own parts begin with ``_``,
     as no address does.
     """
-    return f"#{quote(address)}"
+    return f"#{quote(address, safe='/@')}"
 
 
 def chip(group: str, value: str, label: str) -> Html:

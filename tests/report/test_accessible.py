@@ -9,12 +9,14 @@ from tests.cli.report_samples import PLAN
 from tests.report.big_fleet import TALK, fleet
 from tests.report.big_plan import hostile, three_hundred
 from tests.report.browser import axe_core
+from tests.report.test_fleet_browser import across
 
 MATRIX = tuple(step for step in three_hundred(keys=2).steps if step.address.startswith("promo"))
 PAGES = {
     "plan": lambda: plan_html(replace(PLAN, steps=(*PLAN.steps, *MATRIX)), digest="a" * 64),
     "hostile plan": lambda: plan_html(hostile()),
     "report": lambda: fleet_html(fleet(10, talk=TALK)),
+    "report of environments": lambda: across(5, talk=TALK),
 }
 TALL = {"width": 1280, "height": 4_000}
 """All is in view: what is not is not drawn, and not looked at."""
@@ -31,7 +33,11 @@ def assert_accessible(page):
 
 
 @pytest.mark.parametrize(
-    "name", ["plan", *(pytest.param(name, marks=pytest.mark.sweep) for name in ("report", "hostile plan"))]
+    "name",
+    [
+        "plan",
+        *(pytest.param(name, marks=pytest.mark.sweep) for name in ("report", "report of environments", "hostile plan")),
+    ],
 )
 def test_a_page_can_be_used_by_all(look, name):
     page = look(PAGES[name](), viewport=TALL)

@@ -5,7 +5,8 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from reconciler.report.fleet_page import fleet_html
+from reconciler.report.fleet_page import Part, fleet_html, fleets_html
+from reconciler.report.heading import Where
 from tests.report.big_fleet import TALK, fleet
 from tests.report.test_fleet import fleet_of, member
 
@@ -155,3 +156,43 @@ def test_hostile_text_stays_text_in_the_panel_and_in_the_table(look):
 
 def test_three_hundred_projects_are_a_small_file():
     assert len(fleet_html(fleet(300)).encode()) <= 200_000
+
+
+def across(count, **more):
+    """A page of two environments with so many projects each, of the same addresses."""
+    wheres = (
+        Where(workspace="acme-videos", environment=e, api_url="https://api.example/v1", serial=1)
+        for e in ("dev", "prod")
+    )
+    return fleets_html([Part(fleet=fleet(count, **more), where=where) for where in wheres], across=True)
+
+
+def test_projects_of_several_environments_are_told_apart_and_filtered(look):
+    """Intent: an address that is in both is two cards, two rows and two links."""
+    page = look(across(12, talk=TALK), at="#teaser-001@prod", **WIDE)
+    assert page.get_by_role("dialog", name="teaser-001@prod").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("article > p > i").all_inner_texts()[:2] == ["dev", "prod"]
+    page.get_by_role("checkbox", name="prod (12)").check(force=True)
+    assert page.get_by_role("status").inner_text() == "12 of 24 projects shown"
+    assert set(page.locator("article:visible > p > i").all_inner_texts()) == {"prod"}
+    page.get_by_role("checkbox", name="failed (2)").check(force=True)
+    assert page.get_by_role("status").inner_text() == "1 of 24 projects shown"
+    page.get_by_role("button", name="Table").click()
+    assert page.get_by_role("columnheader").all_inner_texts()[:4] == ["Address", "Status", "Title", "Environment"]
+    row = page.locator("tbody tr:visible")
+    assert row.count() == 1 and "prod" in row.inner_text()
+    row.locator("a").click()
+    assert page.get_by_role("dialog", name="teaser-007@prod").is_visible()
+    assert page.said == []
+
+
+def test_one_environment_has_no_column_and_no_filter_for_it(look):
+    page = look(fleet_html(fleet(3)), **WIDE)
+    page.get_by_role("button", name="Table").click()
+    assert "Environment" not in page.get_by_role("columnheader").all_inner_texts()
+    assert page.locator("input[data-group=environment]").count() == 0
+
+
+def test_three_hundred_projects_of_two_environments_are_a_small_file():
+    assert len(across(150).encode()) <= 200_000

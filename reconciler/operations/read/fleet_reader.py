@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model.desired import Desired, seal
-from reconciler.model.errors import AccountError, NotFoundError, UsageError
+from reconciler.model.errors import AccountError, NotFoundError
 from reconciler.model.fleet import Fleet, Member
-from reconciler.model.state import Entry
+from reconciler.model.state import Entry, State
 from reconciler.operations.concurrency import run_all
 from reconciler.operations.read.account import check_pinned
 from reconciler.operations.read.conversation import read_window
@@ -18,23 +18,20 @@ from reconciler.operations.workspace import Workspace
 from reconciler.planning.findings import ACCOUNT_CODE
 from reconciler.planning.other_version import in_this_version
 from reconciler.planning.planner import make_plan
-from reconciler.planning.selection import Selection, select
+from reconciler.planning.selection import Selection
 
 
 async def read_fleet(
-    workspace: Workspace, api: ApiClient, desired: Desired, selection: Selection, *, conversations: bool
+    workspace: Workspace, api: ApiClient, desired: Desired, state: State, chosen: frozenset[str], *, conversations: bool
 ) -> Fleet:
-    """Read what is selected once; two calls for each project on top of the list, one without ``conversations``.
+    """Read the projects of the ``chosen`` addresses once; two calls for each on top of the list, one without
+    ``conversations``.
 
     Raises:
-        ReconcilerError: the state or the account can't be read, or a selector fits nothing.
+        ReconcilerError: the account can't be read, or is another one.
 
     """
-    state, _ = workspace.load()
     at = workspace.now()
-    chosen, wrong = select(desired.projects.keys() | state.projects.keys(), desired.projects, selection)
-    if wrong:
-        raise UsageError(wrong)
     selection = Selection(targets=chosen, refresh_only=True)
     state = replace(state, projects=in_this_version(state.projects))
     sealed = seal(desired, state.lineage)

@@ -7,6 +7,7 @@ const items = [...document.querySelectorAll("[data-kinds]")].map((at) => ({
   at,
   groups: {
     kind: at.dataset.kinds.split(" "), tag: (at.dataset.tags ?? "").split(" "), mark: (at.dataset.marks ?? "").split(" "),
+    environment: [at.querySelector(":scope > p > i")?.textContent ?? ""],
   },
   name: at.dataset.name ?? at.querySelector("h3").id,
   rows: [...at.querySelectorAll("[data-name]")],

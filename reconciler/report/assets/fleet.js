@@ -67,7 +67,7 @@ function openPanel(card) {
   const told = [...card.querySelectorAll(":scope > p:not(:empty)")].map((one) => one.cloneNode(true));
   if (told.length > 1) told[0].className = "title";
   panelBody.replaceChildren(poster, ...told, body);
-  panelName.textContent = card.querySelector("h3").textContent;
+  panelName.textContent = card.querySelector("h3").id;
   opened = card;
   back.disabled = !beside(-1);
   on.disabled = !beside(1);
@@ -121,9 +121,10 @@ addEventListener("hashchange", follow);
 items.forEach((item, rank) => { item.rank = String(rank); });
 const inOrder = new Intl.Collator("en", { numeric: true }).compare;
 const columns = {
-  Address: (item) => item.name,
+  Address: (item) => item.at.querySelector("h3").textContent,
   Status: (item) => item.rank,
   Title: (item) => item.at.querySelector("h3 + p").textContent,
+  ...(items.some((item) => item.groups.environment[0]) && { Environment: (item) => item.groups.environment[0] }),
   Tags: (item) => item.groups.tag.join(" "),
   Attention: (item) => item.groups.mark.join(" "),
   Changed: (item) => item.at.querySelector(":scope > p time")?.textContent ?? "",
