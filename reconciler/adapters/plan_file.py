@@ -22,13 +22,13 @@ _REMEDY = "Create a plan file with `reconciler plan --out FILE`."
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Write the plan with mode 0600. A reader of ``path`` sees the old file or the new one, never a part.
+    """Write the plan, without what a policy says of it, with mode 0600. A reader of ``path`` sees the old file or the new one, never a part.
 
     Raises:
         PlanFileError: the file can't be written; the old one is unchanged.
 
     """
-    data = json_text(encode_plan(plan)).encode()
+    data = json_text(encode_plan(replace(plan, policy=None))).encode()
     try:
         files.replace(path, data)
     except OSError as error:

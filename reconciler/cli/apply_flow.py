@@ -133,6 +133,7 @@ def _make_request(context: CommandContext, application: Application) -> ApplyReq
         saved=application.saved,
         selection=application.selection,
         force=applying.force,
+        approved_by=frozenset(applying.approved_by),
         timeout=execution.timeout,
         lock_timeout=applying.lock_timeout,
         command=f"reconciler {application.command}",
@@ -143,7 +144,10 @@ def _make_request(context: CommandContext, application: Application) -> ApplyReq
 
 
 def _merge_diagnostics(error: PlanRefusedError) -> tuple[Diagnostic, ...]:
-    return tuple(dict.fromkeys([*error.plan.diagnostics, *error.diagnostics]))
+    """What was found, each once: an error of the policy stands for what `plan` only warns of."""
+    refused = {replace(found, severity="warning") for found in error.diagnostics if found.kind == "policy"}
+    found = [d for d in error.plan.with_policy_findings().diagnostics if d not in refused]
+    return tuple(dict.fromkeys([*found, *error.diagnostics]))
 
 
 def _exit_code(result: ApplyResult, applying: Applying) -> int:
@@ -161,7 +165,9 @@ def _print_plan_as_text(context: CommandContext, plan: Plan) -> None:
     console = context.console
     if console.format == "text":
         console.say(f"{heading(context.where(plan.serial))}\n\n")
-        console.out(plan_text(plan, style=console.style(), verbose=console.verbose > 0, requests=False))
+        console.out(
+            plan_text(plan.with_policy_findings(), style=console.style(), verbose=console.verbose > 0, requests=False)
+        )
 
 
 def _confirm(context: CommandContext, application: Application, plan: Plan) -> bool:

@@ -43,6 +43,9 @@ class Console:
         self.key_command: str | None = None
         self.key_command_flag = False
         """Whether ``key_command`` is a flag, which wins over the variable with the key."""
+        self.policy: tuple[str, ...] = ()
+        """The folders of the policy, as the user names them."""
+        self.told_of_policy = False
         self.environment: str | None = None
         self.environment_flag = False
         """Whether ``environment`` is a flag, which no variable wins over."""

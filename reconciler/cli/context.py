@@ -30,7 +30,7 @@ from reconciler.model.errors import ConfigError, Diagnostic, UsageError
 from reconciler.model.hosts import is_loopback
 from reconciler.model.state import Entry, State
 from reconciler.model.version import VERSION
-from reconciler.operations.workspace import StateStore, Workspace
+from reconciler.operations.workspace import PolicyCheck, StateStore, Workspace
 from reconciler.planning.selection import select
 from reconciler.report.heading import Where
 from reconciler.report.safe_text import clean
@@ -186,8 +186,15 @@ def load_context(console: Console) -> CommandContext:
         cache=Cache(None if config.sandboxed else cache_folder(os.environ, config.root)),
         tell=lambda line: console.note(line) if console.verbose else None,
         elsewhere=cache(partial(read_elsewhere, console, config)),
+        policy=cache(partial(_policy_check, console)) if console.policy else None,
     )
     return CommandContext(console, config, workspace, store)
+
+
+def _policy_check(console: Console) -> PolicyCheck:
+    from reconciler.cli.policy import load_policy_check  # noqa: PLC0415  few plans have a policy
+
+    return load_policy_check(console)
 
 
 def _with_known_name(config: Config, store: StateStore) -> Config:

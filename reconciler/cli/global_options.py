@@ -65,6 +65,7 @@ def _global_options() -> tuple[click.Option, ...]:
         option("--state"),
         option("--api-url"),
         option("--key-command"),
+        option("--policy", multiple=True, type=click.Path()),
         option("--no-color", is_flag=True),
         option("-v", "--verbose", count=True),
     )
@@ -83,6 +84,8 @@ def _tell_console(ctx: click.Context, param: click.Parameter, value: Any) -> Non
             console.api_url = value
         case "key_command":
             console.key_command, console.key_command_flag = value, True
+        case "policy":
+            console.policy += value
         case "no_color":
             console.disable_color()
         case "verbose":

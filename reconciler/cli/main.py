@@ -43,6 +43,7 @@ COMMAND_GROUPS: Final = {
         "fmt": "Format specs, keeping comments.",
         "export": "Write specs for projects that no spec declares.",
         "schema": "Print the JSON Schema of spec files.",
+        "policy": "Test the rules of a policy.",
     },
     "State": {
         "import": "Bind an existing project to an address.",
@@ -60,7 +61,7 @@ COMMAND_GROUPS: Final = {
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
 WITHOUT_ENVIRONMENT: Final = frozenset(
-    {"init", "show", "schema", "help", "explain", "environments", "workspaces", "completion", "version"}
+    {"init", "show", "schema", "policy", "help", "explain", "environments", "workspaces", "completion", "version"}
 )
 """Commands that read no workspace, or all of its environments, so that there is none to choose."""
 ELSEWHERE: Final = {
@@ -178,6 +179,13 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     metavar="COMMAND",
     help="Command that prints the API key, such as `op read op://vault/eversince/key`; runs without a shell.",
 )
+@click.option(
+    "--policy",
+    multiple=True,
+    type=click.Path(),
+    metavar="DIR",
+    help="A folder of rules that plans must obey, from a place that the branch can't change. Repeatable.",
+)
 @click.option("--no-color", is_flag=True, help="Disable color output (also: NO_COLOR).")
 @click.option("-v", "--verbose", count=True, help="Show more: -v for full texts, -vv for every request as well.")
 @click.option(
@@ -192,6 +200,7 @@ def cli(
     state: str | None,
     api_url: str | None,
     key_command: str | None,
+    policy: tuple[str, ...],
     no_color: bool,
     verbose: int,
 ) -> None:
@@ -209,6 +218,7 @@ def cli(
     console.api_url = api_url
     console.key_command = key_command
     console.key_command_flag = ctx.get_parameter_source("key_command") is click.core.ParameterSource.COMMANDLINE
+    console.policy = policy
     console.verbose = verbose
     if no_color or os.environ.get("NO_COLOR"):
         console.disable_color()

@@ -191,6 +191,7 @@ class Applying(Struct, frozen=True, kw_only=True):
     """How `apply` and `destroy` ask, guard and report."""
 
     auto_approve: bool
+    approved_by: tuple[str, ...]
     force: bool
     lock_timeout: float
     detailed_exitcode: bool
@@ -202,6 +203,13 @@ applying = as_struct(
     "applying",
     Applying,
     auto_approve,
+    click.option(
+        "--approved-by",
+        multiple=True,
+        metavar="GROUP",
+        help="This group has approved what a policy lets it approve. It is not checked: see `reconciler help policy`. "
+        "Repeatable.",
+    ),
     force,
     lock_timeout,
     click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if steps were deferred."),

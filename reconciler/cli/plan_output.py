@@ -30,7 +30,9 @@ def render_markdown(console: Console, plan: Plan, digest: str | None = None, *, 
     """The plan for a pull request or a job's summary; ``digest`` and ``place`` as in :func:`print_plan`."""
     from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
 
-    return plan_markdown(plan, owner=comment_owner(console.root), digest=digest, where=of_plan(plan, place))
+    return plan_markdown(
+        plan.with_policy_findings(), owner=comment_owner(console.root), digest=digest, where=of_plan(plan, place)
+    )
 
 
 def print_plan(
@@ -53,8 +55,12 @@ def print_plan(
     elif format_ == "html":
         from reconciler.report.html import plan_html  # noqa: PLC0415  10 ms that few plans need
 
-        console.out(plan_html(plan, digest=digest, where=where))
+        console.out(plan_html(plan.with_policy_findings(), digest=digest, where=where))
     else:
         console.say(f"{heading(where)}\n\n")
         verbose = console.verbose > 0
-        console.out(plan_text(plan, style=console.style(), verbose=verbose, summary=summary, digest=digest))
+        console.out(
+            plan_text(
+                plan.with_policy_findings(), style=console.style(), verbose=verbose, summary=summary, digest=digest
+            )
+        )

@@ -25,6 +25,7 @@ ENVIRONMENT: Final = {
     "RECONCILER_ALLOWED_HOSTS": "Additional hosts allowed in `api.url`, comma-separated",
     "RECONCILER_ENVIRONMENT": "Environment to work in, like --environment",
     "RECONCILER_KEY_COMMAND": "Command that prints the API key, like --key-command",
+    "RECONCILER_POLICY": "Folders of rules that plans must obey, like --policy",
     "RECONCILER_STATE": "Where the state is stored, like --state",
     "RECONCILER_VAR_<name>": "Value of `${var.<name>}`",
     "RECONCILER_<OPTION>": "Default of a global option: RECONCILER_CHDIR",

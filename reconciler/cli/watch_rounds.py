@@ -20,7 +20,7 @@ from reconciler.model import contract
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, LockedError, ReconcilerError
 from reconciler.model.events import ApplyResult, Event, StepEnded
-from reconciler.model.plan import Plan
+from reconciler.model.plan import Plan, policy_refusals
 from reconciler.model.rounds import Round
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted
@@ -66,6 +66,7 @@ class News:
     def report_plan(self, made: Plan, place: str) -> None:
         """Print a plan as a result. It is new if its steps are, however many requests it took."""
         style = self._console.style()
+        made = made.with_policy_findings()
         if self._is_new(plan_text(replace(made, requests_used=0), style=style)):
             self._console.say(f"{heading(of_plan(made, place))}\n\n")
             self._console.out(plan_text(made, style=style))
@@ -181,11 +182,12 @@ class Rounds:
     async def _plan(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         made, refused = await plan(context.workspace, api, specs, self._selection())
         self._news.report_plan(made, context.config.state_place)
+        refused = (*refused, *policy_refusals(made))
         self._news.report_findings((*made.errors, *refused))
         return round_of_plan(made, refused)
 
     def _announce(self, made: Plan) -> bool:
-        self._news.report_findings(made.diagnostics)
+        self._news.report_findings(made.with_policy_findings().diagnostics)
         if made.steps:
             self._news.report_line(count_line(made))
         return True

@@ -42,9 +42,9 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 Severity = Literal["error", "warning", "note"]
-Kind = Literal["drift", "identity", "lost-state", "stale", "undecided"]
+Kind = Literal["drift", "identity", "lost-state", "policy", "stale", "undecided"]
 """The kind of a finding, for tools: stable, and there may be more. ``identity``: nothing tells whether a live project is
-the address's own, so no step is planned for it. ``stale``: a saved plan no longer fits. ``undecided``: nothing tells whether a call was done."""
+the address's own, so no step is planned for it. ``policy``: a rule of the policy. ``stale``: a saved plan no longer fits. ``undecided``: nothing tells whether a call was done."""
 
 
 class Location(Struct, frozen=True):

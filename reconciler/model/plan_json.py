@@ -62,6 +62,8 @@ from reconciler.model.values import (
 )
 
 _KEY = "idempotency_key"
+_POLICY: Final = "policy"
+"""What a policy said when the document was written. It is no part of the plan: nothing reads it, and no digest covers it."""
 _IN_THE_REQUEST: Final = {"body", "key", "message"}
 """The fields of a step that its document has in the request."""
 
@@ -80,7 +82,12 @@ def encode_plan(plan: Plan) -> dict[str, Json]:
     Secrets are portable in bodies (template and digest) and masked in ``changes``.
     """
     content = _content(plan)
-    return {**content, "digest": _content_digest(content)}
+    document = {**content, "digest": _content_digest(content)}
+    if plan.policy is not None:
+        from reconciler.model.policy_findings import policy_document  # noqa: PLC0415  few plans have a policy
+
+        document[_POLICY] = policy_document(plan.policy)
+    return document
 
 
 def plan_digest(plan: Plan) -> str:
@@ -118,6 +125,11 @@ def _content(plan: Plan) -> dict[str, Json]:
         "families": list(plan.families),
         "uploads": [asdict(upload) for upload in plan.uploads],
         **({"downloads": dict(plan.downloads)} if plan.downloads else {}),
+        **(
+            {"declared": {a: asdict(d) | {"tags": [*d.tags]} for a, d in plan.declared.items()}}
+            if plan.declared
+            else {}
+        ),
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
         "basis": {address: asdict(basis) for address, basis in plan.basis.items()},
@@ -235,7 +247,7 @@ def _choose_api(root: Node) -> None:
 
 def _check_digest(root: Node, content: Mapping[str, Json]) -> None:
     """Check that the document is ``content`` with its digest."""
-    read = {key: value for key, value in root.mapping().items() if key != "digest"}
+    read = {key: value for key, value in root.mapping().items() if key not in ("digest", _POLICY)}
     # a version before may not have known a kind of step or a key: what is empty now was not written then
     counts, told = Node(content)["summary"].mapping(), root["summary"].mapping()
     content = {key: value for key, value in content.items() if value or key in read}
@@ -293,6 +305,7 @@ def _plan(root: Node) -> Plan:
         basis={address: node.read(Basis) for address, node in root["basis"].fields()},
         lifecycles={address: node.read(Lifecycle) for address, node in root["lifecycles"].fields()},
         requests_used=requests.used,
+        policy=None,
     )
     _check_keys(steps, plan)
     _check_order(steps, plan)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import UTC, datetime
 from typing import Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.cache import Cache
@@ -17,6 +18,7 @@ from reconciler.model.config import Config
 from reconciler.model.errors import Severity
 from reconciler.model.identity import Elsewhere
 from reconciler.model.journal import Record
+from reconciler.model.plan import Plan, PolicyReport
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Loaded, State, Version
 from reconciler.operations.read.lookups import Lookup, ignore
@@ -29,6 +31,10 @@ def utc_now() -> str:
 
 MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
 """Opens a client that sends files."""
+
+
+PolicyCheck = Callable[[Plan, str, Collection[str]], PolicyReport]
+"""What a policy says of a plan with this digest, to which these groups have agreed."""
 
 
 def default_media() -> MediaClient:
@@ -80,6 +86,17 @@ class Workspace(Struct, frozen=True, kw_only=True):
     """Hears why something was not checked that the program can do without."""
     elsewhere: Callable[[], Elsewhere] = Elsewhere
     """Reads the other states of the configuration."""
+
+    policy: Callable[[], PolicyCheck] | None = None
+    """Reads the policy, if there is one. Raises ConfigError."""
+
+    def with_policy(self, plan: Plan, *, digest: str | None = None, approved_by: Collection[str] = ()) -> Plan:
+        """The plan with what the policy says of it; ``digest`` is the plan's, if it is known. Raises ConfigError."""
+        if self.policy is None:
+            return plan
+        from reconciler.model.plan_json import plan_digest  # noqa: PLC0415  few plans have a policy
+
+        return replace(plan, policy=self.policy()(plan, digest or plan_digest(plan), approved_by))
 
     def load(self) -> tuple[State, bool]:
         """Load the state, or make a new one; and whether a journal was folded in.

@@ -17,6 +17,7 @@ from reconciler.model.plan import (
     Adopt,
     Basis,
     Create,
+    Declared,
     FileUpload,
     Import,
     Move,
@@ -129,6 +130,7 @@ def make_plan(
         uploads=_uploads(result.steps, state),
         families=_families(views.keys() & projects.keys(), result.steps),
         downloads=_downloads(projects, planned, entries, refresh_only=selection.refresh_only),
+        declared=_declared(desired.projects, result.steps),
         requests_used=live.requests,
         destroy=selection.destroy,
         refresh_only=selection.refresh_only,
@@ -231,6 +233,15 @@ def _downloads(
         for address, made in planned.items()
         if (project := projects.get(address)) is not None and (folder := project.deliver.download) is not None
         if not refresh_only and (address in entries or made.steps) and not project.cancelled
+    }
+
+
+def _declared(projects: Mapping[str, DesiredProject], steps: Iterable[Step]) -> dict[str, Declared]:
+    """Where the projects of the steps are declared, in the order of the steps."""
+    return {
+        address: Declared(file=project.location.file, line=project.location.line or 0, tags=project.tags)
+        for address in dict.fromkeys(step.address for step in steps)
+        if (project := projects.get(address)) is not None and project.location is not None
     }
 
 

@@ -28,6 +28,7 @@ from reconciler.report.summary import (
     mode_line,
     origin_line,
     replacement_line,
+    policy_line,
     upload_line,
 )
 from reconciler.report.worddiff import excerpt, word_diff
@@ -66,7 +67,11 @@ def plan_html(plan: Plan, *, digest: str | None = None, where: Where | None = No
 def _header(name: str, plan: Plan, where: Where | None) -> Html:
     errors = joined(error_line(plan), " ", el("a", "Show the errors.", href=f"#{URGENT}")) if plan.errors else ""
     boxes = [(cost_line(plan), "box money"), (errors, "box error")]
-    extra = [line for line in (mode_line(plan), upload_line(plan, clean), download_line(plan, clean)) if line]
+    extra = [
+        line
+        for line in (mode_line(plan), policy_line(plan), upload_line(plan, clean), download_line(plan, clean))
+        if line
+    ]
     return el(
         "header",
         el("h1", name),

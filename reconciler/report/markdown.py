@@ -41,6 +41,7 @@ from reconciler.report.summary import (
     mode_line,
     origin_line,
     other_findings,
+    policy_line,
     upload_line,
 )
 from reconciler.report.text import group_lines, step_details
@@ -108,6 +109,7 @@ def plan_markdown(
         mode_line(plan),
         f"**{count_line(plan)}**",
         f"**{cost}**" if cost else "",
+        policy_line(plan),
         f"**{errors}**" if errors else "",
         _table(plan),
         upload_line(plan, code),

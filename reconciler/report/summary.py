@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult
-from reconciler.model.plan import Plan, Replace, Step, describe, least_credits
+from reconciler.model.plan import Plan, Replace, Step, Verdict, describe, least_credits
 from reconciler.model.step_kinds import KINDS, StepKind, Weight
 from reconciler.report.safe_text import clean
 from reconciler.report.words import joined, plural
@@ -142,6 +142,28 @@ def origin_line(plan: Plan, quote: Callable[[str], str]) -> str:
     )
 
 
+def policy_line(plan: Plan) -> str:
+    """What a policy says in short, with the costs by its prices; empty if none was given."""
+    if plan.policy is None:
+        return ""
+    report = plan.policy
+    counts = Counter(finding.verdict for finding in report.findings)
+    words: dict[Verdict, tuple[str, str]] = {
+        "denied": ("denies this plan", "deny this plan"),
+        "waits": ("needs an approval", "need an approval"),
+        "approved": ("is approved", "are approved"),
+        "waived": ("is waived", "are waived"),
+        "warned": ("warns", "warn"),
+    }
+    said = [
+        f"{counts[verdict]} {one if counts[verdict] == 1 else many}"
+        for verdict, (one, many) in words.items()
+        if counts[verdict]
+    ]
+    cost = f"The plan costs {report.cost:,} credits by its prices."
+    return f"Policy: {plural(report.rules, 'rule')}, {joined(said) if said else 'and all of them hold'}. {cost}"
+
+
 def error_line(plan: Plan) -> str:
     """That errors keep the plan from being applied; empty if there are none."""
     return f"This plan has {plural(len(plan.errors), 'error')} and can't be applied." if plan.errors else ""
@@ -221,6 +243,6 @@ def apply_line(result: ApplyResult, lost_downloads: int = 0) -> str:
 
 def other_findings(result: ApplyResult) -> tuple[Diagnostic, ...]:
     """The findings of the plan and of the apply, each once, except the errors that are shown with their steps."""
-    found = dict.fromkeys([*result.plan.diagnostics, *result.diagnostics])
+    found = dict.fromkeys([*result.plan.with_policy_findings().diagnostics, *result.diagnostics])
     errors = [r.error for r in result.results]
     return tuple(diagnostic for diagnostic in found if diagnostic not in errors)

@@ -31,6 +31,7 @@ from reconciler.report.summary import (
     named,
     origin_line,
     other_findings,
+    policy_line,
     replacement_line,
     upload_line,
     working_line,
@@ -194,7 +195,7 @@ def _closing(plan: Plan, style: Style, digest: str | None, *, requests: bool) ->
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     lines = [f"Requests: {plan.requests_used} used for this plan{needs}."] if requests else []
     lines += [line for line in (upload_line(plan, clean), download_line(plan, clean)) if line]
-    lines += [style.paint(line, "yellow") for line in (cost_line(plan),) if line]
+    lines += [style.paint(line, "yellow") for line in (cost_line(plan), policy_line(plan)) if line]
     lines += [style.paint(line, "red") for line in (error_line(plan),) if line]
     if digest is not None:
         lines += [origin_line(plan, clean), f"Digest: {digest}"]

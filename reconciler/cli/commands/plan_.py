@@ -89,12 +89,21 @@ def command(
     print_plan(console, document, format_, summary=summary, digest=digest, place=place)
     console.summarize(lambda: render_markdown(console, whole, digest, place=place))
     errors = tuple(dict.fromkeys((*made.errors, *refused)))
-    console.diagnose(errors)
+    denied = tuple(error for error in made.with_policy_findings().errors if error not in errors)
+    console.diagnose((*errors, *denied))
     if errors:
         return ERROR
     if out is not None:
         write_plan(out, made)
-        console.note(f"Saved. Apply exactly this plan with `reconciler apply --digest {digest} {quote(str(out))}`.")
+        how = f"`reconciler apply --digest {digest} {quote(str(out))}`"
+        if denied:  # saved all the same: a waiver names its digest
+            console.note(
+                f"Saved, but the policy denies it: it can be waived for this digest only. {how} is refused until then."
+            )
+        else:
+            console.note(f"Saved. Apply exactly this plan with {how}.")
+    if denied:
+        return ERROR
     if fail_on == "attention" and made.summary["attention"]:
         return ATTENTION
     return CHANGES if detailed_exitcode and made.steps else DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 
 from msgspec import Struct
@@ -28,7 +28,7 @@ from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.hosts import same_api
 from reconciler.model.journal import Draft
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import Create, Plan
+from reconciler.model.plan import Create, Plan, policy_refusals
 from reconciler.model.plan_json import plan_digest
 from reconciler.model.state import State
 from reconciler.operations.apply.execute import Executor
@@ -62,6 +62,8 @@ class ApplyRequest(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     lock_timeout: float = 0.0
     command: str = "apply"
+    approved_by: Collection[str] = ()
+    """The groups that agreed to what a policy lets them approve."""
     confirm: Callable[[Plan], bool]
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered while waiting for the lock: the event loop does not run then, and gets no signal."""
@@ -73,7 +75,7 @@ async def apply(
     """Recover what an earlier run left open, plan (or check a saved plan), ask, execute, save.
 
     Raises:
-        GuardError: a policy limit refuses the plan; nothing was sent.
+        GuardError: a limit or a rule of the policy refuses the plan; nothing was sent.
         UsageError: the user said no.
         Interrupted: the user asked to stop before it began, or while an earlier run's calls were being recovered.
         ReconcilerError: the specs, the state, the account or the saved plan don't allow it.
@@ -81,6 +83,8 @@ async def apply(
     """
     if stop.is_set():
         raise Interrupted  # instead of waiting for the lock
+    if workspace.policy is not None:
+        workspace.policy()  # what is wrong with it is said before anything else
     end = math.inf if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
     api.halt.set(end + GRACE, TIME_IS_UP)  # grace, so that there is a plan whose steps can be deferred
     lock_timeout = min(request.lock_timeout, math.inf if request.timeout is None else request.timeout)
@@ -146,6 +150,9 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     before = run.api.requests
     if request.saved is not None or run.draft.pending:  # else planning finds out, before anything is sent
         await require_account(run.api, workspace.config, run.draft.projects, at=workspace.now())
+    if workspace.policy is not None and run.draft.pending:  # completing them may send something
+        foreseen, _ = await _to_execute(workspace, run, request)
+        _obey_policy(workspace, request, foreseen)
     await recover_open_calls(run)
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
@@ -153,6 +160,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     plan, refused = await check_limits(workspace, run.api, plan, force=request.force)
     if refused:
         raise PlanRefusedError(plan, tuple(dict.fromkeys((*plan.errors, *refused))))
+    plan = _obey_policy(workspace, request, plan)
     if not request.confirm(plan):
         raise UsageError("not approved: nothing was done")
     # by its content: a plan file that was edited meanwhile does not resume the progress of the one before
@@ -182,8 +190,17 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     )
 
 
+def _obey_policy(workspace: Workspace, request: ApplyRequest, plan: Plan) -> Plan:
+    """The plan with what the policy says of it. Raises PlanRefusedError: a rule denies it, or an approval is missing."""
+    digest = None if request.saved is None else plan_digest(request.saved)
+    plan = workspace.with_policy(plan, digest=digest, approved_by=request.approved_by)
+    if found := policy_refusals(plan):
+        raise PlanRefusedError(plan, found)
+    return plan
+
+
 class PlanRefusedError(GuardError):
-    """The plan has errors or breaks a limit. Carries the plan, so that it can be shown."""
+    """The plan has errors, breaks a limit, or its policy refuses it. Carries the plan, so that it can be shown."""
 
     def __init__(self, plan: Plan, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__(diagnostics)

@@ -32,7 +32,7 @@ async def plan(
     force: bool = False,
     look_up: bool = False,
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
-    """Make a plan, and say which limits forbid it. Changes nothing, anywhere: no call but GET, no file.
+    """Make a plan, and say which limits forbid it; what a policy says is part of the plan. Changes nothing, anywhere: no call but GET, no file.
 
     ``look_up`` asks the API beyond the contract, too: for the balance, and for the models and skills that specs name.
 
@@ -40,6 +40,8 @@ async def plan(
         ReconcilerError: the state or the account can't be read.
 
     """
+    if workspace.policy is not None:
+        workspace.policy()  # what is wrong with it is said before anything is read
     state, _ = workspace.load()
     before = api.requests
     made, _ = await read_and_plan(workspace, api, desired, state, selection)
@@ -51,7 +53,7 @@ async def plan(
         found = await looked.check(project for address, project in desired.projects.items() if address in touched)
         made = replace(made, diagnostics=(*made.diagnostics, *map(workspace.redact.record, found)))
     made, refused = await check_limits(workspace, api, made, force=force, show=look_up)
-    return replace(made, requests_used=api.requests - before), refused
+    return workspace.with_policy(replace(made, requests_used=api.requests - before)), refused
 
 
 async def read_and_plan(

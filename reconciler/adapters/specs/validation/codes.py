@@ -100,6 +100,10 @@ class Code(StrEnum):
     """A project that another one refers to or waits for, but that is not declared or can't be what is asked of it."""
     CYCLE = "E152"
     """Projects that wait for one another."""
+    POLICY_RULE = "E304"
+    """A rule of a policy that can't be read."""
+    POLICY_FOLDER = "E305"
+    """A policy folder without rules, or with a file that has no meaning there."""
     FORMAT = "E160"
     """A file that can't be formatted without changing what it means."""
 
