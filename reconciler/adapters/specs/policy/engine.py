@@ -126,9 +126,12 @@ def _readable(said: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value that the engine takes: no half of a surrogate pair, no integer beyond 64 bits."""
+    """A value that the engine takes whole: no half of a surrogate pair, no integer beyond 64 bits, and no NUL, where it would
+    end a text, so that rules would see less of it than is sent.
+    """
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        text = value.replace("\0", "\ufffd")
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

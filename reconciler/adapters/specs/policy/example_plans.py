@@ -71,7 +71,7 @@ class _Reader:
 
     def read(self, file: Path) -> Iterator[ExamplePlan]:
         shown = printable(str(file))
-        text = self._text(file, Location(shown))
+        text = self._text(file.parent, file, Location(shown))
         if text is None:
             return
         self.texts[shown] = text
@@ -135,7 +135,7 @@ class _Reader:
         """The JSON of an example: as it is written, or in a file beside the tests."""
         if isinstance(plan, dict):
             return plan
-        text = self._text(file.parent / plan, at)
+        text = self._text(file.parent, file.parent / plan, at)
         if text is None:
             return None
         try:
@@ -148,9 +148,9 @@ class _Reader:
             return None
         return document
 
-    def _text(self, file: Path, at: Location) -> str | None:
+    def _text(self, folder: Path, file: Path, at: Location) -> str | None:
         try:
-            stays_inside(file.parent, file)
+            stays_inside(folder, file)
             return read_text(file, str(file), MAX_BYTES)
         except FileProblem as problem:
             self.found.append(error(problem.code, problem.summary, problem.detail, location=at))
