@@ -141,15 +141,16 @@ class Killed(BaseException):
 
 
 class Dying(httpx.AsyncBaseTransport):
-    """An API under which the process dies, once its first POST is to be sent."""
+    """An API under which the process dies, once its first POST has acted."""
 
     def __init__(self, world: World) -> None:
         self._inner = httpx.ASGITransport(create_app(world.store))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
         if request.method == "POST":
             raise Killed
-        return await self._inner.handle_async_request(request)
+        return response
 
 
 @pytest.mark.parametrize("saved", [False, True])
