@@ -27,8 +27,8 @@ from reconciler.report.summary import (
     error_line,
     mode_line,
     origin_line,
-    replacement_line,
     policy_line,
+    replacement_line,
     upload_line,
 )
 from reconciler.report.worddiff import excerpt, word_diff

@@ -1,4 +1,4 @@
-"""Rules in CEL, compiled and evaluated by cel-expr-python (decisions/0028).
+"""Rules in CEL, compiled and evaluated by cel-expr-python (decisions/0029).
 
 The engine ends by itself: an evaluation has at most 10,000 steps of its loops, and its regular expressions take linear
 time. Besides, all rules together have ``MAX_SECONDS``: what was not evaluated by then counts as an error.
