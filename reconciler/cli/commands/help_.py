@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 import click
 
@@ -18,16 +19,30 @@ Examples:
   reconciler help getting-started
   reconciler help plan              # the topic, and the command's options
   reconciler help state recover     # a command's options
+  reconciler help --man ~/.local/share/man && man reconciler-plan
 """
 )
 @click.argument("topic", nargs=-1, metavar="[TOPIC | COMMAND]")
+@click.option(
+    "--man",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the whole manual as man pages to `man1` and `man7` in this folder.",
+)
 @click.pass_context
-def command(ctx: click.Context, *, topic: tuple[str, ...]) -> None:
+def command(ctx: click.Context, *, topic: tuple[str, ...], man: Path | None) -> None:
     """Read the manual: a topic, or the options of a command.
 
     Without an argument, list the topics. On a terminal, pages go through $PAGER.
     """
     console: Console = ctx.obj
+    if man is not None:
+        if topic:
+            raise UsageError("`--man` writes all pages, so it takes no topic", "Leave out the topic.")
+        from reconciler.cli.man_pages import write_man_pages  # noqa: PLC0415  imports every command
+
+        console.note(f"Wrote {write_man_pages(man, ctx.find_root())} man pages to {man}.")
+        return
     if not topic:
         manual.show(console, "", _topic_list())
         return
