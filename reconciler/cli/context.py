@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.adapters.api.ledger_file import LedgerFile, file_name
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.cache import Cache, cache_folder
 from reconciler.adapters.media.client import MAX_BYTES, MediaClient
@@ -103,19 +104,23 @@ class CommandContext(Struct, frozen=True):
         config, console = self.config, self.console
         connect = partial(
             ApiClient,
-            limiter=RateLimiter(config.limits.requests_per_minute),
             redact=console.redact,
             on_retry=on_retry or console.note,
             guard=self.store.check,
         )
         if console.verbose > 1:
             _log_requests(console)
+        most = config.limits.requests_per_minute
         if not config.sandboxed:
-            async with connect(config.api_url, read_key(console, config)) as client:
-                yield client
+            key = read_key(console, config)
+            folder = self.workspace.cache.folder
+            shared = LedgerFile(folder / "limits", file_name(config.api_url, key)) if folder else None
+            with contextlib.closing(RateLimiter(most, shared, self.workspace.tell)) as limiter:
+                async with connect(config.api_url, key, limiter=limiter) as client:
+                    yield client
             return
         with _sandbox_transport(config, console.secret_values) as transport:
-            async with connect(SANDBOX_URL, SANDBOX_KEY, transport=transport) as client:
+            async with connect(SANDBOX_URL, SANDBOX_KEY, limiter=RateLimiter(most), transport=transport) as client:
                 yield client
 
     @contextlib.asynccontextmanager

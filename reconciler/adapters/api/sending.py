@@ -26,7 +26,8 @@ from reconciler.adapters.api.answers import Bytes
 from reconciler.adapters.api.body import ERROR_MAX, Answer, BodyRefusedError, read_body
 from reconciler.adapters.api.failures import Call
 from reconciler.adapters.api.halt import Departure, Halt
-from reconciler.adapters.api.limiter import LONGEST_WAIT, RateLimiter
+from reconciler.adapters.api.ledger import LONGEST_WAIT
+from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.model import contract
 from reconciler.model.errors import (
     AnswerError,
@@ -259,9 +260,8 @@ class Sender:
     ) -> T:
         if client is None:
             raise RuntimeError("use the client with `async with`")
-        self._report_pace()
         async with self.halt.waiting():
-            await self._limiter.acquire()
+            await self._limiter.acquire(self._report_pace)
         if not call.reads:
             self._guard()
         self.requests += 1
@@ -332,10 +332,9 @@ class Sender:
 
         return trace
 
-    def _report_pace(self) -> None:
+    def _report_pace(self, wait: float) -> None:
         """Report once, not for each task, that all calls wait for the rate limit."""
         now = asyncio.get_running_loop().time()
-        wait = self._limiter.wait()
         if wait > REPORT_FROM and now >= self._reported_until:
             self._reported_until = now + wait
             self._on_retry(f"rate limit of {self._limiter.limit} requests a minute: waiting {wait:.0f} s")

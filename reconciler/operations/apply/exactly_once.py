@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
-from reconciler.adapters.api.limiter import LONGEST_WAIT
+from reconciler.adapters.api.ledger import LONGEST_WAIT
 from reconciler.model.errors import (
     ApiError,
     CreditsError,

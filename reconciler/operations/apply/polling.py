@@ -16,7 +16,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from reconciler.adapters.api.limiter import LONGEST_WAIT
+from reconciler.adapters.api.ledger import LONGEST_WAIT
 from reconciler.model import contract
 from reconciler.model.errors import HaltedError, NotFoundError, ProjectLimitError
 from reconciler.model.events import StatusChanged, StepWaiting
