@@ -88,7 +88,8 @@ class Ledger(Struct):
             used = sum(_since(times, start) for times in self.sent.values())
             if self.limit - used <= ahead:
                 counted = sorted(time for times in self.sent.values() for time in times if time > start)
-                at = max(at, counted[min(ahead + used - self.limit, used - 1)] + WINDOW + ROOM)
+                last = counted[min(ahead + used - self.limit, used - 1)] + WINDOW + ROOM if counted else now + LOOK
+                at = max(at, last)
         if self.remaining is not None and self.remaining <= ahead:
             soon = now + WINDOW / (self.limit or most)
             at = max(at, self.reset if self.remaining <= 0 else min(self.reset, soon))

@@ -99,7 +99,7 @@ class LedgerFile:
 
 @contextlib.contextmanager
 def _open(path: Path, flags: int, folder: int | None = None) -> Iterator[int]:
-    fd = os.open(path, flags, dir_fd=folder)
+    fd = os.open(path, flags, files.PRIVATE, dir_fd=folder)
     try:
         _check(os.fstat(fd), path)
         yield fd
