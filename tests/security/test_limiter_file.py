@@ -111,7 +111,7 @@ def hard_link(path, target):
 
 
 PLANTED = {
-    "folder is a link": lambda folder, mine: link(folder, mine),
+    "folder is a link": link,
     "folder above is a link": lambda folder, mine: link(folder.parent, mine),
     "folder is a link to nothing": lambda folder, mine: link(folder, mine / "new"),
     "folder is another user's": lambda folder, _: foreign(folder),

@@ -26,7 +26,7 @@ from reconciler.operations.read import plan as reading
 from reconciler.operations.workspace import Workspace
 from reconciler.planning.planner import Selection
 from tests.simulation.clockwork import Process, run_coroutine
-from tests.simulation.disk import Disk
+from tests.simulation.disk import Disk, SharedDocument
 from tests.simulation.specs import KEY, SECRET, desired
 from tests.simulation.teams import Team
 from tests.simulation.wire import URL, WiredClient
@@ -115,7 +115,7 @@ def start(life: Life, runner: int, kind: str, work: Callable[[Workspace, ApiClie
                     life.server,
                     process,
                     KEY,
-                    limiter=RateLimiter(life.course.pace),
+                    limiter=RateLimiter(life.course.pace, SharedDocument(life.disk_of(process))),
                     redact=workspace.redact,
                     on_retry=lambda text: life.world.tell(process.name, text),
                     guard=workspace.store.check,

@@ -35,6 +35,8 @@ class Disk:
         self.trouble: Callable[[str], int] = lambda _: 0
         self.seconds: Callable[[], float] = lambda: 0.0
         self.locks: dict[str, Process] = {}
+        self.shared = b""
+        """What its runs share about the rate limit."""
         self._chance = world.chance(f"disk {name}")
         self._changes: list[tuple[str, File | None]] = []
         """Changes of names that no sync of a folder has made last."""
@@ -70,6 +72,7 @@ class Disk:
                 file.synced = bytes(file.data)
         lost = len(self._changes) - stay
         self.names = names
+        self.shared = self.shared[: len(self.shared) // 2]
         self.sync_names()
         self.world.tell(self.name, f"power fails; {lost} changes of names lost")
 
@@ -87,6 +90,20 @@ class Disk:
             file = self.names[path] = File()
             file.data, file.synced = bytearray(data), data
         self.sync_names()
+
+
+class SharedDocument:
+    """The file through which the runs on a machine share their limiter."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def exchange(self, change: Callable[[bytes], bytes]) -> bool:
+        self._disk.shared = change(self._disk.shared)
+        return True
+
+    def close(self) -> None:
+        pass
 
 
 class Handle:

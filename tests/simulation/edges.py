@@ -6,6 +6,7 @@
 | bucket | `obstore` and its threads in `adapters.state.objects` | `object_store.SimulatedObstore` |
 | clocks | `time` of lease, lock and limiter, `now` of a workspace, the store's `clock` | the process's own clock |
 | threads | `threading` in the lease | greenlets of the same process |
+| limiter that runs share | `LedgerFile`, a file in the cache folder | one document for each machine, torn when that loses power |
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
 | chance | `uuid`, `secrets`, `random` | from the seed |

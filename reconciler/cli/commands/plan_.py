@@ -67,9 +67,9 @@ def command(
     Projects of one `for_each` whose changes are alike are one block, with what differs as `‹1›` and in a table. What is
     replaced, cancelled or found to need attention always stands by itself. -v shows every project and text in full.
 
-    Plan only reads: it sends nothing but GET requests and writes no file but --out. It keeps the API's list of models for a
-    day in your cache folder, outside the workspace. In a GitHub workflow, the plan is
-    also added to the job's summary.
+    Plan only reads: it sends nothing but GET requests and writes no file but --out. Your cache folder, outside the
+    workspace, keeps the API's list of models for a day and when requests were sent, for the rate limit. In a GitHub
+    workflow, the plan is also added to the job's summary.
     """
     check_summary(format_, summary=summary)
     context = load_context(console)

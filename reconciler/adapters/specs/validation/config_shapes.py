@@ -202,7 +202,7 @@ def _limits() -> Shape:
             Key(
                 name="requests_per_minute",
                 type=_POSITIVE,
-                help=f"Requests a minute; {usual.requests_per_minute} by default.",
+                help=f"Requests a minute of one run; {usual.requests_per_minute} by default. A lower limit that the server names counts for all runs of the account.",
             ),
             Key(
                 name="settle_seconds",
