@@ -81,7 +81,7 @@ def test_every_interpreter_is_isolated_and_every_package_has_its_hash():
 
 def test_the_recipes_install_in_the_same_way():
     """Intent: the two services' scripts say one thing."""
-    (github,) = [step["run"] for step in steps(GITHUB / "actions" / "reconciler" / "action.yml") if "run" in step]
+    (github,) = [step["run"] for step in steps(GITHUB / "actions" / "reconciler" / "action.yml")[:2] if "run" in step]
     (gitlab,) = load(CI / "gitlab" / ".gitlab-ci.yml")["default"]["before_script"]
     common = github.split("\n", 2)[2]
     assert "require-hashes" in common

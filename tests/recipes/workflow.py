@@ -167,6 +167,7 @@ class Runner:
     place: Path
     sha: str
     run: str
+    action_path: Path = Path()
 
     def job(self, job: Any, context: dict[str, Any]) -> Job:
         result = Job()
@@ -201,6 +202,7 @@ class Runner:
             git(clone, "checkout", "-q", given.get("ref") or self.sha)
         elif uses.startswith(("./", "$/")):
             action = self._action(uses)
+            self.action_path = self._action_path(uses)
             defaults = {name: item.get("default", "") for name, item in action.get("inputs", {}).items()}
             inside = {**context, "inputs": {**defaults, **given}, "steps": {}}
             return self._composite(action, inside, base, result)
@@ -213,6 +215,16 @@ class Runner:
         if uses.startswith("./"):
             return load(self.place / "work" / uses / "action.yml")
         return _committed(self.repository, self.sha, f"{uses.removeprefix('$/')}/action.yml")
+
+    def _action_path(self, uses: str) -> Path:
+        """Where the runner has the action's files: in the checkout, or fetched for it."""
+        if uses.startswith("./"):
+            return self.place / "work" / uses
+        fetched = self.place / "actions"
+        if not fetched.exists():
+            git(self.place, "clone", "-q", "--no-checkout", str(self.repository), str(fetched))
+            git(fetched, "checkout", "-q", self.sha)
+        return fetched / uses.removeprefix("$/")
 
     def _composite(
         self, action: Any, context: dict[str, Any], base: dict[str, str], result: Job
@@ -238,7 +250,7 @@ class Runner:
 
     def _bash(self, step: Any, env: dict[str, str], result: Job, context: dict[str, Any]) -> dict[str, str] | None:
         home = self.github.home
-        output, summary = home / "output", home / "summary"
+        output, summary, later = home / "output", home / "summary", self.place / "env"
         output.write_text("")
         summary.write_text("")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_"))}
@@ -251,11 +263,14 @@ class Runner:
             "GITHUB_SHA": self.sha,
             "GITHUB_REF_NAME": context["github"].get("ref_name", "main"),
             "GITHUB_OUTPUT": str(output),
+            "GITHUB_ENV": str(later),
+            "GITHUB_ACTION_PATH": str(self.action_path),
             "GITHUB_STEP_SUMMARY": str(summary),
             "FAKE_GITHUB": str(home),
             "PATH": f"{home / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         settings = {k: v for k, v in self.github.env.items() if k != "EVERSINCE_API_KEY"}
+        settings |= dict(line.split("=", 1) for line in later.read_text().splitlines()) if later.exists() else {}
         if workspace := context.get("matrix", {}).get("workspace"):
             settings["RECONCILER_STATE"] = str(home / "states" / workspace["name"] / "reconciler.state.json")
         shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"] if step.get("shell") == "bash" else ["bash", "-e"]
