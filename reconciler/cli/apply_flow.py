@@ -14,6 +14,7 @@ from reconciler.cli.context import CommandContext, poll_scale
 from reconciler.cli.downloads import deliver_files, downloads_document, downloads_text, show_downloads
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import default_signals, stop_on_signal
+from reconciler.cli.notify import Notifier, Seen, look_around, tell_of_apply
 from reconciler.cli.plan_options import Applying, Execution
 from reconciler.cli.progress import show_progress
 from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR, INTERRUPTED
@@ -54,11 +55,13 @@ class _Applied(Struct, frozen=True):
 
     result: ApplyResult
     downloads: tuple[Download, ...] | None = ()
+    seen: Seen | None = None
 
 
-def run_apply(context: CommandContext, application: Application) -> int:
-    """Apply and print the result. Returns the exit code."""
+def run_apply(context: CommandContext, application: Application, told: Notifier | None = None) -> int:
+    """Apply and print the result. Returns the exit code. ``told`` hears how it ended, if it ended by itself."""
     console = context.console
+    before = {} if told is None else context.state().projects
     request = _make_request(context, application)
 
     async def work(write: Callable[[dict[str, Json]], None]) -> _Applied:
@@ -70,14 +73,15 @@ def run_apply(context: CommandContext, application: Application) -> int:
 
             async with context.api() as api:
                 result = await apply(context.workspace, api, request, emit=emit, stop=stop)
+                seen = None if told is None else await look_around(told, context, api, result, before)
                 if result.interrupted or not result.plan.downloads:
-                    return _Applied(result)
+                    return _Applied(result, seen=seen)
                 base, fresh = application.out or context.config.root, application.selection.refresh
                 with show_downloads(console) as progress:
                     downloads = await deliver_files(
                         context, api, result, base=base, fresh=fresh, show=progress, stop=stop
                     )
-                return _Applied(result, downloads)
+                return _Applied(result, downloads, seen)
 
     try:
         with open_event_file(console, application.execution.events) as write:
@@ -97,6 +101,17 @@ def run_apply(context: CommandContext, application: Application) -> int:
         )
         raise
     _report_result(context, application, applied)
+    code = _ending(applied, application)
+    if told is not None and applied.seen is not None:
+        lost = [download.error for download in applied.downloads or () if download.error]
+        whole = application.saved is None and application.selection.is_whole
+        failed = code == ERROR
+        tell_of_apply(told, context.config, applied.result, applied.seen, lost=lost, failed=failed, whole=whole)
+    return code
+
+
+def _ending(applied: _Applied, application: Application) -> int:
+    """The exit code."""
     if applied.downloads is None:
         return INTERRUPTED
     if any(download.error for download in applied.downloads):

@@ -60,6 +60,10 @@ class Console:
         """Secrets that no variable has, such as the key that a command printed."""
         self.printed_keys: dict[tuple[str, ...], str] = {}
         """The keys that commands printed, so that none runs twice."""
+        self.notify: str | None = None
+        """The receivers of notices that the user named, by commas."""
+        self.finishing: list[Callable[[], object]] = []
+        """What is still to be done once the command has said all that it says."""
         self.clock: Callable[[], str] | None = None
         """Gives the time that each note starts with, if notes are to carry their time."""
         self.format = _guess_format(arguments)
@@ -188,6 +192,11 @@ class Console:
                 self.out_annotations(diagnostics)
             case _:
                 pass
+
+    def finish(self) -> None:
+        """Do what is left before the process ends; none of it changes the exit code."""
+        while self.finishing:
+            self.finishing.pop()()
 
     def report_bug(self, error: BaseException) -> None:
         """Print an exception that this program did not expect."""

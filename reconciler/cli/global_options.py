@@ -66,6 +66,7 @@ def _global_options() -> tuple[click.Option, ...]:
         option("--api-url"),
         option("--key-command"),
         option("--policy", multiple=True, type=click.Path()),
+        option("--notify"),
         option("--no-color", is_flag=True),
         option("-v", "--verbose", count=True),
     )
@@ -86,6 +87,8 @@ def _tell_console(ctx: click.Context, param: click.Parameter, value: Any) -> Non
             console.key_command, console.key_command_flag = value, True
         case "policy":
             console.policy += value
+        case "notify":
+            console.notify = value
         case "no_color":
             console.disable_color()
         case "verbose":

@@ -42,6 +42,8 @@ STORE_SECRETS: Final = (
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 )
 """Credentials of remote states: their values are never shown."""
+RECEIVERS: Final = ("RECONCILER_NOTIFY_SLACK_URL", "RECONCILER_NOTIFY_WEBHOOK_URL", "RECONCILER_NOTIFY_WEBHOOK_SECRET")
+"""Addresses of receivers, which let anybody write to them, and the secret that signs notices."""
 
 
 def load_configuration(console: Console, *, divided: bool = True) -> Config:
@@ -61,7 +63,7 @@ def load_configuration(console: Console, *, divided: bool = True) -> Config:
     if named == os.environ.get(VARIABLE) and not console.environment_flag:
         named = None  # an error then names the variable
     config = load_flagged(console, root, named, divided=divided)
-    secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *console.secret_env)
+    secrets = (*config.policy.allowed_env, config.key_env, *STORE_SECRETS, *RECEIVERS, *console.secret_env)
     console.secret_values = tuple(os.environ.get(name, "") for name in secrets)
     console.redact = Redactor((*console.secret_values, *console.learned))
     console.workspace, console.environment = config.workspace, config.environment

@@ -186,6 +186,11 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     metavar="DIR",
     help="A folder of rules that plans must obey, from a place that the branch can't change. Repeatable.",
 )
+@click.option(
+    "--notify",
+    metavar="RECEIVERS",
+    help="Send notices to slack, webhook or github, comma-separated; `reconciler help notifications` says of what.",
+)
 @click.option("--no-color", is_flag=True, help="Disable color output (also: NO_COLOR).")
 @click.option("-v", "--verbose", count=True, help="Show more: -v for full texts, -vv for every request as well.")
 @click.option(
@@ -201,6 +206,7 @@ def cli(
     api_url: str | None,
     key_command: str | None,
     policy: tuple[str, ...],
+    notify: str | None,
     no_color: bool,
     verbose: int,
 ) -> None:
@@ -219,6 +225,7 @@ def cli(
     console.key_command = key_command
     console.key_command_flag = ctx.get_parameter_source("key_command") is click.core.ParameterSource.COMMANDLINE
     console.policy = policy
+    console.notify = notify
     console.verbose = verbose
     if no_color or os.environ.get("NO_COLOR"):
         console.disable_color()
@@ -239,6 +246,8 @@ def main() -> NoReturn:
         from reconciler.cli.failure import report_failure  # noqa: PLC0415  only a failure needs it
 
         code = report_failure(error, console())
+    if console.cache_info().currsize:
+        console().finish()
     gc.freeze()  # the last collection would look for cycles once more
     sys.exit(code if isinstance(code, int) else DONE)
 

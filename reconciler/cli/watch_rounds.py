@@ -14,17 +14,19 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.downloads import deliver_files, downloads_text
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.notify import Notifier, look_around, tell_of_apply, tell_of_plan
 from reconciler.cli.plan_options import Execution
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
 from reconciler.model.desired import Desired
-from reconciler.model.errors import Diagnostic, LockedError, ReconcilerError
+from reconciler.model.errors import Diagnostic, LockedError, LockError, ReconcilerError
 from reconciler.model.events import ApplyResult, Event, StepEnded
 from reconciler.model.plan import Plan, policy_refusals
 from reconciler.model.rounds import Round
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted
 from reconciler.operations.apply.workflow import ApplyRequest, PlanRefusedError, apply
+from reconciler.operations.facts import of_error
 from reconciler.operations.read.plan import plan
 from reconciler.operations.watch_loop import (
     replaced_addresses,
@@ -87,7 +89,7 @@ class RoundOptions(Struct, frozen=True, kw_only=True):
 
 
 class Rounds:
-    """Makes rounds. ``write`` takes events as documents; ``stop`` ends a round under way."""
+    """Makes rounds. ``write`` takes events as documents; ``stop`` ends a round under way; ``told`` hears what is news."""
 
     def __init__(
         self,
@@ -96,8 +98,10 @@ class Rounds:
         *,
         write: Callable[[dict[str, Json]], None],
         stop: asyncio.Event,
+        told: Notifier | None = None,
     ) -> None:
         self._console = console
+        self._told = told
         self._options = options
         self._write = write
         self._stop = stop
@@ -124,6 +128,9 @@ class Rounds:
             if isinstance(error, LockedError):  # nothing is wrong: this watch stands by
                 found = tuple(replace(each, severity="note") for each in found)
             self._news.report_findings(found)
+            if self._told is not None and not isinstance(error, LockError):
+                what = "Plan" if self._options.plan_only else "Apply"
+                self._told.tell(of_error(error, what, min_credits=self._told.min_credits))
             return replace(round_of_error(error), requests=api.requests if api is not None else 0)
 
     def _read(self) -> tuple[CommandContext, Desired]:
@@ -151,18 +158,29 @@ class Rounds:
             confirm=self._announce,
             options=execution.options(context.config, poll_scale=poll_scale(context.config)),
         )
+        before = context.state().projects if self._told is not None else {}
         result = await apply(context.workspace, api, request, emit=self._report_event, stop=self._stop)
         self._write(end_document(result, at=utc_now()))
         self._replaced.update(dict.fromkeys(replaced_addresses(result), time.time()))
         self._news.report_findings(tuple(r.error for r in result.results if r.error))
         self._news.report_line(apply_line(result) if result.plan.steps else count_line(result.plan))
         made = round_of_apply(result)
-        if result.interrupted or not result.plan.downloads:
-            return made
-        return await self._download(context, api, result, made)
+        lost: tuple[Diagnostic, ...] = ()
+        if not result.interrupted and result.plan.downloads:
+            made, lost = await self._download(context, api, result, made)
+        if self._told is not None:
+            seen = await look_around(self._told, context, api, result, before)
+            whole, failed = request.selection.is_whole, made.outcome == "failed" or bool(result.undecided)
+            if seen is not None:
+                tell_of_apply(self._told, context.config, result, seen, lost=lost, failed=failed, whole=whole)
+        return made
 
-    async def _download(self, context: CommandContext, api: ApiClient, result: ApplyResult, made: Round) -> Round:
-        """Download as `apply` does. A round is failed if a download is; it waits for what is being rendered."""
+    async def _download(
+        self, context: CommandContext, api: ApiClient, result: ApplyResult, made: Round
+    ) -> tuple[Round, tuple[Diagnostic, ...]]:
+        """Download as `apply` does; the round, and what failed. A round is failed if a download is; it waits for what is
+        being rendered.
+        """
         base, stop, fresh = context.config.root, self._stop, self._options.selection.refresh
         before = api.requests
         found = await deliver_files(context, api, result, base=base, fresh=fresh, show=lambda *_: None, stop=stop)
@@ -173,17 +191,19 @@ class Rounds:
         self._news.report_findings(errors)
         made = replace(made, requests=made.requests + api.requests - before)
         if errors:
-            return replace(made, outcome="failed")
+            return replace(made, outcome="failed"), errors
         projects = context.state().projects
         late = {download.address for download in found or () if download.outcome == "nothing"}
         active = any(contract.is_active(projects[address].outputs.status or "") for address in late)
-        return replace(made, outcome="waiting") if active and made.outcome == "converged" else made
+        return (replace(made, outcome="waiting") if active and made.outcome == "converged" else made), ()
 
     async def _plan(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         made, refused = await plan(context.workspace, api, specs, self._selection())
         self._news.report_plan(made, context.config.state_place)
         refused = (*refused, *policy_refusals(made))
         self._news.report_findings((*made.errors, *refused))
+        if self._told is not None:
+            tell_of_plan(self._told, context, made, refused, whole=self._selection().is_whole)
         return round_of_plan(made, refused)
 
     def _announce(self, made: Plan) -> bool:

@@ -126,6 +126,19 @@ def protected(project: DesiredProject, what: str) -> Diagnostic:
     )
 
 
+def failed(project: DesiredProject, why: str | None, detail: str) -> Diagnostic:
+    return attention(project, f"{_failed(project.address)}{f': {why}' if why else ''}", detail)
+
+
+def tells_failure(finding: Diagnostic) -> bool:
+    """Whether this is the finding that a project failed and stays so."""
+    return bool(finding.attention and finding.address and finding.summary.startswith(_failed(finding.address)))
+
+
+def _failed(address: str) -> str:
+    return f"`{address}` failed"
+
+
 def created_released(project: DesiredProject) -> Diagnostic:
     return attention(
         project,
@@ -173,6 +186,11 @@ def drifted(project: DesiredProject, change: Change) -> Diagnostic:
         detail="It was changed outside the reconciler. `reconciler apply` changes it back.",
         kind="drift",
     )
+
+
+def drifted_path(finding: Diagnostic) -> str:
+    """The setting that such a finding is about."""
+    return finding.summary.removeprefix("drift: ").partition(" is ")[0]
 
 
 def normalized(address: str, name: str, wanted: Value, form: Json) -> Diagnostic:

@@ -30,6 +30,7 @@ from reconciler.planning.findings import (
     attention,
     bound_elsewhere,
     created_released,
+    failed,
     held_elsewhere,
     open_calls,
     protected,
@@ -314,9 +315,9 @@ def _plan_failed(
         return
     hint = f"Create a new one with `--replace {quote(project.address)}`"
     result.diagnostics.append(
-        attention(
+        failed(
             project,
-            f"`{project.address}` failed{f': {why}' if why else ''}",
+            why,
             f"It failed again, so `watch` creates no other one for a day. {hint}."
             if recreate and view.keep_failed
             else " ".join(

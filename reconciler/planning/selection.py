@@ -36,6 +36,11 @@ class Selection(Struct, frozen=True, kw_only=True):
     """Whether a failed project is also only reported if it replaced another one less than a day ago: nobody may be there to
     see a loop spend credits, and each of its processes knows this from the account."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every project is read and planned for."""
+        return self.targets is None and not self.exclude and not self.tags and self.refresh
+
     def takes(self, address: str) -> bool:
         return self.targets is None or address in self.targets
 

@@ -57,6 +57,7 @@ MESSAGE_MAX = 500
 """Characters of a server's message that are shown."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+TOO_FEW_CREDITS: Final = "too few credits"
 _PROXY_STATUS: Final = r"[1-5]\d\d\b"
 _CREDENTIALS_WANTED = (
     "the proxy asks for a user name and a password (status 407)",
@@ -220,7 +221,7 @@ def _refused(call: Call, status: int, refusal: _Refusal) -> tuple[type[ApiError]
     elif not refusal.envelope:
         kind, summary = RefusedError, f"refused with status {status}"
     elif status == 402 or code == ErrorCode.INSUFFICIENT_CREDITS:
-        kind, summary = CreditsError, "too few credits"
+        kind, summary = CreditsError, TOO_FEW_CREDITS
     elif status == 404 and call.on_project:
         kind, summary = NotFoundError, "the account shows no such project"
     elif _wrong_status(call, status, refusal):

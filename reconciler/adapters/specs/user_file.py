@@ -13,7 +13,7 @@ from reconciler import files
 from reconciler.adapters.specs.language.layers import Layer, locate
 from reconciler.adapters.specs.validation.checks import Explain, problems_of
 from reconciler.adapters.specs.validation.codes import Code, error, in_order
-from reconciler.adapters.specs.validation.shape_types import Key, ListOf, Shape, Text
+from reconciler.adapters.specs.validation.shape_types import Choice, Key, ListOf, Shape, Text
 from reconciler.adapters.specs.workspace_files import FileProblem, read_text
 from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.errors import ConfigError, Location
@@ -31,6 +31,11 @@ USER_FILE: Final = Shape(
             type=ListOf(item=Text()),
             help="The command that prints the API key, and its arguments.",
         ),
+        Key(
+            name="notify",
+            type=ListOf(item=Choice(("slack", "webhook", "github"))),
+            help="The receivers of notices.",
+        ),
     ),
 )
 
@@ -38,8 +43,8 @@ USER_FILE: Final = Shape(
 class UserConfig(Struct, frozen=True, kw_only=True):
     """What the user's own file says."""
 
-    path: str = ""
     key_command: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
 
 def load_user_config(env: Mapping[str, str], root: Path, explain: Explain) -> UserConfig:
@@ -74,7 +79,7 @@ def load_user_config(env: Mapping[str, str], root: Path, explain: Explain) -> Us
                 [error(p.code, p.summary, p.detail, location=locate(layers, p.path, on_key=p.on_key)) for p in problems]
             )
         )
-    return UserConfig(path=name, key_command=tuple(tree.get("key_command", ())))
+    return UserConfig(**{key: tuple(tree.get(key, ())) for key in USER_FILE.names})
 
 
 def _refuse_if_foreign(path: Path, checkout: Path) -> None:

@@ -13,6 +13,7 @@ from reconciler.cli.apply_flow import Application, run_apply
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.notify import notifier, telling_failure
 from reconciler.cli.options import DIGEST, variables
 from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
 from reconciler.cli.variables import Variables
@@ -75,16 +76,18 @@ def command(
     if planfile is None and digest is not None:
         raise UsageError("`--digest` needs a PLANFILE", "It approves one saved plan.")
     context = load_context(console)
-    if planfile is None:
-        specs = read_specs(context.config, variables)
-        selection = selectors.selection(destroy=destroy)
-        application = Application(applying=applying, execution=execution, specs=specs, selection=selection, out=out)
-        return run_apply(context, application)
-    _refuse_planning_options({**asdict(selectors), "destroy": destroy, **asdict(variables)})
-    saved = read_plan(planfile)
-    if digest is not None:
-        _check_digest(planfile, saved, digest)
-    return run_apply(context, Application(applying=applying, execution=execution, saved=saved, out=out))
+    told = notifier(context)
+    with telling_failure(told):
+        if planfile is None:
+            specs = read_specs(context.config, variables)
+            selection = selectors.selection(destroy=destroy)
+            application = Application(applying=applying, execution=execution, specs=specs, selection=selection, out=out)
+            return run_apply(context, application, told)
+        _refuse_planning_options({**asdict(selectors), "destroy": destroy, **asdict(variables)})
+        saved = read_plan(planfile)
+        if digest is not None:
+            _check_digest(planfile, saved, digest)
+        return run_apply(context, Application(applying=applying, execution=execution, saved=saved, out=out), told)
 
 
 def _refuse_planning_options(options: dict[str, object]) -> None:

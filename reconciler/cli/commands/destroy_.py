@@ -8,6 +8,7 @@ from reconciler.cli.apply_flow import Application, run_apply
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.notify import notifier, telling_failure
 from reconciler.cli.options import variables
 from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, destroy_selectors, execution
 from reconciler.cli.variables import Variables
@@ -40,9 +41,12 @@ def command(
     projects stay.
     """
     context = load_context(console)
-    specs = read_specs(context.config, variables)
-    selection = selectors.selection(destroy=True)
-    return run_apply(
-        context,
-        Application(applying=applying, execution=execution, specs=specs, selection=selection, command="destroy"),
-    )
+    told = notifier(context)
+    with telling_failure(told):
+        specs = read_specs(context.config, variables)
+        selection = selectors.selection(destroy=True)
+        return run_apply(
+            context,
+            Application(applying=applying, execution=execution, specs=specs, selection=selection, command="destroy"),
+            told,
+        )

@@ -13,6 +13,7 @@ from reconciler.adapters.plan_file import write_plan
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context, say_who_works
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.notify import notifier, tell_of_plan
 from reconciler.cli.options import formats, variables
 from reconciler.cli.plan_options import FailOn, Selectors, fail_on, force, selectors
 from reconciler.cli.plan_output import PLAN_FORMATS, check_summary, print_plan, render_markdown, summary
@@ -74,6 +75,7 @@ def command(
     check_summary(format_, summary=summary)
     context = load_context(console)
     selection = selectors.selection(destroy=destroy)
+    told = notifier(context)
     specs = read_specs(context.config, variables)
     say_who_works(context)
 
@@ -88,6 +90,8 @@ def command(
     document = whole if format_ in ("markdown", "html") else made
     print_plan(console, document, format_, summary=summary, digest=digest, place=place)
     console.summarize(lambda: render_markdown(console, whole, digest, place=place))
+    if told is not None:
+        tell_of_plan(told, context, made, refused, whole=selection.is_whole)
     errors = tuple(dict.fromkeys((*made.errors, *refused)))
     denied = tuple(error for error in made.with_policy_findings().errors if error not in errors)
     console.diagnose((*errors, *denied))

@@ -18,6 +18,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import stop_on_signal
+from reconciler.cli.notify import ROUND_SECONDS, Notifier, notifier
 from reconciler.cli.options import DURATION, as_struct, variables
 from reconciler.cli.plan_options import Execution, Targets, execution, targets
 from reconciler.cli.reference import DONE
@@ -141,6 +142,7 @@ def command(
             f"`--listen` on an address that others can reach needs a secret, and {watching.secret_env} is not set",
             "Set it to the secret that signs the deliveries, or listen on 127.0.0.1.",
         )
+    told = notifier(context, seconds=ROUND_SECONDS)
     console.clock = utc_now
     rounds = RoundOptions(
         plan_only=watching.plan_only,
@@ -148,12 +150,14 @@ def command(
         variables=variables,
         execution=execution,
     )
-    asyncio.run(_watch(context, watching, rounds, secret))
+    asyncio.run(_watch(context, watching, rounds, secret, told))
     console.note("Stopped.")
     return DONE
 
 
-async def _watch(context: CommandContext, watching: WatchOptions, options: RoundOptions, secret: str | None) -> None:
+async def _watch(
+    context: CommandContext, watching: WatchOptions, options: RoundOptions, secret: str | None, told: Notifier | None
+) -> None:
     console, loop = context.console, asyncio.get_running_loop()
     async with context.api():
         pass  # without a key, for example, no round could succeed
@@ -169,7 +173,7 @@ async def _watch(context: CommandContext, watching: WatchOptions, options: Round
     with stop_on_signal(console) as stop, open_event_file(console, execution.events) as write:
         bell = Bell(stop)
         loop.add_signal_handler(signal.SIGHUP, bell.ask)
-        rounds = Rounds(console, options, write=write, stop=stop)
+        rounds = Rounds(console, options, write=write, stop=stop, told=told)
         with contextlib.suppress(ReconcilerError):  # the first round says it, and whether the next ones meet it too
             rounds.report_place(context)
         with _serve(console, watching.listen, secret, board, lambda: loop.call_soon_threadsafe(bell.hear)):

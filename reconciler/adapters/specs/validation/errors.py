@@ -119,6 +119,8 @@ def _type_hint(kind: str, value: object) -> str:
 _OUTSIDE: Final = {
     "key_command": "a branch can't name programs to run: use --key-command, RECONCILER_KEY_COMMAND or your own "
     "~/.config/reconciler/config.yaml",
+    "notify": "a branch can't say where notices go: use --notify, RECONCILER_NOTIFY or your own "
+    "~/.config/reconciler/config.yaml",
 }
 """Keys that are not for files of a branch, and what to do instead."""
 
