@@ -17,7 +17,6 @@ from reconciler.model.events import ApplyResult
 from reconciler.model.facts import Fact, FactKind, Facts
 from reconciler.model.plan import Plan, Replace, Update, describe
 from reconciler.model.state import Entry, State
-from reconciler.model.values import is_sealed
 from reconciler.operations.apply.workflow import PlanRefusedError
 from reconciler.planning.findings import drifted_path, tells_failure
 
@@ -144,7 +143,7 @@ def _drift(plan: Plan, entries: Mapping[str, Entry]) -> Iterator[Fact]:
         if not isinstance(step, Update) or entry is None:
             continue
         for change in step.changes:
-            if not change.sensitive and _is_changed(entry, change.path.removeprefix("settings."), change.before):
+            if change.drift:
                 yield _drifted(step.address, entry, change.path)
     for finding in plan.diagnostics:
         entry = entries.get(finding.address or "")
@@ -161,11 +160,6 @@ def _drifted(address: str, entry: Entry, path: str) -> Fact:
         project_id=entry.project_id,
         url=entry.outputs.project_url,
     )
-
-
-def _is_changed(entry: Entry, name: str, shown: object) -> bool:
-    known = entry.settings.get(name)
-    return known is not None and not is_sealed(known.value) and shown not in (known.value, known.kept, known.before)
 
 
 def _failed_in(plan: Plan, entries: Mapping[str, Entry]) -> Iterator[Fact]:

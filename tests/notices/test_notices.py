@@ -145,6 +145,7 @@ def test_drift_is_told_once_and_again_when_it_comes_again(tmp_path, account):
         space.write("specs/a.yaml", TEASER.replace("Teaser}", "Mine}"))
         space.run("plan")
         assert receiver.facts == [], "a change of the spec is no drift"
+        space.write("specs/a.yaml", TEASER)
         store.person_sets(project, title="By hand")
         for args in (("plan",), ("plan", "--refresh-only"), ("plan",)):
             space.run(*args)
