@@ -61,7 +61,7 @@ COMMAND_GROUPS: Final = {
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
 WITHOUT_ENVIRONMENT: Final = frozenset(
-    {"init", "show", "schema", "policy", "help", "explain", "environments", "workspaces", "completion", "version"}
+    {"init", "show", "schema", "policy", "help", "explain", "environments", "completion", "version"}
 )
 """Commands that read no workspace, or all of its environments, so that there is none to choose."""
 ELSEWHERE: Final = {

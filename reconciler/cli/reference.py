@@ -13,7 +13,7 @@ INTERRUPTED: Final = 130
 EXIT_CODES: Final = {
     DONE: "Success; for `watch`, also when stopped by Ctrl-C or SIGTERM",
     ERROR: "Error, including usage errors, refused plans, failed steps, and steps that need a decision",
-    CHANGES: "With --detailed-exitcode: plan found changes, or apply deferred steps",
+    CHANGES: "With --detailed-exitcode: plan found changes, or apply deferred steps; workspaces: one is affected",
     ATTENTION: "With --fail-on attention: a project needs a person; wins over 2",
     INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM (except `watch`)",
 }

@@ -116,8 +116,23 @@ def add(name):
     return change
 
 
+def in_both(name):
+    """As :func:`add`, with a change in the other workspace, too."""
+
+    def change(repository):
+        add(name)(repository)
+        spec = repository / "teams" / "brand" / "specs" / "projects.yaml"
+        spec.write_text(f"# {name}\n{spec.read_text()}")
+
+    return change
+
+
 def failures(jobs):
-    return {name: job.failed for name, job in jobs.items() if job.failed}
+    """The jobs that failed, and where; the last one does if any does."""
+    found = {name: job.failed for name, job in jobs.items() if job.failed}
+    if "reconciler" in jobs:
+        assert found.pop("reconciler", None) == ("Fail where a job did" if found else None)
+    return found
 
 
 @pytest.mark.long
@@ -127,10 +142,11 @@ def test_plan_approve_merge_apply_and_drift(site, api):
     foreign = {"id": 999, "user": {"login": "eve"}, "body": "<!-- reconciler: campaigns -->\nnot yours"}
     github.save({**github.account, "comments": [foreign]})
 
-    propose(repository, "promo", add("promo"))
+    propose(repository, "promo", in_both("promo"))
     jobs = planned(repository, github, "promo")
     assert set(jobs) == {
         "workspaces",
+        "reconciler",
         *(f"{job} {name}" for job in ("validate", "plan") for name in ("campaigns", "teams%2fbrand")),
     }
     assert not failures(jobs), {name: job.log for name, job in jobs.items()}
@@ -184,23 +200,30 @@ def test_a_fork_is_validated_only(site):
     repository, github = site
     propose(repository, "fork", add("promo"))
     jobs = planned(repository, github, "fork", fork=True)
-    assert {name.partition(" ")[0] for name in jobs} == {"workspaces", "validate"}
-    assert github.account["calls"] == []
+    assert {name.partition(" ")[0] for name in jobs} == {"workspaces", "validate", "reconciler"}
+    assert all("--method" not in call for call in github.account["calls"])
+    assert not failures(jobs)
     merged(repository, github, "fork", repo="eve/videos")
     jobs = github.workflow("reconciler-apply", repository, {})
-    assert failures(jobs) == dict.fromkeys(("apply campaigns", "apply teams%2fbrand"), "Fetch the approved plan")
+    assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
     assert "::error::No approved plan goes with this commit" in jobs["apply campaigns"].log
 
 
-def test_an_invalid_spec_is_annotated_and_not_planned(site):
+def test_an_invalid_spec_is_annotated_and_the_other_workspace_is_planned(site):
     repository, github = site
 
     def change(repository):
+        in_both("good")(repository)
         (repository / "campaigns" / "specs" / "bad.yaml").write_text("projects: {bad: {brief: x, breef: y}}\n")
 
     propose(repository, "bad", change)
     jobs = planned(repository, github, "bad")
-    assert failures(jobs) == {"validate campaigns": "Validate"}
+    assert failures(jobs) == {"validate campaigns": "Validate", "plan campaigns": "Fail where the plan did"}
+    assert [c["body"].split("\n")[2].partition(",")[0] for c in github.account["comments"]] == [
+        "### No plan for `teasers`",
+        "### Plan for `intros`",
+    ]
+    assert not list((github.home / "artifacts").glob("*/plan-campaigns"))
     assert "::error file=campaigns/specs/bad.yaml,line=1," in jobs["validate campaigns"].log
 
 
@@ -240,7 +263,7 @@ def test_a_plan_for_other_files_than_were_merged_is_refused(site, api):
     jobs = github.workflow("reconciler-apply", repository, {})
     assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
     assert "another merge came in between" in jobs["apply campaigns"].log
-    assert {effect["kind"] for effect in effects(api)} == {"create", "message"}  # of the other workspace
+    assert effects(api) == []
 
 
 BOT = {"login": "github-actions[bot]"}
@@ -335,7 +358,7 @@ TAMPERED = {
 def test_only_what_was_reviewed_is_applied(site, api):
     """Intent: neither an artifact, nor somebody's comment, nor another run decides what is applied."""
     repository, github = site
-    propose(repository, "promo", add("promo"))
+    propose(repository, "promo", in_both("promo"))
     assert not failures(planned(repository, github, "promo"))
     merged(repository, github, "promo")
     (artifact,) = (github.home / "artifacts").glob("*/plan-campaigns")
@@ -357,6 +380,63 @@ def test_only_what_was_reviewed_is_applied(site, api):
     assert len(effects(api)) == 4
 
 
+def test_only_what_a_change_affects_is_planned_and_applied_and_drift_looks_at_all(site, api):
+    repository, github = site
+    propose(repository, "promo", add("promo"))
+    jobs = planned(repository, github, "promo")
+    assert not failures(jobs)
+    assert set(jobs) == {"workspaces", "validate campaigns", "plan campaigns", "reconciler"}
+    merged(repository, github, "promo")
+    jobs = github.workflow("reconciler-apply", repository, {})
+    assert (set(jobs), failures(jobs)) == ({"workspaces", "apply campaigns"}, {})
+    assert len(effects(api)) == 4
+    jobs = github.workflow("reconciler-drift", repository, {})
+    assert not failures(jobs)
+    assert [issue["title"] for issue in github.account["issues"]] == ["Drift in teams/brand"]
+
+
+@pytest.mark.sweep
+def test_those_who_read_a_shared_folder_are_planned(site):
+    repository, github = site
+    config = repository / "teams" / "brand" / "reconciler.yaml"
+    config.write_text(config.read_text() + "specs: [specs, ../../shared]\n")
+    (repository / "shared").mkdir()
+    shared = repository / "shared" / "all.yaml"
+    shared.write_text("projects:\n  common:\n    brief: For all.\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "Shared")
+    propose(repository, "wider", lambda _: shared.write_text("projects:\n  common:\n    brief: For most.\n"))
+    jobs = planned(repository, github, "wider")
+    assert not failures(jobs)
+    assert set(jobs) == {"workspaces", "validate teams%2fbrand", "plan teams%2fbrand", "reconciler"}
+
+
+@pytest.mark.sweep
+def test_a_comment_of_an_earlier_push_is_brought_up_to_date(site):
+    """Intent: a push that takes a change back leaves no plan standing that shows it."""
+    repository, github = site
+    propose(repository, "promo", in_both("promo"))
+    assert not failures(planned(repository, github, "promo"))
+    assert "promo" in github.account["comments"][0]["body"]
+    git(repository, "checkout", "-q", "promo")
+    (repository / "campaigns" / "specs" / "promo.yaml").unlink()
+    git(repository, "commit", "-qam", "Not that one")
+    jobs = planned(repository, github, "promo")
+    assert not failures(jobs)
+    assert "plan campaigns" in jobs
+    assert len(github.account["comments"]) == 2
+    assert "promo" not in github.account["comments"][0]["body"]
+
+
+@pytest.mark.sweep
+def test_a_change_that_affects_nothing_plans_nothing(site):
+    repository, github = site
+    propose(repository, "words", lambda repository: (repository / "README.md").write_text("Words.\n"))
+    jobs = planned(repository, github, "words")
+    assert (set(jobs), failures(jobs)) == ({"workspaces", "reconciler"}, {})
+    assert github.account["comments"] == []
+
+
 @pytest.mark.sweep
 def test_a_merge_that_changes_the_recipe_only_applies_nothing_and_fails_nothing(site, api):
     """Intent: an update of the actions' pins is no failure of every workspace."""
@@ -371,7 +451,7 @@ def test_a_merge_that_changes_the_recipe_only_applies_nothing_and_fails_nothing(
     merged(repository, github, "bump")
     jobs = github.workflow("reconciler-apply", repository, {})
     assert not failures(jobs)
-    assert "::notice::Pull request 7 changed the recipe" in jobs["apply campaigns"].log
+    assert set(jobs) == {"workspaces"}
     assert effects(api) == []
 
 

@@ -201,7 +201,7 @@ def test_zizmor_finds_a_mistake(github, right, wrong, said):
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("needs: [workspaces, validate]", "needs: [workspaces, validated]", "validated"),
+        ("needs: [workspaces, validate, plan]", "needs: [workspaces, validated, plan]", "validated"),
         ("needs.workspaces.outputs.list)", "needs.workspaces.outputs.lists)", "lists"),
         ("persist-credentials:", "persist-credential:", "persist-credential"),
         ("${{ github.event.pull_request.number }}", "${{ github.event.pull_request.number", "unexpected EOF"),
@@ -222,9 +222,10 @@ def test_actionlint_finds_a_mistake(github, right, wrong, said):
 
 PERMISSIONS = {
     "reconciler-plan": {
-        "workspaces": {"contents": "read"},
+        "workspaces": {"contents": "read", "pull-requests": "read"},
         "validate": {"contents": "read"},
         "plan": {"contents": "read", "pull-requests": "write"},
+        "reconciler": {},
     },
     "reconciler-apply": {
         "workspaces": {"contents": "read"},
@@ -248,7 +249,8 @@ def test_jobs_may_do_just_what_they_need(path):
     concurrency = document.get("concurrency") or document["jobs"]["apply"]["concurrency"]
     assert concurrency["cancel-in-progress"] is (path.stem != "reconciler-apply")
     if path.stem == "reconciler-plan":
-        assert document["jobs"]["plan"]["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+        here = "github.event.pull_request.head.repo.full_name == github.repository"
+        assert document["jobs"]["plan"]["if"] == f"needs.workspaces.outputs.list != '[]' && {here}"
     environments = {name: job.get("environment") for name, job in document["jobs"].items() if "secrets." in str(job)}
     approved = (
         "${{ matrix.workspace.environment || 'production' }}"  # a GitHub environment for each, with its approvals
@@ -301,9 +303,9 @@ def together(base, over):
 def gitlab_job(name, checkout, workspace, document=None, **env):
     """The commands of a job, for one value of its matrix; reconciler is installed already."""
     document = document or pipeline(".gitlab-ci.yml")
-    folder = document["default"]["before_script"][0].splitlines()[-1]
-    assert folder.startswith("out=")
-    script = [folder, *document[name]["script"]]
+    installs, end, rest = document["default"]["before_script"][0].partition("PATH=$tools:$PATH\n")
+    assert installs and end and "out=" in rest
+    script = [rest, *document[name]["script"]]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_API_URL", "GITHUB_"))}
     path = f"{command().parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
@@ -342,6 +344,38 @@ def test_the_gitlab_jobs_plan_apply_and_find_drift(checkout):
     assert "1 already done" in again.stdout
 
 
+def test_gitlab_jobs_of_what_is_not_affected_end_at_once(checkout):
+    """Intent: also where another workspace is broken; and where nothing tells, they do their work."""
+    git(checkout, "init", "-q")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "Start")
+    base = git(checkout, "rev-parse", "HEAD")
+    (checkout / "brand" / "specs" / "a.yaml").write_text("projects: [\n")
+    (checkout / "campaigns" / "specs" / "b.yaml").write_text(SPEC.replace("teaser", "more"))
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "Change")
+    for since in ({"CI_MERGE_REQUEST_DIFF_BASE_SHA": base}, {"CI_COMMIT_BEFORE_SHA": base}):
+        assert gitlab_job("plan", checkout, "campaigns", **since).returncode == 0
+        assert list((checkout / "reconciler-plan").glob("*/saved.plan"))
+        broken = gitlab_job("plan", checkout, "brand", **since)
+        assert broken.returncode == 1
+        assert "brand/specs/a.yaml" in broken.stderr or "specs/a.yaml" in broken.stderr
+    (checkout / "brand" / "specs" / "a.yaml").write_text(SPEC)
+    git(checkout, "commit", "-qam", "Right again")
+    head = {"CI_COMMIT_BEFORE_SHA": git(checkout, "rev-parse", "HEAD^")}
+    for job in ("validate", "plan", "apply"):
+        done = gitlab_job(job, checkout, "campaigns", **head)
+        assert done.returncode == 0, done.stderr
+        assert "None of 1 workspace is affected" in done.stdout
+    assert not (checkout / "reconciler-plan").exists()
+    assert gitlab_job("plan", checkout, "brand", **head).returncode == 0
+    shutil.rmtree(checkout / "reconciler-plan")
+    unknown = gitlab_job("plan", checkout, "campaigns", CI_COMMIT_BEFORE_SHA="f" * 40)
+    assert unknown.returncode == 0, unknown.stderr
+    assert "there is no commit" in unknown.stderr
+    assert list((checkout / "reconciler-plan").glob("*/saved.plan"))
+
+
 def test_gitlab_environments_are_a_matrix(checkout):
     """Intent: each environment of reconciler.yaml has its own GitLab environments, plan and lock; none takes another's plan."""
     document = pipeline("environments.gitlab-ci.yml")
@@ -361,7 +395,6 @@ def test_gitlab_environments_are_a_matrix(checkout):
         ("plan", "environment"),
         ("drift", "environment"),
         ("apply", "environment"),
-        ("apply", "resource_group"),
     ):
         for values in matrix:
             said = document[job][key]["name"] if isinstance(document[job][key], dict) else document[job][key]
@@ -374,6 +407,8 @@ def test_gitlab_environments_are_a_matrix(checkout):
     assert {name.rpartition("/")[0] for name in taken if "/" in name} == {
         f"{w}/{n}" for w in ("plan", "apply") for n in ("dev", "prod")
     }
+    group = document["apply"]["resource_group"]
+    assert "RECONCILER_ENVIRONMENT" in group and "WORKSPACE" not in group  # limits are those of the account
     assert document["plan"]["environment"]["action"] == document["drift"]["environment"]["action"] == "access"
 
     digests = {}

@@ -107,7 +107,8 @@ class GitHub:
         self._runs += 1
         run = str(self._runs)
         sha = git(repository, "rev-parse", "HEAD")
-        event = {"repository": {"default_branch": "main"}, **github.get("event", {})}
+        before = git(repository, "rev-parse", "HEAD^1")
+        event = {"repository": {"default_branch": "main"}, "before": before, **github.get("event", {})}
         results: dict[str, Job] = {}
         needs: dict[str, Any] = {}
         for job_name, job in document["jobs"].items():
@@ -118,13 +119,12 @@ class GitHub:
                 "vars": self.vars,
             }
             wanted = job.get("needs", [])
-            if any(
-                r.failed
-                for n, r in results.items()
-                if n.partition(" ")[0] in ([wanted] if isinstance(wanted, str) else wanted)
+            wanted = [wanted] if isinstance(wanted, str) else wanted
+            if job.get("if") == "always()":
+                context["needs"] = {name: needs.get(name, {"result": "skipped"}) for name in wanted}
+            elif any(needs.get(name, {}).get("result") != "success" for name in wanted) or (
+                "if" in job and not evaluated(job["if"], context)
             ):
-                continue
-            if "if" in job and not evaluated(job["if"], context):
                 continue
             matrix = [None]
             if "strategy" in job:
@@ -138,8 +138,10 @@ class GitHub:
                 where = {**context, "matrix": {"workspace": workspace}, "runner": {"temp": str(place / "temp")}}
                 done = Runner(self, repository, place, sha, run).job(job, where)
                 results[f"{job_name} {workspace['name']}" if workspace else job_name] = done
+                failed = done.failed or needs.get(job_name, {}).get("result") == "failure"
                 needs[job_name] = {
-                    "outputs": {k: filled(v, {"steps": done_steps(done)}) for k, v in job.get("outputs", {}).items()}
+                    "result": "failure" if failed else "success",
+                    "outputs": {k: filled(v, {"steps": done_steps(done)}) for k, v in job.get("outputs", {}).items()},
                 }
         failed = any(job.failed for job in results.values())
         account = self.account
@@ -316,16 +318,19 @@ def done_steps(job: Job) -> dict[str, Any]:
 
 
 def value(expression: str, context: dict[str, Any]) -> Any:
+    found = ""
     for part in expression.split(" || "):
         found = _operand(part, context)
-        if found:
-            return found
-    return ""
+        if found not in ("", "false"):
+            break
+    return found
 
 
 def _operand(text: str, context: dict[str, Any]) -> Any:
     if text.startswith("'"):
         return text.strip("'")
+    if contains := re.fullmatch(r"contains\(needs\.\*\.result, '(\w+)'\)", text):
+        return str(contains[1] in [job["result"] for job in context["needs"].values()]).lower()
     found: Any = context
     for part in re.sub(r"^fromJSON\((.*)\)$", r"\1", text).split("."):
         found = (found or {}).get(part, "")
@@ -337,5 +342,8 @@ def filled(text: Any, context: dict[str, Any]) -> str:
 
 
 def evaluated(condition: str, context: dict[str, Any]) -> bool:
-    left, operator, right = re.fullmatch(r"(\S+) (==|!=) (\S+)", condition).groups()
-    return (value(left, context) == value(right, context)) == (operator == "==")
+    for part in condition.split(" && "):
+        left, operator, right = re.fullmatch(r"(\S+) (==|!=) (\S+)", part).groups()
+        if (value(left, context) == value(right, context)) != (operator == "=="):
+            return False
+    return True

@@ -68,6 +68,9 @@ def repository(tmp_path, canary, outside):
     git(root, "checkout", "-qb", "branch")
     plant(root, canary, outside)
     plant(root / "campaigns", canary, outside)
+    (root / "campaigns" / "specs" / "more.yaml").write_text(
+        "projects: {}\n"
+    )  # so that the change affects the workspace
     for action in root.glob(".github/actions/*/action.yml"):
         text = action.read_text()
         assert "      run: |\n" in text
@@ -113,7 +116,7 @@ def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, rele
     event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": REPOSITORY}}}}
     jobs = github.workflow("reconciler-plan", repository, {"event": event, "head_sha": head})
     assert {name: job.failed for name, job in jobs.items()} == dict.fromkeys(
-        ("workspaces", "validate campaigns", "plan campaigns")
+        ("workspaces", "validate campaigns", "plan campaigns", "reconciler")
     ), {name: job.log for name, job in jobs.items()}
     assert "1 create" in github.account["comments"][0]["body"]
     assert not canary.exists(), canary.read_text()
@@ -135,6 +138,7 @@ def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, rele
     for name in ("reconciler-apply", "reconciler-drift"):
         jobs = github.workflow(name, repository, {})
         assert not any(job.failed for job in jobs.values()), {name: job.log for name, job in jobs.items()}
+        assert f"{name.removeprefix('reconciler-')} campaigns" in jobs
     assert github.account["issues"] == [] or "campaigns" in str(github.account["issues"])
     assert not canary.exists(), canary.read_text()
     assert untouched(outside)

@@ -435,3 +435,23 @@ def test_git_that_answers_without_end_is_ended(repo):
     found = repository_of(repo)
     with pytest.raises(GitError, match="more than 10 bytes"):
         found._run("ls-files", limit=10)
+
+
+def test_one_environment_can_be_chosen(repo):
+    put("shared/vars.yaml")(repo)
+    for chosen in ({"RECONCILER_ENVIRONMENT": "prod"}, {}):
+        flag = [] if chosen else ["-e", "prod"]
+        document = listed(repo, *flag, "--changed-since", "HEAD", **chosen)
+        assert [(row["path"], row["environment"], row["changed"]) for row in document["workspaces"]] == [
+            ("teams/b", "prod", True)
+        ]
+    assert "Environments here: dev, prod" in Space(repo).run("workspaces", "-e", "live", code=1).err
+
+
+@pytest.mark.parametrize(("environment", "code"), [("prod", 2), ("dev", 0)])
+def test_the_exit_code_can_tell_that_something_is_affected(repo, environment, code):
+    put("shared/vars.yaml")(repo)
+    compared = ("workspaces", "--changed-since", "HEAD", "--detailed-exitcode", "-e", environment)
+    Space(repo / "teams" / "b").run(*compared, code=code)
+    write(repo, "teams/b/specs/b.yaml", "projects: [\n")
+    Space(repo / "teams" / "b").run(*compared, code=1)

@@ -13,7 +13,7 @@ from reconciler.adapters.specs.footprint import DEPTH_MAX, find_workspaces
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import STORE_SECRETS
 from reconciler.cli.options import formats
-from reconciler.cli.reference import DONE, ERROR
+from reconciler.cli.reference import CHANGES, DONE, ERROR
 from reconciler.cli.workspace_listing import read_workspace
 from reconciler.model.errors import Diagnostic, UsageError
 from reconciler.model.redact import Redactor
@@ -37,13 +37,14 @@ Examples:
     metavar="REF",
     help="Tell which workspaces are affected by what changed since this branch and REF parted, uncommitted changes included.",
 )
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if a workspace is affected.")
 @formats("text", "json")
 @click.pass_obj
-def command(console: Console, *, changed_since: str | None, format_: str) -> int:
+def command(console: Console, *, changed_since: str | None, detailed_exitcode: bool, format_: str) -> int:
     """List the workspaces below a folder, and which ones a change affects.
 
     A workspace is a folder with `reconciler.yaml`; each of its environments is a line of its own. `-C` names the folder to
-    look below. Makes no call to the API and runs nothing of the checkout. Without --changed-since, nothing is compared and
+    look below, `-e` the one environment to list. Makes no call to the API and runs nothing of the checkout. Without --changed-since, nothing is compared and
     all count as changed.
     """
     if not console.root.is_dir():
@@ -57,6 +58,7 @@ def command(console: Console, *, changed_since: str | None, format_: str) -> int
     compared, rows = None, [space.row for space in spaces]
     if changed_since is not None and repository is not None:
         compared, rows = _compared(folder, spaces, repository, changed_since)
+    rows = _chosen(rows, console.environment)
     warnings = [
         Diagnostic(
             severity="warning",
@@ -70,7 +72,21 @@ def command(console: Console, *, changed_since: str | None, format_: str) -> int
     else:
         console.out(workspaces_text(rows, compared, style=console.style(), whole=console.verbose > 0))
     console.diagnose([*warnings, *dict.fromkeys(found for row in rows for found in row.diagnostics)])
-    return ERROR if any(row.failed for row in rows) else DONE
+    if any(row.failed for row in rows):
+        return ERROR
+    return CHANGES if detailed_exitcode and any(row.changed for row in rows) else DONE
+
+
+def _chosen(rows: list[WorkspaceRow], environment: str | None) -> list[WorkspaceRow]:
+    """The workspaces that have an environment, in it; and those that can't be read, which may have it."""
+    if environment is None:
+        return rows
+    chosen = [row for row in rows if row.environment == environment or (row.environment is None and row.failed)]
+    if rows and not chosen:
+        known = sorted({row.environment for row in rows if row.environment is not None})
+        detail = f"Environments here: {', '.join(known)}." if known else "No workspace here has environments."
+        raise UsageError(f"no workspace here has an environment `{environment}`", detail)
+    return chosen
 
 
 def _repository(console: Console, *, needed: bool) -> Repository | None:
