@@ -10,6 +10,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.cli.ci import run_url
 from reconciler.cli.context import CommandContext, poll_scale
 from reconciler.cli.downloads import deliver_files, downloads_document, downloads_text, show_downloads
 from reconciler.cli.event_file import open_event_file
@@ -92,7 +93,7 @@ def run_apply(context: CommandContext, application: Application, told: Notifier 
     except PlanRefusedError as error:
         _print_plan_as_text(context, error.plan)
         refused = replace(error.plan, diagnostics=_merge_diagnostics(error))
-        console.summarize(lambda: plan_markdown(refused, where=context.where(refused.serial)))
+        console.summarize(lambda: plan_markdown(refused, where=context.where(refused.serial), run=run_url()))
         raise
     except ReconcilerError as error:
         found = tuple(map(console.redact.record, error.diagnostics))  # before anything is cut to fit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from reconciler.model.errors import Diagnostic
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 WORKSPACE: Final = ("reconciler.yaml", "specs")
 """A folder with one of these is a workspace, or is meant to be one."""
+_PAGE: Final = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)+"
 ANNOTATIONS_MAX: Final = 10
 """GitHub shows at most this many annotations of one step."""
 
@@ -22,6 +24,16 @@ ANNOTATIONS_MAX: Final = 10
 def on_github() -> bool:
     """Whether this process runs in a GitHub workflow."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def run_url() -> str | None:
+    """The page of the GitHub run or the GitLab job in which this process runs."""
+    env = os.environ
+    url = env.get("CI_JOB_URL", "") if env.get("GITLAB_CI") == "true" else ""
+    if on_github():
+        run = (env.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
+        url = "{}/{}/actions/runs/{}".format(*run)
+    return url if re.fullmatch(_PAGE, url) else None
 
 
 def annotation_lines(root: Path, diagnostics: Iterable[Diagnostic]) -> list[str]:

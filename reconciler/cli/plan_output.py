@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from reconciler.cli.ci import comment_owner
+from reconciler.cli.ci import comment_owner, run_url
 from reconciler.cli.console import Console
 from reconciler.model.errors import UsageError
 from reconciler.model.plan import Plan
@@ -30,9 +30,8 @@ def render_markdown(console: Console, plan: Plan, digest: str | None = None, *, 
     """The plan for a pull request or a job's summary; ``digest`` and ``place`` as in :func:`print_plan`."""
     from reconciler.report.markdown import plan_markdown  # noqa: PLC0415  7 ms that few plans need
 
-    return plan_markdown(
-        plan.with_policy_findings(), owner=comment_owner(console.root), digest=digest, where=of_plan(plan, place)
-    )
+    owner, where = comment_owner(console.root), of_plan(plan, place)
+    return plan_markdown(plan.with_policy_findings(), owner=owner, digest=digest, where=where, run=run_url())
 
 
 def print_plan(

@@ -60,6 +60,7 @@ _START: Final = 500
 """Characters of a shortened finding."""
 _NAMED: Final = 4
 """How many addresses a row of the table names."""
+_LOG: Final = "The log of the run has all of it."
 _PLAIN: Final = Style(color=False)
 _OUTCOMES: Final[tuple[tuple[OutcomeKind, str], ...]] = (
     ("failed", "Failed"),
@@ -95,11 +96,17 @@ def _encoded(name: str) -> str:
 
 
 def plan_markdown(
-    plan: Plan, *, owner: str | None = None, digest: str | None = None, where: Where | None = None
+    plan: Plan,
+    *,
+    owner: str | None = None,
+    digest: str | None = None,
+    where: Where | None = None,
+    run: str | None = None,
 ) -> str:
     """The plan for a reviewer, in at most ``LIMIT`` characters.
 
     ``owner`` adds the marker; ``digest`` is that of a saved plan; ``where`` is told with the workspace.
+    ``run`` is the address of the CI run that has the log and artifacts.
     """
     cost, errors, lost = cost_line(plan), error_line(plan), plan.lost
     head = [
@@ -118,7 +125,9 @@ def plan_markdown(
     ]
     needs = f"; apply needs at least {plan.requests_needed}" if plan.steps else ""
     foot = f"{origin_line(plan, code)} Requests: {plan.requests_used} used{needs}."
-    return document(head, list(_plan_sections(plan)), foot)
+    kept = f" [This run]({run}) has the log and the artifacts." if run is not None else ""
+    whole = f"`reconciler show` prints the whole plan, and its digest covers all of it.{kept}"
+    return document(head, list(_plan_sections(plan)), foot, whole=whole)
 
 
 def apply_markdown(
@@ -139,6 +148,7 @@ def apply_markdown(
         head,
         [*bad, *_diagnostics((*lost_downloads, *other_findings(result))), *rest],
         f"Requests: {result.requests} used.",
+        whole=_LOG,
     )
 
 
@@ -152,7 +162,8 @@ def failure_markdown(
     """Why there is no plan, with the workspace and environment if they are known. ``owner`` adds the marker."""
     name = f" for {code(workspace)}" if workspace is not None else ""
     name += f", environment {code(environment)}" if environment is not None else ""
-    return document([_marker(owner, environment), f"### No plan{name}"], list(_diagnostics(diagnostics)), "")
+    head = [_marker(owner, environment), f"### No plan{name}"]
+    return document(head, list(_diagnostics(diagnostics)), "", whole=_LOG)
 
 
 # Untrusted text, made inert
