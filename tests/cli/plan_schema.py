@@ -81,6 +81,32 @@ PLAN = _object(
     steps={"type": "array", "items": STEP},
     diagnostics={"type": "array", "items": DIAGNOSTIC},
 )
+NUMBER = {"type": ["integer", "null"]}
+FOUND = _object(
+    rule=TEXT,
+    effect={"enum": ["deny", "warn", "approve"]},
+    group=MAYBE,
+    message=TEXT,
+    file=TEXT,
+    line=NUMBER,
+    column=NUMBER,
+    verdict={"enum": ["denied", "waits", "approved", "waived", "warned"]},
+    error=MAYBE,
+    steps={"type": "array", "items": _object(address=TEXT, action={"enum": ACTIONS}, file=MAYBE, line=NUMBER)},
+    waiver={"anyOf": [{"type": "null"}, _object(reason=TEXT, by=TEXT)]},
+)
+PLAN["properties"] |= {  # only where there is something to say
+    "declared": {
+        "type": "object",
+        "additionalProperties": _object(file=TEXT, line=COUNT, tags={"type": "array", "items": TEXT}),
+    },
+    "policy": _object(
+        decision={"enum": ["allow", "approve", "deny"]},
+        cost={"type": "number"},
+        rules=COUNT,
+        findings={"type": "array", "items": FOUND},
+    ),
+}
 ENDED = _object(
     outcome={"enum": ["done", "deferred", "failed", "skipped", "unknown"]},
     error={"anyOf": [{"type": "null"}, DIAGNOSTIC]},

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 
 from reconciler.adapters.plan_file import read_plan
 from reconciler.model.plan_json import plan_digest
 from tests import command
+from tests.cli import plan_schema
 from tests.cli.cli_support import APPLY, make_space
 from tests.policy.policy_support import write_policy
 
@@ -64,7 +66,12 @@ def test_a_denied_plan_is_applied_in_no_way(space, policy, given):
     assert "error[E301]: policy rule `budget` denies this plan: a plan costs nothing" in ran.out
     assert "Policy: 1 rule, 1 denies this plan. The plan costs 30 credits by its prices." in ran.out
     assert "it can be waived for this digest only" in ran.err
-    for args in (("apply", "saved.plan"), APPLY, ("show", "saved.plan")):
+    for args in (
+        ("apply", "saved.plan"),
+        ("apply", "saved.plan", "--force"),
+        (*APPLY, "--force"),
+        ("show", "saved.plan"),
+    ):
         assert "error[E301]" in space.run(*before, *args, *after, code=1, **env).err
     assert asked(space) == []
     space.run("show", "saved.plan")
@@ -84,6 +91,7 @@ def test_every_form_of_a_plan_shows_what_the_policy_says(space, policy):
         for part in shown:
             assert part.strip("`") in out, (form, part)
     ran = space.run("plan", "--format", "json", *option, code=1)
+    jsonschema.validate(ran.document, plan_schema.PLAN)
     said = ran.document["policy"]
     assert (said["decision"], said["cost"], said["rules"]) == ("deny", 30, 3)
     assert findings(ran) == {"budget": "denied", "large": "waits", "titled": "warned"}
@@ -116,6 +124,19 @@ def test_a_waiver_is_shown_with_its_reason_and_ends_with_its_plan(space, policy)
     space.run("plan", *option, code=1)
     done = space.run("apply", "saved.plan", "--digest", digest, *option)
     assert "Waived by ada: The board agreed." in done.out
+
+
+def test_the_rules_of_all_folders_count(space, tmp_path):
+    """Intent: in one variable, as in PATH; and those of the option besides."""
+    one, two = write_policy(tmp_path / "one", DENY), write_policy(tmp_path / "two", WARN)
+    ran = space.run("plan", "--format", "json", code=1, RECONCILER_POLICY=f"{two}:{one}")
+    assert findings(ran) == {"titled": "warned", "budget": "denied"}
+    for before, after in (
+        (("--policy", str(one)), ("--policy", str(two))),
+        ((), ("--policy", str(one), "--policy", str(two))),
+    ):
+        ran = space.run(*before, "plan", "--format", "json", *after, code=1)
+        assert findings(ran) == {"budget": "denied", "titled": "warned"}
 
 
 def test_what_a_plan_file_says_about_a_policy_counts_for_nothing(space, policy):

@@ -204,6 +204,13 @@ print("alive", sys.getrefcount(None) > 1000)
     assert done.stdout.split() == ["alive", "True"], done.stderr
 
 
+def test_a_rule_about_steps_has_no_plan_of_them_and_says_so(tmp_path):
+    """Intent: 3,000 steps that each look at 3,000 are not what anybody wants to wait for."""
+    policy = policy_of(tmp_path, "// deny rule: m\nplan.steps.exists(s, s.cost > step.cost)\n")
+    (broken,) = evaluate(policy.rules, *rule_input({"steps": [step()]}, {}))
+    assert "a rule that names `step` has no `plan.steps`" in broken.error
+
+
 def test_what_the_engine_says_is_one_short_printable_line(tmp_path):
     """Intent: its messages quote the plan, which a branch writes."""
     hostile = "\x1b[31m(\n::error::" + "(" * 5000

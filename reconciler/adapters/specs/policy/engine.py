@@ -95,6 +95,8 @@ def evaluate(
             holds = _evaluate(compiled.program, activation)
             if isinstance(holds, str):
                 problems[index] = holds
+                if compiled.each_step and '"steps"' in holds:
+                    problems[index] += " (a rule that names `step` has no `plan.steps`)"
             elif not holds:
                 failing.append(index)
         if failing or problems:
