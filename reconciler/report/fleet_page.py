@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import starmap
 from operator import itemgetter
-from textwrap import shorten
 from typing import Final
 
 from msgspec import Struct
@@ -17,7 +16,7 @@ from reconciler.model.errors import Diagnostic
 from reconciler.model.fleet import Fleet, Member
 from reconciler.report.heading import Where, heading
 from reconciler.report.html import facts_html, findings, lost_box
-from reconciler.report.member_html import card, marks, place_of, status_of, when, word
+from reconciler.report.member_html import card, marks, opening, place_of, status_of, when, word
 from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import NONE_MANAGED, status_color, urgency
@@ -213,7 +212,6 @@ def _events(member: Member) -> Iterator[tuple[str, str]]:
         yield live.created_at, "created"
     for message in member.messages:
         if message.created_at:
-            words = shorten(message.content, 120, placeholder=" …") or "(no text)"
-            yield message.created_at, f"{message.role}: {words}"
+            yield message.created_at, f"{message.role}: {opening(message.content) or '(no text)'}"
     if live is not None and live.updated_at:
         yield live.updated_at, f"is {live.status}"

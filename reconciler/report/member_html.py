@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from textwrap import shorten
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,8 +26,8 @@ _MESSAGES: Final = 50
 _UNFOLDED: Final = 1_200
 """Characters, and lines, of what is said that are not folded."""
 _UNFOLDED_LINES: Final = 24
-_WHY: Final = 120
-"""Characters of an error in a poster."""
+_OPENING: Final = 120
+"""Characters of a text in a poster or a timeline."""
 TEXT: Final = 4_000
 """How many messages of a conversation, and characters of one, are shown at most."""
 _NOW: Final = "read now"
@@ -42,6 +41,12 @@ def status_of(member: Member) -> str:
 def word(status: str) -> str:
     """A status as a word that the filter can ask for."""
     return "-".join(status.split()) or "none"
+
+
+def opening(text: str) -> str:
+    """The first words of a text on one line, also of one that is a single long word."""
+    line = " ".join(text.split())
+    return line if len(line) <= _OPENING else f"{line[: _OPENING - 1].rstrip()}…"
 
 
 def marks(member: Member) -> list[str]:
@@ -104,7 +109,7 @@ def _why_none(live: LiveProject | None) -> Html:
     if live is None:
         return joined("Not in the account")
     if live.error_message:
-        return el("span", shorten(live.error_message, _WHY, placeholder=" …"), class_="red")
+        return el("span", opening(live.error_message), class_="red")
     if live.assembled_url:
         return joined("No preview")
     return joined("Not rendered yet" if is_active(live.status) else "")

@@ -86,6 +86,7 @@ def test_media_are_loaded_from_good_addresses_alone(url, tag):
         ({"status": "idle"}, ""),
         ({"status": "cancelled"}, ""),
         ({"status": "failed", "error_message": "Out of frames."}, '<span class="red">Out of frames.</span>'),
+        ({"status": "failed", "error_message": "E" * 500}, f'<span class="red">{"E" * 119}…</span>'),
         ({"status": "idle", "assembled_url": "https://cdn.example.com/a.zip"}, "No preview"),
         ({"status": "idle", "assembled_url": "http://sandbox/media/a.mp4"}, "No preview"),
     ],

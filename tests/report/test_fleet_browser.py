@@ -101,11 +101,18 @@ def test_an_output_that_can_not_be_loaded_says_so(look):
     page.get_by_text("No preview: its address may have expired").wait_for()
 
 
-def test_on_paper_are_the_cards_or_the_open_panel(look):
-    """Intent: 30 projects with their conversations are a few sheets; of the open panel, all of it and nothing else."""
-    page = look(fleet_html(fleet(30, talk=TALK)), **WIDE)
+def test_on_paper_is_what_is_on_screen(look):
+    """Intent: 30 projects with their conversations are a few sheets; the table has its heads and fits; of the open panel,
+    all of it and nothing else.
+    """
+    page = look(fleet_html(fleet(30, talk=TALK)), viewport={"width": 700, "height": 900})
     assert len(re.findall(rb"/Type /Page\b", page.pdf())) <= 4
-    page.get_by_role("article", name="teaser-001").click()
+    page.get_by_role("button", name="Table").click()
+    page.emulate_media(media="print")
+    assert page.locator("thead").inner_text().split() == ["Address", "Status", "Title", "Tags", "Attention", "Changed"]
+    assert page.locator("table").bounding_box()["width"] <= 700
+    page.emulate_media(media="screen")
+    page.get_by_role("link", name="teaser-001").first.click()
     page.emulate_media(media="print")
     assert page.get_by_role("dialog", name="teaser-001").is_visible()
     assert page.locator("article:visible, dialog button:visible, h1:visible").count() == 0
