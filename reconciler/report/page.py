@@ -21,6 +21,7 @@ _OPEN: Final = frozenset({"li", "dt", "dd"})
 """Elements that end where the next one or their parent does: pages have thousands of them."""
 _CODE: Final = re.compile(r"`([^`\n]+)`")
 _COMMENT: Final = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
+_SPACE: Final = re.compile(r"\s*([{};,])\s*")
 _POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -147,9 +148,11 @@ def page(title: str, body: Html, *, scripts: Sequence[str] = (), styles: Sequenc
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file, without its comments and indentation."""
-    lines = _COMMENT.sub("", (_ASSETS / name).read_text(encoding="utf-8")).splitlines(keepends=True)
-    return "".join(map(str.lstrip, lines))
+    """The text of a file, without its comments and, in CSS, without spaces that mean nothing."""
+    content = _COMMENT.sub("", (_ASSETS / name).read_text(encoding="utf-8"))
+    if name.endswith(".css"):
+        return _SPACE.sub(r"\1", content)
+    return "".join(map(str.lstrip, content.splitlines(keepends=True)))
 
 
 def _digest(content: str) -> str:
