@@ -42,6 +42,7 @@ from reconciler.report.summary import (
     origin_line,
     other_findings,
     policy_line,
+    replacement_line,
     upload_line,
 )
 from reconciler.report.text import group_lines, step_details
@@ -119,6 +120,7 @@ def plan_markdown(
         policy_line(plan),
         f"**{errors}**" if errors else "",
         _table(plan),
+        _advice(plan),
         upload_line(plan, code),
         download_line(plan, code),
         f"Digest: `{digest}`" if digest is not None else "",
@@ -188,8 +190,14 @@ def _table(plan: Plan) -> str:
             rows.append(((1, 0), _row(f"**{name}**", len(found), 0, [d.address for d in found if d.address])))
     if not rows:
         return ""
-    head = ["| What | How many | Credits, at least | Projects |", "|:--|--:|--:|:--|"]
+    head = ["| What | Projects | How many | Credits, at least |", "|:--|:--|--:|--:|"]  # a phone shows the first two
     return "\n".join([*head, *(row for _, row in sorted(rows, key=lambda item: item[0]))])
+
+
+def _advice(plan: Plan) -> str:
+    """What else can be done about what is replaced, marked as its row is."""
+    told = next(filter(None, map(replacement_line, plan.steps)), "")
+    return f"{code(KINDS['replace'].words.symbol)} {told}" if told else ""
 
 
 def _gravity(kind: StepKind) -> tuple[int, int]:
@@ -208,7 +216,7 @@ def _row(what: str, count: int, credits_: int, addresses: Iterable[str]) -> str:
     shown = [code(name).replace("|", "\\|") for name in names[:_NAMED]]
     if more := names[_NAMED:]:
         shown.append(f"{len(more):,} more")
-    return f"| {what} | {count:,} | {f'{credits_:,}' if credits_ else ''} | {joined(shown)} |"
+    return f"| {what} | {joined(shown)} | {count:,} | {f'{credits_:,}' if credits_ else ''} |"
 
 
 def _plan_sections(plan: Plan) -> Iterator[Section]:

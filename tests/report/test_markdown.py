@@ -14,7 +14,7 @@ from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, StepResult
 from reconciler.report.comment import LIMIT
 from reconciler.report.markdown import apply_markdown, failure_markdown, marker, plan_markdown
-from tests.cli.report_samples import PLAN, applied
+from tests.cli.report_samples import PLAN, STEPS, applied
 from tests.report.big_plan import HOSTILE, hostile, thousand, three_hundred
 
 ALLOWED = {"p", "h3", "h4", "strong", "code", "pre", "details", "summary", "sub", "ul", "li"}
@@ -141,16 +141,24 @@ def table_of(markdown):
 
 
 def test_the_table_on_top_says_what_matters():
-    """Intent: what ends a project and what was found first, then what spends credits, each with how many and what it costs."""
+    """Intent: what ends a project and what was found first, then what spends credits, each with its projects, how many they
+    are and what it costs.
+    """
     assert table_of(plan_markdown(three_hundred())) == [
-        ["What", "How many", "Credits, at least", "Projects"],
-        ["-/+ replace: cancel the old project, create a new one", "1", "30", "brand-film"],
-        ["need attention", "1", "", "broken"],
-        ["+ create", "264", "7,920", "teaser-000, teaser-001, teaser-002, teaser-003 and 260 more"],
-        ["> send a message", "24", "240", SOME],
-        ["~ update settings in place", "35", "", "clip-00, clip-01, clip-02, clip-03 and 31 more"],
+        ["What", "Projects", "How many", "Credits, at least"],
+        ["-/+ replace: cancel the old project, create a new one", "brand-film", "1", "30"],
+        ["need attention", "broken", "1", ""],
+        ["+ create", "teaser-000, teaser-001, teaser-002, teaser-003 and 260 more", "264", "7,920"],
+        ["> send a message", SOME, "24", "240"],
+        ["~ update settings in place", "clip-00, clip-01, clip-02, clip-03 and 31 more", "35", ""],
     ]
     assert table_of(plan_markdown(replace(PLAN, steps=(), diagnostics=()))) == []
+
+
+def test_a_replacement_says_once_what_else_can_be_done():
+    told = "This spends credits again."
+    assert plan_markdown(replace(PLAN, steps=STEPS[3:4] * 3)).count(told) == 1
+    assert told not in plan_markdown(replace(PLAN, steps=STEPS[:3]))
 
 
 SOME = "promo[m0,9:16], promo[m0,16:9], promo[m1,9:16], promo[m1,16:9] and 20 more"
