@@ -110,7 +110,7 @@ def _with_sun(still: Picture, time: float) -> Picture:
     for plane, part, color in zip(planes, (1, 2, 2), (210, 40, 160), strict=True):
         radius = _SUN // part
         for dy in range(-radius, radius + 1):
-            half = int((radius**2 - dy**2) ** 0.5)
+            half = round(((radius + 0.5) ** 2 - dy**2) ** 0.5)  # half a pixel more: no nubs at its edges
             x, y = center // part, middle // part + dy
             plane[y][x - half : x + half] = bytes([color]) * (2 * half)
     return planes[0], planes[1], planes[2]
