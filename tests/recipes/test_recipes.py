@@ -81,7 +81,9 @@ def test_every_interpreter_is_isolated_and_every_package_has_its_hash():
 
 def test_the_recipes_install_in_the_same_way():
     """Intent: the two services' scripts say one thing."""
-    (github,) = [step["run"] for step in steps(GITHUB / "actions" / "reconciler" / "action.yml")[:2] if "run" in step]
+    github = {step.get("name"): step.get("run") for step in steps(GITHUB / "actions" / "reconciler" / "action.yml")}[
+        "Install reconciler"
+    ]
     (gitlab,) = load(CI / "gitlab" / ".gitlab-ci.yml")["default"]["before_script"]
     common = github.split("\n", 2)[2]
     assert "require-hashes" in common

@@ -217,7 +217,8 @@ def test_the_command_itself_runs_nothing_of_a_checkout(repository, canary, argum
 
 def install(tmp_path, checkout, source, env):
     """The action's own step, in a checkout."""
-    (step,) = [s for s in load(GITHUB / "actions" / "reconciler" / "action.yml")["runs"]["steps"] if "run" in s]
+    steps = load(GITHUB / "actions" / "reconciler" / "action.yml")["runs"]["steps"]
+    (step,) = [s for s in steps if s.get("name") == "Install reconciler"]
     temp = tmp_path / "temp"
     temp.mkdir()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECONCILER_")}
