@@ -109,6 +109,11 @@ class Runner:
         )
         return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
 
+    def has_the_tool(self):
+        """As after an earlier step of the job."""
+        (self.temp / "tools").mkdir()
+        (self.temp / "tools" / "reconciler").symlink_to(command())
+
     def workspace(self, name="campaigns", spec=SPEC):
         folder = self.work / name
         (folder / "specs").mkdir(parents=True)
@@ -128,6 +133,7 @@ def runner(tmp_path, release):
 
 
 def test_it_installs_its_own_commit_and_tells_of_the_plan(runner):
+    assert runner.uses() == dict.fromkeys(ACTION["outputs"], ""), "without a workspace it only installs"
     folder = runner.workspace()
     told = runner.uses(workspace="campaigns", **{"api-url": "sandbox"})
     assert isinstance(told, dict), told
@@ -149,14 +155,9 @@ def test_it_installs_its_own_commit_and_tells_of_the_plan(runner):
     assert again["plan"] != told["plan"]
 
 
-def test_without_a_workspace_it_only_installs(runner):
-    told = runner.uses()
-    assert told == dict.fromkeys(ACTION["outputs"], "")
-    assert (runner.temp / "tools" / "reconciler").exists()
-
-
 def test_a_plan_that_fails_fails_the_step_and_tells_nothing(runner):
     runner.workspace(spec="projects: {teaser: {breef: x}}\n")
+    runner.has_the_tool()
     log = runner.uses(workspace="campaigns", **{"api-url": "sandbox"})
     assert isinstance(log, str) and "breef" in log
     assert "changes=" not in (runner.root / "output").read_text()
@@ -179,6 +180,7 @@ def test_the_action_in_a_checkout_does_not_install_the_checkout(runner):
     assert isinstance(log, str) and "RECONCILER_SOURCE must name what you reviewed" in log
 
 
+@pytest.mark.sweep
 def test_a_source_wins_over_the_action_s_own_commit(runner, release):
     (runner.action.parents[4] / "reconciler" / "runtime.lock").write_text("broken")
     assert runner.uses(source=release.source) == dict.fromkeys(ACTION["outputs"], "")
