@@ -87,7 +87,8 @@ class Runner:
         return {name: filled(item["value"], context) for name, item in ACTION["outputs"].items()}
 
     def bash(self, step, env):
-        output = self.root / "output"
+        output, variables = self.root / "output", self.root / "env"
+        variables.touch()
         output.write_text("")
         kept = {
             k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_", "PIP_"))
@@ -100,6 +101,9 @@ class Runner:
                 **self.env,
                 "RUNNER_TEMP": str(self.temp),
                 "GITHUB_OUTPUT": str(output),
+                "GITHUB_ENV": str(variables),
+                "GITHUB_ACTION_PATH": str(self.action),
+                **dict(line.split("=", 1) for line in variables.read_text().splitlines()),
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 **env,
             },
