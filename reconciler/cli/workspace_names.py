@@ -25,6 +25,13 @@ def addresses(ctx: click.Context) -> set[str]:
     return (set(specs.projects) if (specs := _specs(config)) else set()) | _managed(config)
 
 
+def unmanaged(ctx: click.Context) -> set[str]:
+    """Addresses of the specs that a local state does not have."""
+    config = _config(ctx)
+    specs = _specs(config) if config is not None else None
+    return set(specs.projects) - _managed(config) if config is not None and specs else set()
+
+
 def tags(ctx: click.Context) -> set[str]:
     """Tags of the specs."""
     config = _config(ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -127,6 +128,46 @@ def test_addresses_tags_and_environments_are_completed_without_a_network(fresh):
     assert completed(fresh, "reconciler comp") == {"completion"}
     fresh.write("reconciler.yaml", "workspace: acme\napi: {url: 'https://127.0.0.1:1/api/v1'}\nstate: s3://nowhere/x\n")
     assert completed(fresh, "reconciler status s") == {"summer-teaser"}
+
+
+def test_saved_plans_and_their_digests_are_completed(fresh):
+    """Intent: plans are known by their content; a digest is that of the plan on the command line; a pipe is not opened."""
+    fresh.write("specs/a.yaml", TWO)
+    fresh.run("plan", "--out", "first.plan")
+    fresh.run("plan", "--target", "summer-teaser", "--out", "plans")
+    (fresh.root / "out").mkdir()
+    fresh.run("plan", "--out", "out/third.json")
+    os.mkfifo(fresh.root / "pipe")
+    fresh.write("first.txt", "{}")
+    fresh.write("odd\nname", (fresh.root / "first.plan").read_text())
+    digests = {
+        name: fresh.run("show", name).out.rpartition("Digest: ")[2].split()[0] for name in ("first.plan", "plans")
+    }
+    for typed in ("show", "apply", "apply --auto-approve"):
+        assert completed(fresh, f"reconciler {typed} ") == {"first.plan", "plans"}
+        assert completed(fresh, f"reconciler {typed} f") == {"first.plan"}
+        assert completed(fresh, f"reconciler {typed} out/") == {"out/third.json"}
+        assert completed(fresh, f"reconciler {typed} none") == {"none"}  # as a file, which the shell completes
+    assert completed(fresh, "reconciler apply first.plan --digest ") == {digests["first.plan"]}
+    assert completed(fresh, "reconciler apply --digest ") == set(digests.values())
+    start = digests["plans"][:8]
+    assert completed(fresh, f"reconciler apply --digest {start}") == {digests["plans"]}
+    assert completed(fresh, "reconciler apply pipe --digest ") == set()
+    assert completed(fresh, "reconciler apply nowhere --digest ") == set()
+
+
+def test_beside_a_saved_plan_no_selectors_are_completed(fresh):
+    """Intent: apply refuses them there."""
+    fresh.write("specs/a.yaml", TWO)
+    for option in ("--target", "--exclude", "--replace", "--tag"):
+        assert completed(fresh, f"reconciler apply {option} s") != set()
+        assert completed(fresh, f"reconciler apply first.plan {option} s") == set()
+
+
+def test_an_import_completes_what_is_declared_and_not_managed(fresh):
+    fresh.write("specs/a.yaml", TWO)
+    fresh.run(*APPLY, "--target", "summer-teaser")
+    assert completed(fresh, "reconciler import ") == {"promo[us]", "promo[de]"}
 
 
 @pytest.mark.parametrize("broken", ["reconciler.yaml", "specs/a.yaml"])

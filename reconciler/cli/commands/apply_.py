@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from reconciler.adapters.plan_file import read_plan
 from reconciler.cli.apply_flow import Application, run_apply
+from reconciler.cli.completion import complete_digests, complete_plans
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
@@ -34,10 +35,16 @@ Examples:
   reconciler apply --out public                # download what `deliver` names below public
 """
 )
-@click.argument("planfile", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "planfile", required=False, type=click.Path(path_type=Path, dir_okay=False), shell_complete=complete_plans
+)
 @click.option("--destroy", is_flag=True, help="Stop managing all projects, like `reconciler destroy`.")
 @click.option(
-    "--digest", type=DIGEST, metavar="HEX", help="Refuse any PLANFILE but the one with this digest, before any call."
+    "--digest",
+    type=DIGEST,
+    metavar="HEX",
+    shell_complete=complete_digests,
+    help="Refuse any PLANFILE but the one with this digest, before any call.",
 )
 @click.option(
     "--out",

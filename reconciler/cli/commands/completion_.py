@@ -21,8 +21,8 @@ Examples:
 def command(ctx: click.Context, *, shell: str) -> None:
     """Print a completion script for your shell.
 
-    It completes commands, options, addresses, tags and environments. Addresses are those of the specs and of a local
-    state: nothing is read over the network.
+    It completes commands, options, addresses, tags, environments, saved plans and their digests. Addresses are those of
+    the specs and of a local state: nothing is read over the network.
     """
     console: Console = ctx.obj
     found = get_completion_class(shell)

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from reconciler.cli.completion import complete_unmanaged
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
 from reconciler.cli.options import lock_timeout
@@ -14,7 +15,7 @@ from reconciler.operations.state.edits import bind
 
 
 @click.command("import", epilog="\b\nExample:\n  reconciler import summer-teaser proj_abc123\n")
-@click.argument("address")
+@click.argument("address", shell_complete=complete_unmanaged)
 @click.argument("project_id")
 @lock_timeout
 @click.pass_obj

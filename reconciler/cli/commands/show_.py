@@ -8,6 +8,7 @@ import click
 from msgspec.structs import replace
 
 from reconciler.adapters.plan_file import read_plan
+from reconciler.cli.completion import complete_plans
 from reconciler.cli.console import Console
 from reconciler.cli.options import formats
 from reconciler.cli.plan_output import PLAN_FORMATS, check_summary, print_plan, summary
@@ -19,7 +20,7 @@ from reconciler.model.plan_json import plan_digest
 @click.command(
     epilog="\b\nExamples:\n  reconciler show saved.plan\n  reconciler show saved.plan --format html > plan.html\n"
 )
-@click.argument("planfile", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("planfile", type=click.Path(path_type=Path, dir_okay=False), shell_complete=complete_plans)
 @summary
 @formats(*PLAN_FORMATS)
 @click.pass_obj
