@@ -13,7 +13,6 @@ from tests.cli.cli_support import Space
 from tests.workspaces.spaces_support import (
     SANDBOX,
     commit,
-    copied,
     git,
     listed,
     make_repository,
@@ -23,16 +22,6 @@ from tests.workspaces.spaces_support import (
 
 SPEC = "teams/c/specs/c.yaml"
 C = {"teams/c": {("spec", "modified", SPEC)}}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("base") / "repo")
-
-
-@pytest.fixture
-def repo(base, tmp_path) -> Path:
-    return copied(base, tmp_path / "repo")
 
 
 def edit(repo: Path, name: str = SPEC, text: str = "# more\n") -> None:

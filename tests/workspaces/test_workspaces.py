@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,25 +18,13 @@ from tests.workspaces.spaces_support import (
     FILES,
     SANDBOX,
     commit,
-    copied,
     git,
     listed,
-    make_repository,
     reasons,
     write,
 )
 
 ALL = ["teams/a", "teams/b@dev", "teams/b@prod", "teams/c"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("base") / "repo")
-
-
-@pytest.fixture
-def repo(base, tmp_path) -> Path:
-    return copied(base, tmp_path / "repo")
 
 
 def put(name: str, content: str | bytes = "") -> Callable[[Path], None]:
@@ -455,3 +444,20 @@ def test_the_exit_code_can_tell_that_something_is_affected(repo, environment, co
     Space(repo / "teams" / "b").run(*compared, code=code)
     write(repo, "teams/b/specs/b.yaml", "projects: [\n")
     Space(repo / "teams" / "b").run(*compared, code=1)
+
+
+def test_a_deletion_that_is_not_committed_is_told_so(repo):
+    put("teams/c/reconciler.yaml")(repo)
+    commit(repo)
+    git(repo, "rm", "-rq", "--cached", "teams/c")
+    shutil.rmtree(repo / "teams" / "c")
+    row = listed(repo, "--changed-since", "HEAD~1")["workspaces"][-1]
+    assert (row["path"], row["deleted"]) == ("teams/c", True)
+    assert row["reasons"][0]["uncommitted"]
+
+
+def test_a_workspace_that_came_and_went_since_is_none(repo):
+    put("teams/d/reconciler.yaml", "workspace: d\n")(repo)
+    commit(repo)
+    drop("teams/d/reconciler.yaml")(repo)
+    assert [row["path"] for row in listed(repo, "--changed-since", "HEAD~1")["workspaces"]][-1] == "teams/c"

@@ -24,10 +24,14 @@ from reconciler.operations.read.workspaces import Found
 
 
 class Earlier(Struct, frozen=True):
-    """A workspace of an earlier commit: its absolute folder then, and what its configuration said (nothing: not known)."""
+    """A workspace of an earlier commit: its absolute folder then, and what its configuration said (nothing: not known).
+
+    ``uncommitted``: at least a part of what became of it is not committed yet.
+    """
 
     root: str
     glance: Glance | None
+    uncommitted: bool
 
 
 def compare(
@@ -63,15 +67,20 @@ def _lost(earlier: Earlier, now: Glance | None) -> list[str | None]:
 
 def _before(folder: str, changes: Iterable[Change], repository: Repository) -> dict[str, Earlier]:
     """The workspaces whose configuration was another or elsewhere, by their folders."""
+    blobs: dict[str, str | None] = {}
+    fresh: set[str] = set()
+    for change in changes:  # the first one of a file tells what the earlier commit had
+        for path, blob in ((change.source, change.blob), (change.path, None if change.source else change.blob)):
+            root, name = os.path.split(path or "")
+            if name == FILE and (root == folder or root.startswith(f"{folder.rstrip('/')}/")):
+                blobs.setdefault(root, blob)
+                fresh |= {root} if change.uncommitted else set()
     found: dict[str, Earlier] = {}
-    for change in changes:
-        root, name = os.path.split(change.source or change.path)
-        below = root == folder or root.startswith(f"{folder.rstrip('/')}/")
-        if name != FILE or change.blob is None or not below or root in found:
-            continue
-        text = repository.content(change.blob, MAX_BYTES)
-        seen = None if text is None else glance(text.decode(errors="replace"), Path(root))
-        found[root] = Earlier(root, seen if seen is not None and seen.sure else None)
+    for root, blob in blobs.items():
+        if blob is not None:
+            text = repository.content(blob, MAX_BYTES)
+            seen = None if text is None else glance(text.decode(errors="replace"), Path(root))
+            found[root] = Earlier(root, seen if seen is not None and seen.sure else None, root in fresh)
     return found
 
 
@@ -93,13 +102,14 @@ def _told(space: Found, earlier: Earlier | None, shown: Callable[[str], str]) ->
     concerned = space.glance.concerned(earlier.glance)
     row = space.row
     if earlier.root != space.root:
-        moved = Reason(path=shown(space.root), kind="renamed", change="renamed", source=shown(earlier.root))
+        path, source = shown(space.root), shown(earlier.root)
+        moved = Reason(path=path, kind="renamed", change="renamed", source=source, uncommitted=earlier.uncommitted)
         row = replace(row, reasons=(*row.reasons, moved))
         place = earlier.glance.places.get(row.environment, "")
         if place == space.glance.places.get(row.environment) and _is_left_behind(place, earlier.root, space.root):
             found = Diagnostic(
                 severity="warning",
-                summary=f"the state of `{row.path}` is still in `{shown(earlier.root)}`",
+                summary=f"the state of `{row.path}` is still in `{source}`",
                 detail=f"Move `{place}` and the files beside it whose names begin so to `{row.path}`.",
             )
             row = replace(row, diagnostics=(*row.diagnostics, found))
@@ -119,13 +129,13 @@ def _deleted(
     repository: Repository,
     shown: Callable[[str], str],
 ) -> WorkspaceRow:
-    path, seen = shown(here), earlier.glance
+    seen, file = earlier.glance, shown(f"{here}/{FILE}")
     row = WorkspaceRow(
-        path=path,
+        path=shown(here),
         name=seen.name if seen else "",
         environment=environment,
         deleted=True,
-        reasons=(Reason(path=shown(f"{here}/{FILE}"), kind="deleted", change="deleted"),),
+        reasons=(Reason(path=file, kind="deleted", change="deleted", uncommitted=earlier.uncommitted),),
         place=seen.places.get(environment) if seen else None,
     )
     try:
