@@ -136,9 +136,15 @@ def test_the_table_sorts_and_is_filtered_as_the_cards_are(look):
     assert rows.first.locator("a").inner_text() == "teaser-059"
     page.get_by_role("checkbox", name="cancelled (5)").check(force=True)
     assert rows.count() == 5
-    rows.first.locator("a").click()
+    page.get_by_role("searchbox").press("Escape")
+    for _ in range(2):
+        page.keyboard.press("j")
+    page.keyboard.press("Enter")
     page.get_by_role("dialog").wait_for()
     assert rows.count() == 5
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => document.activeElement.matches('tbody tr:not([hidden]) ~ tr a')")
+    assert page.evaluate("document.activeElement.textContent") == rows.nth(1).locator("a").inner_text()
 
 
 def test_without_scripts_everything_is_there(look):

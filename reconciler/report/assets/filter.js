@@ -73,9 +73,14 @@ function arrive() {
   target.scrollIntoView({ block: "start" });
 }
 
+/* Where a project is now: its card, or its link in a table that is shown instead. */
+function place(item) {
+  return item.at.parentElement.hidden ? item.row.querySelector("a") : item.at;
+}
+
 function move(by) {
-  const seen = items.filter((item) => !item.at.hidden).map((item) => item.at);
-  const now = seen.indexOf(document.activeElement?.closest("[data-kinds]"));
+  const seen = items.filter((item) => !item.at.hidden).map(place);
+  const now = seen.findIndex((at) => at.contains(document.activeElement));
   const first = seen.findIndex((at) => at.getBoundingClientRect().bottom > 64);
   const next = seen[now < 0 ? Math.max(first, 0) : now + by];
   next?.focus({ preventScroll: true });

@@ -97,7 +97,8 @@ panel.addEventListener("close", () => {
   const card = opened;
   giveBack();
   history.replaceState(null, "", "#");
-  card?.focus({ preventScroll: true });
+  const item = items.find((one) => one.at === card);
+  if (item) place(item).focus({ preventScroll: true });
 });
 panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
 addEventListener("keydown", (event) => {
@@ -167,9 +168,10 @@ function sortBy(cell, read) {
   const up = cell.getAttribute("aria-sort") !== "ascending";
   for (const other of cell.parentElement.children) other.removeAttribute("aria-sort");
   cell.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const keyed = items.map((item) => [read(item), item.row]);
-  keyed.sort(([a], [b]) => (a === "") - (b === "") || inOrder(a, b) * (up ? 1 : -1)); // what is empty comes last
-  list.querySelector("tbody").append(...keyed.map(([, row]) => row));
+  for (const item of items) item.key = read(item);
+  items.sort(({ key: a }, { key: b }) => (a === "") - (b === "") || inOrder(a, b) * (up ? 1 : -1)); // what is empty comes last
+  list.querySelector("tbody").append(...items.map((item) => item.row));
+  cards.append(...items.map((item) => item.at)); // the keys and the panel go by what is seen
 }
 
 document.getElementById("_view").addEventListener("click", (event) => {
