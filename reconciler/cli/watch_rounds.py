@@ -21,7 +21,8 @@ from reconciler.model import contract
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, LockedError, LockError, ReconcilerError
 from reconciler.model.events import ApplyResult, Event, StepEnded
-from reconciler.model.plan import Plan, policy_refusals
+from reconciler.model.plan import Plan
+from reconciler.model.policy import refusals
 from reconciler.model.rounds import Round
 from reconciler.model.values import Json
 from reconciler.operations.apply.run import Interrupted
@@ -200,7 +201,7 @@ class Rounds:
     async def _plan(self, context: CommandContext, api: ApiClient, specs: Desired) -> Round:
         made, refused = await plan(context.workspace, api, specs, self._selection())
         self._news.report_plan(made, context.config.state_place)
-        refused = (*refused, *policy_refusals(made))
+        refused = (*refused, *refusals(made.policy))
         self._news.report_findings((*made.errors, *refused))
         if self._told is not None:
             tell_of_plan(self._told, context, made, refused, whole=self._selection().is_whole)

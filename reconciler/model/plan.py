@@ -15,9 +15,10 @@ from msgspec.structs import replace
 
 from reconciler.model import contract
 from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
-from reconciler.model.errors import Diagnostic, Location
+from reconciler.model.errors import Diagnostic
 from reconciler.model.identity import key_name
 from reconciler.model.live import Source
+from reconciler.model.policy import PolicyReport, policy_diagnostics
 from reconciler.model.references import projects_in
 from reconciler.model.step_kinds import KINDS, StepKind
 from reconciler.model.values import Json, Value
@@ -204,57 +205,6 @@ class Declared(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
 
 
-Effect = Literal["deny", "warn", "approve"]
-Verdict = Literal["denied", "waits", "approved", "waived", "warned"]
-"""What follows from a rule that does not hold. ``waits``: for the approval of the rule's group."""
-
-
-class Rule(Struct, frozen=True, kw_only=True):
-    """A rule of a policy; ``expression`` says what must hold, and ``group`` may approve what breaks it."""
-
-    name: str
-    effect: Effect
-    group: str | None = None
-    message: str
-    expression: str
-    location: Location
-
-
-class Waiver(Struct, frozen=True, kw_only=True):
-    """Lets the one plan with this digest break a rule."""
-
-    rule: str
-    digest: str
-    reason: str
-    by: str
-
-
-class RuleStep(Struct, frozen=True, kw_only=True):
-    """A step that breaks a rule, and where its project is declared."""
-
-    address: Address
-    action: str
-    location: Location | None = None
-
-
-class PolicyFinding(Struct, frozen=True, kw_only=True):
-    """A rule that does not hold: for these steps, or for the plan. ``error``: why it could not be evaluated."""
-
-    rule: Rule
-    verdict: Verdict
-    steps: tuple[RuleStep, ...] = ()
-    error: str | None = None
-    waiver: Waiver | None = None
-
-
-class PolicyReport(Struct, frozen=True, kw_only=True):
-    """What a policy says of a plan: how many rules it has, what the plan costs, and the rules that don't hold."""
-
-    rules: int
-    cost: float
-    findings: tuple[PolicyFinding, ...] = ()
-
-
 class Plan(Struct, frozen=True, kw_only=True):
     """Everything that an apply will do. The steps of an address are in the order in which they run.
 
@@ -323,8 +273,6 @@ class Plan(Struct, frozen=True, kw_only=True):
         """As people see it: with what its policy found among its diagnostics."""
         if self.policy is None or not self.policy.findings:
             return self
-        from reconciler.model.policy_findings import policy_diagnostics  # noqa: PLC0415  few plans have a policy
-
         return replace(self, diagnostics=(*self.diagnostics, *policy_diagnostics(self.policy)))
 
     @property
@@ -351,15 +299,6 @@ class Plan(Struct, frozen=True, kw_only=True):
         for step in self.steps:
             result.setdefault(step.address, []).append(step)
         return result
-
-
-def policy_refusals(plan: Plan) -> tuple[Diagnostic, ...]:
-    """The errors by which its policy refuses a plan."""
-    if plan.policy is None or not plan.policy.findings:
-        return ()
-    from reconciler.model.policy_findings import refusals  # noqa: PLC0415  few plans have a policy
-
-    return refusals(plan.policy)
 
 
 def idempotency_key(identity: str, address: str, generation: int) -> str:

@@ -48,6 +48,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.plan_node import REMEDY, Node
 from reconciler.model.plan_shown import check_shown
+from reconciler.model.policy import policy_document
 from reconciler.model.step_kinds import Action
 from reconciler.model.values import (
     Json,
@@ -84,8 +85,6 @@ def encode_plan(plan: Plan) -> dict[str, Json]:
     content = _content(plan)
     document = {**content, "digest": _content_digest(content)}
     if plan.policy is not None:
-        from reconciler.model.policy_findings import policy_document  # noqa: PLC0415  few plans have a policy
-
         document[_POLICY] = policy_document(plan.policy)
     return document
 

@@ -9,19 +9,22 @@ from msgspec import Struct
 from reconciler.adapters.specs.policy.engine import evaluate
 from reconciler.adapters.specs.policy.example_plans import ERROR, ExamplePlan
 from reconciler.adapters.specs.policy.folder import PolicySet
-from reconciler.model.plan import Plan, PolicyReport
-from reconciler.model.plan_json import encode_plan
+from reconciler.model.plan import Plan
+from reconciler.model.plan_json import encode_plan, plan_digest
+from reconciler.model.policy import PolicyReport
 from reconciler.planning.policy import judge, rule_input
 
 
-def check_policy(policy: PolicySet, plan: Plan, digest: str, approved_by: Collection[str] = ()) -> PolicyReport:
-    """What a policy says of a plan. ``digest`` is the plan's, as waivers name it; ``approved_by`` the groups that agreed."""
+def check_policy(policy: PolicySet, plan: Plan, of: Plan, approved_by: Collection[str] = ()) -> PolicyReport:
+    """What a policy says of a plan. Waivers name the digest ``of`` it: a saved plan's as it was read, before its secrets are
+    filled in. ``approved_by`` are the groups that agreed.
+    """
     seen, steps = rule_input(encode_plan(plan), policy.prices)
     return judge(
         len(policy.rules),
         evaluate(policy.rules, seen, steps),
         (seen, steps),
-        digest=digest,
+        digest=plan_digest(of),
         waivers=policy.waivers,
         approved_by=approved_by,
     )

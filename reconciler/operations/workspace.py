@@ -18,7 +18,8 @@ from reconciler.model.config import Config
 from reconciler.model.errors import Severity
 from reconciler.model.identity import Elsewhere
 from reconciler.model.journal import Record
-from reconciler.model.plan import Plan, PolicyReport
+from reconciler.model.plan import Plan
+from reconciler.model.policy import PolicyReport
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Loaded, State, Version
 from reconciler.operations.read.lookups import Lookup, ignore
@@ -33,8 +34,8 @@ MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
 """Opens a client that sends files."""
 
 
-PolicyCheck = Callable[[Plan, str, Collection[str]], PolicyReport]
-"""What a policy says of a plan with this digest, to which these groups have agreed."""
+PolicyCheck = Callable[[Plan, Plan, Collection[str]], PolicyReport]
+"""What a policy says of a plan with the digest of the second one, to which these groups have agreed."""
 
 
 def default_media() -> MediaClient:
@@ -90,13 +91,11 @@ class Workspace(Struct, frozen=True, kw_only=True):
     policy: Callable[[], PolicyCheck] | None = None
     """Reads the policy, if there is one. Raises ConfigError."""
 
-    def with_policy(self, plan: Plan, *, digest: str | None = None, approved_by: Collection[str] = ()) -> Plan:
-        """The plan with what the policy says of it; ``digest`` is the plan's, if it is known. Raises ConfigError."""
+    def with_policy(self, plan: Plan, of: Plan, approved_by: Collection[str] = ()) -> Plan:
+        """The plan with what the policy says of it; ``of`` has its digest: a saved plan as it was read. Raises ConfigError."""
         if self.policy is None:
             return plan
-        from reconciler.model.plan_json import plan_digest  # noqa: PLC0415  few plans have a policy
-
-        return replace(plan, policy=self.policy()(plan, digest or plan_digest(plan), approved_by))
+        return replace(plan, policy=self.policy()(plan, of, approved_by))
 
     def load(self) -> tuple[State, bool]:
         """Load the state, or make a new one; and whether a journal was folded in.

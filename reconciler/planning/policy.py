@@ -7,8 +7,7 @@ from typing import Final
 
 from reconciler.model import contract
 from reconciler.model.errors import Location
-from reconciler.model.plan import PolicyFinding, PolicyReport, RuleStep, Verdict, Waiver
-from reconciler.model.policy_findings import Broken
+from reconciler.model.policy import Broken, PolicyFinding, PolicyReport, RuleStep, Verdict, Waiver
 from reconciler.model.values import Json
 
 _HEAD: Final = (

@@ -8,7 +8,8 @@ from typing import Final
 
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult
-from reconciler.model.plan import Plan, Replace, Step, Verdict, describe, least_credits
+from reconciler.model.plan import Plan, Replace, Step, describe, least_credits
+from reconciler.model.policy import Verdict
 from reconciler.model.step_kinds import KINDS, StepKind, Weight
 from reconciler.report.safe_text import clean
 from reconciler.report.words import joined, plural

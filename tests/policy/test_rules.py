@@ -192,7 +192,7 @@ def test_the_engine_loses_no_none():
 import sys
 from reconciler.adapters.specs.policy.engine import compile_rule, evaluate
 from reconciler.model.errors import Location
-from reconciler.model.plan import Rule
+from reconciler.model.policy import Rule
 texts = ["plan.environment", "step.project_id == null", "step.body", "step.list.all(x, x == null)", "step.project_id < 1"]
 rules = [compile_rule(Rule(name="r", effect="deny", message="m", expression=t, location=Location("f", 1, 1))) for t in texts]
 none = {"environment": None}

@@ -37,7 +37,7 @@ def command(console: Console, *, planfile: Path, summary: bool, format_: str) ->
     if console.policy:
         from reconciler.cli.policy import load_policy_check  # noqa: PLC0415  few plans have a policy
 
-        plan = replace(plan, policy=load_policy_check(console)(plan, digest, ()))
+        plan = replace(plan, policy=load_policy_check(console)(plan, plan, ()))
     print_plan(console, plan, format_, summary=summary, digest=digest)
     denied = [error for error in plan.with_policy_findings().errors if error.kind == "policy"]
     console.diagnose(denied)

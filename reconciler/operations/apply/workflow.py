@@ -28,8 +28,9 @@ from reconciler.model.events import ApplyResult, Emit, StepResult
 from reconciler.model.hosts import same_api
 from reconciler.model.journal import Draft
 from reconciler.model.live import Snapshot
-from reconciler.model.plan import Create, Plan, policy_refusals
+from reconciler.model.plan import Create, Plan
 from reconciler.model.plan_json import plan_digest
+from reconciler.model.policy import refusals
 from reconciler.model.state import State
 from reconciler.operations.apply.execute import Executor
 from reconciler.operations.apply.observations import fold_observations, keep_lifecycles, keep_unsettled
@@ -192,9 +193,8 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
 
 def _obey_policy(workspace: Workspace, request: ApplyRequest, plan: Plan) -> Plan:
     """The plan with what the policy says of it. Raises PlanRefusedError: a rule denies it, or an approval is missing."""
-    digest = None if request.saved is None else plan_digest(request.saved)
-    plan = workspace.with_policy(plan, digest=digest, approved_by=request.approved_by)
-    if found := policy_refusals(plan):
+    plan = workspace.with_policy(plan, request.saved or plan, request.approved_by)
+    if found := refusals(plan.policy):
         raise PlanRefusedError(plan, found)
     return plan
 

@@ -53,7 +53,8 @@ async def plan(
         found = await looked.check(project for address, project in desired.projects.items() if address in touched)
         made = replace(made, diagnostics=(*made.diagnostics, *map(workspace.redact.record, found)))
     made, refused = await check_limits(workspace, api, made, force=force, show=look_up)
-    return workspace.with_policy(replace(made, requests_used=api.requests - before)), refused
+    made = replace(made, requests_used=api.requests - before)
+    return workspace.with_policy(made, made), refused
 
 
 async def read_and_plan(

@@ -20,8 +20,7 @@ from msgspec import Struct
 from reconciler.adapters.specs.validation.codes import Code, error
 from reconciler.adapters.specs.validation.suggestions import printable
 from reconciler.model.errors import Diagnostic, Location
-from reconciler.model.plan import Rule
-from reconciler.model.policy_findings import Broken
+from reconciler.model.policy import Broken, Rule
 from reconciler.model.values import Json
 
 MAX_SECONDS: Final = 20.0

@@ -29,7 +29,7 @@ from reconciler.adapters.specs.workspace_files import FileProblem, read_text, st
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES, parse
 from reconciler.adapters.specs.yaml.parsing import Path as Place
 from reconciler.model.errors import ConfigError, Diagnostic, Location
-from reconciler.model.plan import Effect
+from reconciler.model.policy import Effect
 from reconciler.model.values import Json
 
 ERROR: Final = "error"

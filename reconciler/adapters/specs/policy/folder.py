@@ -23,7 +23,7 @@ from reconciler.adapters.specs.workspace_files import FileProblem, read_text, st
 from reconciler.adapters.specs.yaml.parsing import Path as Place
 from reconciler.adapters.specs.yaml.parsing import parse
 from reconciler.model.errors import ConfigError, Diagnostic, Location
-from reconciler.model.plan import Rule, Waiver
+from reconciler.model.policy import Rule, Waiver
 
 RULES: Final = ".cel"
 PRICES: Final = "prices.yaml"

@@ -20,7 +20,7 @@ from typing import Final, get_args
 
 from reconciler.adapters.specs.validation.codes import Code, error
 from reconciler.model.errors import Diagnostic, Location
-from reconciler.model.plan import Effect, Rule
+from reconciler.model.policy import Effect, Rule
 
 NAME: Final = r"[a-z0-9][a-z0-9_-]{0,62}"
 GROUP: Final = r"[A-Za-z0-9][A-Za-z0-9._/@-]{0,99}"

@@ -1,14 +1,14 @@
-"""What a policy found, as diagnostics and as JSON."""
+"""What a policy says of a plan: its rules, what it found, as diagnostics and as JSON."""
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from reconciler.model.desired import Address
 from reconciler.model.errors import Diagnostic, Location, Severity
-from reconciler.model.plan import PolicyFinding, PolicyReport, Rule
 from reconciler.model.values import Json
 
 DENIED: Final = "E301"
@@ -16,6 +16,57 @@ WAITS: Final = "E302"
 NOT_EVALUATED: Final = "E303"
 _NAMED: Final = 10
 """How many addresses a finding names."""
+
+
+Effect = Literal["deny", "warn", "approve"]
+Verdict = Literal["denied", "waits", "approved", "waived", "warned"]
+"""What follows from a rule that does not hold. ``waits``: for the approval of the rule's group."""
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """A rule of a policy; ``expression`` says what must hold, and ``group`` may approve what breaks it."""
+
+    name: str
+    effect: Effect
+    group: str | None = None
+    message: str
+    expression: str
+    location: Location
+
+
+class Waiver(Struct, frozen=True, kw_only=True):
+    """Lets the one plan with this digest break a rule."""
+
+    rule: str
+    digest: str
+    reason: str
+    by: str
+
+
+class RuleStep(Struct, frozen=True, kw_only=True):
+    """A step that breaks a rule, and where its project is declared."""
+
+    address: Address
+    action: str
+    location: Location | None = None
+
+
+class PolicyFinding(Struct, frozen=True, kw_only=True):
+    """A rule that does not hold: for these steps, or for the plan. ``error``: why it could not be evaluated."""
+
+    rule: Rule
+    verdict: Verdict
+    steps: tuple[RuleStep, ...] = ()
+    error: str | None = None
+    waiver: Waiver | None = None
+
+
+class PolicyReport(Struct, frozen=True, kw_only=True):
+    """What a policy says of a plan: how many rules it has, what the plan costs, and the rules that don't hold."""
+
+    rules: int
+    cost: float
+    findings: tuple[PolicyFinding, ...] = ()
 
 
 class Broken(Struct, frozen=True, kw_only=True):
@@ -35,11 +86,6 @@ def refusals(report: PolicyReport | None) -> tuple[Diagnostic, ...]:
     """What keeps the plan from being applied, as errors: what is denied, and what waits for an approval."""
     found = report.findings if report is not None else ()
     return tuple(replace(_diagnostic(f), severity="error") for f in found if f.verdict in ("denied", "waits"))
-
-
-def denials(report: PolicyReport | None) -> tuple[Diagnostic, ...]:
-    """What no approval allows, as errors."""
-    return tuple(_diagnostic(f) for f in (report.findings if report is not None else ()) if f.verdict == "denied")
 
 
 def decision(report: PolicyReport) -> str:
