@@ -262,7 +262,7 @@ def test_a_plan_for_other_files_than_were_merged_is_refused(site, api):
     merged(repository, github, "one")
     jobs = github.workflow("reconciler-apply", repository, {})
     assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
-    assert "another merge came in between" in jobs["apply campaigns"].log
+    assert "The plan is stale" in jobs["apply campaigns"].log
     assert effects(api) == []
 
 
@@ -513,7 +513,7 @@ def test_specs_above_the_workspace_are_files_of_its_plan(site, api):
     merged(repository, github, "one")
     jobs = github.workflow("reconciler-apply", repository, {})
     assert failures(jobs) == {"apply campaigns": "Fetch the approved plan"}
-    assert "another merge came in between" in jobs["apply campaigns"].log
+    assert "The plan is stale" in jobs["apply campaigns"].log
 
     def both(repository):
         share(repository, "A third opening.")
