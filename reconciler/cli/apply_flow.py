@@ -19,6 +19,7 @@ from reconciler.cli.notify import Notifier, Seen, look_around, tell_of_apply
 from reconciler.cli.plan_options import Applying, Execution
 from reconciler.cli.progress import show_progress
 from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR, INTERRUPTED
+from reconciler.cli.tracing import run_attributes, traced
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult, Event
@@ -71,6 +72,8 @@ def run_apply(context: CommandContext, application: Application, told: Notifier 
             def emit(event: Event) -> None:
                 write(event_document(event, at=utc_now()))
                 show(event)
+                if console.trace is not None:
+                    console.trace.hear(event)
 
             async with context.api() as api:
                 result = await apply(context.workspace, api, request, emit=emit, stop=stop)
@@ -85,8 +88,10 @@ def run_apply(context: CommandContext, application: Application, told: Notifier 
                 return _Applied(result, downloads, seen)
 
     try:
-        with open_event_file(console, application.execution.events) as write:
+        with open_event_file(console, application.execution.events) as write, traced(context, application.command):
             applied = asyncio.run(work(write))
+            if console.trace is not None:
+                console.trace.note(run_attributes(applied.result))
             write(end_document(applied.result, at=utc_now()))
     except Interrupted as error:  # while an earlier run's calls were cleared up: there is no plan to report
         raise click.Abort from error

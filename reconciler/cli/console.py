@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from msgspec.structs import replace
 
@@ -17,6 +17,9 @@ from reconciler.model.redact import Redactor
 from reconciler.model.values import Json
 from reconciler.report.style import Style
 from reconciler.report.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from reconciler.adapters.tracing import RunTrace, Tracing
 
 _NARROWEST: Final = 40
 """Columns of a terminal that are used at least."""
@@ -64,6 +67,11 @@ class Console:
         """The receivers of notices that the user named, by commas."""
         self.finishing: list[Callable[[], object]] = []
         """What is still to be done once the command has said all that it says."""
+        self.tracing: Tracing | None = None
+        """Where traces go, if the environment asks for them."""
+        self.tracing_tried = False
+        self.trace: RunTrace | None = None
+        """The trace of the run under way."""
         self.clock: Callable[[], str] | None = None
         """Gives the time that each note starts with, if notes are to carry their time."""
         self.format = _guess_format(arguments)

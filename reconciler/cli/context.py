@@ -107,6 +107,7 @@ class CommandContext(Struct, frozen=True):
             redact=console.redact,
             on_retry=on_retry or console.note,
             guard=self.store.check,
+            tell=console.trace.hear_request if console.trace is not None else None,
         )
         if console.verbose > 1:
             _log_requests(console)

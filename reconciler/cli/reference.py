@@ -41,6 +41,8 @@ ENVIRONMENT: Final = {
     "FORCE_COLOR, CLICOLOR_FORCE": "Color also where the output is no terminal, such as a CI log",
     "TERM": "If `dumb`: no color and no live progress",
     "XDG_CONFIG_HOME": "Folder of your own configuration, `reconciler/config.yaml` [default: ~/.config]",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "OpenTelemetry collector that gets traces, with the extra `otel`",
+    "TRACEPARENT": "Trace that the traces of this run belong to",
     "PAGER": "Program that shows the manual's pages; `cat` for none",
     "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "Proxies; lower case works, too",
     "GITHUB_ACTIONS": "If `true`: log groups, annotations and the job summary",

@@ -16,6 +16,7 @@ from reconciler.cli.downloads import deliver_files, downloads_text
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.notify import Notifier, look_around, tell_of_apply, tell_of_plan
 from reconciler.cli.plan_options import Execution
+from reconciler.cli.tracing import run_attributes, traced
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
 from reconciler.model.desired import Desired
@@ -118,8 +119,9 @@ class Rounds:
         try:
             context, specs = await asyncio.to_thread(self._read)  # signals are heard while many specs are read
             await asyncio.to_thread(self.report_place, context)
-            async with context.api(on_retry=self._report_retry) as api:
-                return await (self._plan if self._options.plan_only else self._apply)(context, api, specs)
+            with traced(context, "watch"):
+                async with context.api(on_retry=self._report_retry) as api:
+                    return await (self._plan if self._options.plan_only else self._apply)(context, api, specs)
         except Interrupted:
             return Round(outcome="waiting")
         except ReconcilerError as error:
@@ -162,6 +164,8 @@ class Rounds:
         before = context.state().projects if self._told is not None else {}
         result = await apply(context.workspace, api, request, emit=self._report_event, stop=self._stop)
         self._write(end_document(result, at=utc_now()))
+        if self._console.trace is not None:
+            self._console.trace.note(run_attributes(result))
         self._replaced.update(dict.fromkeys(replaced_addresses(result), time.time()))
         self._news.report_findings(tuple(r.error for r in result.results if r.error))
         self._news.report_line(apply_line(result) if result.plan.steps else count_line(result.plan))
@@ -215,6 +219,8 @@ class Rounds:
 
     def _report_event(self, event: Event) -> None:
         self._write(event_document(event, at=utc_now()))
+        if self._console.trace is not None:
+            self._console.trace.hear(event)
         line = event_line(event, style=self._style)
         if line is None:
             return

@@ -11,7 +11,9 @@ import contextlib
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -40,6 +42,7 @@ from reconciler.model.errors import (
 )
 from reconciler.model.hosts import is_loopback
 from reconciler.model.redact import Redactor
+from reconciler.model.traces import Reason, RequestMade, RequestNews, Waited
 from reconciler.model.values import WireBody
 from reconciler.model.version import USER_AGENT
 
@@ -50,6 +53,8 @@ BACKOFF_MAX: Final = 30.0
 """Seconds: the most that the first wait before another attempt takes, doubled each time up to the last."""
 LIMITED_WAIT: Final = 1.0
 """Seconds: the shortest wait after a refusal for the rate limit that names no time."""
+WAIT_FROM: Final = 0.005
+"""Seconds: a longer wait is told."""
 REPORT_FROM: Final = 1.0
 """Seconds: a longer wait is reported."""
 KEEP_ALIVE: Final = 4.0
@@ -75,9 +80,10 @@ _LEAST: Final = 0.05
 
 
 class _Patience(Struct):
-    """Seconds that a call may still take."""
+    """Seconds that a call may still take, and how many times it was sent before."""
 
     left: float
+    attempt: int = 0
 
 
 def _unchanged(text: str) -> str:
@@ -100,7 +106,7 @@ class Sender:
     phase of a call; the answer, from its first byte to its last, is one of them. ``retries``: how many times a call is
     sent again at most. ``redact`` takes secrets out of what the server says; the key is always taken out. ``on_retry``
     gets a line for people for each wait longer than a second. ``guard`` is called right before a request that changes
-    something is sent; what it raises stops it.
+    something is sent; what it raises stops it. ``tell`` hears of every request and every wait, for traces.
 
     Raises:
         ConfigError: the address or the key can't be used.
@@ -119,6 +125,7 @@ class Sender:
         redact: Callable[[str], str] = _unchanged,
         on_retry: Callable[[str], None] = _ignore,
         guard: Callable[[], None] = _allow,
+        tell: Callable[[RequestNews], None] | None = None,
     ) -> None:
         base = destination.checked(url, embedded=transport is not None)
         self._outside = transport is None and not is_loopback(base.host)
@@ -145,6 +152,7 @@ class Sender:
         self._redact: Callable[[str], str] = lambda text: redact(own(text))
         self._on_retry = on_retry
         self._guard = guard
+        self._tell = tell
         self._reported_until = 0.0
         self.halt = Halt()
         """When to stop sending and waiting."""
@@ -213,6 +221,7 @@ class Sender:
         if call.optional:
             patience.left = min(self._timeout, OPTIONAL_SECONDS)
         for attempt in range(self._retries + 1):
+            patience.attempt = attempt
             try:
                 async with self._read_slot(call):
                     client = self._http if call.reads and not attempt else self._new
@@ -232,8 +241,7 @@ class Sender:
                 if wait > REPORT_FROM:
                     why = error.diagnostics[0].summary
                     self._on_retry(f"{call.method} {call.path}: {why}; trying again in {wait:.0f} s")
-                async with self.halt.waiting():
-                    await asyncio.sleep(wait)
+                await self.pause(wait, "retry")
         raise AssertionError
 
     @contextlib.asynccontextmanager
@@ -267,7 +275,7 @@ class Sender:
         self.requests += 1
         answer: Answer | None = None
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        begun, at = loop.time(), time.time()
         departure = Departure(self.halt, acts=not call.reads, sent=self._transport is not None)
         try:
             async with departure.under_way(begun + patience.left):
@@ -301,6 +309,7 @@ class Sender:
         finally:
             patience.left -= loop.time() - begun
             self._limiter.observe({} if answer is None else answer.headers)
+            self._tell_of(call, patience.attempt, at, answer)
         read = good.get(answer.status)
         if read is None:
             raise failures.of_status(call, answer, self._redact)
@@ -308,6 +317,41 @@ class Sender:
             return read(answer.body)
         except ValueError as error:
             raise failures.of_body(call, answer, error, self._redact) from error
+
+    def _tell_of(self, call: Call, attempt: int, began: float, answer: Answer | None) -> None:
+        if self._tell is None:
+            return
+        failure = sys.exception()
+        made = RequestMade(
+            method=call.method,
+            path=call.path,
+            began=began,
+            seconds=time.time() - began,
+            attempt=attempt,
+            status=None if answer is None else answer.status,
+            error=None if failure is None else type(failure).__name__,
+        )
+        self._tell(made)
+
+    async def pause(self, seconds: float, why: Reason) -> None:
+        """Wait, and tell why. Raises HaltedError."""
+        with self._waits(why):
+            async with self.halt.waiting():
+                await asyncio.sleep(seconds)
+
+    @contextlib.contextmanager
+    def _waits(self, why: Reason) -> Iterator[None]:
+        """Tell how long this took, if it took long enough to matter."""
+        if self._tell is None:
+            yield
+            return
+        began = time.time()
+        try:
+            yield
+        finally:
+            seconds = time.time() - began
+            if seconds >= WAIT_FROM:
+                self._tell(Waited(why=why, began=began, seconds=seconds))
 
     def _trace(
         self, call: Call, departure: Departure, patience: _Patience

@@ -18,6 +18,7 @@ from reconciler.cli.options import formats, variables
 from reconciler.cli.plan_options import FailOn, Selectors, fail_on, force, selectors
 from reconciler.cli.plan_output import PLAN_FORMATS, check_summary, print_plan, render_markdown, summary
 from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR
+from reconciler.cli.tracing import traced
 from reconciler.cli.variables import Variables
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
@@ -83,7 +84,8 @@ def command(
         async with context.api() as api:
             return await plan(context.workspace, api, specs, selection, force=force, look_up=True)
 
-    made, refused = asyncio.run(work())
+    with traced(context, "plan"):
+        made, refused = asyncio.run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
     saving = out is not None and not (refused or made.errors)
     digest, place = plan_digest(made) if saving else None, context.config.state_place

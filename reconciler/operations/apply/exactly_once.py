@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, Protocol, TypeVar
 
@@ -122,8 +121,8 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
             case "unknown":
                 raise Undecided(resolution.note)
             case "not_done":
-                async with run.api.halt.waiting():  # as long as a failing server asks for; else at once
-                    await asyncio.sleep(min(lost.retry_after or 0.0, LONGEST_WAIT))
+                # as long as a failing server asks for; else at once
+                await run.api.pause(min(lost.retry_after or 0.0, LONGEST_WAIT), "lost call")
     raise ReconcilerError(f"the call was lost {ATTEMPTS} times", lost.diagnostics[0].detail) from lost
 
 
@@ -153,8 +152,7 @@ async def settle(run: Run, intent: Intent) -> None:
     age = (now - begun).total_seconds() if now and begun else 0.0
     left = min(run.options.settle, LONGEST_FLIGHT - age)
     if left > 0:
-        async with run.api.halt.waiting():
-            await asyncio.sleep(left)
+        await run.api.pause(left, "lost call")
 
 
 async def retry_status(monitor: Monitor, project_id: str, attempt: Callable[[], Awaitable[T]]) -> T:
