@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from markdown_it.token import Token
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 _ESCAPES: Final = {"\\": "\\e", "-": "\\-", "`": "\\(ga", "~": "\\(ti", "^": "\\(ha", "'": "\\(aq"}
 """In this order: the first one makes no other."""
@@ -78,8 +78,6 @@ def from_markdown(markdown: str, *, link: Callable[[str, str], str]) -> str:
 
     The page's own title is left out; its sections are those of the man page.
     """
-    from markdown_it import MarkdownIt  # noqa: PLC0415  only man pages need it
-
     return _Page(MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown), link).text()
 
 

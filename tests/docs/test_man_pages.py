@@ -105,19 +105,19 @@ def test_markdown_becomes_roff(markdown, made):
     assert roff.from_markdown(markdown, link=link) == made
 
 
-@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+@pytest.mark.skipif(not (shutil.which("man") and shutil.which("groff")), reason="man is not installed")
 @pytest.mark.parametrize(
     "name",
     every(8, sorted(["reconciler.1", "reconciler-plan.1", *(f"reconciler-{topic}.7" for topic in manual.topics())])),
 )
 def test_man_shows_a_page_without_a_warning(pages, name):
     done = subprocess.run(
-        ["man", "--warnings=w", "-l", pages[name]],
+        ["man", "--warnings=mac", "-l", pages[name]],  # unknown requests: text that was taken for one
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANROFFSEQ": ""},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split()[0] == name.replace(".", "(").upper() + ")"
+    assert f"NAME {name[:-2]} - " in " ".join(done.stdout.split())
     assert "\\f" not in done.stdout and "SEE ALSO" in done.stdout
