@@ -287,7 +287,10 @@ def test_an_interrupt_ends_it(tmp_path, server, command):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err and server.heard == []
-    assert not in_group(int((tmp_path / "pid").read_text()))
+    group, end = int((tmp_path / "pid").read_text()), time.monotonic() + 60
+    while (left := in_group(group)) and time.monotonic() < end:  # a busy machine takes a moment to end what was killed
+        time.sleep(0.05)
+    assert not left
 
 
 def in_group(group: int) -> list[str]:
