@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
+import threading
 import time
 
 import pytest
@@ -12,7 +14,7 @@ from reconciler.adapters.hooks import sinks
 from reconciler.adapters.hooks.sinks import Delivery, Sink, checked_url
 from reconciler.adapters.hooks.told import EVENTS_MAX, Told
 from reconciler.model.errors import ConfigError
-from tests.notices.receivers import SECRET, receiving
+from tests.notices.receivers import SECRET, Receiver, receiving
 from tests.security.security_support import network
 
 BODY = b'{"facts": []}'
@@ -75,9 +77,22 @@ def test_a_receiver_that_never_answers_is_cut_off(habit, monkeypatch):
 
 
 def test_nobody_listens():
-    with receiving() as receiver:
-        pass
-    assert delivered(receiver).failure() == "there is no connection, or it broke"
+    with socket.socket() as reserved:  # bound and not listening: nobody else gets the port meanwhile
+        reserved.bind(("127.0.0.1", 0))
+        delivery = delivered(Receiver(f"http://127.0.0.1:{reserved.getsockname()[1]}/"))
+    assert delivery.failure() == "there is no connection, or it broke"
+
+
+def test_a_delivery_that_is_over_at_once_raises_nothing_in_its_thread(monkeypatch):
+    # Intent: a thread's error would be a traceback on the user's screen.
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    monkeypatch.setattr(Delivery, "_deliver", lambda _: None)
+    for _ in range(200):
+        delivery = Delivery(Sink(name="slack", url="https://h.example/"), BODY, delivery_id="d", seconds=5)
+        delivery.wait(5)
+        assert delivery.failure() is None
+    assert raised == []
 
 
 def test_every_attempt_is_signed_over_its_time_and_body():

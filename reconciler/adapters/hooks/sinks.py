@@ -72,10 +72,10 @@ class Delivery:
         self._failure: str | None = "it did not answer in time"
         self._streams: list[Any] = []
         self._thread = threading.Thread(target=self._run, name=f"notify-{sink.name}", daemon=True)
-        self._thread.start()
         self._watchdog = threading.Timer(seconds, self._cut)
         self._watchdog.daemon = True
         self._watchdog.start()
+        self._thread.start()  # last: it may be done at once
 
     @property
     def under_way(self) -> bool:
