@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -12,7 +12,7 @@ from reconciler.model.plan import Change, Message, Plan, Share, Step, describe
 from reconciler.model.values import Value, masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
 from reconciler.report.fields import changes_lines, literally, prose, shortened, value_text
-from reconciler.report.groups import Group, group_projects
+from reconciler.report.groups import LEAST, Group, group_projects
 from reconciler.report.safe_text import clean, columns, pad
 from reconciler.report.short_values import with_short_values
 from reconciler.report.shortening import fitting_widths, shortened_apart
@@ -77,7 +77,10 @@ def plan_text(
     else:
         groups = _grouped(plan, style, verbose)
         advised = next((s for group in groups for s in group.steps if replacement_line(s)), None)
-        parts += [_legend(plan, style), *(_group(group, style, verbose, advised) for group in groups)]
+        parts.append(_legend(plan, style))
+        for alike in _ending_alike(groups, style, verbose):
+            many = len(alike) >= LEAST
+            parts += [_ends(alike, style)] if many else [_group(group, style, verbose, advised) for group in alike]
     kept = [f"  {address}: {clean(lifecycle_text(kept))}" for address, kept in plan.lifecycles.items()]
     parts.append("\n".join([f"{LIFECYCLES}:", *kept]) if kept else "")
     parts += [
@@ -145,6 +148,28 @@ def _group(group: Group, style: Style, verbose: bool, advised: Step | None) -> s
         if step is advised:
             lines += [f"{_MARGIN}{style.paint(line, 'yellow')}" for line in prose(replacement_line(step), inner.width)]
     return "\n".join([*lines, *group_lines(group, style)])
+
+
+def _ending_alike(groups: Iterable[Group], style: Style, verbose: bool) -> Iterable[list[Group]]:
+    """The groups in their order; together those that end in the same way, with nothing more to say about one of them."""
+    alike: dict[object, list[Group]] = {}
+    for group in groups:
+        last = group.steps[0]
+        plain = len(group.steps) == 1 and describe(last).effect == "ends" and not wait_text(last)
+        together = plain and not verbose and not step_details(last, style, verbose) and not replacement_line(last)
+        alike.setdefault((last.action, last.reason) if together else group.address, []).append(group)
+    return alike.values()
+
+
+def _ends(groups: list[Group], style: Style) -> str:
+    """Projects that end in the same way: each has its line, what happens to them is said once."""
+    steps = [step for group in groups for step in group.steps]
+    words = describe(steps[0]).words
+    reason = f": {clean(steps[0].reason)}" if steps[0].reason else ""
+    title = f"# {len(groups)} projects will each be {steps_outcome(steps[:1])}"
+    named = [clean(f"{step.address} ({step.project_id})" if step.project_id else step.address) for step in steps]
+    doing = f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(steps[0])}{reason}"
+    return "\n".join([style.paint(title, "bold", "red"), doing, *(f"{_MARGIN}{name}" for name in named)])
 
 
 def group_lines(group: Group, style: Style) -> list[str]:

@@ -221,3 +221,27 @@ def test_a_summary_has_one_line_for_each_project_and_all_findings():
     assert lines[0].split() == ["-/+", "intro", "will", "be", "replaced", "(brief)"]
     assert all(diagnostic.summary in text for diagnostic in PLAN.diagnostics)
     assert text.rstrip().endswith(plan_text(PLAN, style=Style(color=False)).rstrip().split("\n")[-1])
+
+
+def test_projects_that_end_alike_are_named_one_by_one_under_one_heading():
+    """Intent: a destroy of thirty is read at a glance, and no project of it is out of sight."""
+    names = [f"film-{number}" for number in range(30)]
+    ends = [Cancel(address=name, reason="destroy was requested", project_id=f"proj_{name}") for name in names]
+    kept = Cancel(address="kept", reason="it left the specs", project_id="proj_kept")
+    drifted = Cancel(
+        address="drifted",
+        reason="destroy was requested",
+        project_id="proj_drifted",
+        changes=(change("settings.title", "Old", "New", "status"),),
+    )
+
+    shown = plan_text(replace(PLAN, steps=[*ends, kept, drifted], diagnostics=[]), style=Style(color=False, columns=80))
+
+    assert shown.count("# 30 projects will each be cancelled\n  x cancel: destroy was requested\n      film-0 (") == 1
+    assert [line.strip() for line in shown.splitlines() if line.strip().startswith("film-")] == [
+        f"{name} (proj_{name})" for name in names
+    ]
+    assert "# kept (proj_kept) will be cancelled\n" in shown and "# drifted (proj_drifted) will be cancelled\n" in shown
+
+    each = plan_text(replace(PLAN, steps=ends, diagnostics=[]), style=Style(color=False, columns=80), verbose=True)
+    assert each.count(" will be cancelled\n") == 30
