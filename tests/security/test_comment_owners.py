@@ -157,6 +157,7 @@ def test_two_folders_of_one_name_keep_what_is_theirs(tmp_path):
         assert reconciler(repository / folder, "fmt").returncode == 0
     shutil.copytree(GITHUB, repository / ".github")
     git(repository, "init", "-q", "-b", "main")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "Base")
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "Start")
     github = GitHub(tmp_path / "github", {"EVERSINCE_API_KEY": "k"}, {"EVERSINCE_API_URL": "sandbox"})
