@@ -176,10 +176,15 @@ def listed(folder: Path, *, start: str, end: str) -> list[Path]:
     return []
 
 
-def checkout_of(folder: Path) -> Path:
-    """The top of the git repository that contains a folder, links followed; the folder itself if there is none."""
+def repository_top(folder: Path) -> Path | None:
+    """The top of the git repository that contains a folder, links followed; ``None`` if there is none."""
     here = folder.resolve()
-    return next((above for above in (here, *here.parents) if os.path.lexists(above / ".git")), here)
+    return next((above for above in (here, *here.parents) if os.path.lexists(above / ".git")), None)
+
+
+def checkout_of(folder: Path) -> Path:
+    """As :func:`repository_top`; the folder itself if there is none."""
+    return repository_top(folder) or folder.resolve()
 
 
 def user_folder(env: Mapping[str, str], variable: str, usual: str) -> Path | None:

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final
 
 from msgspec import Struct
 
+from reconciler.files import repository_top
 from reconciler.model.errors import ReconcilerError, UsageError
 
 OUTPUT_MAX: Final = 256 << 20
@@ -198,7 +199,7 @@ def repository_of(folder: Path) -> Repository | None:
         GitError: git is not installed or refuses the folder.
 
     """
-    if not any(os.path.lexists(above / ".git") for above in (folder.resolve(), *folder.resolve().parents)):
+    if repository_top(folder) is None:
         return None
     top = os.fsdecode(_run(folder, _SETTINGS, ("rev-parse", "--show-toplevel"))).removesuffix("\n")
     asked = ("config", "-z", "--name-only", "--get-regexp", _FILTERS)

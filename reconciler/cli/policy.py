@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.console import Console
+from reconciler.files import repository_top
 from reconciler.model.errors import ConfigError, Diagnostic
 from reconciler.operations.workspace import PolicyCheck
 
@@ -49,10 +50,10 @@ def read_policy_folders(folders: Iterable[Path]) -> PolicySet:
 
 def _warn_of_own_folders(console: Console, folders: list[Path]) -> None:
     """Warn, once, of a policy that is in the same checkout as the workspace: who changes the specs can change it, too."""
-    own = _repository_of(console.root)
+    own = repository_top(console.root)
     if own is None or console.told_of_policy:
         return
-    found = [folder for folder in folders if _repository_of(folder) == own]
+    found = [folder for folder in folders if repository_top(folder) == own]
     console.told_of_policy = bool(found)
     console.diagnose(
         [
@@ -65,8 +66,3 @@ def _warn_of_own_folders(console: Console, folders: list[Path]) -> None:
             for folder in found
         ]
     )
-
-
-def _repository_of(folder: Path) -> Path | None:
-    real = folder.resolve()
-    return next((place for place in (real, *real.parents) if (place / ".git").exists()), None)

@@ -141,9 +141,7 @@ def _diagnostic(finding: PolicyFinding) -> Diagnostic:
         case "denied":
             severity, code = "error", DENIED
             said = f"{name} denies this plan: {rule.message}"
-            advice = (
-                "Change the specs. Or whoever keeps the policy waives it for this plan's digest, in `waivers.yaml`."
-            )
+            advice = "Change the specs, or ask the policy's owner to waive the rule for this plan's digest, in `waivers.yaml`."
         case "waits":
             severity, code = "warning", WAITS
             said = f"{name} needs the approval of `{rule.group}`: {rule.message}"

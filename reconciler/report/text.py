@@ -140,14 +140,19 @@ def _group(group: Group, style: Style, verbose: bool, advised: Step | None) -> s
     lines = [style.paint(f"# {clean(project)}{will} {steps_outcome(group.steps)}", "bold", *ends)]
     inner = replace(style, width=style.width - len(_MARGIN))
     for step in group.steps:
-        words = describe(step).words
-        reason = f": {clean(step.reason)}" if step.reason else ""
-        waits = f"  {clean(wait_text(step))}".rstrip()
-        lines.append(f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(step)}{reason}{waits}")
+        lines.append(_step_line(step, style))
         lines += [f"{_MARGIN}{line}".rstrip() for line in step_details(step, inner, verbose)]
         if step is advised:
             lines += [f"{_MARGIN}{style.paint(line, 'yellow')}" for line in prose(replacement_line(step), inner.width)]
     return "\n".join([*lines, *group_lines(group, style)])
+
+
+def _step_line(step: Step, style: Style) -> str:
+    """What a step does, why, and what it waits for."""
+    words = describe(step).words
+    reason = f": {clean(step.reason)}" if step.reason else ""
+    waits = f"  {clean(wait_text(step))}".rstrip()
+    return f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(step)}{reason}{waits}"
 
 
 def _ending_alike(groups: Iterable[Group], style: Style, verbose: bool) -> Iterable[list[Group]]:
@@ -164,12 +169,11 @@ def _ending_alike(groups: Iterable[Group], style: Style, verbose: bool) -> Itera
 def _ends(groups: list[Group], style: Style) -> str:
     """Projects that end in the same way: each has its line, what happens to them is said once."""
     steps = [step for group in groups for step in group.steps]
-    words = describe(steps[0]).words
-    reason = f": {clean(steps[0].reason)}" if steps[0].reason else ""
     title = f"# {len(groups)} projects will each be {steps_outcome(steps[:1])}"
     named = [clean(f"{step.address} ({step.project_id})" if step.project_id else step.address) for step in steps]
-    doing = f"{style.paint(f'{words.symbol:>3}', words.color)} {step_title(steps[0])}{reason}"
-    return "\n".join([style.paint(title, "bold", "red"), doing, *(f"{_MARGIN}{name}" for name in named)])
+    return "\n".join(
+        [style.paint(title, "bold", "red"), _step_line(steps[0], style), *(f"{_MARGIN}{name}" for name in named)]
+    )
 
 
 def group_lines(group: Group, style: Style) -> list[str]:
