@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import settings
 
 from reconciler.model import contract
 from tests import canaries, cheap_secrets, command
+from tests.sampling import outside_the_sample
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     # Tests start the program hundreds of times; each would compile every module anew, half a second at a time.
@@ -46,6 +48,18 @@ def pytest_configure(config):
         os.environ.pop(command.SESSION, None)  # of a session that this one runs in
         if config.getoption("numprocesses", None):
             os.environ[command.SESSION] = command.offer_zygotes()
+
+
+_collected: Counter[str] = Counter()
+
+
+def pytest_itemcollected(item):
+    """Cases of a test with the marker ``sampled`` that are not in the sample are left to the sweep."""
+    if sampled := item.get_closest_marker("sampled"):
+        test, _, _ = item.nodeid.partition("[")
+        if outside_the_sample(item.nodeid, *sampled.args, _collected[test]):
+            item.add_marker("sweep")
+        _collected[test] += 1
 
 
 @pytest.hookimpl(trylast=True)  # when those are left that will run

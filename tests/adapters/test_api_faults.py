@@ -141,6 +141,7 @@ def assert_failed(error: ApiError, endpoint: Endpoint, kind: type[ApiError], fat
     assert (error.method, error.path) == (endpoint.method, endpoint.path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 def test_a_fault_has_its_exception_and_fate_and_is_tried_again_only_where_that_is_harmless(endpoint, fault):
@@ -155,6 +156,7 @@ def test_a_fault_has_its_exception_and_fate_and_is_tried_again_only_where_that_i
         assert error.status == fault.reply.status_code
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("body", GARBLED.values(), ids=GARBLED.keys())
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 def test_a_good_status_with_an_unreadable_body_is_an_answer_error_that_only_reads_try_again(endpoint, body):
@@ -279,6 +281,7 @@ async def dripping(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
         await asyncio.sleep(20)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", [reset, close, half_a_head, half_a_body, half_a_chunk, no_http, silence, dripping])
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 def test_a_connection_that_breaks_after_the_request_leaves_its_fate_unknown(endpoint, fault):

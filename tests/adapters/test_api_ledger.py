@@ -92,6 +92,7 @@ def told(remaining, reset, limit=120):
     return {"X-RateLimit-Limit": f"{limit}", "X-RateLimit-Remaining": f"{remaining}", "X-RateLimit-Reset": f"{reset}"}
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("sliding", [True, False])
 @pytest.mark.parametrize("machines", [(8,), (4, 4)])
 def test_eight_processes_use_the_whole_limit_without_a_storm_and_fairly(machines, sliding):

@@ -233,6 +233,7 @@ def test_a_certificate_that_is_not_trusted_or_of_another_host_gets_no_request(tr
     assert not any(heard)
 
 
+@pytest.mark.sweep
 def test_a_connection_that_the_server_closed_or_spoke_on_is_not_used_again():
     """Intent: no read leaves on a connection that is known to be over, nor takes another's answer.
 

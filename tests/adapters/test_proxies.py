@@ -105,6 +105,7 @@ async def create():
         await client.create(BRIEF)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("listed", "exempt", "name"),
     [
@@ -193,6 +194,7 @@ ODD = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "value"), square(2, ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"], ODD))
 def test_a_proxy_that_can_not_be_used_is_an_error_that_names_the_variable_only(monkeypatch, name, value):
     monkeypatch.setenv(name, value)

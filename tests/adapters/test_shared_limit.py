@@ -44,6 +44,7 @@ def requests(server, count, *, window, windows, folders):
     return [(row.at, row.query["offset"], row.status) for row in server.store.requests()]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("count", "window", "limit", "windows", "least"),
     [(3, 5.0, 30, 2.9, 0.5), swept(8, 30.0, 60, 2.9, 0.85)],  # of five seconds, a busy machine may lose some

@@ -357,6 +357,7 @@ def test_a_file_of_variables_gives_text(tmp_path):
         load_var_file(tmp_path / "missing.yaml", tmp_path)
 
 
+@pytest.mark.sweep
 def test_ten_thousand_projects_load_in_seconds(tmp_path):
     """500 files of 20 projects; the bound is generous, the usual time (of the processor) under two seconds."""
     project = (

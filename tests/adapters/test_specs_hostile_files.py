@@ -131,6 +131,7 @@ def test_the_folder_of_specifications_is_in_the_workspace(outside, folder, code)
     assert code != "NO_SPECS" or "reconciler init" in found.detail
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("data", "code", "place"),
     [
@@ -257,6 +258,7 @@ PIECES = st.sampled_from(
 TEXTS = st.one_of(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=60))
 
 
+@pytest.mark.sweep
 @examples(150, 800)
 def test_nothing_but_diagnostics_comes_out(tmp_path, examples):
     """Whatever the files hold, the loader gives values or an error of its own with a message to print."""

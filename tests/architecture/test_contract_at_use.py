@@ -30,6 +30,7 @@ def asked_at_import(source: str) -> list[int]:
     return found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_asks_for_the_contract_when_it_is_imported(path):
     assert asked_at_import(path.read_text(encoding="utf-8")) == []

@@ -95,6 +95,7 @@ def test_a_cycle_is_found(graph, expected):
     assert cycles(graph) == expected
 
 
+@pytest.mark.sweep
 def test_imports_inside_functions_stand_only_in_the_command_line():
     # Intent: what a module needs is at its top; who wants to save an import's time hands in a function instead.
     found = {

@@ -63,6 +63,7 @@ CASES = [
 """Setting, two values, a wrong one, and its error."""
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("case", every(2, CASES[::-1]), ids=lambda case: case[0])
 def test_a_new_setting_goes_from_spec_to_state_and_is_changed_by_a_patch(tmp_path, case):
     # Intent: a new setting is one entry in the table; nothing else knows its name.
@@ -99,6 +100,7 @@ def test_a_new_setting_goes_from_spec_to_state_and_is_changed_by_a_patch(tmp_pat
     assert world.changes() == [], "a setting that is no longer declared is left alone"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name != "seed"])
 def test_the_schema_knows_a_new_setting(tmp_path, name):
     world = Extended(tmp_path, name)
@@ -151,6 +153,7 @@ def test_a_setting_that_may_hold_no_secret_takes_none(tmp_path):
     assert "E134" in world.run("validate", code=1).err
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", every(2, ["effort_for_tests", "narrate", "voice", "subtitles"]))
 def test_a_sandbox_of_before_goes_on_with_a_new_setting_and_back(tmp_path, name):
     # Intent: users who update the tool keep what they tried; those who go back to the old one, too.
@@ -193,6 +196,7 @@ def test_an_api_that_lacks_a_field_refuses_it_in_specs(tmp_path):
     )
 
 
+@pytest.mark.sweep
 def test_saved_plans_formatting_and_what_is_written_for_people_know_a_new_setting(tmp_path):
     # Intent: the other ways through the program go by the table, too: a plan file, fmt, export, a refreshed state.
     world = Extended(tmp_path, "subtitles")

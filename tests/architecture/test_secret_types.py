@@ -139,6 +139,7 @@ def _errors(tmp_path_factory):
     return found
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("title", REFUSED)
 def test_the_type_checker_refuses(errors, title):
     """Intent: a refactoring that puts a secret's plain text where it is kept or shown does not pass the checks."""
@@ -146,6 +147,7 @@ def test_the_type_checker_refuses(errors, title):
     assert re.search(r"\[(arg-type|list-item|dict-item|index)\]$", errors[title][0]), errors[title]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("title", ACCEPTED)
 def test_the_type_checker_accepts(errors, title):
     assert errors[title] == []

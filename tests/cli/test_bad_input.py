@@ -130,6 +130,7 @@ def test_a_mode_that_no_project_can_begin_with_is_refused(fresh):
     assert not fresh.state_path.exists()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", ["cut", "other json", "newer", "edited"])
 def test_a_damaged_or_foreign_plan_file_is_refused(planned, tmp_path, what):
     # Intent: a plan that is not exactly what was saved, or is for somewhere else, is never half executed.
@@ -144,6 +145,7 @@ def test_a_damaged_or_foreign_plan_file_is_refused(planned, tmp_path, what):
         assert "saved.plan" in said
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", ["cut", "empty", "newer", "edited", "other workspace"])
 def test_a_damaged_or_foreign_state_is_refused(planned, tmp_path, what):
     # Intent: a state that can't be trusted is never taken for an empty one, which would create everything again.

@@ -83,6 +83,7 @@ def test_validate_speaks_text_json_and_github(fresh):
     assert fresh.run("validate", "--format", "json").document["projects"] == 1
 
 
+@pytest.mark.sweep
 def test_the_schemas_are_valid_and_accept_the_repositorys_files(fresh):
     # Intent: an editor with the published schema marks nothing in specs/ and examples/, and marks a typo.
     specs = json.loads(fresh.run("schema").out)
@@ -106,6 +107,7 @@ def test_the_schemas_are_valid_and_accept_the_repositorys_files(fresh):
 # plan and its selectors
 
 
+@pytest.mark.sweep
 def test_plan_obeys_target_replace_destroy_refresh_only_and_no_refresh(one):
     # Intent: each selector plans what it says, over an account that drifted.
     with one.account() as store:
@@ -395,6 +397,7 @@ def test_sandbox_serve_is_for_loopback_and_says_when_the_port_is_taken(fresh):
             server.communicate(timeout=20)
 
 
+@pytest.mark.sweep
 def test_every_command_has_help_with_examples_and_no_command_is_hidden(fresh):
     # Intent: `--help` of each command works and shows how to use it.
     script = (

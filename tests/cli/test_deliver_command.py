@@ -58,6 +58,7 @@ def test_apply_renders_shares_and_downloads_and_a_second_one_does_nothing(delive
     assert second.document["requests"]["used"] == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("version", "costs"), [("2026-04", True), ("2026-05", False)])
 def test_it_is_the_same_in_every_version_of_the_api(tmp_path, version, costs):
     space = space_with(tmp_path / "w", SPEC, CONFIG.replace("url: sandbox", f"url: sandbox, version: {version}"))
@@ -103,6 +104,7 @@ NO_FOLDER = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", NO_FOLDER)
 def test_a_place_that_can_be_no_folder_is_an_error_at_its_line(tmp_path, case):
     where, why = NO_FOLDER[case]
@@ -162,6 +164,7 @@ def test_a_manifest_of_somebody_else_is_not_written_over(delivered, text):
     assert (delivered.root / "public" / "manifest.json").read_text() == text
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("how", ["deliver", "deliver below --out", "output"])
 def test_a_file_of_the_user_is_never_replaced_by_a_video(delivered, how):
     where = "below/mine" if "--out" in how else "mine"
@@ -231,6 +234,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_in_deliver_is_an_error_at_its_line(tmp_path, case):
     text, named = WRONG[case]
@@ -260,6 +264,7 @@ projects:
     assert plan["downloads"] == {"promo[us]": "renders/promo[us]", "promo[de]": "renders/promo[de]"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("version", contract.versions())
 @pytest.mark.parametrize("quality", ["1080p", "4k"])
 def test_contract_plan_explain_and_manual_agree_on_what_a_render_costs(tmp_path, version, quality):
@@ -295,6 +300,7 @@ def test_every_format_of_a_plan_shows_what_is_rendered_and_shared(tmp_path):
 UNTOLD = "projects:\n  teaser:\n    brief: Ten seconds.\n    deliver: {render: 4k, share: {}}\n"
 
 
+@pytest.mark.sweep
 def test_what_may_have_been_done_before_ends_with_1_until_it_is_decided(tmp_path):
     # Intent: CI must not stay green while a render that is due was not made; each answer is one question less.
     space = space_with(tmp_path / "w", UNTOLD)

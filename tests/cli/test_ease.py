@@ -130,6 +130,7 @@ def test_addresses_tags_and_environments_are_completed_without_a_network(fresh):
     assert completed(fresh, "reconciler status s") == {"summer-teaser"}
 
 
+@pytest.mark.sweep
 def test_saved_plans_and_their_digests_are_completed(fresh):
     """Intent: plans are known by their content; a digest is that of the plan on the command line; a pipe is not opened."""
     fresh.write("specs/a.yaml", TWO)

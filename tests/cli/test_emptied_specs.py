@@ -68,6 +68,7 @@ def all_cancelled(path: Path) -> None:
     path.write_text("defaults: {state: cancelled}\n" + FOUR, encoding="utf-8")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -136,6 +137,7 @@ def test_destroy_of_a_small_workspace_needs_no_force(working):
     assert not working.state["projects"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("for_each", "moves"),
     [

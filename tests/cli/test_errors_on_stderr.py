@@ -26,6 +26,7 @@ def said_once(text, what):
     assert len(told) == len(set(told)), text
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("case", CASES)
 def test_plan(tmp_path, case, format_):
@@ -37,12 +38,14 @@ def test_plan(tmp_path, case, format_):
         assert [d["summary"] for d in ran.errors if what in d["summary"]]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("format_", FORMATS)
 def test_plan_that_a_policy_refuses(tmp_path, format_):
     ran = make_space(tmp_path, TWO, GUARDED).run("plan", "--format", format_, code=1)
     said_once(ran.err, "max_creates")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("format_", ["text", "json"])
 @pytest.mark.parametrize("case", CASES)
 def test_apply(tmp_path, case, format_):
@@ -52,6 +55,7 @@ def test_apply(tmp_path, case, format_):
     assert format_ == "text" or json.loads(ran.out)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_destroy(tmp_path, format_):
     space = make_space(tmp_path, TWO.replace("Another film.}", "Another film., lifecycle: {on_remove: protect}}"))
@@ -71,6 +75,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("on_github", [False, True])
 @pytest.mark.parametrize("format_", ["text", "json", "github"])
 @pytest.mark.parametrize("case", WRONG)

@@ -33,6 +33,7 @@ def numbers_returned(function: ast.AST) -> list[int]:
     return found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
 def test_commands_return_exit_codes_by_name(path):
     """Intent: `reconciler.cli.reference` says what each code means; a bare 1 or 2 says nothing."""

@@ -13,6 +13,7 @@ KEY = "sk-canary-3f9a77"
 LIST = '{"projects": [], "total": 0}'
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("status", "body", "headers", "says"),
     [
@@ -72,6 +73,7 @@ def test_a_create_that_was_answered_with_nonsense_is_not_sent_again_blindly(tmp_
         assert [e.kind for e in store.ledger()] == ["create"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_half_a_character_that_anyone_wrote_stops_no_command(tmp_path, encoding):
     # Intent: a server that cuts in the middle of an emoji sends half of it; nobody can do anything about that.

@@ -27,6 +27,7 @@ def test_help_lists_every_topic_with_a_line_about_it(nowhere):
     assert {path.stem for path in manual.FOLDER.glob("*.md")} - {manual.INDEX} == {*TOPICS}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_topic_is_its_page_in_markdown(nowhere, topic):
     shown = nowhere.run("help", topic).out
@@ -49,6 +50,7 @@ def test_a_command_s_name_shows_its_help(nowhere, path):
     assert nowhere.run("help", *path).out.endswith(nowhere.run(*path, "--help").out)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -73,6 +75,7 @@ def test_an_unknown_name_is_an_error_with_a_way_out(nowhere, args, said):
     assert said in ran.err and not ran.out
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("code", Code)
 def test_explain_prints_the_section_of_a_code(nowhere, code):
     """Intent: each code, in either case; the meaning, a wrong example and the fix, and no other code's section."""
@@ -81,6 +84,7 @@ def test_explain_prints_the_section_of_a_code(nowhere, code):
     assert shown.count("\n## ") == 0
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -154,6 +158,7 @@ def test_a_terminal_gets_a_rendered_page_through_the_pager(nowhere):
     assert code == 0 and "\x1b[" not in plain and "## E107: " in plain
 
 
+@pytest.mark.sweep
 def test_a_pager_that_is_left_early_or_missing_is_no_error(nowhere):
     shown, code = on_terminal(nowhere, "help", "codes", answer=b"", PAGER="head -n 2")
     assert code == 0 and "Traceback" not in shown

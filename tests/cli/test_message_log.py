@@ -46,6 +46,7 @@ REWRITES = {
 }
 
 
+@pytest.mark.sweep
 def test_an_edit_is_refused_everywhere_and_restoring_the_log_is_a_way_out(space):
     # Intent: validate finds it offline, plan and apply refuse; all name the place, what was sent and the ways out.
     text, place, says = REWRITES["edited"]
@@ -64,6 +65,7 @@ def test_an_edit_is_refused_everywhere_and_restoring_the_log_is_a_way_out(space)
     assert messages(space) == (before, True)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", REWRITES)
 def test_accepting_the_log_is_a_way_out_and_sends_nothing_but_what_is_appended(space, what):
     # Intent: after `state accept` the spec as it stands is in order; what was sent is not sent again.
@@ -180,6 +182,7 @@ def test_a_hook_that_cleans_files_changes_nothing_of_what_was_sent(tmp_path):
         assert [e.kind for e in store.ledger()] == ["create", "message"]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("cleaned_first", [True, False])
 def test_a_hook_that_cleans_texts_with_secrets_changes_nothing_either(tmp_path, cleaned_first):
     # Intent: of these the state has digests only; what a reader sees has a digest of its own.

@@ -37,6 +37,7 @@ def files_of(root):
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.sweep
 def test_two_applies_at_once_share_the_active_slots(account, tmp_path):
     spaces = [space(tmp_path, account, name, 6) for name in ("one", "two")]
     runs = [each.start("apply", "--auto-approve", "--poll-interval", "0.5") for each in spaces]
@@ -111,6 +112,7 @@ def test_ctrl_c_ends_a_wait_for_other_runs(full, account):
     assert account.store.requests() == []
 
 
+@pytest.mark.sweep
 def test_a_stopped_process_that_has_the_file_holds_nobody_up(account, tmp_path):
     workspace = space(tmp_path, account)
     workspace.run("plan")

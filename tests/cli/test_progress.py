@@ -121,6 +121,7 @@ def test_an_apply_of_many_has_few_lines_and_says_who_works_at_the_end(fresh):
     assert "reconciler status --watch" in ran.out and "--wait idle" in ran.out
 
 
+@pytest.mark.sweep
 def test_a_terminal_gets_a_live_view_and_a_dumb_one_plain_lines(fresh):
     fresh.write("reconciler.yaml", CONFIG)
     fresh.write("specs/a.yaml", MANY)
@@ -131,6 +132,7 @@ def test_a_terminal_gets_a_live_view_and_a_dumb_one_plain_lines(fresh):
     assert code == 0 and "\x1b" not in plain and "━" not in plain
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("env", "colored"), [({"FORCE_COLOR": "1"}, True), ({"CLICOLOR_FORCE": "1"}, True), ({}, False)]
 )

@@ -29,6 +29,7 @@ def mutations(store):
     return [row.method for row in store.requests() if row.method != "GET"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("titles", [("Sea",), ("Sea", "Lake"), ("Ocean", "Ocean")], ids=" ".join)
 def test_the_user_chooses_among_projects_of_the_same_brief(lost, titles):
     # Intent: one that was renamed, several, and several with the very title too: each is listed, and one is bound.
@@ -48,6 +49,7 @@ def test_the_user_chooses_among_projects_of_the_same_brief(lost, titles):
     assert "create" not in {step["action"] for step in planned["steps"]}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("answer", [b"n\n", b"\n"], ids=["n", "nothing"])
 def test_none_of_them_leaves_all_as_it_is(lost, answer):
     space, store = lost

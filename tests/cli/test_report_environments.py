@@ -64,6 +64,7 @@ def test_one_page_shows_the_projects_of_all_environments_and_only_reads(applied)
             assert made and {request.method for request in made} == {"GET"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("args", "wanted"),
     [
@@ -86,6 +87,7 @@ def test_a_selector_has_to_fit_something_in_one_of_them(applied, args, wanted):
         assert places(reported(applied, *args)[1]) == wanted
 
 
+@pytest.mark.sweep
 def test_one_that_cannot_be_read_is_told_and_the_others_are_shown(applied, tmp_path):
     space = make_space(tmp_path, SPEC, CONFIG + UNREACHABLE, WEBHOOK_TOKEN=SECRET)
     for name in ("dev", "prod"):

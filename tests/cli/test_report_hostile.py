@@ -113,6 +113,7 @@ def assert_inert(text: str) -> None:
     text.encode()
 
 
+@pytest.mark.sweep
 @given(st.text(st.characters() | st.sampled_from(":#[ \n\x1b\r\u202e\ud83d\u2028"), max_size=40))
 @example(HOSTILE)
 @example("::error::x")
@@ -140,6 +141,7 @@ def test_ordinary_text_is_left_alone():
     assert clean(text) == text
 
 
+@pytest.mark.sweep
 @given(st.text(), st.booleans())
 def test_cleaning_twice_is_cleaning_once(text, multiline):
     """Intent: a text that passes two renderers does not pile up escapes."""

@@ -7,6 +7,7 @@ import pytest
 from tests.cli.cli_support import APPLY
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("old", [0, 130])
 def test_no_command_takes_more_requests_than_it_says(fresh, old):
     # Intent: who plans a minute's rationed requests by these lines is not let down, by no call at all.

@@ -72,6 +72,7 @@ def test_a_server_is_started_with_options_and_changed_while_it_runs(fresh):
             process.communicate()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", ["serve", "faults"])
 @pytest.mark.parametrize(
     ("option", "value", "says"),

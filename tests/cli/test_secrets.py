@@ -71,6 +71,7 @@ def clean(text: str) -> None:
 APPLY = ("-vv", "apply", "--auto-approve", "--poll-interval", "0.05")
 
 
+@pytest.mark.sweep
 def test_no_secret_reaches_a_file_or_a_screen_from_plan_to_destroy(watched):
     # Intent: the whole life of a project with a secret in brief, webhook and message, at -vv, drift included.
     watched("-vv", "plan", "--out", "saved.plan")
@@ -146,6 +147,7 @@ def test_a_secret_that_was_cut_or_broken_is_known():
     assert redact("0123456789 is a number") == "0123456789 is a number"
 
 
+@pytest.mark.sweep
 def test_an_awkward_secret_is_hidden_where_people_and_programs_read(tmp_path):
     # Intent: quotes, markup, a second line: drift in every format, a diagnostic that quotes it, and the diff of fmt.
     secret = "ab&cd<\"ef>'gh\nij kl/%mn"

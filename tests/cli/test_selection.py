@@ -34,6 +34,7 @@ def planned(space, *selectors):
     return {step["address"] for step in ran.document["steps"]}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("selectors", "wanted"),
     [
@@ -67,6 +68,7 @@ def test_what_depends_on_something_excluded_is_left_out_and_said(six):
     assert "`last` is left out, too: it depends on `autumn-two`, which is excluded" in ran.out + ran.err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("selectors", "said"),
     [
@@ -119,6 +121,7 @@ def applied(six):
     return six
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("selectors", "wanted"),
     [
@@ -148,6 +151,7 @@ def test_several_conversations_have_titles_and_one_has_none(applied):
     assert "follows one project" in applied.run("messages", "promo", "--follow", code=1).err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", ["status", "output", "messages"])
 def test_an_address_that_the_state_lacks_gets_a_suggestion(applied, command):
     assert "Did you mean `base`?" in applied.run(command, "bass", code=1).err

@@ -40,6 +40,7 @@ def shell(tmp_path):
     return run
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
 def test_a_run_from_a_zygote_is_as_the_command_s(shell, line):
     """Intent: the tests that start it so show what holds for users."""

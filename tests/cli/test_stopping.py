@@ -44,6 +44,7 @@ def creates(store):
     return [row for row in store.requests() if (row.method, row.path) == ("POST", "/projects")]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("number", [signal.SIGINT, swept(signal.SIGTERM)])
 @pytest.mark.parametrize(
     ("config", "fault", "before"),
@@ -87,6 +88,7 @@ def test_an_interrupt_ends_every_kind_of_waiting_and_nothing_leaves_afterwards(
     assert len(keys) == len({project["brief"] for project in store.projects()}) >= 5
 
 
+@pytest.mark.sweep
 def test_the_timeout_ends_the_wait_for_the_rate_limit(tmp_path, account):
     url, key, store = account
     space = space_at(tmp_path / "ws", url, key, SLOW)
@@ -135,6 +137,7 @@ def dripping(connection, over):
         connection.sendall(b" ")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.long
 @pytest.mark.parametrize(("answer", "how"), square(2, [never, dripping], ["--timeout", "SIGINT"]))
 def test_a_call_under_way_has_a_bounded_grace_and_is_then_of_unknown_fate(tmp_path, answer, how):

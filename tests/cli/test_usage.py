@@ -43,6 +43,7 @@ def test_a_wrong_command_line_is_1_and_never_2(fresh, args, said):
     assert not ran.out
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
 def test_an_interrupted_apply_is_130_and_the_next_one_goes_on(fresh, number):
     # Intent: Ctrl-C and a CI job's SIGTERM both leave a whole state, and nothing is done twice afterwards.
@@ -139,6 +140,7 @@ def test_another_directory_can_be_worked_in(fresh, tmp_path):
 # What is printed where
 
 
+@pytest.mark.sweep
 def test_json_is_one_document_on_stdout_also_when_a_command_fails(fresh, tmp_path):
     # Intent: a program that reads stdout never has to guess, whatever goes wrong and wherever.
     fresh.run("plan", "--out", "old.plan")
@@ -168,6 +170,7 @@ def test_json_is_one_document_on_stdout_also_when_a_command_fails(fresh, tmp_pat
     assert "breif" in failure("plan", "--format", "json")
 
 
+@pytest.mark.sweep
 def test_json_tells_of_an_api_that_cannot_be_reached(fresh):
     # Intent: no connection is an error with the call in it, not a plan for an empty account.
     with fresh.start("--api-url", "http://127.0.0.1:9/api/v1", "plan", "--format", "json") as process:
@@ -193,6 +196,7 @@ def test_colours_and_the_question_are_for_terminals(fresh):
     assert "\x1b" not in fresh.run("status").out
 
 
+@pytest.mark.sweep
 def test_nobody_reading_is_no_failure_of_the_program(fresh):
     # Intent: a closed or full stdout, or a reader that leaves, ends in no traceback and breaks off no apply.
     done = subprocess.run(
@@ -272,6 +276,7 @@ print('loaded:', [name for name in heavy if name in sys.modules])
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("heavy", "args"),
     [

@@ -27,6 +27,7 @@ def tree(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("folder", ["specs", "specs/briefs", "specs/briefs/deep"])
 def test_a_command_in_a_folder_of_the_workspace_does_what_it_does_at_its_top(space, folder):
     here = within(space, folder)

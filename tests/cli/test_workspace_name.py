@@ -27,6 +27,7 @@ def space_at(root, account, config=NAMELESS) -> Space:
     return make_space(root, "projects: {a: {brief: One film.}}\n", config, EVERSINCE_API_URL=url, EVERSINCE_API_KEY=key)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("config", [NAMELESS, None])
 @pytest.mark.parametrize(
     "command", [("plan",), ("apply", "--auto-approve"), ("status",), ("destroy", "--auto-approve")]

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.project_files import ROOT
 
 RUN = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -23,6 +25,7 @@ def pythons(**env: str) -> dict[str, str]:
     return {path: version for version, _, path in (line.partition(" ") for line in done.stdout.splitlines())}
 
 
+@pytest.mark.sweep
 def test_each_python_is_found_once_and_the_oldest_comes_first(tmp_path):
     """Intent: by links and under many names it is one; what is too old, broken or of a project's own is left out."""
     folder = tmp_path / "with a blank"

@@ -46,6 +46,7 @@ def test_every_code_is_explained_and_nothing_else():
     assert list(SECTIONS) == sorted(codes)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("code", SECTIONS)
 def test_the_wrong_example_has_that_error_only_and_the_right_one_none(space, code):
     wrong, right, command = SECTIONS[code]

@@ -22,6 +22,7 @@ def example(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return root
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("example", EXAMPLES, indirect=True)
 def test_an_example_applies_to_an_empty_second_plan(example):
     applied = reconciler("apply", "--auto-approve", cwd=example)

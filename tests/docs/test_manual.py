@@ -172,6 +172,7 @@ def load(root: Path, block: Block) -> None:
     load_specs(load_config(root, env=ENV), env=ENV)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("page", RUN)
 def test_every_example_of_a_page_runs(page, workspace, api, tmp_path):
     """Intent: a page's blocks run in their order in one workspace; YAML that names no file is loaded on its own."""
@@ -192,6 +193,7 @@ def test_every_example_of_a_page_runs(page, workspace, api, tmp_path):
             assert_shown(block.body, shown)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("page", ["getting-started"])
 def test_the_commands_of_a_walk_can_be_pasted_into_one_shell(page, workspace, api):
     """Intent: who follows the page in one terminal, block after block, ends where it says: nothing is meant for a new one."""

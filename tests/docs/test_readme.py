@@ -100,6 +100,7 @@ def test_the_command_table_is_the_help():
         assert text in shown
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name):
     shown = reconciler(name, "--help", cwd=ROOT)
@@ -144,6 +145,7 @@ def test_the_lock_file_pins_every_requirement():
         assert name in locked or name.replace(".", "-") in locked, name
 
 
+@pytest.mark.sweep
 def test_the_command_that_measures_finds_its_benchmarks():
     (command,) = re.findall(r"^\.venv/bin/pytest -m benchmark.*$", page_text("tests/README.md"), re.MULTILINE)
     command = command.split()

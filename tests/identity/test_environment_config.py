@@ -196,6 +196,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("args", every(2, COMMANDS), ids=" ".join)
 def test_every_command_that_reads_the_workspace_takes_an_environment(tmp_path, args):
     """Intent: before or after its name; unknown ones and a missing one are exit 1, with the names, and no file."""
@@ -209,6 +210,7 @@ def test_every_command_that_reads_the_workspace_takes_an_environment(tmp_path, a
     assert space.files() == before
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("value", [" ", "dev ", "DEV", "../dev", "dev\n", "dev,prod", "\x1b[31mdev", "a" * 500])
 def test_a_strange_value_of_the_variable_is_told_by_the_variables_name(tmp_path, value):
     """Intent: nobody typed a flag; what was set by accident is shown, shortened, and harmless."""
@@ -387,6 +389,7 @@ def test_fmt_tells_each_environments_errors_once_and_keeps_those_files(tmp_path)
     assert ran.err.count("error[") == 3 and "brif" in ran.err and "did you mean 'prod'" in ran.err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("default", ["", "default_environment: dev\n"])
 @pytest.mark.parametrize(
     "args", [("schema",), ("init",), ("help", "environments"), ("explain", "E107"), ("environments",)]
@@ -409,6 +412,7 @@ TWICE = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("first", "second", "said"), TWICE)
 @pytest.mark.parametrize("files", [("a.yaml", "b.yaml"), ("a.yaml", "a.yaml")])
 def test_environments_may_each_have_their_own_project_of_one_name(tmp_path, first, second, said, files):

@@ -68,6 +68,7 @@ def test_an_empty_journal_keeps_the_environment(tmp_path):
     space.run("-e", "dev", "plan")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("args", [("plan",), APPLY, ("destroy", "--auto-approve"), ("status",), ("state", "list")])
 def test_a_state_of_another_environment_is_refused(tmp_path, args):
     """Intent: exit 1 before any call, with the way out; so for a state without an environment, both ways."""

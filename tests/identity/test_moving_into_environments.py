@@ -69,6 +69,7 @@ def test_they_go_on_in_an_environment(space):
     assert keys(space, "dev") == [] and keys(space) == KEYS
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("args", [("plan",), APPLY, ("status",), ("apply", "saved.plan")])
 def test_a_checkout_without_environments_can_do_nothing_any_more(space, args):
     """Intent: a colleague on an old branch would ask for the same projects by their old keys."""
@@ -111,6 +112,7 @@ def test_what_can_not_be_moved(space):
     assert "has a state already" in space.run("state", "mv", "--to-environment", "dev", code=1).err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("step", ["marked", "written"])
 def test_a_move_that_was_cut_short_goes_on(space, step):
     """Intent: wherever it dies, no run takes the state for one without environment, and the same command ends it."""
@@ -159,6 +161,7 @@ def test_a_reset_of_the_sandbox_forgets_the_environments_state_and_no_other(tmp_
     assert not (left / "dev" / "account.db").exists() and (left / "prod" / "account.db").exists()
 
 
+@pytest.mark.sweep
 def test_a_project_that_was_renamed_keeps_the_key_that_made_it(tmp_path):
     """Intent: by `moved` or `state mv`, once or twice, there and back, replaced since; before and in the environment."""
     config = "workspace: acme\napi: {url: sandbox}\nsandbox: {speed: 200}\n"
@@ -197,6 +200,7 @@ def test_a_project_that_was_renamed_keeps_the_key_that_made_it(tmp_path):
     assert keys() == made
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("generations", "key"),
     [

@@ -47,6 +47,7 @@ def managed(space: Space, environment: str) -> dict[str, str]:
     return {address: entry["project_id"] for address, entry in shown.items()}
 
 
+@pytest.mark.sampled(6)
 def test_the_first_plan_of_another_environment_does_not_ask_about_them(world):
     """Intent: no look-alike, no upper bound, no way that would take them; also a day later, beside a failed and a renamed one."""
     space, store = world
@@ -68,6 +69,7 @@ def test_the_first_plan_of_another_environment_does_not_ask_about_them(world):
     assert space.run("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.sampled(6)
 def test_recover_export_and_specs_do_not_take_them(world):
     """Intent: also where the user says yes to everything; exit 1 with whose it is and the way to hand it over."""
     space, store = world
@@ -87,6 +89,7 @@ def test_recover_export_and_specs_do_not_take_them(world):
     assert len(store.ledger()) == before and managed(space, "prod") == {}
 
 
+@pytest.mark.sampled(6)
 def test_an_import_by_hand_is_the_users_word_and_is_not_unheard(world):
     space, _ = world
     project = managed(space, "dev")["a"]
@@ -98,6 +101,7 @@ def test_an_import_by_hand_is_the_users_word_and_is_not_unheard(world):
     assert space.run("import", "a", project).err == ""
 
 
+@pytest.mark.sampled(3)
 def test_an_adopted_project_is_not_adopted_again(world):
     space, _ = world
     studio = "51d10000-0000-4000-8000-000000000001"
@@ -108,6 +112,7 @@ def test_an_adopted_project_is_not_adopted_again(world):
     assert f"`{studio}` is already managed as `z` in environment `dev`" in ran.out + ran.err
 
 
+@pytest.mark.sweep
 def test_a_state_that_can_not_be_read_or_is_of_something_else_says_nothing(tmp_path, accounts):
     """Intent: then the account and the keys tell, as for another workspace: a look-alike is told and nothing fails."""
     key, store = accounts.open()
@@ -155,6 +160,7 @@ def test_another_environments_version_of_the_api_is_not_spoken(tmp_path, account
     assert not store.ledger()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("moved", [False, True], ids=["not moved", "moved and lost"])
 def test_a_state_from_before_there_were_environments_stops_look_alikes(tmp_path, accounts, moved):
     """Intent: its projects have keys of then, so this environment's keys would make all of them again."""
@@ -190,6 +196,7 @@ def test_a_state_from_before_there_were_environments_stops_look_alikes(tmp_path,
     assert "Plan: 3 to create" in other and "look like" not in other
 
 
+@pytest.mark.sampled(6)
 def test_a_key_that_is_answered_with_another_environments_project_binds_nothing(world):
     """Intent: a server that mixes up projects, with the very brief that was asked for: exit 1, and no call names it, then or later."""
     space, store = world
@@ -210,6 +217,7 @@ def test_a_key_that_is_answered_with_another_environments_project_binds_nothing(
     assert managed(space, "prod")["a"] not in ids.values()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("status", ["failed", "idle"])
 def test_a_create_of_unknown_fate_is_not_found_in_another_environments_project(world, status):
     """Intent: it never reached the server; what looks like it and was made at that time is dev's."""
@@ -233,6 +241,7 @@ def test_a_create_of_unknown_fate_is_not_found_in_another_environments_project(w
     assert [e.idempotency_key for e in store.ledger() if e.kind == "create"][-1] == "acme@prod/a/1"
 
 
+@pytest.mark.sampled(6)
 def test_what_a_person_cancelled_stays_so_beside_another_environments_look_alike(world):
     """Intent: after the loss of the state, dev's living project is no successor of prod's cancelled one."""
     space, store = world

@@ -16,6 +16,7 @@ environments:
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -49,6 +50,7 @@ def test_to_adopt_and_to_import_one_id_is_to_have_one_project_twice(tmp_path, fi
     assert f"a {first}s 'proj_1' already" in space.run("-e", "dev", "validate", code=1).err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("line", ["import: proj_abc, only: [prod]", "import: '${environment}'", "brief: x"])
 def test_one_owner_each_is_fine(tmp_path, line):
     space = make_space(tmp_path / "w", f"projects:\n  a: {{{line}}}\n", CONFIG)

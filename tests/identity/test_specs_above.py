@@ -30,6 +30,7 @@ def space(tmp_path) -> Space:
     return made
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("specs", ["../../shared", "[specs, ../../shared]", "../../inward", "../../teams/a/specs"])
 def test_a_folder_of_the_same_repository_is_read(space, specs):
     space.write("reconciler.yaml", f"{CONFIG}specs: {specs}\n")
@@ -60,6 +61,7 @@ OUTSIDE = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("key", ["specs", "vars_file"])
 @pytest.mark.parametrize(("path", "piece"), OUTSIDE)
 def test_nothing_outside_is_read(space, key, path, piece):

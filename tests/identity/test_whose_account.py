@@ -63,6 +63,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("command", "pinned"), square(2, COMMANDS, [False, True]))
 def test_with_another_accounts_key_no_command_changes_anything(world, command, pinned):
     """Intent: client B's key in client A's workspace is an error, exit 1, and the way out is told."""
@@ -111,6 +112,7 @@ READING = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("command", "pinned"), square(2, READING, [False, True]))
 def test_what_only_reads_the_account_says_so_too(world, command, pinned):
     """Intent: nothing of another account is shown, exported or taken for what happened to one's own projects."""
@@ -138,6 +140,7 @@ def test_whose_account_it_is_costs_what_reads_it_nothing(world):
             assert [(row.method, row.path) for row in own.requests()] == [("GET", "/projects")]
 
 
+@pytest.mark.sweep
 def test_a_project_that_is_gone_is_still_told_apart_from_another_account(world):
     space = world[0]
     path = space.root / "reconciler.state.json"
@@ -147,6 +150,7 @@ def test_a_project_that_is_gone_is_still_told_apart_from_another_account(world):
     assert "nothing rendered" in space.run("output", "a", "--download", "got").out
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("command", ["plan --no-refresh --target", "apply --no-refresh", "apply PLANFILE"])
 def test_the_check_costs_one_request(world, command):
     """Intent: where nothing else reads the account, one GET tells; the pin costs no more."""

@@ -53,6 +53,7 @@ def aged(store, hours: float) -> None:
     store.forget_keys()
 
 
+@pytest.mark.sweep
 def test_two_workspaces_with_the_same_specs_have_projects_of_their_own(tmp_path, account):
     """Intent: dev and prod in one account: prod makes its own, and its `destroy` leaves dev's alone."""
     store = account[2]
@@ -72,6 +73,7 @@ def test_two_workspaces_with_the_same_specs_have_projects_of_their_own(tmp_path,
     assert "No changes" in dev.run("plan").out
 
 
+@pytest.mark.sweep
 def test_an_old_look_alike_stops_its_address_and_shows_the_ways_out_and_others_go_on(tmp_path, account):
     """Intent: a state that is lost, keys that are forgotten: nothing is bought again, and the new one is made."""
     store = account[2]
@@ -125,6 +127,7 @@ def test_a_failed_project_of_someone_else_does_not_hand_over_a_look_alike(tmp_pa
     assert not {theirs, failed} & set(acts(store, "message", "cancel", "settings", "update"))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("change", ["brief: For prod.", "brief: For dev., settings: {title: Prod}"])
 def test_a_key_that_made_another_project_binds_nothing(tmp_path, account, change):
     """Intent: two states under one workspace's name are told apart by what the key's project is."""
@@ -165,6 +168,7 @@ def test_a_lost_state_and_a_changed_spec_end_well(tmp_path, account):
     assert len(acts(store, "create")) == 1 and "No changes" in space.run("plan").out
 
 
+@pytest.mark.sweep
 def test_another_accounts_key_creates_nothing_where_none_of_the_managed_projects_is(tmp_path, accounts, account):
     """Intent: with the key of client B, client A's workspace makes no call that changes anything."""
     space = space_of(tmp_path / "w", "agency", account)
@@ -201,6 +205,7 @@ def lost(tmp_path, account):
     return space
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("format_", ["text", "markdown", "html"])
 def test_a_plan_without_a_state_says_so_at_the_top_and_shows_an_upper_bound(lost, format_):
     """Intent: a reviewer of the plan sees first that the state may be lost, and what the numbers are."""
@@ -227,6 +232,7 @@ def test_an_apply_without_a_state_binds_what_the_keys_find_and_buys_nothing(lost
     assert "No changes" in lost.run("plan").out
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", [("status",), ("output",), ("report", "--out", "public")], ids=" ".join)
 def test_commands_that_show_what_is_managed_say_that_the_state_may_be_lost(lost, command):
     said = lost.run(*command).out
@@ -236,12 +242,14 @@ def test_commands_that_show_what_is_managed_say_that_the_state_may_be_lost(lost,
     assert "look like" not in lost.run(*command).out
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", ["status", "output"])
 def test_documents_stay_documents_and_the_hint_goes_to_stderr(lost, command):
     ran = lost.run(command, "--format", "json")
     assert ran.document == {} and LOST in ran.err
 
 
+@pytest.mark.sweep
 def test_the_page_of_the_report_says_it_first(lost):
     lost.run("report", "--out", "public")
     page = (lost.root / "public" / "index.html").read_text()
@@ -270,6 +278,7 @@ def test_recover_without_a_terminal_shows_what_it_would_bind_and_binds_nothing(l
     )
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("brief", "whole"), [("For dev.", True), ("A calm film about the sea. " * 12, False)], ids=["short", "cut"]
 )
@@ -372,6 +381,7 @@ projects:
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("first", ["import", "target", "part", "recover"])
 def test_whatever_the_first_write_after_a_loss_is_the_others_are_not_bought_again(tmp_path, account, first):
     """Intent: the state is lost, the keys expired; binding one project must not end what protects the others."""
@@ -461,6 +471,7 @@ def test_what_is_exported_in_an_environment_is_imported_there_only(tmp_path, acc
     assert theirs not in space.run("-e", "prod", "plan").out
 
 
+@pytest.mark.sweep
 def test_a_replacement_whose_key_is_anothers_stops_until_the_user_passes_over_that_key(tmp_path, account):
     """Intent: a second folder under one name used the next key; no apply after that promises what the key can't do."""
     store = account[2]

@@ -33,6 +33,7 @@ def resources(request):
     return rendered(EXAMPLE / request.param)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("version", [NEWEST, swept("1.29"), swept("1.33")])
 def test_each_manifest_fits_the_schemas_of_kubernetes(resources, version):
     for each in resources:
@@ -46,6 +47,7 @@ def test_a_wrong_manifest_does_not_fit():
         kubernetes_validate.validate(wrong, NEWEST, strict=True)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("kind", KINDS)
 def test_kubectl_makes_of_them_what_the_tests_look_at(kind, tmp_path):

@@ -145,6 +145,7 @@ def test_the_standby_takes_over_within_the_lease_and_nothing_is_done_twice(clust
     assert successor.stop().code == 0
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_a_standby_waits_quietly_and_is_ready_to_take_over(cluster, replicas):
     made = cluster("watch")
@@ -163,6 +164,7 @@ def test_a_standby_waits_quietly_and_is_ready_to_take_over(cluster, replicas):
     assert standby.stop().code == 0
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_two_replicas_and_no_accident_do_everything_once(cluster, replicas):
     made = cluster("watch")
@@ -173,6 +175,7 @@ def test_two_replicas_and_no_accident_do_everything_once(cluster, replicas):
     assert [each.stop().code for each in both] == [0, 0]
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, *map(swept, range(2, 5))])
 def test_a_job_that_was_killed_is_finished_by_the_next_one(cluster, seed):

@@ -14,6 +14,7 @@ from tests.operations.test_credits import ANSWERS, through
 HARBOUR, COFFEE = "51d10000-0000-4000-8000-000000000001", "51d10000-0000-4000-8000-000000000002"
 
 
+@pytest.mark.sweep
 def test_it_lists_and_writes_specs_that_can_be_applied(tmp_path):
     space = make_space(tmp_path / "w")
     before = space.files()

@@ -249,6 +249,7 @@ def test_what_is_plainly_right_is_accepted_whole_and_field_by_field(name):
     assert sound(name, good)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_value_anywhere_is_not_accepted(name):
     """Intent: for every field, whatever stands there (or in a list or a mapping there), the model agrees."""
@@ -264,6 +265,7 @@ def test_a_wrong_value_anywhere_is_not_accepted(name):
         assert sound(name, tree), tree
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_nested_tree_with_one_thing_wrong_is_not_accepted(name):
     """Intent: what is checked at the top is checked further in."""

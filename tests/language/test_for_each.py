@@ -76,6 +76,7 @@ def test_one_mistake_is_one_error_however_many_projects_it_makes(tmp_path):
     assert [d.code for d in failure.value.diagnostics] == ["E112"]
 
 
+@pytest.mark.sweep
 def test_too_many_are_refused_before_they_are_made(tmp_path):
     """A matrix of a billion, many projects of many each, a list beyond measure: an error at once."""
     axis = "[" + ", ".join(f"k{n}" for n in range(1000)) + "]"
@@ -110,6 +111,7 @@ def test_no_addresses(text):
     assert not ADDRESS.fullmatch(text)
 
 
+@pytest.mark.sweep
 def test_the_commands_take_such_addresses(tmp_path):
     """Plan, apply, target, a saved plan, status, state, moves in and out."""
     root = make(tmp_path, {"specs/a.yaml": "projects:\n  promo:\n    brief: us in 16:9\n    aspect_ratio: '16:9'\n"})

@@ -118,6 +118,7 @@ def test_the_canonical_form():
     assert "{file: a.png}" in formatted(text, "a.yaml")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("shape", ["text", "json", "markdown", "html"])
 def test_every_form_of_a_plan_names_the_files_that_are_uploaded(tmp_path, shape):
     make(tmp_path, {"specs/a.yaml": specs("a.png")})
@@ -128,6 +129,7 @@ def test_every_form_of_a_plan_names_the_files_that_are_uploaded(tmp_path, shape)
     assert "a.png" in ran.stdout and hashlib.sha256(PNG).hexdigest() in ran.stdout
 
 
+@pytest.mark.sweep
 def test_apply_uploads_once_shows_progress_and_a_second_plan_is_empty(tmp_path):
     text = "projects: {a: {for_each: [x, y], brief: '${each.key}', references: [{file: a.png}]}}\n"
     make(tmp_path, {"specs/a.yaml": text})

@@ -95,6 +95,7 @@ RECORDS = [
 ]
 
 
+@pytest.mark.sweep
 @examples(100, 300)
 def test_any_journal_is_records_or_an_error(examples):
     head = st.just(RECORDS[0]) | damaged(RECORDS[0])

@@ -208,6 +208,7 @@ def test_what_only_a_person_can_tell_is_left_to_one(sent, seen):
     assert classify(sent, seen) == "near"
 
 
+@pytest.mark.sweep
 def test_compositions_of_what_servers_do_are_never_another_text():
     chooser = random.Random(7)
     forms = [form for form in FORMS if form != "UTF-8 read as latin-1"]  # what is damaged once is not damaged again

@@ -108,6 +108,7 @@ def test_an_agent_that_waits_is_told_with_its_question_until_it_asks_again(tmp_p
         assert receiver.facts == [("waits", "teaser")] * 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("specs", [TEASER, ASKING + "    messages: [Softer.]\n"], ids=["autonomous", "more to send"])
 def test_an_agent_that_waits_for_nobody_is_not_told(tmp_path, account, specs):
     store = account[2]
@@ -158,6 +159,7 @@ def test_drift_is_told_once_and_again_when_it_comes_again(tmp_path, account):
         assert receiver.facts == [("drift", "teaser")] * 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", [("plan",), QUICK])
 def test_low_credits_are_told_once_until_there_are_enough(tmp_path, account, command):
     store = account[2]
@@ -200,6 +202,7 @@ def test_what_a_part_shows_is_not_taken_for_the_whole(tmp_path, account):
 # Never in the way
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("habit", ["hang", "drip", "reset", "500", "429", "302 Location: /", "404", "garbage"])
 def test_no_receiver_delays_or_fails_an_apply(tmp_path, account, habit):
     # Intent: exit code and output are the same; it takes the bounded time more at most; the next run tells it.
@@ -234,12 +237,14 @@ def test_an_interrupt_while_a_receiver_hangs_ends_with_the_code_of_the_apply(tmp
     assert "Apply complete: 1 created." in out and "Traceback" not in err
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("command", [("plan", "--format", "json"), (*QUICK, "--format", "json")])
 def test_documents_stay_one_document(tmp_path, account, command):
     with receiving("500") as receiver:
         assert space_at(tmp_path, account, **receiver.env()).run(*command).document["steps"]
 
 
+@pytest.mark.sweep
 def test_watch_tells_too_and_a_receiver_that_hangs_holds_up_no_round(tmp_path, account):
     store = account[2]
     with receiving("hang", "200") as receiver:
@@ -255,6 +260,7 @@ def test_watch_tells_too_and_a_receiver_that_hangs_holds_up_no_round(tmp_path, a
         assert receiver.facts[0] == ("applied", None)
 
 
+@pytest.mark.sweep
 def test_watch_tells_each_fact_once(tmp_path, account):
     store = account[2]
     with receiving() as receiver:
@@ -303,6 +309,7 @@ def test_the_summary_of_a_job_gets_them(tmp_path, account):
     assert summary.read_text().count("* **Applied**: `Apply complete: 1 created.") == 1
 
 
+@pytest.mark.sweep
 def test_a_question_that_can_not_be_read_fails_nothing(tmp_path, account):
     # Intent: what is only read for notices can't end an apply that has done its work.
     with receiving() as receiver:
@@ -337,6 +344,7 @@ def test_no_secret_is_sent_shown_or_kept(tmp_path, account):
     assert "teaser" not in kept
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "config",
     [
@@ -364,6 +372,7 @@ def test_receivers_may_stand_in_the_users_own_configuration_and_be_turned_off(tm
         assert receiver.facts == [("applied", None)]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("env", "told"),
     [

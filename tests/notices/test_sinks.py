@@ -32,6 +32,7 @@ def _quick(monkeypatch):
     monkeypatch.setattr(sinks, "PHASE_SECONDS", 0.5)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("habits", "failure", "attempts"),
     [
@@ -65,6 +66,7 @@ def test_what_may_pass_is_tried_again_and_nothing_else(habits, failure, attempts
         assert {body for _, body in receiver.heard} == {BODY}
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("habit", ["drip", "hang"])
 def test_a_receiver_that_never_answers_is_cut_off(habit, monkeypatch):
     # Intent: also one that sends a byte now and then, which no time-out of a phase notices; its thread ends, too.

@@ -222,6 +222,7 @@ def in_a_world_of_its_own(scenario: Scenario) -> None:
         in_world(lambda world: holds(world, scenario), Path(folder), **scenario.options)
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @examples(30, 400)
 def test_after_an_apply_the_plan_is_empty(examples: int) -> None:

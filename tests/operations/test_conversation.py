@@ -38,6 +38,7 @@ def ids(window):
     return [m.id for m in window.messages]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", READINGS)
 @pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 120])
 def test_without_a_cursor_everything_is_read_oldest_first(options, count):
@@ -68,6 +69,7 @@ def test_after_a_cursor_just_what_is_newer_is_read(options, behind):
     in_world(test, **options)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", PARTIAL)
 @pytest.mark.parametrize("caps", [(20,), (1,), (49, 3, 50)])
 @pytest.mark.parametrize("cursor", [None, 30])
@@ -115,6 +117,7 @@ class Server:
         return run(main())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("newest_page", [True, False])
 @pytest.mark.parametrize("newest_first", [True, False])
 @pytest.mark.parametrize("inclusive", [True, False])

@@ -210,6 +210,7 @@ LOST = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", ["render", "share"])
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("rendered_before", [False, True])
@@ -482,6 +483,7 @@ def test_a_reference_prefers_the_permanent_link(tmp_path):
 # ── downloads of many ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("render", [None, "1080p"])
 @pytest.mark.parametrize("wait", ["none", "idle"])
 def test_downloads_cost_no_call_where_the_list_has_just_told_the_urls(tmp_path, render, wait):

@@ -134,6 +134,7 @@ def test_a_title_that_a_create_keeps_in_another_form_is_told_once_and_never_set_
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_that_the_run_that_created_sees_is_told_by_that_run(tmp_path, form):
     async def test(world):
@@ -156,6 +157,7 @@ def test_a_form_that_the_run_that_created_sees_is_told_by_that_run(tmp_path, for
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_title_that_a_patch_keeps_in_another_form_is_told_once_and_never_set_again(tmp_path, form):
     async def test(world):
@@ -190,6 +192,7 @@ def test_a_patch_that_echoes_or_answers_without_the_title_is_believed_until_a_li
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("to", ["Something else", "tom", "TOM'S A & B", "tom's a & b 2"])
 def test_a_title_that_a_person_changes_afterwards_is_drift_and_set_once(tmp_path, to):
     async def test(world):
@@ -231,6 +234,7 @@ def test_a_patch_whose_answer_shows_what_was_there_before_is_asked_again(tmp_pat
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "asked", "keep"),
     [
@@ -352,6 +356,7 @@ def test_many_projects_whose_titles_are_searched_for_are_found_in_the_kept_form(
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_create_of_unknown_fate_is_found_though_its_title_is_kept_in_another_form(tmp_path, form):
     async def test(world):
@@ -371,6 +376,7 @@ def test_a_create_of_unknown_fate_is_found_though_its_title_is_kept_in_another_f
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_refresh_only_takes_no_form_for_drift(tmp_path, form):
     async def test(world):
@@ -401,6 +407,7 @@ HABITS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("habits", HABITS)
 @pytest.mark.parametrize("first", [None, "First"])
 def test_no_habit_of_the_emulated_api_sets_a_title_twice(tmp_path, habits, first):

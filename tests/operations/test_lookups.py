@@ -133,6 +133,7 @@ LOOKUPS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", LOOKUPS)
 @pytest.mark.parametrize("status", [404, 405, 403, 500])
 def test_that_the_api_lacks_a_call_is_remembered_for_a_day_and_nothing_else_is(tmp_path, path, status):

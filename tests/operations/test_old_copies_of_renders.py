@@ -72,6 +72,7 @@ async def begin(world, tmp_path, course, quality):
     return copies, wanted_of(course, quality)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("quality", QUALITIES)
 @pytest.mark.parametrize("course", COPIES)
 @pytest.mark.parametrize("version", contract.versions())
@@ -115,6 +116,7 @@ def test_without_an_old_copy_the_same_course_renders_once_and_leaves_nothing(tmp
     in_world(go, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("course", COPIES)
 @pytest.mark.parametrize("sent", [True, False])
 def test_the_user_decides_and_then_nothing_is_left(tmp_path, course, sent):
@@ -256,6 +258,7 @@ def without_times(document, _):
 SHOWN = [without_expiry, with_nonsense, signed_anew, one_address, without_times]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("course", [idle_before, never_idle])
 @pytest.mark.parametrize("change", SHOWN)
 def test_whatever_a_server_shows_nothing_is_paid_twice(tmp_path, course, change):

@@ -85,6 +85,7 @@ async def ask_until_nothing_is_left(world, wanted, answers):
     return asked
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("how", ["old copy", "lost", pytest.param("recovered", marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("case", TITLES)
 @pytest.mark.parametrize("render", RENDERS)

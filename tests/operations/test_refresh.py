@@ -22,6 +22,7 @@ def refreshed(world, wanted, **more):
     return refresh(world.api, frozenset(wanted), at=AT, **more)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 @pytest.mark.parametrize(
     ("total", "managed"), [(1, 1), (99, 99), (100, 100), (101, 101), (101, 1), (250, 2), (250, 200), (430, 3), (430, 5)]
@@ -323,6 +324,7 @@ def test_a_renamed_project_is_noticed_in_a_large_account_without_reading_all_of_
     in_world(test)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("says", [True, False], ids=["says so", "silent"])
 @pytest.mark.parametrize(("caps", "calls"), [((50,), 5), ((1,), 240), ((99,), 3), ((60, 10, 100, 3), 12)])
 def test_a_server_that_caps_its_pages_is_read_by_what_came(caps, calls, says):

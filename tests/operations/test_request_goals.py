@@ -24,6 +24,7 @@ def is_mutating(row):
     return row.method != "GET"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("sizes", "order"),
     square(2, [(0, 0), (1, 0), (5, 3), (1, 250), (4, 330), (120, 90), (205, 0)], ["newest", "oldest"]),
@@ -79,6 +80,7 @@ def test_a_message_takes_two_calls_and_waiting_for_its_turn_one_a_tick(tmp_path)
     in_world(test, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_message_goes_out_within_a_second_of_its_agents_turning_idle(tmp_path, count):
     async def test(world):
@@ -124,6 +126,7 @@ def test_however_many_are_waited_for_a_tick_takes_a_list_for_each_status(statuse
     in_world(test, brief_is_message=False)
 
 
+@pytest.mark.sweep
 def test_the_journal_is_synced_once_for_what_is_begun_together_and_grows_by_the_same_for_each(tmp_path, monkeypatch):
     # Intent: an apply's own cost stays linear: no rewriting of the state, and no sync for each of many intents.
     syncs = []
@@ -146,6 +149,7 @@ def test_the_journal_is_synced_once_for_what_is_begun_together_and_grows_by_the_
     assert max(intents) - min(intents) < 20 and max(outcomes) - min(outcomes) < 20
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 def test_an_account_of_thousands_that_moves_under_its_pages_is_still_read_whole(order):
     # Intent: unread is not absent at size either; a page that shifted costs one more reading and no project.

@@ -286,6 +286,7 @@ def test_the_file_is_sent_as_it_is_and_without_any_key():
     assert not {"authorization", "cookie"} & set(request.headers)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("url", "local"),
     [

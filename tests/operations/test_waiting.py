@@ -150,6 +150,7 @@ async def stop(world, waiting, *projects):
     await together(*waiting)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("per_minute", "count", "others", "seconds"),
     [
@@ -240,6 +241,7 @@ def test_a_project_that_has_stopped_already_is_looked_at_at_leisure():
     in_world(test)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -286,6 +288,7 @@ def test_after_a_refusal_for_the_rate_limit_a_minute_is_waited_at_leisure():
     in_world(test)
 
 
+@pytest.mark.sweep
 def test_two_runs_of_an_account_leave_room_for_a_third(tmp_path):
     # Intent: with one limit for all keys, two that wait don't starve a plan in CI.
     async def test(world):

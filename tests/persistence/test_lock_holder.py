@@ -37,6 +37,7 @@ def drained(queue, processes):
     return found
 
 
+@pytest.mark.sweep
 def test_eight_processes_that_come_and_go_name_each_holder(tmp_path):
     context = multiprocessing.get_context("fork")
     start, told, held = context.Barrier(RIVALS), context.SimpleQueue(), context.SimpleQueue()
@@ -68,6 +69,7 @@ def dead_pid():
     return process.pid
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("before", ["nothing", "a dead holder", "half a note"])
 def test_a_holder_that_has_yet_to_write_its_name_is_waited_for(tmp_path, before):
     path = tmp_path / "state.json"

@@ -372,6 +372,7 @@ def stored(plan):
     return replace(plan, diagnostics=tuple(replace(d, source=None) for d in plan.diagnostics))
 
 
+@pytest.mark.sweep
 @examples(20, 200)
 def test_a_plan_comes_back_equal(examples):
     """Intent: what is executed is what was approved, for every kind of step and any text in it."""
@@ -638,6 +639,7 @@ def places(value, path=()):
 PLACES = [path for path in places(encode_plan(PLAN)) if path]
 
 
+@pytest.mark.sweep
 @given(
     st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(["set", "drop", "add"]), JSON), min_size=1, max_size=3)
 )

@@ -67,6 +67,7 @@ def leases(monkeypatch, seed):
     store.play(judge, deaths=0.01)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("part", every(2, range(2)))
 def test_at_most_one_holder_may_act(monkeypatch, part):
     for seed in range(part * GAMES, (part + 1) * GAMES):
@@ -221,6 +222,7 @@ def _overwrite_state(self, name, data):
     return (_overwrite if name.startswith("state") else _create)(self, name, data)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("step", STATE_STEPS)
 def test_without_the_step_something_is_lost(monkeypatch, tmp_path, step):
     STATE_STEPS[step](monkeypatch)

@@ -77,6 +77,7 @@ def test_a_rule_that_no_test_sees_is_named(space):
     assert "No test expects these rules to find anything: other." in ran.out
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("tests", "said"),
     [

@@ -55,6 +55,7 @@ def findings(ran):
     return {found["rule"]: found["verdict"] for found in ran.document["policy"]["findings"]}
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("given", ["flag", "before", "variable"])
 def test_a_denied_plan_is_applied_in_no_way(space, policy, given):
     """Intent: from the specs, from a file, destroying, in a loop; with exit code 1, and never a call."""

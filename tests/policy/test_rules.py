@@ -154,6 +154,7 @@ def test_every_wrong_rule_is_told_at_once(tmp_path):
     assert [d.location.line for d in caught.value.diagnostics] == [2, 4]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "expression",
     [

@@ -138,6 +138,7 @@ def build(tmp_path):
     return Build(tmp_path / "root", context, env=release.env)
 
 
+@pytest.mark.sweep
 def test_its_steps_make_the_command(build):
     ended = build.run()
     assert ended is None, ended.stderr
@@ -150,6 +151,7 @@ def test_a_base_without_a_digest_is_refused(build):
     assert ended is not None and ended.returncode == 1 and "PYTHON needs a digest" in ended.stderr
 
 
+@pytest.mark.sweep
 def test_a_package_with_another_hash_than_the_lock_s_is_refused(build):
     lock = build.context / "reconciler" / "runtime.lock"
     lock.write_text(re.sub(r"sha256:[0-9a-f]{64}", "sha256:" + "0" * 64, lock.read_text()))

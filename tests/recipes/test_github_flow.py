@@ -196,6 +196,7 @@ def test_plan_approve_merge_apply_and_drift(site, api):
     assert effects(api)[: len(done)] == done
 
 
+@pytest.mark.sweep
 def test_a_fork_is_validated_only(site):
     repository, github = site
     propose(repository, "fork", add("promo"))
@@ -209,6 +210,7 @@ def test_a_fork_is_validated_only(site):
     assert "::error::No approved plan goes with this commit" in jobs["apply campaigns"].log
 
 
+@pytest.mark.sweep
 def test_an_invalid_spec_is_annotated_and_the_other_workspace_is_planned(site):
     repository, github = site
 
@@ -227,6 +229,7 @@ def test_an_invalid_spec_is_annotated_and_the_other_workspace_is_planned(site):
     assert "::error file=campaigns/specs/bad.yaml,line=1," in jobs["validate campaigns"].log
 
 
+@pytest.mark.sweep
 def test_a_refused_plan_is_shown_and_fails_the_job(site):
     """Intent: reviewers see why there is no plan, and no artifact can be applied."""
     repository, github = site
@@ -244,6 +247,7 @@ def test_a_refused_plan_is_shown_and_fails_the_job(site):
     assert not list((github.home / "artifacts").glob("*/plan-campaigns"))
 
 
+@pytest.mark.sweep
 def test_an_account_that_can_not_be_read_is_told_in_the_comment(site, api):
     repository, github = site
     propose(repository, "promo", add("promo"))
@@ -253,6 +257,7 @@ def test_an_account_that_can_not_be_read_is_told_in_the_comment(site, api):
     assert "### No plan for `teasers`" in github.account["comments"][0]["body"]
 
 
+@pytest.mark.sweep
 def test_a_plan_for_other_files_than_were_merged_is_refused(site, api):
     repository, github = site
     propose(repository, "one", add("one"))
@@ -354,6 +359,7 @@ TAMPERED = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_only_what_was_reviewed_is_applied(site, api):
     """Intent: neither an artifact, nor somebody's comment, nor another run decides what is applied."""
@@ -380,6 +386,7 @@ def test_only_what_was_reviewed_is_applied(site, api):
     assert len(effects(api)) == 4
 
 
+@pytest.mark.sweep
 def test_only_what_a_change_affects_is_planned_and_applied_and_drift_looks_at_all(site, api):
     repository, github = site
     propose(repository, "promo", add("promo"))

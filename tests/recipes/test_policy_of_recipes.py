@@ -38,6 +38,7 @@ def test_a_branch_is_judged_by_the_rules_of_the_default_branch(site, api):
     assert effects(api) == []
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_an_apply_has_the_approval_of_its_environment_s_reviewers(site, api):
     """Intent: the variable is set in the protected environment; without it nothing is sent."""

@@ -23,6 +23,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("schema", CHECKS)
 def test_recipes_are_valid(schema):
     """Intent: by the schemas that check-jsonschema carries, offline."""
@@ -180,6 +181,7 @@ def test_zizmor_finds_nothing(github):
     assert all(path.name in done.stderr for path in WORKFLOWS)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
@@ -328,6 +330,7 @@ def gitlab_job(name, checkout, workspace, document=None, **env):
     )
 
 
+@pytest.mark.sweep
 def test_the_gitlab_jobs_plan_apply_and_find_drift(checkout):
     """Intent: the scripts as they stand, one after another, as a pipeline would."""
     assert gitlab_job("validate", checkout, "campaigns").returncode == 0
@@ -346,6 +349,7 @@ def test_the_gitlab_jobs_plan_apply_and_find_drift(checkout):
     assert "1 already done" in again.stdout
 
 
+@pytest.mark.sweep
 def test_gitlab_jobs_of_what_is_not_affected_end_at_once(checkout):
     """Intent: also where another workspace is broken; and where nothing tells, they do their work."""
     git(checkout, "init", "-q")
@@ -378,6 +382,7 @@ def test_gitlab_jobs_of_what_is_not_affected_end_at_once(checkout):
     assert list((checkout / "reconciler-plan").glob("*/saved.plan"))
 
 
+@pytest.mark.sweep
 def test_gitlab_environments_are_a_matrix(checkout):
     """Intent: each environment of reconciler.yaml has its own GitLab environments, plan and lock; none takes another's plan."""
     document = pipeline("environments.gitlab-ci.yml")
@@ -476,6 +481,7 @@ ABOVE = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_workspace_that_may_read_files_above_it_is_listed_with_all_files(tmp_path, linked):
     """Intent: whatever way YAML has to write it, also in a file that the configuration is a link to; links are not followed."""

@@ -146,6 +146,7 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
+@pytest.mark.sweep
 def test_a_tag_that_is_not_the_version_or_not_of_the_main_branch_is_refused(machine):
     machine.has_the_tools()
     assert machine.step("Check the tag").returncode == 0

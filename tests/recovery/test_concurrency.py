@@ -50,6 +50,7 @@ def test_runs_that_do_not_wait_for_the_lock_are_told_who_holds_it(world, count):
     assert effects(world) == EFFECTS
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("point", every(2, [("call", 1), ("call", 2), ("state", 4), ("state", 20)]))
 def test_a_stopped_holder_keeps_the_lock_and_a_killed_one_loses_it_at_once(world, point):
     started = world.start("apply", *QUICK, orders=[kill_at(*point, signal.SIGSTOP)])
@@ -94,6 +95,7 @@ def campaign(zygote, accounts, shelf):
 POINTS = [("read", 1), *(("call", n) for n in range(1, 60, 9)), ("state", 3), ("state", 50)]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("number", "point"), square(4, [signal.SIGINT, signal.SIGTERM], POINTS))
 def test_the_first_interrupt_finishes_what_is_under_way(campaign, folder, number, point):
     base, wanted = campaign
@@ -107,6 +109,7 @@ def test_the_first_interrupt_finishes_what_is_under_way(campaign, folder, number
     world.close()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("n", every(3, range(2, 40, 6)))
 def test_the_second_interrupt_stops_at_once_and_recovery_copes(campaign, folder, n):
     base, wanted = campaign
@@ -118,6 +121,7 @@ def test_the_second_interrupt_stops_at_once_and_recovery_copes(campaign, folder,
     world.close()
 
 
+@pytest.mark.sweep
 def test_an_interrupted_plan_file_is_taken_up_again(campaign, folder):
     base, wanted = campaign
     world = base.copy(folder / "world")
@@ -140,6 +144,7 @@ def slow(new_world):
     return new_world(SPECS, options=options)
 
 
+@pytest.mark.sweep
 def test_out_of_time_defers_the_rest_and_the_same_command_goes_on(slow):
     first = slow.apply("--timeout", "1s")
     assert first.code == 0, str(first)

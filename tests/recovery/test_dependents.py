@@ -22,6 +22,7 @@ def references(world, kind="create"):
     return [e.detail["references"] for e in world.store.ledger() if e.kind == kind and "references" in e.detail]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_a_create_with_a_video(world, at):
     world.specs(CUT)
@@ -33,6 +34,7 @@ def test_a_create_with_a_video(world, at):
     assert world.entries()["cut"]["creation"]["references"] == [{"project": "teaser", "type": "video"}]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_a_message_with_a_video(world, at):
     world.specs(TOLD.replace("messages:", "extract_content: false, messages:"))
@@ -42,6 +44,7 @@ def test_a_message_with_a_video(world, at):
     assert len(references(world, "message")) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_a_new_render_between_the_kill_and_the_next_run(world, at):
     """The URL is another one by then; the key and the symbol are the same."""
@@ -53,6 +56,7 @@ def test_a_new_render_between_the_kill_and_the_next_run(world, at):
     assert len(world.created()) == 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_a_rename_by_hand_between_the_kill_and_the_next_run(world, at):
     """What the killed run wrote down is renamed as well, so the message is known again."""
@@ -64,6 +68,7 @@ def test_a_rename_by_hand_between_the_kill_and_the_next_run(world, at):
     assert world.sent("cut") == ["Look."] and len(world.created()) == 2
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("at", "status"), square(2, [BEFORE, RECEIVED], ["failed", "cancelled", "running"]))
 def test_a_create_whose_video_can_no_longer_be_had_is_neither_lost_nor_doubled(world, at, status):
     """Its key can't be sent again just now; once that is mended, it is bound."""

@@ -106,6 +106,7 @@ def trial(ready, folder, figures, *faults):
         world.close()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("call", "fault"), square(9, CALLS, FAULTS))
 def test_a_fault_of_one_call_is_mended_by_the_next_apply(ready, folder, figures, call, fault):
     method, path = CALLS[call]
@@ -134,6 +135,7 @@ def test_a_fault_of_several_calls_is_mended_by_the_next_apply(ready, folder, fig
     several(ready, folder, figures, call, fault, skips=(1, 3))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("status", "skip"), square(8, [401, 402, 500], range(0, 24, 3)))
 def test_an_account_that_says_no_from_some_call_on(ready, folder, figures, status, skip):
     trial(ready, folder, figures, Fault(kind="status", status=status, skip=skip, times=0))
@@ -178,6 +180,7 @@ UNTRUE = (
 )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("fault", "lost"), square(2, UNTRUE, [False, True]))
 def test_a_list_that_shifts_or_breaks_off_is_no_reason_to_make_anything(crowded, fault, lost):
     world, wanted = crowded

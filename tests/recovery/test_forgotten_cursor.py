@@ -39,6 +39,7 @@ def world(new_world):
     return world
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("status", "change"), square(2, [None, 404, 410, 422], [forget_cursor, forget_all_ids]))
 def test_the_messages_that_are_left_are_sent_once(world, status, change):
     edited(world, change)
@@ -64,6 +65,7 @@ def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(world, chan
     assert world.sent("it") == SENT
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("unknown", ["refuse", "empty"])
 def test_a_message_that_was_killed_on_its_way_is_decided_or_left_to_the_user(world, unknown):
     world.store.change({"unknown_cursor": unknown})

@@ -71,6 +71,7 @@ def _pairs(totals):
     return list(itertools.product(points, points))
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @pytest.mark.parametrize("chunk", every(6, range(6)))
 def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):

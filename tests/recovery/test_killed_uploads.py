@@ -31,6 +31,7 @@ def calm(world):
     assert {reference["upload_id"] for reference in create.detail["references"]} <= given
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", every(3, range(1, CALLS + 1)))
 def test_killed_at_each_call(world, at):
     ended = world.apply(orders=[kill_at("call", at)])
@@ -47,6 +48,7 @@ def test_a_killed_run_has_written_the_id_once_the_upload_is_confirmed(world):
     assert len(effects(world, "upload")) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", every(2, [2, 6, 12]))
 def test_killed_again_while_it_goes_on(world, at):
     for _ in range(2):
@@ -55,6 +57,7 @@ def test_killed_again_while_it_goes_on(world, at):
     assert len(effects(world, "upload")) <= 3
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", every(3, range(1, CALLS + 1)))
 def test_a_message_with_a_file(world, at):
     world.specs(TOLD)
@@ -77,6 +80,7 @@ def test_the_file_may_be_gone_once_its_create_was_begun(world):
     assert len(effects(world, "upload")) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", every(3, range(1, 12)))
 def test_killed_at_each_write_of_the_state(world, at):
     world.apply(orders=[kill_at("state", at)])

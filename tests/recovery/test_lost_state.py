@@ -25,6 +25,7 @@ def recovers(world):
     world.converges()
 
 
+@pytest.mark.sweep
 def test_a_deleted_state_costs_nothing_but_reading(zygote, accounts, folder):
     base = prepared(zygote, accounts, folder / "base")
     specs = (base.folder / "specs" / "all.yaml").read_text()
@@ -38,6 +39,7 @@ def test_a_deleted_state_costs_nothing_but_reading(zygote, accounts, folder):
     base.close()
 
 
+@pytest.mark.sweep
 def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
     world = new_world(TWO, once=True)
     world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
@@ -63,6 +65,7 @@ def test_a_snapshot_that_is_lost_beside_the_journal_of_a_rename_makes_no_second_
     assert counts(world) == before
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("old", ["first", "before messages"])
 def test_an_old_copy_of_the_state_put_back_repeats_nothing(new_world, old):
     world = new_world(TWO)
@@ -116,6 +119,7 @@ def test_a_failed_project_is_not_made_anew(new_world):
     assert counts(world) == before
 
 
+@pytest.mark.sweep
 def test_the_successor_of_a_failed_project_is_found(new_world):
     specs = (
         "projects:\n  it: {brief: 'It will [fail] first', settings: {title: It}, lifecycle: {on_failed: recreate}}\n"
@@ -158,6 +162,7 @@ def test_a_project_that_a_person_cancelled_stays_cancelled(new_world):
     assert counts(world) == before
 
 
+@pytest.mark.sweep
 def test_state_recover_binds_what_there_is(zygote, accounts, folder):
     base = prepared(zygote, accounts, folder / "base")
     base.converges()

@@ -46,6 +46,7 @@ def matrix(zygote, accounts, shelf, account):
     base.close()
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_a_run_killed_at_one_point_in_many_is_completed_by_the_next_one(matrix, folder, figures):
     wrong = []
@@ -85,6 +86,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("call", "fault"), CELLS)
 def test_a_fault_of_one_call_is_made_good_by_the_next_apply(ready, folder, figures, monkeypatch, call, fault):
     impatient(monkeypatch)
@@ -112,6 +114,7 @@ class Latest(Anything):
         return {"skills": [craft, "music"] if craft in contract.named(VERSION).field("skills").values else []}
 
 
+@pytest.mark.sweep
 def test_anything_in_any_order(figures):
     machine(4, 14, figures, Latest)
 

@@ -55,6 +55,7 @@ def test_credentials_that_may_only_read(world, seaweed):
     assert ended.code == 0, str(ended)
 
 
+@pytest.mark.sweep
 def test_a_server_that_is_not_there(world, seaweed):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -62,6 +63,7 @@ def test_a_server_that_is_not_there(world, seaweed):
         refused(world, "can't be reached", "AWS_ENDPOINT_URL", env=seaweed.env(url), commands=("plan",))
 
 
+@pytest.mark.sweep
 def test_a_host_name_that_is_not_there(world, seaweed):
     env = seaweed.env("http://no-such-host.invalid")
     refused(world, "state's store can't be", "AWS_ENDPOINT_URL", env=env, commands=("plan",))
@@ -96,6 +98,7 @@ def answering(status, code, message="As it is."):
         server.shutdown()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
@@ -112,6 +115,7 @@ def test_what_a_store_answers_is_said_in_words_that_help(world, status, code, wo
         refused(world, *words, env=env, commands=("plan",))
 
 
+@pytest.mark.sweep
 def test_what_a_store_answers_can_t_draw_on_the_terminal(world):
     with answering(400, "Odd", "\x1b[31mred\x07 and http://h/?X-Amz-Signature=secret") as env:
         refused(world, "red", env=env, commands=("plan",))
@@ -119,6 +123,7 @@ def test_what_a_store_answers_can_t_draw_on_the_terminal(world):
     assert "\x1b" not in ended.err and "\x07" not in ended.err and "Signature=secret" not in ended.err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -134,6 +139,7 @@ def test_an_address_that_can_t_be_used(world, url, words):
     assert "secret" not in world.run("plan").err
 
 
+@pytest.mark.sweep
 def test_without_the_package_it_says_how_to_install_it(world):
     """In a process that can't import it."""
     world.env = {}

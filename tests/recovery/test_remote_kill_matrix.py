@@ -75,12 +75,14 @@ def test_a_run_killed_anywhere_is_completed_from_another_machine(matrix, folder,
     disturbed(matrix, folder, figures, [(point,) for point in _sampled(matrix[2], SAMPLED, 5)])
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_a_run_killed_again_while_it_recovers_is_completed_from_a_third_machine(matrix, folder, figures):
     seconds = [("state", n) for n in range(1, 1 + 8 * PAIRS, 8)]
     disturbed(matrix, folder, figures, list(zip(_sampled(matrix[2], PAIRS, 6), seconds, strict=True)))
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @pytest.mark.parametrize("count", [SAMPLED, swept(MORE)])
 def test_a_state_in_a_shared_folder_survives_the_same(shared_matrix, folder, figures, count):

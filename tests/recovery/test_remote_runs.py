@@ -57,6 +57,7 @@ def test_runs_at_once_have_one_set_of_effects(world, folder, figures, count):
     figures["remote: runs at once"] += count
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("place", ["bucket", "folder"])
 def test_who_does_not_wait_is_told_who_holds_the_lock(new_remote, folder, place):
     world = new_remote(SPECS, place=place)
@@ -81,6 +82,7 @@ def test_who_does_not_wait_is_told_who_holds_the_lock(new_remote, folder, place)
     assert effects(world) == EFFECTS
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("point", every(2, [("call", 1), ("call", 5), ("state", 6), ("state", 13)]))
 def test_a_holder_that_was_paused_for_longer_than_its_lease_sends_nothing_any_more(new_remote, folder, point):
     world = new_remote(SPECS, config=SHORT)
@@ -100,6 +102,7 @@ def test_a_holder_that_was_paused_for_longer_than_its_lease_sends_nothing_any_mo
     whole(world)
 
 
+@pytest.mark.sweep
 def test_a_holder_that_was_paused_and_not_replaced_stops_and_the_next_run_goes_on(new_remote):
     world = new_remote(SPECS, config=SHORT)
     started = world.start("apply", *QUICK, orders=[kill_at("call", 1, signal.SIGSTOP)])
@@ -111,6 +114,7 @@ def test_a_holder_that_was_paused_and_not_replaced_stops_and_the_next_run_goes_o
     whole(world)
 
 
+@pytest.mark.sweep
 def test_a_holder_whose_lease_is_ended_by_hand_stops_by_itself(new_remote, folder):
     """It waits for an agent; it learns of it with its next renewal, which comes each third of a lease."""
     config = CONFIG.replace("lease_seconds: 20", "lease_seconds: 6")  # does not run out before, on a busy machine too
@@ -125,6 +129,7 @@ def test_a_holder_whose_lease_is_ended_by_hand_stops_by_itself(new_remote, folde
     assert ended.code == 1 and "another run has taken over" in ended.err, str(ended)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("kind", "number"), square(2, ["file", "folder"], [signal.SIGINT, signal.SIGTERM]))
 def test_waiting_for_the_lock_can_be_interrupted(new_world, new_remote, kind, number):
     world = new_world(SPECS) if kind == "file" else new_remote(SPECS, place="folder")
@@ -148,12 +153,14 @@ def proxied(new_remote, seaweed):
         yield world, proxy
 
 
+@pytest.mark.sweep
 def test_a_slow_store_only_takes_longer(proxied):
     world, proxy = proxied
     proxy.delay = 0.05
     whole(world)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_store_that_stutters_is_asked_again(proxied, when):
     """Each third connection is cut off, before the store has acted or after it: an answer that was lost is no refusal."""
@@ -163,6 +170,7 @@ def test_a_store_that_stutters_is_asked_again(proxied, when):
     whole(world)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("nth", [2, 5, swept(1), swept(3), swept(8)])
 def test_a_store_that_goes_away_midway_stops_the_run_and_nothing_is_lost(proxied, folder, figures, nth):
     """From the nth write of the journal on; the work is taken up here, or on another machine."""
@@ -209,6 +217,7 @@ def test_a_store_that_accepts_and_never_answers_stops_the_run_and_what_it_writes
     whole(other)
 
 
+@pytest.mark.sweep
 def test_outcomes_that_were_kept_here_are_not_taken_for_news_once_another_machine_has_cleared_up(proxied, folder):
     world, proxy = proxied
     numbers = iter(range(10_000))
@@ -234,6 +243,7 @@ def test_outcomes_that_were_kept_here_are_not_taken_for_news_once_another_machin
 # ── a lost state ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("what", ["", "state"])
 def test_a_deleted_state_costs_nothing_but_reading(remote_base, folder, what):
     """All of it; or its snapshots alone, with leases and journals left behind."""
@@ -249,6 +259,7 @@ def test_a_deleted_state_costs_nothing_but_reading(remote_base, folder, what):
     base.close()
 
 
+@pytest.mark.sweep
 def test_an_old_copy_of_the_store_put_back_repeats_nothing(new_remote):
     world = new_remote("projects:\n  b: {brief: The brief of b.}\n")
     world.converges()
@@ -261,6 +272,7 @@ def test_an_old_copy_of_the_store_put_back_repeats_nothing(new_remote):
     whole(world)
 
 
+@pytest.mark.sweep
 def test_what_a_deleted_state_left_behind_never_stops_a_new_one(new_remote):
     """A run is killed and leaves its journal behind at serial 2; the state is deleted; the new one gets there, too."""
     world = new_remote(SPECS, place="folder")

@@ -206,11 +206,13 @@ def test_every_step_has_its_scenario():
     assert SCENARIOS.keys() == TAKEN_AWAY.keys()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("scenario", dict.fromkeys(SCENARIOS.values()))
 def test_with_all_safety_steps_the_scenario_holds(new_world, scenario):
     scenario(new_world(ONE))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("step", SCENARIOS)
 def test_without_the_step_its_scenario_breaks(new_world, step, figures):
     """Intent: once in three times is enough: on a busy machine a kill may come when what it is to hit is over."""

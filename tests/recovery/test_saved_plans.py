@@ -71,6 +71,7 @@ def complete(world):
     return effects(world) == EFFECTS and world.sent("a") == ["one", "two"] and world.sent("d") == ["first", "second"]
 
 
+@pytest.mark.sweep
 def test_a_plan_applied_twice_acts_once(world):
     for _ in range(2):
         done = saved(world)
@@ -79,6 +80,7 @@ def test_a_plan_applied_twice_acts_once(world):
     assert world.plan().code == 0
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("at", every(4, range(1, 3 * CALLS + 1)))
 def test_a_plan_cut_short_is_resumed_under_the_same_approval(world, at, figures):
     ended = saved(world, orders=[kill_at("call", at)])
@@ -93,6 +95,7 @@ def test_a_plan_cut_short_is_resumed_under_the_same_approval(world, at, figures)
     figures["saved plans cut short"] += 1
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("n", every(3, range(1, 60, 7)))
 def test_a_plan_cut_short_at_a_write_is_resumed(world, n, figures):
     ended = saved(world, orders=[kill_at("state", n)])
@@ -199,6 +202,7 @@ def test_a_plan_of_a_workspace_without_state_goes_with_a_state_that_is_still_new
     assert world.plan().code == 0
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("n", every(3, range(1, 12)))
 def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(first_planned, folder, n):
     world = first_planned.copy(folder / "w")
@@ -264,6 +268,7 @@ def test_a_first_plan_applied_again_after_its_state_was_lost_makes_no_second_one
     assert world.kinds().count("create") == 1
 
 
+@pytest.mark.sweep
 def test_a_first_plan_made_in_the_knowledge_of_a_failed_project_makes_the_one_it_was_asked_for(new_world):
     world = new_world(FAILS)
     assert world.apply().code == 0

@@ -84,6 +84,7 @@ def it(world):
 # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", every(3, FORMS))
 def test_messages_whose_answers_are_lost_are_known_again_and_sent_once(world, monkeypatch, form):
     showing(monkeypatch, FORMS[form])
@@ -100,6 +101,7 @@ def test_messages_whose_answers_are_lost_are_known_again_and_sent_once(world, mo
     assert world.plan().code == 0
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", every(2, ["escaped", "emoji as ?", "cut at 200", "a line appended", "lower case"]))
 def test_equal_messages_shown_in_another_form_are_each_sent_once(world, monkeypatch, form):
     showing(monkeypatch, FORMS[form])
@@ -112,6 +114,7 @@ def test_equal_messages_shown_in_another_form_are_each_sent_once(world, monkeypa
     assert world.plan().code == 0
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [SENT, RECEIVED])
 def test_a_message_that_a_killed_run_sent_is_known_again(world, monkeypatch, at):
     showing(monkeypatch, FORMS["escaped"])
@@ -130,6 +133,7 @@ HABITS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("habits", every(3, HABITS))
 def test_no_habit_of_the_emulated_api_has_a_message_sent_twice(new_world, habits):
     world = new_world(ONE, options=replace(OPTIONS, **habits))
@@ -160,6 +164,7 @@ def lost(world, text, typed):
     world.store.finish_all()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("text", "typed"),
     [
@@ -175,6 +180,7 @@ def test_what_a_person_typed_meanwhile_is_a_persons(world, text, typed):
     assert world.sent("it") == [text]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("said", ["--sent", "--not-sent"])
 def test_what_only_a_person_can_tell_is_asked_and_the_answer_is_kept(world, said):
     # Intent: nothing is sent again for inequality, nor is the same question asked twice.
@@ -197,6 +203,7 @@ def test_what_only_a_person_can_tell_is_asked_and_the_answer_is_kept(world, said
     assert len(world.sent("it")) == (1 if said == "--sent" else 2)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("form", every(2, ["escaped", "emoji as ?", "cut with …", "a line appended", "in a paragraph"]))
 def test_after_the_loss_of_the_state_no_message_is_sent_again(world, monkeypatch, form):
     world.specs(with_messages(*MESSAGES))
@@ -214,6 +221,7 @@ def test_after_the_loss_of_the_state_no_message_is_sent_again(world, monkeypatch
     assert world.plan().code == 0
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("form", every(2, ["escaped", "cut with …", "a line appended"]))
 def test_state_recover_knows_messages_in_another_form(world, monkeypatch, form):
     world.specs(with_messages(*MESSAGES))
@@ -245,6 +253,7 @@ def with_brief(address="it", more=""):
     return f"projects:\n  {address}: {{brief: '{BRIEF}', settings: {{title: It}}}}\n{more}"
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("cut", every(3, CUTS))
 def test_a_failed_project_whose_state_is_lost_is_not_made_anew(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
@@ -257,6 +266,7 @@ def test_a_failed_project_whose_state_is_lost_is_not_made_anew(new_world, monkey
     assert world.created()[0] in done.out + done.err
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("cut", every(3, reversed(CUTS)))
 def test_a_renamed_project_whose_state_is_lost_is_not_made_anew(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])

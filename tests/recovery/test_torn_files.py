@@ -63,6 +63,7 @@ def test_a_torn_last_line_is_normal(world, cut):
     whole(world)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("garbage", every(2, [b"{", b"\0\0\0\0", b'{"type":"end"', b"\xff\xfe"]))
 def test_garbage_after_the_last_line_is_a_torn_line(world, garbage):
     killed_with_journal(world)
@@ -96,6 +97,7 @@ def test_a_journal_that_is_folded_already_is_ignored(world):
     whole(world)
 
 
+@pytest.mark.sweep
 def test_a_journal_of_a_later_serial_is_refused(world):
     old = world.folder / "old"
     shutil.copy(world.state, old)
@@ -128,6 +130,7 @@ def test_a_truncated_snapshot_is_refused_and_moving_it_away_loses_nothing(world,
     whole(world)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -177,6 +180,7 @@ def test_a_folder_that_can_t_be_written_is_refused_before_any_call(world):
     assert not world.store.requests()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("full", every(2, range(1, 7)))
 def test_a_full_disk_stops_the_run_and_loses_nothing(world, full):
     ended = world.apply(full=full)

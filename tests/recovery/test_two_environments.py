@@ -181,6 +181,7 @@ def killed(ready, folder, figures, chosen):
     assert not wrong, "\n\n".join(wrong[:5])
 
 
+@pytest.mark.sweep
 def test_a_killed_run_of_one_is_no_concern_of_the_other(ready, folder, figures):
     """Intent: one is killed, the other applies meanwhile, and both end as if nothing had been."""
     killed(ready, folder, figures, random.Random(15).sample(points(ready[2]), SAMPLED))
@@ -212,6 +213,7 @@ _CELLS = [(c, f) for row, c in enumerate(CALLS) for column, f in enumerate(FAULT
 _SHORT = random.Random(7).sample(_CELLS, 5)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("call", "fault"),
     [cell if cell in _SHORT else swept(*cell) for cell in _CELLS],

@@ -31,6 +31,7 @@ def it(world):
 # ── create ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("at", "became"), square(2, [BEFORE, SENT, RECEIVED], ["idle", "cancelled", "failed"]))
 def test_a_create_of_unknown_fate_is_bound_whatever_became_of_it(new_world, at, became):
     world = new_world(ONE)
@@ -81,6 +82,7 @@ def test_a_key_that_is_refused_decides_nothing(new_world):
     assert world.created() == [it(world)]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("time", ["2031-01-01T00:00:00", "a while ago", None])
 def test_an_account_that_tells_times_in_its_own_way_hides_no_project(new_world, monkeypatch, time):
     # Intent: a `created_at` without a zone, or that is none, is no reason to fail or to make a project twice.
@@ -134,6 +136,7 @@ def test_a_project_that_fails_while_its_answer_is_lost_is_bound_and_not_made_twi
 # ── message ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("at", "first"), square(2, [BEFORE, SENT, RECEIVED], ["go", "stop"]))
 def test_equal_messages_in_a_row_with_a_crash_between(world, at, first):
     world.specs(with_messages(first, "go", "go", "end"))
@@ -143,6 +146,7 @@ def test_equal_messages_in_a_row_with_a_crash_between(world, at, first):
     assert world.sent("it") == [first, "go", "go", "end"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("times", [1, 2])
 def test_equal_messages_in_a_row_whose_answers_are_lost_within_a_run(world, times):
     # Intent: the first one, whose id nobody told, does not take the second one for itself, so that it were sent again.
@@ -156,6 +160,7 @@ def test_equal_messages_in_a_row_whose_answers_are_lost_within_a_run(world, time
     world.converges()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_the_same_words_typed_by_a_person_before_our_intent_are_not_ours(world, at):
     """What stands in the conversation before the cursor was there when the message was planned."""
@@ -193,6 +198,7 @@ def test_other_words_typed_by_a_person_after_our_intent_are_not_ours(world):
     assert world.sent("it") == ["please"]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("kind", ["delay", "timeout"])
 def test_a_message_that_shows_up_late_is_awaited_and_not_doubled(world, kind):
     """Killed while the server is still at it; the next run looks, finds nothing, settles, looks again and finds it."""
@@ -228,6 +234,7 @@ def test_a_busy_agent_that_had_the_message_is_not_told_twice(world):
     assert world.sent("it") == ["please"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("at", "status"), square(2, [BEFORE, RECEIVED], ["cancelled", "failed"]))
 def test_a_message_of_unknown_fate_to_a_project_that_is_over(world, at, status):
     world.specs(with_messages("please"))
@@ -250,6 +257,7 @@ def test_what_nothing_can_tell_can_be_decided_by_the_user(world):
     assert world.sent("it") == ["next"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", ["apply", "watch"])
 def test_an_interrupt_while_that_is_found_out_ends_the_run(world, command):
     # Intent: with the agent at work nobody can tell yet, so the run waits; whoever stops it gets no error for it.
@@ -274,6 +282,7 @@ def test_an_interrupt_while_that_is_found_out_ends_the_run(world, command):
 # ── cancel and replace ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("at", "meanwhile"), square(3, range(1, 7), ["nothing", "cancelled", "failed"]))
 def test_a_replacement_cut_short_makes_exactly_one_successor(world, at, meanwhile):
     world.specs(ONE.replace("A brief.", "Another brief."))
@@ -289,6 +298,7 @@ def test_a_replacement_cut_short_makes_exactly_one_successor(world, at, meanwhil
     assert it(world) == world.created()[1]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [BEFORE, SENT, RECEIVED])
 def test_a_person_cancels_what_we_were_cancelling(world, at):
     world.specs(ONE.replace("settings: {title: It}", "state: cancelled"))

@@ -46,6 +46,7 @@ def test_a_page_can_be_used_by_all(look, name):
     assert_accessible(page)
 
 
+@pytest.mark.sweep
 def test_the_panel_and_the_table_of_the_report_can_be_used_by_all(look):
     page = look(fleet_html(fleet(5, talk=TALK)), at="#teaser-001", viewport=TALL)
     page.evaluate(axe_core())

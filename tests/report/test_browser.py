@@ -22,6 +22,7 @@ def first_screen(page):
     }).map(e => e.textContent)""")
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
 def test_the_one_replacement_among_three_hundred_projects_is_on_the_first_screen(look, size):
     """Intent: a reviewer finds the dangerous line in five seconds: it is what is seen first, with what changes, one click
@@ -60,6 +61,7 @@ def test_the_filter_shows_what_is_asked_for(look):
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_keys_search_and_move(look):
     page = look(plan_html(PLAN), viewport={"width": 1280, "height": 300})
     names = [article.get_attribute("data-name") for article in page.locator("article").all()]
@@ -77,6 +79,7 @@ def test_keys_search_and_move(look):
     assert page.get_by_role("status").inner_text() == "7 of 7 projects shown"
 
 
+@pytest.mark.sweep
 def test_a_link_leads_to_its_project_whatever_is_folded_or_filtered(look):
     """Intent: the row of a long matrix, whose table is folded, and again after a filter that hides it."""
     matrix = three_hundred(keys=40)
@@ -94,6 +97,7 @@ def test_a_link_leads_to_its_project_whatever_is_folded_or_filtered(look):
     assert odd.said == []
 
 
+@pytest.mark.sweep
 def test_a_matrix_is_one_card_with_a_table_and_is_searched_row_by_row(look):
     page = look(plan_html(three_hundred()))
     card = page.get_by_role("article", name=re.compile(r"^promo\[.* 24 projects will each be created"))
@@ -104,6 +108,7 @@ def test_a_matrix_is_one_card_with_a_table_and_is_searched_row_by_row(look):
     assert card.locator("tbody tr:visible").count() == 2
 
 
+@pytest.mark.sweep
 def test_long_texts_fold_and_unfold(look):
     page = look(plan_html(LONG))
     details = page.locator("article details").first
@@ -116,6 +121,7 @@ def test_long_texts_fold_and_unfold(look):
     assert page.locator("details[open]").count() == 0
 
 
+@pytest.mark.sweep
 def test_the_filter_stays_in_view_on_one_line(look):
     for width in (1280, 390):
         page = look(plan_html(PLAN), viewport={"width": width, "height": 500})
@@ -125,6 +131,7 @@ def test_the_filter_stays_in_view_on_one_line(look):
         assert box["y"] == 0 and box["height"] < 64
 
 
+@pytest.mark.sweep
 def test_on_paper_everything_is_unfolded_and_nothing_is_to_be_clicked(look):
     page = look(plan_html(LONG), color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
@@ -154,6 +161,7 @@ CONTRASTS = """() => [...document.querySelectorAll("body *")].filter(e =>
 })"""
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_in_light_and_in_dark(look, scheme):
     """Intent: WCAG's contrast of 4.5 for every text, in both schemes."""
@@ -165,6 +173,7 @@ def test_text_can_be_read_in_light_and_in_dark(look, scheme):
         assert (high + 0.05) / (low + 0.05) >= 4.5, (what, color, background)
 
 
+@pytest.mark.sweep
 def test_a_phone_needs_no_scrolling_sideways(look):
     page = look(plan_html(hostile()), viewport={"width": 320, "height": 640})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -177,12 +186,14 @@ def test_who_reads_that_it_can_not_be_applied_is_led_to_why(look):
     assert section.get_by_role("heading").inner_text() == "Errors and attention (2)"
 
 
+@pytest.mark.sweep
 def test_a_plan_without_steps_needs_no_script(look):
     page = look(plan_html(replace(PLAN, steps=())))
     assert page.get_by_role("heading", level=1).inner_text() == "Plan for acme-videos"
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_hostile_text_stays_text(look):
     """Intent: no script runs, nothing is loaded, no policy is even tested: the text is text."""
     page = look(plan_html(hostile()))
@@ -193,6 +204,7 @@ def test_hostile_text_stays_text(look):
     assert page.locator("script").count() == 1
 
 
+@pytest.mark.sweep
 def test_injected_markup_would_not_run_either(look):
     """Intent: the policy is a second wall: even markup that got in does nothing."""
     evil = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\"><style>*{color:red}</style>"
@@ -202,6 +214,7 @@ def test_injected_markup_would_not_run_either(look):
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") != "rgb(255, 0, 0)"
 
 
+@pytest.mark.sweep
 def test_assistive_technology_finds_its_way(look):
     """Intent: landmarks, one level-one heading, headings in order, a name for each control and article."""
     page = look(plan_html(PLAN))
@@ -222,6 +235,7 @@ def test_assistive_technology_finds_its_way(look):
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
+@pytest.mark.sweep
 def test_without_scripts_everything_is_there(look):
     page = look(plan_html(PLAN), java_script_enabled=False)
     assert page.locator("article:visible").count() == 7

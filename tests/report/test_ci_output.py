@@ -126,6 +126,7 @@ def test_events_that_can_not_be_written_stop_nothing_but_a_bad_path_does(workspa
     assert full.stderr.count("no more events are written") == 1
 
 
+@pytest.mark.sweep
 def test_a_time_out_leaves_a_state_from_which_the_next_run_goes_on(workspace):
     """Intent: a job that ends at its limit loses nothing and repeats nothing; exit codes are as documented."""
     (workspace / "reconciler.yaml").write_text("workspace: w\napi: {url: sandbox}\nsandbox: {speed: 3}\n")

@@ -67,6 +67,7 @@ def plan_of(count, brief):
     return replace(ALL, steps=(*steps, replaced), diagnostics=(), lifecycles={})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("brief", BRIEFS)
 @pytest.mark.parametrize("count", [30, 300, 3_000])
 def test_a_comment_of_any_size_is_whole_markup_that_accounts_for_every_project(count, brief):
@@ -104,6 +105,7 @@ def test_thirty_small_projects_are_told_in_full_and_thirty_huge_ones_with_long_t
     assert "Shortened to fit in a comment: long texts are cut." in plan_markdown(plan_of(30, BRIEFS["huge"]))
 
 
+@pytest.mark.sweep
 def test_the_line_about_what_is_left_out_leads_to_the_run():
     plan = plan_of(3_000, BRIEFS["small"])
     url = "https://github.com/acme/videos/actions/runs/42"

@@ -209,6 +209,7 @@ IN_THE_WAY = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("case", "etag"), square(2, IN_THE_WAY, [ETAG, None]))
 def test_a_file_that_no_download_wrote_is_never_replaced(tmp_path, host, case, etag):
     """Intent: its download fails, names it and says what to do; the others come, and so does it once it is moved."""
@@ -228,6 +229,7 @@ def test_a_file_that_no_download_wrote_is_never_replaced(tmp_path, host, case, e
     assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("state", "change"),
     square(
@@ -267,6 +269,7 @@ def test_a_change_during_the_download_is_kept(tmp_path, host):
     assert (tmp_path / "teaser.mp4").read_bytes() == b"mine"
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("lost", ["manifest", "record"])
 def test_a_file_whose_record_was_lost_is_taken_over_if_it_is_the_same(tmp_path, host, lost):
     fetch(tmp_path, Api(host.url))
@@ -313,6 +316,7 @@ LEFT = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("case", LEFT)
 def test_a_failed_download_leaves_only_a_part_that_can_be_continued(tmp_path, host, case):
     values, options, stays = LEFT[case]

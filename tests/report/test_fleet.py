@@ -148,6 +148,7 @@ def run(root, *arguments):
     return command.run(*arguments, cwd=root)
 
 
+@pytest.mark.sweep
 def test_a_real_fleet(tmp_path, browser):
     """Intent: end to end over a socket: only GETs, drift found, page readable in a browser with its video."""
     (tmp_path / "specs").mkdir()

@@ -20,6 +20,7 @@ def columns(page):
     return tops.count(tops[0])
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("count", "size", "wanted"),
     [(3, WIDE, 3), (30, WIDE, 4), pytest.param(300, WIDE, 4, marks=pytest.mark.sweep), (30, PHONE, 1)],
@@ -30,6 +31,7 @@ def test_posters_fill_the_width(look, count, size, wanted):
     assert page.evaluate("document.documentElement.scrollWidth") <= size["viewport"]["width"]
 
 
+@pytest.mark.sweep
 def test_problems_come_first_and_can_be_chosen(look):
     page = look(fleet_html(fleet(60)), **WIDE)
     statuses = page.locator("article .badge:first-child").all_inner_texts()
@@ -44,6 +46,7 @@ def test_problems_come_first_and_can_be_chosen(look):
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_the_panel_shows_one_project_and_its_address_is_a_link(look):
     """Intent: chat, settings with sources, timeline and links; the keys lead on; closing it leads back to the card."""
     page = look(fleet_html(fleet(12, talk=TALK)), at="#teaser-001", **WIDE)
@@ -74,6 +77,7 @@ def test_the_panel_shows_one_project_and_its_address_is_a_link(look):
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_the_panel_says_whose_it_is_and_buttons_lead_on(look):
     """Intent: on a phone, without keys: title and status first, and the next one of those that the filter shows."""
     page = look(fleet_html(fleet(60)), **PHONE)
@@ -95,12 +99,14 @@ def test_the_panel_says_whose_it_is_and_buttons_lead_on(look):
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_an_output_that_can_not_be_loaded_says_so(look):
     """Intent: addresses of outputs expire, and a report is looked at later."""
     page = look(fleet_html(fleet(1, media=lambda number: f"https://cdn.example.com/{number}.mp4")), **WIDE)
     page.get_by_text("No preview: its address may have expired").wait_for()
 
 
+@pytest.mark.sweep
 def test_on_paper_is_what_is_on_screen(look):
     """Intent: 30 projects with their conversations are a few sheets; the table has its heads and fits; of the open panel,
     all of it and nothing else.
@@ -147,6 +153,7 @@ def test_the_table_sorts_and_is_filtered_as_the_cards_are(look):
     assert page.evaluate("document.activeElement.textContent") == rows.nth(1).locator("a").inner_text()
 
 
+@pytest.mark.sweep
 def test_without_scripts_everything_is_there(look):
     page = look(fleet_html(fleet(3, talk=TALK)), java_script_enabled=False)
     page.locator("article summary").first.click()
@@ -154,6 +161,7 @@ def test_without_scripts_everything_is_there(look):
     assert page.locator("#_filter:visible").count() == 0
 
 
+@pytest.mark.sweep
 def test_hostile_text_stays_text_in_the_panel_and_in_the_table(look):
     evil = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
     tagged = replace(member(evil), tags=(evil,))
@@ -180,6 +188,7 @@ def across(count, **more):
     return fleets_html([Part(fleet=fleet(count, **more), where=where) for where in wheres], across=True)
 
 
+@pytest.mark.sweep
 def test_projects_of_several_environments_are_told_apart_and_filtered(look):
     """Intent: an address that is in both is two cards, two rows and two links."""
     page = look(across(12, talk=TALK), at="#teaser-001@prod", **WIDE)
@@ -200,6 +209,7 @@ def test_projects_of_several_environments_are_told_apart_and_filtered(look):
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_one_environment_has_no_column_and_no_filter_for_it(look):
     page = look(fleet_html(fleet(3)), **WIDE)
     page.get_by_role("button", name="Table").click()

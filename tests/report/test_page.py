@@ -32,6 +32,7 @@ def test_the_page_needs_nothing_from_anywhere():
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
+@pytest.mark.sweep
 @settings(max_examples=60)
 @given(st.text(st.characters() | st.sampled_from("<>&\"'/=\n\x1b\u202e"), max_size=40))
 @example(HOSTILE)

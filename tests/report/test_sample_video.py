@@ -2,6 +2,8 @@
 
 import base64
 
+import pytest
+
 from reconciler.sandbox.mp4 import mp4
 from reconciler.sandbox.sample_media import video
 
@@ -49,6 +51,7 @@ def gray(rows):
     return rows, half, half
 
 
+@pytest.mark.sweep
 def test_every_picture_is_what_was_drawn(browser):
     """Intent: flat blocks, blocks as they are, bytes that look like a unit's start, blocks that change and that stay."""
     pictures = []
@@ -65,6 +68,7 @@ def test_every_picture_is_what_was_drawn(browser):
         assert max(abs(a - b) for a, b in zip(wanted, seen, strict=True)) <= 3
 
 
+@pytest.mark.sweep
 def test_an_output_shows_its_title_and_moves(browser):
     found = played(browser, video("proj_1", "Autumn teaser"), [0.01, 1.76])
     assert (found["width"], found["height"], found["duration"]) == (320, 180, 2)

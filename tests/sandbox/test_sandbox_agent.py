@@ -21,6 +21,7 @@ def course(api, project_id, seconds):
     return seen
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("options", "fields", "statuses"),
     [

@@ -130,6 +130,7 @@ def version(path):
     return found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("api", CONTRACTS.values(), ids=CONTRACTS)
 def test_an_account_of_an_earlier_version_goes_on(tmp_path, before, api):

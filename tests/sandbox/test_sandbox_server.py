@@ -143,6 +143,7 @@ def test_a_port_that_is_taken_is_an_os_error(tmp_path, server):
         serve(tmp_path / "account.db", port=port, on_ready=print)
 
 
+@pytest.mark.sweep
 def test_a_server_in_the_foreground_says_where_it_is_and_stops_on_a_signal(tmp_path):
     code = (
         "import signal, sys; from pathlib import Path; from reconciler.sandbox.server import serve;"

@@ -136,6 +136,7 @@ def _create_many(path, count):
     store.close()
 
 
+@pytest.mark.sweep
 def test_processes_that_open_a_new_account_at_once_lose_nothing(tmp_path):
     path = tmp_path / "account.db"
     spawn = multiprocessing.get_context("spawn")

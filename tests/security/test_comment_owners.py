@@ -59,6 +59,7 @@ def test_no_two_folders_have_one_marker():
     assert all(len(marker(folder).split("-->")) == 2 for folder in FOLDERS if "--" not in folder)
 
 
+@pytest.mark.sweep
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), min_size=2, max_size=2, unique=True))
 def test_any_two_folders_have_two_markers(pair):
     one, other = map(marker, pair)
@@ -91,6 +92,7 @@ def test_the_recipe_and_the_tool_name_a_folder_alike(tmp_path):
     assert not {char for name in names.values() for char in name} & set('":<>|*?\r\n\\/ ')
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("shows", [("plan",), ("show", "../../saved.plan")], ids=lambda c: c[0])
 def test_the_marker_is_the_folder_s_path_in_its_repository(tmp_path, shows):
     """Intent: two folders with one workspace name differ; from where a command is started does not count."""

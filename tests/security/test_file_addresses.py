@@ -117,6 +117,7 @@ def nobody_is_called(monkeypatch):
     monkeypatch.setattr("anyio.connect_tcp", connect)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("host", "way"), square(2, [*INSIDE, *NAMES], ["down", "up"]))
 def test_an_address_inside_is_not_called(host, way, tmp_path, monkeypatch, nobody_is_called):
     names(monkeypatch, files_attacker_example=["10.1.2.3"])
@@ -163,6 +164,7 @@ def test_what_was_checked_is_what_is_called(tmp_path, monkeypatch):
     assert asked.count("files.attacker.example") == 2  # the next try asks again, and is refused
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("api_host", "host", "allowed"),
     [

@@ -54,6 +54,7 @@ def space_at(tmp_path, server, **env):
 # Where the command may come from
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("way", ["flag", "flag-after", "variable", "json", "name-on-path", "user-file"])
 def test_the_users_own_places_may_name_it(tmp_path, server, way):
     # Intent: flag, variable and the user's own configuration; as words or as JSON; an absolute path or a name on PATH.
@@ -128,6 +129,7 @@ def test_a_wrong_user_file_is_told_at_its_place(tmp_path, server, text, mode, to
     assert told in ran.err and server.heard == []
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["./vault", "bin/vault", "../w/vault", "{root}/vault", "{link}/vault", "vault"])
 def test_no_program_of_the_checkout_runs(tmp_path, server, name):
     # Intent: not by a relative path, an absolute one, a link, nor a folder of the checkout on PATH ('.' and '' included).
@@ -175,6 +177,7 @@ def test_it_runs_only_where_a_key_is_needed(tmp_path, server, args):
     assert runs(program) == 0
 
 
+@pytest.mark.sweep
 def test_it_runs_once_in_a_command_that_connects_more_than_once(tmp_path, server):
     program = script(tmp_path / "bin", f"echo {KEY}")
     space = space_at(tmp_path, server, RECONCILER_KEY_COMMAND=program)
@@ -208,6 +211,7 @@ def test_what_the_server_says_of_the_key_is_hidden(tmp_path):
 # What it may do
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -253,6 +257,7 @@ def test_words_are_split_as_a_shell_does_and_nothing_is_expanded(text, found):
     assert key_command.words(text, "x") == found
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("text", ["sleep 600 & wait", "exec sleep 600", "echo sk-1; sleep 600", "exec >&-; sleep 600"])
 def test_it_is_stopped_with_all_that_it_started_when_its_time_is_up(tmp_path, text):
     program = script(tmp_path, f'echo $$ > "{tmp_path}/pid"; {text}')

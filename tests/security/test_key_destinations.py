@@ -35,6 +35,7 @@ def configured(url, more=""):
     return f"workspace: acme\napi:\n  url: {json.dumps(url)}\n{more}"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("args", every(2, COMMANDS), ids=" ".join)
 def test_no_command_sends_the_key_where_a_branch_says(tmp_path, args):
     # Intent: exit 1 before any call or look-up, the line of the file, the variable that would allow it.
@@ -50,6 +51,7 @@ def test_no_command_sends_the_key_where_a_branch_says(tmp_path, args):
     assert KEY not in told
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "env",
     [
@@ -164,6 +166,7 @@ def test_a_list_that_is_none_of_hosts_is_told(tmp_path, hosts):
         load_config(tmp_path, env={"RECONCILER_ALLOWED_HOSTS": f"good.example,{hosts}"})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name",
     [
@@ -194,6 +197,7 @@ def test_a_key_of_another_team_may_be_named(tmp_path):
     assert {key for _, _, key in server.heard} == {f"Bearer {KEY}"}
 
 
+@pytest.mark.sweep
 def test_neither_a_saved_plan_nor_a_state_says_where_the_key_goes(tmp_path):
     # Intent: their `api_url` is compared and no more; whoever edits it gets a refusal, and no request.
     with (

@@ -135,6 +135,7 @@ def refused(space, command, root=None):
 KINDS = ("link to a file", "dangling link", "link to a folder", "pipe", "folder")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "kind"), square(2, WRITERS, KINDS))
 def test_what_is_no_regular_file_is_refused_where_a_file_is_written(stages, outside, tmp_path, name, kind):
     # Intent: a committed link never makes this program change or make a file elsewhere, nor hang or read without end.
@@ -154,6 +155,7 @@ def test_what_is_no_regular_file_is_refused_where_a_file_is_written(stages, outs
     assert (path.lstat().st_ino, path.lstat().st_mode) == (kept.st_ino, kept.st_mode)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", [name for name, writer in WRITERS.items() if "/" in writer.file])
 def test_no_folder_on_the_way_may_be_a_link_of_the_checkout(stages, outside, tmp_path, name):
     # Intent: `plan -> /etc` or `.reconciler -> /srv/other` in a branch leads nowhere, at whatever depth.
@@ -259,6 +261,7 @@ def test_a_linked_folder_is_not_emptied(stages, outside, tmp_path):
     assert seen(outside) == before
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("command", [("plan",), ("status",), ("state", "list"), ("state", "pull")])
 @pytest.mark.parametrize("end", ["", ".journal"])
 @pytest.mark.parametrize("kind", ["link to a device", "link to a file", "pipe"])

@@ -77,6 +77,7 @@ def test_the_manual_is_in_the_wheel_and_readable_from_it(wheel, tmp_path):
         assert done.stdout.startswith(said), done.stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -96,6 +97,7 @@ def test_a_consumer_s_type_checker_reads_the_types(wheel, tmp_path, line, said):
     assert said in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.sweep
 def test_the_sdist_is_the_whole_project_and_no_more(sdist):
     """Intent: with the lock, the examples, the tests and all that these read; without what happens to lie about."""
     assert files(sdist) >= project_files.owned()

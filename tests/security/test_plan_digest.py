@@ -92,6 +92,7 @@ def test_a_plan_with_a_key_twice_is_refused(tmp_path):
 # Where it is shown
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("format_", ["text", "markdown", "html", "json"])
 @pytest.mark.parametrize("command", ["plan", "show"])
 def test_saving_and_showing_print_the_digest(space, command, format_):
@@ -126,6 +127,7 @@ def test_apply_takes_the_plan_with_that_digest(space):
     assert asked(space) == ["create"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("edit", ["another plan", "its brief", "a webhook"])
 def test_apply_refuses_any_other_plan_before_a_call(space, edit):
     """Intent: between review and apply nobody can put another plan in the place of the one that was approved."""

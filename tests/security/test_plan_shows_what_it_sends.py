@@ -175,6 +175,7 @@ INVISIBLE = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("hidden", [*INVISIBLE.values()], ids=[*INVISIBLE])
 def test_what_can_not_be_seen_is_shown(hidden):
     """Intent: text that an agent reads and a person does not see gets into no request unseen: body and change edited."""
@@ -282,6 +283,7 @@ def test_a_text_that_looks_like_a_variable_is_told_from_one(literal):
 # The real command
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("field", ["brief", "webhook_url"])
 def test_an_edited_body_is_neither_shown_nor_applied(tmp_path, field):
     """Intent: what was seen in the issue: with the body alone edited, `show` told the harmless brief and apply sent it."""
@@ -300,6 +302,7 @@ def test_an_edited_body_is_neither_shown_nor_applied(tmp_path, field):
     assert asked(space) == [] and space.files() == before
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("adopting", [False, True])
 def test_every_plan_of_ours_shows_what_it_sends(tmp_path, adopting):
     """Intent: the rules refuse no honest plan: create, update, drift, replacement, references, secrets, adopt, destroy."""

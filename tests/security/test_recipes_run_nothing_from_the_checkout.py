@@ -86,6 +86,7 @@ def untouched(outside):
     return [path.name for path in outside.iterdir()] == ["precious"] and (outside / "precious").read_text() == "mine"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "command",
     every(
@@ -164,6 +165,7 @@ def gitlab(job, checkout, tools=None, **env):
     )
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @EACH_INSTALLS
 def test_the_gitlab_jobs_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside, each_installs):
@@ -192,6 +194,7 @@ def test_the_gitlab_jobs_run_nothing_of_a_branch(tmp_path, repository, release, 
     assert untouched(outside)
 
 
+@pytest.mark.sweep
 def test_pre_commit_hooks_run_nothing_of_a_checkout(repository, canary):
     """Intent: the hooks' command, from an environment of its own, in the folder that was attacked; it needs no key."""
     for hook in load(ROOT / ".pre-commit-hooks.yaml"):
@@ -202,6 +205,7 @@ def test_pre_commit_hooks_run_nothing_of_a_checkout(repository, canary):
     assert not canary.exists()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "arguments", [("plan",), ("apply", "--auto-approve", "--poll-interval", "0.05")], ids=lambda a: a[0]
 )
@@ -292,6 +296,7 @@ def dependency_without_a_hash(tmp_path):
     return release, release.source
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "case",
     every(2, [other_file, other_version_of_that_name, other_dependency, dependency_without_a_hash]),
@@ -322,6 +327,7 @@ def from_an_index(_, release):
     return f"0.1.0#sha256={digest(release.wheel)}"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("case", every(2, [from_a_commit, from_an_index]), ids=lambda c: c.__name__)
 def test_the_other_kinds_of_source_work(tmp_path, repository, release, canary, case):
     """Intent: a commit and a version of an index, installed from within the attacked checkout. The tests above take a wheel."""

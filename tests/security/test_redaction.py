@@ -126,6 +126,7 @@ def test_a_value_that_is_no_text_breaks_nothing():
     assert Redactor(["\udcff" * 20])("x" + "\udcff" * 20) == "x(secret)"
 
 
+@pytest.mark.sweep
 @given(
     tails=st.lists(st.text(WORD, min_size=16, max_size=16), min_size=2, max_size=2),
     head=st.text(WORD, min_size=16, max_size=16),
@@ -154,6 +155,7 @@ def test_no_part_that_is_longer_than_its_head_is_shown(secret, cut, around):
     assert part not in seen.replace("(secret)", "") or part in around
 
 
+@pytest.mark.sweep
 def test_what_we_cut_ourselves_was_redacted_first(tmp_path):
     """Intent: a failure's message that is cut in the midst of a secret shows no half of it, in any format or file."""
     from tests.cli.cli_support import answering

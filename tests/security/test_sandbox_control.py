@@ -60,6 +60,7 @@ def test_the_token_opens_the_controls_and_is_no_key_of_anything_else(server, roo
     assert root.get("/_sandbox/nothing", headers=with_token).status_code == 404
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", ["/api/v1/projects", "/_sandbox/ledger", "/media/proj_1.mp4", "/app/projects/x", "/"])
 @pytest.mark.parametrize(
     "host",
@@ -112,6 +113,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_what_a_browser_sends_for_another_sites_page_is_refused(server, root, port, method, path, headers):

@@ -136,6 +136,7 @@ def test_a_file_that_others_could_read_is_closed(space):
     assert space.db.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("content", [b"not a database at all" * 300, b""])
 def test_a_file_that_is_no_account_is_an_error_that_says_what_helps(space, content):
     space.db.parent.mkdir(parents=True)
@@ -177,6 +178,7 @@ def test_an_account_of_a_newer_version_is_left_alone(space):
     assert "newer version of reconciler" in ran.err + ran.out
 
 
+@pytest.mark.sweep
 def test_a_served_sandbox_logs_digests_of_what_it_does_not_know_to_be_secret(tmp_path):
     # Intent: the log and the ledger of a served account on disk hold no text at all, whoever sent it.
     body = {"brief": "B", "webhook_url": "https://hooks.example.com/unknown-5c1e", "references": []}

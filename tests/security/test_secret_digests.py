@@ -86,6 +86,7 @@ def guesses(lineage):
                 yield hashlib.sha256(form.encode()).hexdigest()
 
 
+@pytest.mark.sweep
 def test_a_secret_of_four_digits_is_not_found_by_trying(world):
     """Intent: what was seen in the issue: 10,000 tries told the value. State, calls of unknown fate and saved plan."""
     space, server = world
@@ -139,6 +140,7 @@ def derivations(monkeypatch):
     values._derived.cache_clear()
 
 
+@pytest.mark.sweep
 def test_a_value_is_derived_once_however_many_texts_hold_it(derivations):
     """Intent: ten thousand projects with one token in as many texts take one derivation, not ten thousand."""
 
@@ -160,6 +162,7 @@ def test_a_value_is_derived_once_however_many_texts_hold_it(derivations):
     assert len(briefs) == 10_000
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("before", "after", "changes"),
     [
@@ -196,6 +199,7 @@ def old_files(space, server, *, journal):
         (space.root / f"reconciler.state.json{target}").write_text(text)
 
 
+@pytest.mark.sweep
 def test_a_state_of_the_version_before_plans_nothing_and_is_sealed_anew(world):
     """Intent: no change, no "edited after it was sent", no second message; the next write has digests that cost."""
     space, server = world
@@ -232,6 +236,7 @@ def test_a_saved_plan_applies_to_a_state_of_the_version_before(world):
     space.run("plan", "--detailed-exitcode")
 
 
+@pytest.mark.sweep
 def test_calls_of_unknown_fate_of_the_version_before_are_found(world):
     """Intent: its journal's create and message, both with the secret, are known again: nothing is made or sent twice."""
     space, server = world

@@ -153,6 +153,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, zlib.MAX_WBITS | 16])
 def test_a_bomb_is_a_whole_document(wbits):
     """Intent: the tests below can fail; what is packed here is read to its end, its checksum too, by who does not stop."""
@@ -161,6 +162,7 @@ def test_a_bomb_is_a_whole_document(wbits):
     assert 1_000 < A_GIBIBYTE * 1024**2 / len(packed()) < 1_100
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", every(2, BODIES))
 def test_a_plan_is_not_exhausted_by_any_answer(name, space, server, managed):
     # Intent: what is read of an answer is bounded, however it is sent and packed; the diagnostic says which call it was.
@@ -170,6 +172,7 @@ def test_a_plan_is_not_exhausted_by_any_answer(name, space, server, managed):
     assert_held(took, managed[1], word, "GET /projects", "req_66")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "bad"), square(2, COMMANDS, ["an answer without end", "a gzip bomb"]))
 def test_no_command_is_exhausted_by_an_answer(name, bad, space, server, managed):
     args, where = COMMANDS[name]
@@ -193,6 +196,7 @@ def forget_renders(space):
         path.write_text(re.sub(r'"assembled_url": ?"[^"]*"', '"assembled_url": null', path.read_text()))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "command"),
     [*((name, "plan") for name in TOTALS), ("a total of 10^300", "export"), ("a total of a million", "recover")],
@@ -232,6 +236,7 @@ SHOW, JSON, REPORT = (
 LONG = "\U0001f600" * 9_000
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("command", "content", "each"),
     [swept(SHOW, "x", 50), (SHOW, "x", 1), (SHOW, LONG, 50), swept(JSON, LONG, 50), (REPORT, LONG, 50)],
@@ -275,6 +280,7 @@ def test_a_wait_of_years_is_not_begun(status, header, space, server, managed):
 # ── what was sent is not sent twice ─────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("what", "name"),
     [
@@ -347,6 +353,7 @@ async def drip(writer, parts, first=b""):
         await asyncio.sleep(EVERY)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("endpoint", "serve"),
     square(
@@ -514,6 +521,7 @@ def test_numbers_and_depths_that_no_program_holds_harm_nothing_around_them(field
         assert answers.balance(body) is None
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("make", every(2, [answers.project, answers.status, answers.messages, answers.settings]))
 def test_a_depth_without_end_is_no_json(make):
     for deep in (b"[" * 1_000_000, b'{"a":' * 1_000_000, b'{"id":"p","status":"s","credits_warning":' + b"[" * 99_999):
@@ -521,6 +529,7 @@ def test_a_depth_without_end_is_no_json(make):
             make(deep)
 
 
+@pytest.mark.sweep
 def test_a_bomb_in_a_bomb_that_is_told_of_once_is_no_json():
     with pytest.raises(ApiError, match="not JSON"):
         ask(answering(nested(), content_encoding="gzip"), lambda c: c.project("p"))
@@ -535,6 +544,7 @@ def test_ids_and_pages_have_a_size():
         answers.listed(many, limit=100, offset=0)
 
 
+@pytest.mark.sweep
 def test_a_whole_list_has_a_size(monkeypatch):
     """Intent: pages that are each within bounds are not, all together, beyond them."""
 

@@ -93,6 +93,7 @@ BOMBS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", every(3, BOMBS))
 def test_it_ends_early_in_bounded_memory_and_says_how_much_it_would_be(tmp_path, name):
     # Intent: one short answer with what it would be, what is allowed and what to do; never a run that the kernel ends.
@@ -112,6 +113,7 @@ def load(root, text, **env):
     return load_specs(Config(root=root, workspace="w"), env=env)
 
 
+@pytest.mark.sweep
 def test_what_is_allowed_is_taken_to_the_last_project(tmp_path):
     # Intent: the limit itself is no error, for projects written out and made by for_each together.
     text = f"projects:\n  a: {{brief: b, for_each: {{a: {keys(100)}, b: {keys(199)}}}}}\n" + "".join(
@@ -120,6 +122,7 @@ def test_what_is_allowed_is_taken_to_the_last_project(tmp_path):
     assert len(load(tmp_path, text).projects) == 20_000
 
 
+@pytest.mark.sweep
 def test_the_environment_moves_the_limits_and_no_file_does(tmp_path):
     # Intent: whoever runs the tool knows the machine; a branch does not.
     text = f"projects:\n  a: {{brief: b, for_each: {keys(30)}, messages: {repeated(5, 'x' * 9_000)}}}\n"
@@ -149,6 +152,7 @@ def test_all_files_together_are_bounded(tmp_path):
         load(tmp_path, "projects: {}\n", RECONCILER_MAX_TEXT_MIB="12")
 
 
+@pytest.mark.sweep
 def test_a_briefs_file_counts_each_time(tmp_path):
     (tmp_path / "brief.md").write_text("b" * 9_000)
     with pytest.raises(SpecError, match=r"about 17[0-9] MiB of text, and 4 MiB are allowed"):

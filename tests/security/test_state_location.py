@@ -49,6 +49,7 @@ def workspace(tmp_path, state):
     return space, outside
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("state", OUTSIDE)
 def test_a_state_in_the_file_stays_inside(tmp_path, state):
     # Intent: exit 1 at the line, the two ways that may name such a place; nothing read, called or written.
@@ -62,6 +63,7 @@ def test_a_state_in_the_file_stays_inside(tmp_path, state):
     assert (outside / "precious.json").read_text() == "precious"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "state", ["s.json", "dir/s.json", "new/folder/s.json", ".reconciler/s.json", "./a.json", "a..b"]
 )
@@ -102,6 +104,7 @@ def test_specs_stay_inside(tmp_path, config, place):
     assert [str(found.location) for found in failure.value.diagnostics] == [f"reconciler.yaml:{place}"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "field",
     [

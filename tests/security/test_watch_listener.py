@@ -82,6 +82,7 @@ def ends(connection, timeout=GONE_SECONDS):
     return True
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_half_sent_headers_are_neither_held_for_ever_nor_in_the_way(process):
     with contextlib.ExitStack() as stack:
@@ -104,6 +105,7 @@ SLOW = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_what_comes_at_a_byte_a_second_is_not_waited_for(process):
     """Intent: whatever it is that comes so; all kinds at once, for the time of one."""
@@ -122,6 +124,7 @@ def test_what_comes_at_a_byte_a_second_is_not_waited_for(process):
         probes(process)
 
 
+@pytest.mark.sweep
 def test_an_answer_that_nobody_takes_is_not_kept():
     """Intent: a page far larger than what the network holds; whoever asks for it and reads nothing is let go."""
     page = "x" * 50_000_000
@@ -136,6 +139,7 @@ def test_an_answer_that_nobody_takes_is_not_kept():
         assert port.client.get("/healthz").status_code == 200
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_a_flood_of_connections_pushes_out_its_own(process):
     """Intent: as many as one sender can make, each with half a header, kept open until they are ended."""
@@ -179,6 +183,7 @@ def test_a_flood_from_one_address_leaves_others_their_connections():
         assert b"".join(iter(lambda: slow.recv(4096), b"")).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.sweep
 def test_who_asks_again_and_again_keeps_one_connection():
     """Intent: as Prometheus does; the time that a request has begins anew with each answer."""
     with served(seconds=2.0) as port, opened(address(port.client.base_url), b"") as one:
@@ -191,6 +196,7 @@ def test_who_asks_again_and_again_keeps_one_connection():
             time.sleep(0.4)
 
 
+@pytest.mark.sweep
 def test_half_sent_requests_do_not_keep_it_from_ending(process):
     with contextlib.ExitStack() as stack:
         for data in SLOW.values():

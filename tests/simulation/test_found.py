@@ -61,6 +61,7 @@ def test_every_course_that_is_kept_has_its_story():
     assert {path.stem for path in FOLDER.iterdir()} == FOUND.keys()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("case", "reads"), square(2, zip(FOUND, ADDED, strict=True), [0, 3]))
 def test_without_the_step_that_it_led_to_it_breaks_again(case, reads, tmp_path):
     """Also where the program reads more than it does."""
@@ -72,6 +73,7 @@ def test_without_the_step_that_it_led_to_it_breaks_again(case, reads, tmp_path):
     assert FOUND[name][1] in told.stdout
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("step", "first"), MISSED.items())
 def test_a_life_misses_the_safety_step(step, first):
     found = python("-c", SEEK, step, str(first), str(MOST))
@@ -80,6 +82,7 @@ def test_a_life_misses_the_safety_step(step, first):
     assert not lived(draw(int(found.stdout))).broken
 
 
+@pytest.mark.sweep
 def test_a_life_is_told_shorter(tmp_path):
     name = "a-key-sent-again-while-its-project-fails"
     longer = course_of(name)

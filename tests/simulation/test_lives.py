@@ -59,6 +59,7 @@ def test_the_life_of_this_seed(request):
     assert not life.broken
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.long
 @pytest.mark.parametrize("share", range(SHARES))
 def test_no_life_breaks_what_must_hold(share):

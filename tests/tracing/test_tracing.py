@@ -75,6 +75,7 @@ def test_it_answers_why_an_apply_was_slow(tmp_path, account):
     assert [span.about["http.response.status_code"] for span in failed] == [503]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
@@ -102,6 +103,7 @@ def test_an_error_is_in_the_trace(tmp_path, account):
     assert root.failed and any(span.about.get("http.response.status_code") == 401 for span in collector.spans)
 
 
+@pytest.mark.sweep
 def test_watch_has_a_trace_for_each_round(tmp_path, account):
     with collecting() as collector:
         env = {**collector.env, "OTEL_BSP_SCHEDULE_DELAY": "100"}
@@ -141,6 +143,7 @@ def test_no_secret_is_in_a_trace_nor_is_the_collectors_token_shown(tmp_path, acc
     assert TOKEN not in ran.out + ran.err + again.out + again.err
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("habit", ["hang", "500", "404", "302 Location: http://127.0.0.1:1/", "503 Retry-After: 600"])
 def test_no_collector_delays_or_fails_a_run(tmp_path, account, habit):
     with collecting(habit) as collector:
@@ -151,11 +154,13 @@ def test_no_collector_delays_or_fails_a_run(tmp_path, account, habit):
         assert collector.headers and TOKEN not in ran.err and "127.0.0.1:" not in ran.err.replace(account[0][7:], "")
 
 
+@pytest.mark.sweep
 def test_a_collector_that_is_not_there_changes_nothing(tmp_path, account):
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
     assert space_at(tmp_path, account, **env).run("plan", "--format", "json").document["steps"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "env",
     [
@@ -172,6 +177,7 @@ def test_what_turns_traces_off(tmp_path, account, env):
     assert ("only the protocol http/protobuf" in ran.err) == ("OTEL_EXPORTER_OTLP_PROTOCOL" in env)
 
 
+@pytest.mark.sweep
 def test_without_variables_nothing_of_it_is_imported(tmp_path):
     # Intent: a start is measured; what few ask for costs nobody else.
     code = (

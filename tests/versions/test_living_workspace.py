@@ -38,6 +38,7 @@ def known(space):
     return space.state["projects"]["a"]["settings"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("before", "after"), GONE)
 def test_what_is_gone_is_dropped_with_a_note_and_the_plan_is_empty(tmp_path, before, after):
     # Intent: both directions, and each pair: no replacement, no PATCH, and the state says what can be said.
@@ -61,6 +62,7 @@ def test_what_is_gone_is_dropped_with_a_note_and_the_plan_is_empty(tmp_path, bef
         assert [effect.kind for effect in store.ledger()] == ["create", "message"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [(OLD, NEW, "sonnet-4.6"), (OLD, MIDDLE, "sonnet-4.6"), (NEW, OLD, "sonnet"), (MIDDLE, OLD, "sonnet")],
@@ -94,6 +96,7 @@ def test_not_approving_keeps_what_is_known(tmp_path):
     assert "craft" in known(space)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("made", "applied"), [(OLD, NEW), (NEW, OLD), (MIDDLE, NEW)])
 def test_a_saved_plan_of_another_version_is_refused_as_stale(tmp_path, made, applied):
     space = make_space(tmp_path, spec(FULL[made] + COMMON), config(made))
@@ -119,6 +122,7 @@ def test_a_plan_of_the_default_version_has_the_format_of_before(tmp_path):
     assert "api_version" in space.run("show", "p", code=1).err
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("fault", ["reset", "timeout"])
 def test_a_create_that_was_interrupted_under_another_version_is_found_and_not_repeated(tmp_path, fault):
     # Intent: the answer is lost and so is the run; by the next one the workspace has moved on.
@@ -138,6 +142,7 @@ def test_a_create_that_was_interrupted_under_another_version_is_found_and_not_re
     assert space.run("plan", "--format", "json").document["steps"] == []
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("before", "after", "gone", "come"),
     [

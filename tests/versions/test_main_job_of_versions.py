@@ -22,6 +22,7 @@ def effects(space):
         return Counter(effect.kind for effect in store.ledger())
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("version", contract.versions())
 def test_the_campaign_is_applied_changed_and_left_alone(tmp_path, version):
     space = campaign_space(tmp_path)
@@ -45,6 +46,7 @@ def test_the_campaign_is_applied_changed_and_left_alone(tmp_path, version):
         space.run(*command)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("path", [(OLD, MIDDLE, NEW), (NEW, MIDDLE, OLD), (OLD, NEW)], ids=" ".join)
 def test_a_campaign_moves_through_the_versions_without_a_second_create_or_message(tmp_path, path):
     space = campaign_space(tmp_path)

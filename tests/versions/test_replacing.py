@@ -48,6 +48,7 @@ def ledger(space):
         return [effect.kind for effect in store.ledger()]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("ours", "theirs"), TOLD)
 def test_where_the_list_tells_nothing_is_canceled_and_the_error_names_the_version(tmp_path, ours, theirs):
     space = made_and_changed(tmp_path, ours, theirs)
@@ -67,6 +68,7 @@ def test_where_the_list_tells_nothing_is_canceled_and_the_error_names_the_versio
     assert sorted(ledger(space)) == ["cancel"] * 3 + ["create"] * 6
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("ours", "theirs"), UNTOLD)
 def test_where_nothing_tells_one_goes_first_and_the_next_apply_completes_it(tmp_path, ours, theirs):
     """Intent: no GET tells these two versions apart, so that one create has to; no other project is canceled for it."""
@@ -80,6 +82,7 @@ def test_where_nothing_tells_one_goes_first_and_the_next_apply_completes_it(tmp_
     assert sorted(ledger(space)) == ["cancel"] * 3 + ["create"] * 6
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("ours", "theirs"), [*TOLD, *UNTOLD])
 def test_what_every_version_takes_is_replaced_whatever_the_server_speaks(tmp_path, ours, theirs):
     space = made_and_changed(tmp_path, ours, theirs, settings=False, names="a")
@@ -87,6 +90,7 @@ def test_what_every_version_takes_is_replaced_whatever_the_server_speaks(tmp_pat
     assert ledger(space) == ["create", "cancel", "create"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("version", [OLD, MIDDLE, NEW])
 def test_a_server_of_the_version_in_force_replaces_them_side_by_side(tmp_path, version):
     space = made_and_changed(tmp_path, version, version)

@@ -36,6 +36,7 @@ def ledger(space):
         return [effect.kind for effect in store.ledger()]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 @pytest.mark.parametrize("lifecycle", ["", "resume_from: []", "on_remove: stop"])
 def test_no_message_is_sent_unless_the_spec_says_so(tmp_path, status, lifecycle):
@@ -49,6 +50,7 @@ def test_no_message_is_sent_unless_the_spec_says_so(tmp_path, status, lifecycle)
     assert ledger(space) == ["create"]
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_a_new_message_sets_it_to_work_again_and_the_next_one_waits_for_idle(tmp_path, status):
     space, brief = over(tmp_path, status)
@@ -71,6 +73,7 @@ def test_other_changes_go_along(tmp_path):
     assert ledger(space) == ["create", "settings", "message"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("status", "lifecycle", "messages"),
     [

@@ -204,6 +204,7 @@ def test_what_is_wrong_in_the_new_version_is_an_error_after_the_rewrite(tmp_path
     assert "skills: [ugc]" in (space.root / "specs/a.yaml").read_text()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("variable", ["", OLD, NEW])
 def test_it_works_whatever_version_is_in_force(tmp_path, variable):
     # Intent: who has set the new version first is told to run it, so that it must read what is an error by then.

@@ -95,6 +95,7 @@ def test_defaults_of_the_workspace_are_checked_at_their_line_too(tmp_path):
     assert "write skills: [ugc]" in said.detail
 
 
+@pytest.mark.sweep
 def test_every_format_of_validate_and_explain_name_the_other_version(tmp_path):
     space = make_space(tmp_path, "projects: {a: {brief: x, settings: {skills: [cinema]}}}\n")
     found = json.loads(space.run("validate", "--format", "json", code=1).out)["diagnostics"]

@@ -87,6 +87,7 @@ def test_a_signed_delivery_is_heard_once(port):
     assert port.counts == {"accepted": 3, "unsigned": 0, "stale": 0, "repeated": 1}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -107,6 +108,7 @@ def test_what_the_secret_did_not_sign_is_refused(port, headers):
     assert len(port.refused) == 1, "said once"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("timestamp", "status"),
     [

@@ -44,6 +44,7 @@ def test_what_a_person_changes_is_mended_in_the_next_round(world, watching):
     assert w.created() == [w.store.projects()[0]["id"]]
 
 
+@pytest.mark.sweep
 def test_what_is_delivered_is_downloaded_as_an_apply_does(world, watching):
     # Intent: a loop in place of CI gives the same files, each once; what can't be written fails the round.
     deliver = "    deliver: {render: 1080p, download: renders/}\n"
@@ -111,6 +112,7 @@ def test_a_delivery_is_not_believed(world, watching):
     assert "gone" not in process.err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
 def test_a_signal_between_rounds_ends_it_with_0(world, watching, number):
     w = world(TEASER)
@@ -122,6 +124,7 @@ def test_a_signal_between_rounds_ends_it_with_0(world, watching, number):
     assert w.converges()
 
 
+@pytest.mark.sweep
 def test_a_signal_during_a_round_finishes_the_call_under_way_and_begins_no_other(world, watching):
     w = world(TEASER + "  other: {brief: Another one.}\n")
     w.store.add_fault(Fault(kind="delay", method="POST", path="^/projects$", seconds=0.5))
@@ -144,6 +147,7 @@ def test_a_second_signal_ends_it_at_once(world, watching):
     assert process.stop().code == 130
 
 
+@pytest.mark.sweep
 def test_a_failing_round_is_said_once_and_ends_nothing(world, watching):
     w = world("projects: {teaser: {breef: x}}\n")
     process = watching(w)
@@ -204,6 +208,7 @@ def test_a_project_that_keeps_failing_is_made_anew_once(world, watching):
     assert process.metrics()["attention",] == 1
 
 
+@pytest.mark.sweep
 def test_another_process_knows_from_the_account_what_was_made_anew_today(world, watching):
     # Intent: a watch that is restarted, or its other replica, has no memory of its own and must not spend credits again.
     w = world(FAILING)
@@ -252,6 +257,7 @@ def test_it_says_first_what_is_watched(world, watching):
     assert "Workspace recovery, environment dev, API 127.0.0.1" in process.err
 
 
+@pytest.mark.sweep
 def test_plan_only_changes_nothing_and_prints_a_plan_that_is_new(world, watching):
     w = world(TEASER)
     process = watching(w, "--plan-only")
@@ -269,6 +275,7 @@ def test_plan_only_changes_nothing_and_prints_a_plan_that_is_new(world, watching
     assert not w.state.exists()
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("call", [2, 3, 5])  # the create sent, the create answered, a message sent
 def test_killed_in_a_round_and_started_again_it_does_nothing_twice(world, watching, call):
     w = world(TALKING)
@@ -282,6 +289,7 @@ def test_killed_in_a_round_and_started_again_it_does_nothing_twice(world, watchi
     assert w.plan().code == 0
 
 
+@pytest.mark.sweep
 def test_lines_carry_their_time_and_no_secret_shows(world, watching):
     w = world("projects: {teaser: {breef: x}}\n")
     process = watching(w, "--events", "events.jsonl")
@@ -308,6 +316,7 @@ def test_the_webhook_s_secret_is_hidden_wherever_it_shows_up(world, watching):
     assert SECRET not in process.out
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("args", "said"),
     [

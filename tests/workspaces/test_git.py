@@ -52,6 +52,7 @@ def test_a_branch_is_compared_with_where_it_began(repo):
     }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("ref", ["HEAD~1", "HEAD^", "v1", "main", "refs/heads/main", "sha"])
 def test_any_revision_is_taken(repo, ref):
     sha = git(repo, "rev-parse", "HEAD")
@@ -85,6 +86,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("ref", WRONG)
 def test_what_is_no_commit_is_an_error_that_helps(repo, ref):
     ran = Space(repo).run("workspaces", f"--changed-since={ref}", "--format", "json", code=1)
@@ -97,6 +99,7 @@ def test_a_branch_of_the_remote_is_suggested(repo):
     assert "name that" in Space(repo).run("workspaces", "--changed-since", "trunk", code=1).err
 
 
+@pytest.mark.sweep
 def test_a_shallow_clone_says_how_to_get_the_rest(repo, tmp_path):
     branched(repo)
     shallow = tmp_path / "shallow"
@@ -169,6 +172,7 @@ def test_what_was_added_and_taken_away_again_is_no_change(repo):
     assert reasons(listed(repo, "--changed-since", "HEAD~1")) == {}
 
 
+@pytest.mark.sweep
 def test_a_linked_worktree_is_a_checkout_of_its_own(repo, tmp_path):
     edit(repo)
     git(repo, "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
@@ -177,6 +181,7 @@ def test_a_linked_worktree_is_a_checkout_of_its_own(repo, tmp_path):
     assert set(reasons(listed(tmp_path / "side", "--changed-since", "main"))) == {"teams/a"}
 
 
+@pytest.mark.sweep
 def test_workspaces_and_assets_in_a_submodule_change_with_its_commit(repo, tmp_path):
     other = make_repository(
         tmp_path / "other",
@@ -193,6 +198,7 @@ def test_workspaces_and_assets_in_a_submodule_change_with_its_commit(repo, tmp_p
     assert reasons(listed(repo, "--changed-since", "HEAD~1")) == expected
 
 
+@pytest.mark.sweep
 def test_git_of_a_bare_repository_in_the_branch_is_not_asked(repo, tmp_path):
     mark = tmp_path / "ran"
     trap = repo / "teams" / "c" / "trap"
@@ -251,6 +257,7 @@ def test_nothing_that_a_checkout_configures_is_run(repo, tmp_path, monkeypatch):
     assert sorted((path, path.stat().st_mtime_ns) for path in (repo / ".git").rglob("*")) == before
 
 
+@pytest.mark.sweep
 def test_a_partial_clone_fetches_nothing(repo, tmp_path):
     branched(repo)
     git(repo, "config", "uploadpack.allowFilter", "true")

@@ -132,6 +132,7 @@ CASES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("case", "committed"), square(2, CASES, [True, False]))
 def test_each_change_concerns_those_who_read_the_file(repo, case, committed):
     edit, expected = CASES[case]
@@ -220,6 +221,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", BROKEN)
 def test_an_error_of_one_neither_hides_nor_stops_the_others(repo, case):
     name, content = BROKEN[case]
@@ -276,6 +278,7 @@ def managing(folder: Path) -> bytes:
     return (folder / "reconciler.state.json").read_bytes()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kept", ["in git", "on the disk", "nowhere", "in a bucket", "damaged"])
 def test_a_deleted_workspace_is_listed_with_what_it_still_manages(repo, kept):
     folder = repo / "teams" / "c"
@@ -364,6 +367,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", every(2, STRANGE), ids=range(len(STRANGE)))
 def test_names_may_hold_anything(repo, name):
     for file, content in (("reconciler.yaml", f"workspace: odd\n{SANDBOX}"), ("specs/s.yaml", "projects: {}\n")):
@@ -437,6 +441,7 @@ def test_one_environment_can_be_chosen(repo):
     assert "Environments here: dev, prod" in Space(repo).run("workspaces", "-e", "live", code=1).err
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("environment", "code"), [("prod", 2), ("dev", 0)])
 def test_the_exit_code_can_tell_that_something_is_affected(repo, environment, code):
     put("shared/vars.yaml")(repo)
