@@ -145,7 +145,7 @@ def _signs(text: str) -> Counter[str]:
 def _ascii_letters(text: str, form: Literal["NFC", "NFD"] = "NFC") -> str:
     """The letters and digits that a narrow character set keeps."""
     normal = re.sub(_SHORTCODE, "", unicodedata.normalize(form, _bare(text)).lower())
-    return "".join(c for c in normal if c.isascii() and c.isalnum())
+    return re.sub(r"[^0-9a-z]+", "", normal)
 
 
 def _visible(text: str) -> set[str]:
