@@ -84,9 +84,9 @@ def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matri
 
 
 def second_points(totals, chunk):
-    """Every first point with four or five second ones, at a different offset for each; those of a chunk."""
+    """Every first point with three or four second ones, at a different offset for each; those of a chunk."""
     points = points_of(totals)
-    return [(a, b) for i, a in enumerate(points) for b in points[i % 72 :: 72]][chunk::SECONDS]
+    return [(a, b) for i, a in enumerate(points) for b in points[i % 96 :: 96]][chunk::SECONDS]
 
 
 def killed_twice(matrix, folder, figures, chunk):
