@@ -258,6 +258,7 @@ def test_what_a_run_could_have_written_holds_back_for_two_minutes_at_most(data, 
     run(main())
 
 
+@pytest.mark.sweep
 def test_a_document_stays_small():
     async def main():
         document = Document()

@@ -269,6 +269,7 @@ class Account:
         return accepted, left(self.limit - len(self.hits), ends - now(), self.limit)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("sliding", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_two_processes_sharing_an_account_finish_in_about_the_time_it_takes_and_no_request_starves(sliding, seed):

@@ -171,6 +171,7 @@ def test_a_server_that_does_not_read_is_given_up():
     test()
 
 
+@pytest.mark.sweep
 def test_a_server_that_does_not_answer_is_given_up():
     """Intent: a call ends though no answer comes, or only half of one."""
 

@@ -116,6 +116,7 @@ def test_the_schema_knows_a_new_setting(tmp_path, name):
         jsonschema.validate({"projects": {"a": {"brief": "x", "settings": {name: 7}}}}, schema)
 
 
+@pytest.mark.sweep
 def test_a_new_create_only_field_replaces_a_project_when_it_changes(tmp_path):
     # Intent: what is fixed at creation follows from the table, too: it stands beside the brief and forces a replacement.
     world = Extended(tmp_path, "seed")
@@ -133,6 +134,7 @@ def test_a_new_create_only_field_replaces_a_project_when_it_changes(tmp_path):
     assert schema["$defs"]["Project"]["properties"]["seed"]["description"].endswith("Fixed at creation.")
 
 
+@pytest.mark.sweep
 def test_a_new_setting_with_a_secret_is_sealed_everywhere(tmp_path):
     # Intent: a table that says "secret" is enough: neither plan, state, account nor output has the value.
     value = "hush-5c1e-hush"[:12]
@@ -174,6 +176,7 @@ def test_a_sandbox_of_before_goes_on_with_a_new_setting_and_back(tmp_path, name)
     assert world.changes() == []
 
 
+@pytest.mark.sweep
 def test_a_setting_that_only_a_patch_takes_is_not_sent_with_a_create(tmp_path):
     # Intent: which call takes a field is said in the table; a create without it, and a PATCH after it.
     world = Extended(tmp_path, "quality")

@@ -262,6 +262,7 @@ def test_show_needs_no_workspace(fresh, tmp_path):
     assert not list(elsewhere.root.iterdir())
 
 
+@pytest.mark.sweep
 def test_status_output_and_state_name_what_is_managed(one):
     # Intent: the read-only commands agree with the account, in text and JSON; a wrong address gets a suggestion.
     with one.account() as store:

@@ -186,6 +186,7 @@ def test_a_file_of_the_user_is_never_replaced_by_a_video(delivered, how):
     assert (delivered.root / where / "teaser.mp4").read_bytes()[4:8] == b"ftyp"
 
 
+@pytest.mark.sweep
 def test_a_saved_plan_names_its_downloads_and_makes_them(tmp_path):
     space = space_with(tmp_path / "w", SPEC)
     space.run("plan", "--out", "saved.plan")
@@ -286,6 +287,7 @@ def test_contract_plan_explain_and_manual_agree_on_what_a_render_costs(tmp_path,
     assert told == (f"{cost} credits" if cost else "free")
 
 
+@pytest.mark.sweep
 def test_every_format_of_a_plan_shows_what_is_rendered_and_shared(tmp_path):
     space = space_with(
         tmp_path / "w", SPEC.replace("1080p", "4k").replace("{title: Teaser}", "{title: T, description: Dd.}")

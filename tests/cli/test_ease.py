@@ -76,6 +76,7 @@ def failed(fresh):
     return fresh
 
 
+@pytest.mark.sweep
 def test_a_failed_project_is_3_only_if_asked_for(fresh):
     failed(fresh)
     assert "1 needs attention" in fresh.run("plan").out
@@ -117,6 +118,7 @@ def completed(space, line, **env):
     return {row.partition(",")[2] for row in done.stdout.split()}
 
 
+@pytest.mark.sweep
 def test_addresses_tags_and_environments_are_completed_without_a_network(fresh):
     fresh.write("reconciler.yaml", CONFIG + "default_environment: dev\nenvironments: {dev: {}, prod: {}}\n")
     fresh.write("specs/a.yaml", TWO)
@@ -157,6 +159,7 @@ def test_saved_plans_and_their_digests_are_completed(fresh):
     assert completed(fresh, "reconciler apply nowhere --digest ") == set()
 
 
+@pytest.mark.sweep
 def test_beside_a_saved_plan_no_selectors_are_completed(fresh):
     """Intent: apply refuses them there."""
     fresh.write("specs/a.yaml", TWO)

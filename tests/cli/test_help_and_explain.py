@@ -35,6 +35,7 @@ def test_a_topic_is_its_page_in_markdown(nowhere, topic):
     assert "<!--" not in shown and "\x1b" not in shown
 
 
+@pytest.mark.sweep
 def test_a_name_of_both_a_topic_and_a_command_shows_both(nowhere):
     shown = nowhere.run("help", "codes").out
     assert "Usage:" not in shown

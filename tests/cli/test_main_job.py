@@ -60,6 +60,7 @@ def test_messages_are_sent_in_order_and_once(campaign):
     ]
 
 
+@pytest.mark.sweep
 def test_plan_show_and_apply_print_documents_of_the_published_form(tmp_path):
     # Intent: other tools can rely on the JSON that is promised (decisions/0013), from all three commands.
     space = campaign_space(tmp_path / "w")
@@ -136,6 +137,7 @@ def fetched(url):
         return json.load(answer)
 
 
+@pytest.mark.sweep
 def test_over_a_socket_the_same_specs_give_the_same_and_a_plain_get_sees_it(served):
     # Intent: nothing depends on the embedded sandbox; loopback needs no key; other programs see the same projects.
     space, url = served

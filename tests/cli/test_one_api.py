@@ -21,6 +21,7 @@ def space(tmp_path):
         yield space
 
 
+@pytest.mark.sweep
 def test_localhost_and_127_0_0_1_are_one_api(space):
     url = space.env["EVERSINCE_API_URL"]
     other = url.replace("127.0.0.1", "LocalHost") + "/"

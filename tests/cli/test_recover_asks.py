@@ -75,6 +75,7 @@ def test_a_choice_that_is_not_confirmed_binds_nothing(lost):
     assert state_of(space) == {}
 
 
+@pytest.mark.sweep
 def test_ctrl_c_at_the_question_ends_it_at_once(lost):
     space, store = lost
     store.person_creates(brief=BRIEF, title="Sea")
@@ -107,6 +108,7 @@ def test_a_long_list_is_cut_and_says_so(lost):
     assert "5 more are not shown" in shown and code == 0 and len(state_of(space)) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("args", [(), ("--auto-approve",)], ids=" ".join)
 def test_without_a_terminal_nothing_is_asked(lost, args):
     space, store = lost

@@ -43,6 +43,7 @@ def reported(space, *args, code=0, **env):
     return ran, (space.root / "public" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.sweep
 def test_one_page_shows_the_projects_of_all_environments_and_only_reads(applied):
     stores = {name: applied.root / ".reconciler" / "sandbox" / name / "account.db" for name in ("dev", "prod")}
     before = {}

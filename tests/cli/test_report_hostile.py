@@ -156,6 +156,7 @@ def test_columns_count_what_a_terminal_shows():
     assert pad("日本", 6) == "日本  "
 
 
+@pytest.mark.sweep
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 @example("a,b:c", "50%\n::error::x", "s.yaml,line=9::x")
 def test_a_github_annotation_can_not_be_broken_out_of(summary, detail, file):

@@ -142,6 +142,7 @@ def test_commands_that_show_take_the_same_patterns(applied, selectors, wanted):
     assert {address for address in ALL if f'id="{address}"' in page or f">{address}<" in page} == wanted
 
 
+@pytest.mark.sweep
 def test_several_conversations_have_titles_and_one_has_none(applied):
     out = applied.run("messages", "promo").out
     assert "# promo[de]" in out and "# promo[us]" in out
@@ -172,6 +173,7 @@ def test_defaults_may_hold_tags(six):
     assert json.loads(six.run("schema").out)
 
 
+@pytest.mark.sweep
 def test_status_filters_by_status_and_prints_names(applied):
     with applied.account() as store, store.account() as account:
         account.run("UPDATE projects SET status = 'failed' WHERE brief = 'A base.'")

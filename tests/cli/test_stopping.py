@@ -194,6 +194,7 @@ def test_ctrl_c_while_the_program_starts_shows_no_traceback(tmp_path, module):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.sweep
 def test_a_job_that_is_not_to_be_interrupted_goes_on(tmp_path):
     done = interrupted_while_it_imports(tmp_path, "click", "signal.SIG_IGN")
 

@@ -181,6 +181,7 @@ def test_json_tells_of_an_api_that_cannot_be_reached(fresh):
     assert "GET /projects" in document["diagnostics"][0]["detail"]
 
 
+@pytest.mark.sweep
 def test_colours_and_the_question_are_for_terminals(fresh):
     # Intent: on a terminal there is colour and a y/n question that "n" ends; NO_COLOR is obeyed; pipes get plain text.
     shown, code = on_terminal(fresh, "apply", answer=b"n\n")
@@ -242,6 +243,7 @@ watcher = Watcher()
 """
 
 
+@pytest.mark.sweep
 def test_no_plugin_of_pydantic_sees_the_values_of_secrets(fresh, tmp_path):
     # Intent: a package that watches validation, for tracing say, is not shown what the environment holds.
     (tmp_path / "watcher.py").write_text(PLUGIN)

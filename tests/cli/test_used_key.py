@@ -17,6 +17,7 @@ def lost():
         yield accounts.url, key, store
 
 
+@pytest.mark.sweep
 def test_the_way_out_of_a_used_key_is_told_and_works(tmp_path, lost):
     url, key, store = lost
     space = make_space(tmp_path / "ws", BEFORE, REMOTE, EVERSINCE_API_URL=url, EVERSINCE_API_KEY=key)

@@ -28,6 +28,7 @@ def space(tmp_path) -> Space:
     return make_space(tmp_path / "w", SPEC, CONFIG, RECONCILER_ENVIRONMENT="prod")
 
 
+@pytest.mark.sweep
 def test_the_first_line_of_each_command(space):
     """Intent: before and after the first apply, also for a saved plan, which show prints without a workspace."""
     assert first(space.run("plan", "--out", "p").out) == heading(0)
@@ -55,6 +56,7 @@ def test_a_url_is_named_by_its_host_and_a_bucket_by_its_address(tmp_path):
     assert first(out).endswith(f"state file://{tmp_path / 'b'}/prod (serial 0)")
 
 
+@pytest.mark.sweep
 def test_pages_and_summaries_name_it_too(space, tmp_path):
     summary = tmp_path / "summary.md"
     markdown = space.run("plan", "--format", "markdown", GITHUB_STEP_SUMMARY=str(summary)).out
@@ -94,6 +96,7 @@ def test_plan_json_has_the_environment(space):
     assert (applied["environment"], applied["workspace"]) == ("prod", "acme")
 
 
+@pytest.mark.sweep
 def test_the_balance_stands_beside_the_cost(space):
     """Intent: where it was read for a limit, it is shown, in each form; where nothing costs, it is not."""
     for form in ("text", "markdown", "html"):

@@ -119,6 +119,7 @@ def a_moment(seed):
     return kill_at(family, chance.randint(1, 8 if family == "call" else 16))
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [3, *map(swept, range(4, 12))])
 def test_the_standby_takes_over_within_the_lease_and_nothing_is_done_twice(cluster, replicas, seed):

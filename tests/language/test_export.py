@@ -40,6 +40,7 @@ def test_foreign_text_stays_text(text):
     assert made.get("settings", {}).get("title", text.replace("$", "$$")) == text.replace("$", "$$")
 
 
+@pytest.mark.sweep
 @settings(max_examples=300)
 @given(title=st.text(max_size=30), brief=st.text(max_size=80), id_=st.text(min_size=1, max_size=20))
 def test_any_text_stays_text(title, brief, id_):
@@ -87,6 +88,7 @@ def seeded(tmp_path, files=None):
     return root, ids
 
 
+@pytest.mark.sweep
 def test_after_export_a_plan_has_imports_alone_and_after_apply_none(tmp_path):
     root, ids = seeded(tmp_path)
     assert reconciler(root, "apply", "--auto-approve", "--wait", "idle").returncode == 0

@@ -313,6 +313,7 @@ def test_independent_sentences_are_different():
             assert classify(one, FORMS[form](other)) == "different", (one, other, form)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "unit", ["a ", "ab", "<", "<!--", "[", "&amp;", ":a", "\\", "é", "word ", "\n", " ", "…", "a:\n("]
 )

@@ -53,6 +53,7 @@ def test_an_apply_is_told_once_and_an_empty_one_not_at_all(tmp_path, account):
         assert receiver.facts == [("applied", None)] * 2
 
 
+@pytest.mark.sweep
 def test_a_failed_apply_is_told_once_until_one_succeeds(tmp_path, account):
     store = account[2]
     with receiving() as receiver:
@@ -85,6 +86,7 @@ def test_a_question_of_a_person_is_no_failure(tmp_path, account):
         assert "can't ask for approval" in ran.err and receiver.heard == []
 
 
+@pytest.mark.sweep
 def test_an_agent_that_waits_is_told_with_its_question_until_it_asks_again(tmp_path, account):
     # Intent: collaborative, idle, nothing of the specs left to send; once, however often one looks; again after a reply.
     store = account[2]
@@ -121,6 +123,7 @@ def test_an_agent_that_waits_for_nobody_is_not_told(tmp_path, account, specs):
         assert receiver.facts == []
 
 
+@pytest.mark.sweep
 def test_a_failed_project_is_told_once_by_applies_and_plans(tmp_path, account):
     store = account[2]
     with receiving() as receiver:
@@ -136,6 +139,7 @@ def test_a_failed_project_is_told_once_by_applies_and_plans(tmp_path, account):
         assert "could not complete" in receiver.documents[0]["facts"][0]["detail"]
 
 
+@pytest.mark.sweep
 def test_drift_is_told_once_and_again_when_it_comes_again(tmp_path, account):
     store = account[2]
     with receiving() as receiver:
@@ -186,6 +190,7 @@ def test_an_account_that_runs_out_of_credits_is_told(tmp_path, account):
         assert {kind for kind, _ in receiver.facts} == {"apply_failed", "credits"}
 
 
+@pytest.mark.sweep
 def test_what_a_part_shows_is_not_taken_for_the_whole(tmp_path, account):
     # Intent: an apply of one project doesn't see that the other one is still failed, and forgets nothing.
     store = account[2]

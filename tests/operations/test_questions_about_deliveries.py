@@ -116,6 +116,7 @@ def test_each_question_comes_once_and_is_ended_by_its_answer(tmp_path, how, case
     in_world(go, tmp_path)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("how", ["old copy", "lost", pytest.param("recovered", marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("sent", [True, False])
 def test_where_only_a_render_is_asked_for_no_link_is_spoken_of(tmp_path, how, sent):

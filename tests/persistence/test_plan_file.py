@@ -673,6 +673,7 @@ def edit(document, path, how, value):
         target.append(value)
 
 
+@pytest.mark.sweep
 def test_a_document_too_deep_for_the_stack_is_refused():
     """Intent: a hostile nesting gives an error, not a crash."""
     deep: list = []

@@ -84,6 +84,7 @@ def test_a_denied_plan_is_applied_in_no_way(space, policy, given):
     assert len(asked(space)) == 1
 
 
+@pytest.mark.sweep
 def test_every_form_of_a_plan_shows_what_the_policy_says(space, policy):
     option = policy(DENY + APPROVE + WARN)
     shown = ["`budget`", "`large`", "`titled`", "Policy: 3 rules", "rules.cel:1:1", "specs/a.yaml:2"]
@@ -221,6 +222,7 @@ def in_python(code, space):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.sweep
 def test_without_the_extra_the_advice_is_to_install_it(space, policy):
     option = policy("// deny a: m\ntrue\n")
     code = f"import sys; sys.modules['cel_expr_python'] = None; sys.argv = ['reconciler', 'plan', *{option!r}]\n"
@@ -230,6 +232,7 @@ def test_without_the_extra_the_advice_is_to_install_it(space, policy):
     assert "Plan:" not in out
 
 
+@pytest.mark.sweep
 def test_a_plan_without_a_policy_imports_nothing_for_it(space):
     code = (
         "import atexit, sys; sys.argv = ['reconciler', 'plan']\n"

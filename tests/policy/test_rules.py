@@ -185,6 +185,7 @@ def test_all_rules_together_have_a_time(tmp_path):
     assert all("20 seconds" in broken.error for broken in found)
 
 
+@pytest.mark.sweep
 def test_the_engine_loses_no_none():
     """Intent: version 0.1.3 frees `None` too often where a result that is `null` becomes a Python value: in Python 3.11 a
     process ends by it. A child evaluates rules with nulls everywhere, more often than there are references to it.

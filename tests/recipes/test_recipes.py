@@ -456,6 +456,7 @@ def test_pre_commit_hooks_do_what_they_say(checkout):
         (checkout / "brand" / "specs" / "bad.yaml").unlink()
 
 
+@pytest.mark.sweep
 def test_workspaces_are_listed_for_the_matrix(tmp_path):
     """Intent: every folder with a configuration, at the root and below, with a name that will do for an artifact."""
     repository = tmp_path / "r"

@@ -33,6 +33,7 @@ def repository(tmp_path):
     return root
 
 
+@pytest.mark.sweep
 def test_the_workflow_fits_github_s_schema():
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

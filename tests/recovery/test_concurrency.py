@@ -161,6 +161,7 @@ def test_out_of_time_defers_the_rest_and_the_same_command_goes_on(slow):
     assert slow.sent("a") == ["one", "one", "two"]
 
 
+@pytest.mark.sweep
 def test_out_of_time_with_a_plan_file_the_same_file_goes_on(slow):
     assert slow.run("plan", "--out", "it.plan").code == 0
     codes = []

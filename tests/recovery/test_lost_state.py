@@ -106,6 +106,7 @@ def test_after_a_replacement_on_request_the_newest_generation_is_found(new_world
     assert counts(world) == before
 
 
+@pytest.mark.sweep
 def test_a_failed_project_is_not_made_anew(new_world):
     world = new_world(TWO.replace("The second brief.", "'This will [fail]'").replace(", messages: [hello]", ""))
     assert world.apply("--wait", "idle").code == 0

@@ -153,6 +153,7 @@ def test_a_project_forgotten_meanwhile_is_stale(world):
     refused(world, "b")
 
 
+@pytest.mark.sweep
 def test_a_project_created_meanwhile_is_stale(world):
     world.specs(BEFORE + "  d: {brief: The brief of d., settings: {title: D}}\n")
     assert world.apply("--target", "d").code == 0
@@ -165,6 +166,7 @@ def test_a_cancel_of_a_project_that_went_to_work_meanwhile_is_stale(world):
     refused(world, "c")
 
 
+@pytest.mark.sweep
 def test_an_unmanaged_change_and_a_working_agent_make_nothing_stale(world):
     world.store.person_sets(project(world, "a"), craft="humor")
     world.store.person_writes(project(world, "b"), "a word of a person")
@@ -180,6 +182,7 @@ def test_changed_specs_do_not_matter(world):
     assert complete(world)
 
 
+@pytest.mark.sweep
 def test_another_lineage_is_refused_before_any_call(world):
     world.state.unlink()
     (world.folder / "specs" / "all.yaml").write_text(BEFORE)
@@ -192,6 +195,7 @@ def test_another_lineage_is_refused_before_any_call(world):
     assert len(world.kinds()) == count
 
 
+@pytest.mark.sweep
 def test_a_plan_of_a_workspace_without_state_goes_with_a_state_that_is_still_new(new_world):
     world = new_world(BEFORE)
     assert world.run("plan", "--out", "saved.plan").code == 0
@@ -214,6 +218,7 @@ def test_a_first_plan_cut_short_at_the_first_writes_is_resumed(first_planned, fo
     world.close()
 
 
+@pytest.mark.sweep
 def test_a_plan_whose_key_binds_a_project_of_another_brief_sends_it_nothing(new_world):
     world = new_world("projects:\n  a: {brief: One brief.}\n")
     world.converges()
@@ -228,6 +233,7 @@ def test_a_plan_whose_key_binds_a_project_of_another_brief_sends_it_nothing(new_
     assert world.kinds() == ["create"]
 
 
+@pytest.mark.sweep
 def test_what_is_left_of_a_plan_is_not_done_to_a_project_that_took_the_address(world):
     assert world.run("apply", "saved.plan", "--wait", "none").code == 0
     assert world.sent("a") == ["one"]

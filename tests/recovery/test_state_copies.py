@@ -130,6 +130,7 @@ def test_calls_whose_outcome_is_not_known_survive_a_push(world):
     assert world.sent("b") == ["hello", "more"]
 
 
+@pytest.mark.sweep
 def test_a_state_moves_from_a_file_to_a_shared_place(new_world, new_remote):
     here = new_world(TWO, once=True)
     pull(here)
@@ -216,6 +217,7 @@ def test_a_serial_that_is_not_kept_is_said(shared):
     assert refused.code == 1 and "serial 77 is not kept" in refused.err
 
 
+@pytest.mark.sweep
 def test_old_serials_go_and_the_last_fifty_stay(shared):
     newest = shared.document()
     for serial in range(newest["serial"] + 1, 60):

@@ -279,6 +279,7 @@ def test_a_renamed_project_whose_state_is_lost_is_not_made_anew(new_world, monke
     assert len(world.created()) == 1
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("cut", every(3, CUTS))
 def test_a_create_of_unknown_fate_is_found_by_its_brief(new_world, monkeypatch, cut):
     listing(monkeypatch, CUTS[cut])
@@ -290,6 +291,7 @@ def test_a_create_of_unknown_fate_is_found_by_its_brief(new_world, monkeypatch, 
     assert world.created() == [it(world)]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("cut", every(3, reversed(CUTS)))
 def test_an_imported_project_has_the_specs_brief_however_the_list_cuts_it(new_world, monkeypatch, cut):
     world = new_world("projects: {}\n")

@@ -55,6 +55,7 @@ def killed_with_journal(world):
     assert world.journal.exists()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("cut", every(3, [1, 5, 40]))
 def test_a_torn_last_line_is_normal(world, cut):
     killed_with_journal(world)
@@ -71,6 +72,7 @@ def test_garbage_after_the_last_line_is_a_torn_line(world, garbage):
     whole(world)
 
 
+@pytest.mark.sweep
 def test_an_empty_journal_and_one_of_half_a_header_are_nothing(world):
     for data in (b"", b'{"journal":1,"line'):
         world.journal.write_bytes(data)
@@ -78,6 +80,7 @@ def test_an_empty_journal_and_one_of_half_a_header_are_nothing(world):
     whole(world)
 
 
+@pytest.mark.sweep
 def test_a_damaged_line_in_the_middle_is_refused(world):
     killed_with_journal(world)
     lines = world.journal.read_bytes().splitlines(keepends=True)
@@ -88,6 +91,7 @@ def test_a_damaged_line_in_the_middle_is_refused(world):
     whole(world)
 
 
+@pytest.mark.sweep
 def test_a_journal_that_is_folded_already_is_ignored(world):
     """Killed between the replacement of the snapshot and the removal of the journal."""
     killed_with_journal(world)
@@ -112,6 +116,7 @@ def test_a_journal_of_a_later_serial_is_refused(world):
     assert effects(world) == [*EFFECTS, "message"]
 
 
+@pytest.mark.sweep
 def test_a_journal_of_another_state_is_refused(world, new_world):
     other = new_world(SPECS)
     killed_with_journal(other)
@@ -121,6 +126,7 @@ def test_a_journal_of_another_state_is_refused(world, new_world):
     whole(world)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kept", every(3, [0.3, 0.0, 0.99]))
 def test_a_truncated_snapshot_is_refused_and_moving_it_away_loses_nothing(world, kept):
     data = world.state.read_bytes()
@@ -195,6 +201,7 @@ def test_the_first_write_is_before_the_first_call(world):
     assert effects(world) == before
 
 
+@pytest.mark.sweep
 def test_two_clones_with_copies_of_one_state_do_all_of_it_once(world):
     clone = world.folder / "clone"
     clone.mkdir()

@@ -262,6 +262,7 @@ def test_whatever_happens_each_keeps_to_its_own(ready, folder, figures, seed):
 STORY = "projects:\n  a: {brief: The same brief., settings: {title: Same}, messages: [one]}\n  b: {brief: Another., settings: {title: Other}}\n"
 
 
+@pytest.mark.sweep
 def test_the_same_specs_in_two_environments_of_one_account(zygote, accounts, folder):
     """Intent: prod's first plan creates, prod's destroy cancels its own only, with dev's projects as they were."""
     world = TwoEnvironments.new(zygote, accounts, folder / "w", STORY)
@@ -287,6 +288,7 @@ def test_the_same_specs_in_two_environments_of_one_account(zygote, accounts, fol
         world.close()
 
 
+@pytest.mark.sweep
 def test_a_changed_value_replaces_nothing_of_the_other(zygote, accounts, folder):
     """Intent: what differs between environments is no change of the other's projects, in either order."""
     text = "projects:\n  a: {brief: 'For ${environment}.', settings: {title: Same}}\n"

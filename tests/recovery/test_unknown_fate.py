@@ -93,6 +93,7 @@ def test_an_account_that_tells_times_in_its_own_way_hides_no_project(new_world, 
     assert world.created() == [it(world)]
 
 
+@pytest.mark.sweep
 def test_two_creates_of_one_brief_of_which_one_failed_are_told_apart_or_left_alone(new_world):
     specs = "projects:\n  a: {brief: The same.}\n  b: {brief: The same.}\n"
     world = new_world(specs)
@@ -108,6 +109,7 @@ def test_two_creates_of_one_brief_of_which_one_failed_are_told_apart_or_left_alo
     assert len(set(bound)) == len(bound)
 
 
+@pytest.mark.sweep
 def test_a_failed_project_is_not_bound_to_two_addresses(new_world):
     specs = "projects:\n  a: {brief: The same.}\n  b: {brief: The same.}\n"
     world = new_world(specs)
@@ -212,6 +214,7 @@ def test_a_message_that_shows_up_late_is_awaited_and_not_doubled(world, kind):
     assert world.plan().code == 0
 
 
+@pytest.mark.sweep
 def test_a_message_of_unknown_fate_is_not_sent_while_the_agent_is_busy(world):
     world.specs(with_messages("please"))
     killed(world, BEFORE)
@@ -246,6 +249,7 @@ def test_a_message_of_unknown_fate_to_a_project_that_is_over(world, at, status):
     assert world.plan().code == 0
 
 
+@pytest.mark.sweep
 def test_what_nothing_can_tell_can_be_decided_by_the_user(world):
     world.specs(with_messages("please", "next"))
     killed(world, BEFORE)

@@ -179,6 +179,7 @@ def test_a_phone_needs_no_scrolling_sideways(look):
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
+@pytest.mark.sweep
 def test_who_reads_that_it_can_not_be_applied_is_led_to_why(look):
     page = look(plan_html(hostile()))
     page.get_by_role("link", name="Show the errors.").click()

@@ -117,6 +117,7 @@ def test_events_are_one_object_a_line_with_the_documented_fields(workspace):
     assert told[-1] == ("step_ended", "message")
 
 
+@pytest.mark.sweep
 def test_events_that_can_not_be_written_stop_nothing_but_a_bad_path_does(workspace):
     bad = run(workspace, "apply", "--auto-approve", "--events", "no/such/file")
     assert bad.returncode == 1
@@ -141,6 +142,7 @@ def test_a_time_out_leaves_a_state_from_which_the_next_run_goes_on(workspace):
     assert run(workspace, "plan", "--target", "teaser", "--detailed-exitcode").returncode == 0
 
 
+@pytest.mark.sweep
 def test_formats_of_show_are_those_of_plan(workspace):
     assert run(workspace, "plan", "--out", "p.plan").returncode == 0
     html = run(workspace, "show", "p.plan", "--format", "html").stdout

@@ -100,6 +100,7 @@ def test_a_comment_of_any_size_is_whole_markup_that_accounts_for_every_project(c
         assert told is None
 
 
+@pytest.mark.sweep
 def test_thirty_small_projects_are_told_in_full_and_thirty_huge_ones_with_long_texts_cut():
     assert "Shortened to fit" not in plan_markdown(plan_of(30, BRIEFS["small"]))
     assert "Shortened to fit in a comment: long texts are cut." in plan_markdown(plan_of(30, BRIEFS["huge"]))
@@ -116,6 +117,7 @@ def test_the_line_about_what_is_left_out_leads_to_the_run():
     assert url not in plan_markdown(plan_of(30, BRIEFS["small"]), run=url)
 
 
+@pytest.mark.sweep
 def test_a_result_of_any_size_is_whole_markup_too():
     plan = plan_of(3_000, BRIEFS["huge"])
     results = tuple(StepResult(step=step, outcome="failed" if i % 2 else "done") for i, step in enumerate(plan.steps))
@@ -134,6 +136,7 @@ GITHUB_RUN = {
 GITLAB_JOB = {"GITLAB_CI": "true", "CI_JOB_URL": "https://gitlab.example:8443/acme/a_b/-/jobs/7"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("env", "url"),
     [

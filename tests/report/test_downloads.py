@@ -357,6 +357,7 @@ def test_each_address_is_told_of(tmp_path, host):
     assert fetch(tmp_path, Api(None)).outcome == "nothing"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "url",
     [

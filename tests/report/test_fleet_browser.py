@@ -175,6 +175,7 @@ def test_hostile_text_stays_text_in_the_panel_and_in_the_table(look):
     assert page.said == []
 
 
+@pytest.mark.sweep
 def test_three_hundred_projects_are_a_small_file():
     assert len(fleet_html(fleet(300)).encode()) <= 200_000
 

@@ -80,6 +80,7 @@ def test_an_output_shows_its_title_and_moves(browser):
     assert len(video("proj_1", "Autumn teaser")) < 120_000
 
 
+@pytest.mark.sweep
 def test_outputs_differ_by_project_and_title():
     outputs = {
         video(name, title) for name in ("proj_1", "proj_2") for title in ("A", "B", "", "日本 ünïcode \0", "x" * 999)

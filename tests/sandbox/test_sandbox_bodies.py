@@ -69,6 +69,7 @@ BAD_REFERENCES = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("fields", "problem"), [*BAD_CREATES, *BAD_REFERENCES])
 def test_create_refuses_what_the_contract_does_not_allow(api, refused, fields, problem):
     assert problem in refused(api("POST", "/projects", {"brief": "B", **fields}), 400, "validation_error")

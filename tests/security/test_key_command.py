@@ -269,6 +269,7 @@ def test_it_is_stopped_with_all_that_it_started_when_its_time_is_up(tmp_path, te
     assert ends(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.sweep
 def test_a_program_that_it_leaves_behind_does_not_hold_the_run(tmp_path):
     program = script(tmp_path, f'sleep 600 & echo $! > "{tmp_path}/pid"; echo {KEY}')
     try:

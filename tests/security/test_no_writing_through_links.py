@@ -195,6 +195,7 @@ def test_links_of_a_checkout_around_the_workspace_are_not_followed_either(stages
     assert seen(outside) == before
 
 
+@pytest.mark.sweep
 def test_links_that_the_user_made_elsewhere_are_followed_to_folders(stages, tmp_path):
     # Intent: `/tmp -> private/tmp`, `~/out -> /data/out`: the machine's own links work as everywhere.
     space = copied(stages["applied"], tmp_path / "real" / "w")

@@ -52,6 +52,7 @@ def sdist(tmp_path_factory):
     return unpacked(build("sdist", tmp_path_factory.mktemp("sdist")), tmp_path_factory.mktemp("unpacked"))
 
 
+@pytest.mark.sweep
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {name for name in names if name.startswith("reconciler/")}
@@ -61,6 +62,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert all(PurePosixPath(name).parts[0].endswith(".dist-info") for name in names - package)
 
 
+@pytest.mark.sweep
 def test_the_manual_is_in_the_wheel_and_readable_from_it(wheel, tmp_path):
     """Intent: what is installed has every topic, wherever it is run."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")

@@ -149,6 +149,7 @@ def shows(path):
     return not any(re.fullmatch(pattern, name(path)) for pattern in BOOKKEEPING)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", [*filter(shows, LEAVES)], ids=name)
 def test_every_single_edit_is_refused_or_shown(path):
     """Intent: whichever one value of the file is changed, nothing is sent that a reviewer did not see, in any format."""

@@ -145,6 +145,7 @@ def test_no_guess_tells_how_far_it_is_right(tails, head, behind, matching, befor
         assert one(text) == other(text)
 
 
+@pytest.mark.sweep
 @given(secret=st.text(min_size=HEADED, max_size=80), cut=st.integers(HEAD, 80), around=st.text(" abc/…", max_size=10))
 def test_no_part_that_is_longer_than_its_head_is_shown(secret, cut, around):
     """Intent: wherever a server cut it, what is left of a secret is hidden, whatever the secret is made of."""

@@ -223,6 +223,7 @@ def test_a_state_of_the_version_before_plans_nothing_and_is_sealed_anew(world):
     assert state_of(space)["serial"] == serial
 
 
+@pytest.mark.sweep
 def test_a_saved_plan_applies_to_a_state_of_the_version_before(world):
     """Intent: that the digests are of another kind makes no plan stale, and nothing is sent but what was planned."""
     space, server = world
@@ -251,6 +252,7 @@ def test_calls_of_unknown_fate_of_the_version_before_are_found(world):
     assert space.run("plan", "--detailed-exitcode").code == 0
 
 
+@pytest.mark.sweep
 def test_a_message_with_a_secret_is_known_among_others_of_its_words(world):
     """Intent: the same secret words twice, plain words between, the last answer lost: each is sent once."""
     space, server = world
@@ -266,6 +268,7 @@ def test_a_message_with_a_secret_is_known_among_others_of_its_words(world):
     space.run("plan", "--detailed-exitcode")
 
 
+@pytest.mark.sweep
 def test_a_saved_plan_binds_what_its_key_has_made_from_a_secret_brief(world):
     """Intent: a saved plan knows its own brief in the account, though it holds a digest of it alone."""
     space, server = world

@@ -25,6 +25,7 @@ NEEDED = ("greenlet", "httpx", "msgspec", "obstore", "click", "deepdiff", "filel
 ASK = "import ensurepip, sys, venv; print(*sys.version_info[:2], sys.version_info.releaselevel, sys.prefix == sys.base_prefix)"
 
 
+@pytest.mark.sweep
 def test_in_another_process_with_other_hashes_and_after_other_lives():
     one, other = (python("-c", TELL, *SEEDS, PYTHONHASHSEED=hashes) for hashes in ("1", "2"))
 

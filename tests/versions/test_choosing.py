@@ -111,6 +111,7 @@ def test_the_sandbox_may_speak_another_version_than_the_workspace(tmp_path):
 SPEC = "projects: {{teaser: {{brief: {}, settings: {{agent_model: {}}}}}}}\n"
 
 
+@pytest.mark.sweep
 def test_limits_values_schema_and_explain_follow_the_version(tmp_path):
     space = make_space(tmp_path, SPEC.format("x" * 9_000, "opus"))
     space.run("validate")

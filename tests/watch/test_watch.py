@@ -196,6 +196,7 @@ def test_a_guard_holds_in_every_round(world, watching):
     assert w.kinds() == ["create"]
 
 
+@pytest.mark.sweep
 def test_a_project_that_keeps_failing_is_made_anew_once(world, watching):
     # Intent: nobody watches `watch`; a brief that always fails must not spend credits all night.
     w = world(FAILING)
@@ -225,6 +226,7 @@ def test_another_process_knows_from_the_account_what_was_made_anew_today(world, 
     assert process.err.count("creates no other one for a day") == 1
 
 
+@pytest.mark.sweep
 def test_the_lock_is_held_in_rounds_only_and_somebody_elses_is_respected(world, watching):
     w = world(TEASER)
     process = watching(w)
@@ -240,6 +242,7 @@ def test_the_lock_is_held_in_rounds_only_and_somebody_elses_is_respected(world, 
     assert w.kinds().count("create") == 1
 
 
+@pytest.mark.sweep
 def test_it_says_first_what_is_watched(world, watching):
     # Intent: as plan and apply do: workspace, API, state, serial; once, and again where the configuration says otherwise.
     w = world(TEASER)

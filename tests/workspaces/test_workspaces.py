@@ -430,6 +430,7 @@ def test_git_that_answers_without_end_is_ended(repo):
         found._run("ls-files", limit=10)
 
 
+@pytest.mark.sweep
 def test_one_environment_can_be_chosen(repo):
     put("shared/vars.yaml")(repo)
     for chosen in ({"RECONCILER_ENVIRONMENT": "prod"}, {}):
