@@ -258,7 +258,6 @@ PIECES = st.sampled_from(
 TEXTS = st.one_of(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=60))
 
 
-@pytest.mark.sweep
 @examples(150, 800)
 def test_nothing_but_diagnostics_comes_out(tmp_path, examples):
     """Whatever the files hold, the loader gives values or an error of its own with a message to print."""

@@ -153,7 +153,6 @@ def altered(draw):
     return tree
 
 
-@pytest.mark.sweep
 @examples(100, 800)
 def test_schema_and_loader_agree_on_anything(tmp_path, examples):
     """What the schema refuses the loader refuses, and what the loader refuses the schema refuses where it can know."""

@@ -56,7 +56,6 @@ def planned(identity, owner, seen, specs, selection, *, lost, disputes):
     return made, {e.project_id for e in entries.values()}
 
 
-@pytest.mark.sweep
 @examples(50, 600)
 def test_no_plan_has_a_step_on_what_another_identity_owns(examples):
     tried(no_step_on_what_another_owns, examples, data=st.data())

@@ -191,7 +191,6 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.sweep
 @examples(75, 300)
 def test_any_tree_keeps_its_meaning_and_is_formatted_once(examples):
     """Trees written by ruamel in block or flow style, with comments sprinkled between the lines."""

@@ -95,7 +95,6 @@ RECORDS = [
 ]
 
 
-@pytest.mark.sweep
 @examples(100, 300)
 def test_any_journal_is_records_or_an_error(examples):
     head = st.just(RECORDS[0]) | damaged(RECORDS[0])

@@ -372,7 +372,6 @@ def stored(plan):
     return replace(plan, diagnostics=tuple(replace(d, source=None) for d in plan.diagnostics))
 
 
-@pytest.mark.sweep
 @examples(20, 200)
 def test_a_plan_comes_back_equal(examples):
     """Intent: what is executed is what was approved, for every kind of step and any text in it."""

@@ -97,7 +97,6 @@ def holds(plan: Plan, expression: str, fact: object) -> bool:
     return all("title" in getattr(step, "body", {}) for step in plan.steps)
 
 
-@pytest.mark.sweep
 @examples(12, 600)
 def test_no_plan_with_a_denial_makes_a_mutating_call(examples):
     """Intent: any rules, any specs, from the specs or from a file, with or without an approval."""
