@@ -15,6 +15,7 @@ import pytest
 
 from tests.command import ROOT
 from tests.recipes.wheels import Release
+from tests.tracing.collector import collecting
 
 FILE = ROOT / "examples" / "container" / "Containerfile"
 GITLAB = ROOT / "examples" / "ci" / "gitlab" / ".gitlab-ci.yml"
@@ -163,7 +164,7 @@ def test_a_package_with_another_hash_than_the_lock_s_is_refused(build):
 
 @pytest.mark.sweep
 def test_its_steps_make_a_reconciler_that_plans_from_a_read_only_folder(tmp_path):
-    """Intent: the real lock, the real index, an empty root; then as another user with nothing to write but its workspace."""
+    """Intent: the real lock, the real index, an empty root; then with nothing to write but its workspace, and a trace."""
     build = Build(tmp_path / "root", ROOT, env={k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_"))})
     ended = build.run()
     assert ended is None, ended.stderr
@@ -172,15 +173,18 @@ def test_its_steps_make_a_reconciler_that_plans_from_a_read_only_folder(tmp_path
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & ~0o222)
     command = build.at("/opt/reconciler") / "bin" / "reconciler"
-    done = subprocess.run(
-        [command, "plan"],
-        cwd=tmp_path / "workspace",
-        env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
+    with collecting() as traces:
+        done = subprocess.run(
+            [command, "plan"],
+            cwd=tmp_path / "workspace",
+            env={**env, **traces.env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0 and "1 to create" in done.stdout, done.stderr
+    assert traces.named("plan")
     for path in (tmp_path / "root").rglob("*"):
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

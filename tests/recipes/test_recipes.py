@@ -118,6 +118,10 @@ def requirements(path):
     return dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", text)), text
 
 
+EXTRAS = ("otel", "policy", "remote")
+"""What a run may turn on by a setting: recipes and the image have it all."""
+
+
 def test_the_lock_with_hashes_is_the_lock():
     """Intent: what a recipe installs is what the tests ran with; each file has its hash, and no index is named."""
     tested, _ = requirements(ROOT / "requirements.lock")
@@ -127,7 +131,7 @@ def test_the_lock_with_hashes_is_the_lock():
     assert len(lines) == len(pinned)
     assert "://" not in text
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["remote"]]
+    wanted = [*project["dependencies"], *(line for name in EXTRAS for line in project["optional-dependencies"][name])]
     names = {re.match(r"[\w.-]+", line)[0].replace(".", "-").lower() for line in wanted}
     assert names <= pinned.keys()
     builds = {"hatchling", "tomlkit", "trove-classifiers"}
