@@ -20,6 +20,7 @@ from reconciler.cli.plan_options import Applying, Execution
 from reconciler.cli.progress import show_progress
 from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR, INTERRUPTED
 from reconciler.cli.tracing import run_attributes, traced
+from reconciler.model.claim import Claimant, unlock_command
 from reconciler.model.desired import Desired
 from reconciler.model.errors import Diagnostic, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult, Event
@@ -34,6 +35,7 @@ from reconciler.report.documents import apply_document
 from reconciler.report.event_json import end_document, event_document
 from reconciler.report.heading import environment_name, heading
 from reconciler.report.markdown import apply_markdown, failure_markdown, plan_markdown
+from reconciler.report.safe_text import clean
 from reconciler.report.summary import approval_line
 from reconciler.report.text import apply_text, plan_text
 from reconciler.report.words import plural
@@ -44,6 +46,7 @@ class Application(Struct, frozen=True, kw_only=True):
 
     applying: Applying
     execution: Execution
+    claimant: Claimant | None = None
     specs: Desired | None = None
     saved: Plan | None = None
     selection: Selection = Selection()
@@ -137,6 +140,11 @@ def _report_result(context: CommandContext, application: Application, applied: _
         [error for error in result.plan.errors if error not in failed]
     )  # steps showed theirs as they ended
     console.diagnose(lost)
+    if result.claim is not None:
+        release = unlock_command(result.claim, context.config.environment)
+        console.note(
+            clean(f"`{result.claim.pull_request}` has claimed this until it is merged or closed: then {release}.")
+        )
     if application.applying.format_ == "json":
         more = {"downloaded": downloads_document(downloads)} if downloads else {}
         console.json({**apply_document(result), **more})
@@ -154,6 +162,7 @@ def _make_request(context: CommandContext, application: Application) -> ApplyReq
         saved=application.saved,
         selection=application.selection,
         force=applying.force,
+        claimant=application.claimant,
         approved_by=frozenset(applying.approved_by),
         timeout=execution.timeout,
         lock_timeout=applying.lock_timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from reconciler import files
+from reconciler.model.claim import LONGEST, is_line
 from reconciler.model.errors import Diagnostic
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
@@ -34,6 +36,21 @@ def run_url() -> str | None:
         run = (env.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
         url = "{}/{}/actions/runs/{}".format(*run)
     return url if re.fullmatch(_PAGE, url) else None
+
+
+def on_ci() -> bool:
+    """Whether this process runs in a job of a CI service."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false") or on_github()
+
+
+def actor() -> str | None:
+    """Who started this run: by the CI service, else the user of this machine."""
+    from getpass import getuser  # noqa: PLC0415  only a claim needs it
+
+    names = [os.environ.get(name, "").strip() for name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")]
+    with contextlib.suppress(OSError, KeyError):  # a user without a name, as in some containers
+        names.append(getuser())
+    return next((name for name in names if is_line(name, LONGEST)), None)
 
 
 def annotation_lines(root: Path, diagnostics: Iterable[Diagnostic]) -> list[str]:

@@ -46,6 +46,8 @@ COMMAND_GROUPS: Final = {
         "policy": "Test the rules of a policy.",
     },
     "State": {
+        "claim": "Show which pull request has claimed the workspace.",
+        "unlock": "Release the claim of a pull request.",
         "import": "Bind an existing project to an address.",
         "state": "Inspect, edit, move or recover the state.",
     },
@@ -69,7 +71,7 @@ ELSEWHERE: Final = {
     "untaint": "To undo a `--replace`, just don't apply its plan.",
     "refresh": "To record what changed outside, use `reconciler apply --refresh-only`.",
     "workspace": "To list the environments, use `reconciler environments`; to choose one, `-e NAME`.",
-    "force-unlock": "To remove a lock, use `reconciler state unlock`.",
+    "force-unlock": "To remove a lock, use `reconciler state unlock`; to release a pull request's claim, `reconciler unlock`.",
     "preview": "To see the changes, use `reconciler plan`.",
     "diff": "To see the changes, use `reconciler plan`.",
     "up": "To make the changes, use `reconciler apply`.",

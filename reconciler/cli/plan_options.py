@@ -9,12 +9,14 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.cli.claims import claimant, pull_request
 from reconciler.cli.completion import complete_addresses
 from reconciler.cli.options import (
     DURATION,
     Option,
     as_struct,
     auto_approve,
+    collect,
     exclude,
     formats,
     lock_timeout,
@@ -185,6 +187,24 @@ def execution(*, wait: WaitMode, timeout: str | None = None) -> Option:
             help="Append events to FILE, one JSON object per line.",
         ),
     )
+
+
+applicant = collect(
+    "claimant",
+    ("pull_request", "pull_request_url"),
+    claimant,
+    pull_request(
+        "The pull request or merge request that this is for, such as `acme/shop#12`. Its first apply claims the "
+        "workspace (and environment) until `reconciler unlock`; no other is applied until then."
+    ),
+    click.option(
+        "--pull-request-url",
+        envvar="RECONCILER_PULL_REQUEST_URL",
+        metavar="URL",
+        help="Its page, for those who wait for it.",
+    ),
+)
+"""Whose plan or apply it is: a claimant, or ``None``."""
 
 
 class Applying(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ ENVIRONMENT: Final = {
     "RECONCILER_NOTIFY_SLACK_URL": "URL of Slack's incoming webhook",
     "RECONCILER_NOTIFY_WEBHOOK_URL": "URL of a webhook that receives notices as JSON",
     "RECONCILER_NOTIFY_WEBHOOK_SECRET": "Secret that signs notices to the webhook",
+    "RECONCILER_PULL_REQUEST": "Pull request that plan and apply are for, like --pull-request",
+    "RECONCILER_PULL_REQUEST_URL": "Its page, like --pull-request-url",
     "RECONCILER_STATE": "Where the state is stored, like --state",
     "RECONCILER_VAR_<name>": "Value of `${var.<name>}`",
     "RECONCILER_<OPTION>": "Default of a global option: RECONCILER_CHDIR",

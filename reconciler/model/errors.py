@@ -11,6 +11,8 @@ exceptions are mapped at the edge of the adapter that uses the library, with the
      ├── SpecError                 spec files
      ├── StateError                state and journal
      │    ├── LockError            another run holds the lock
+     │    │    └── LockedError     … and nothing was begun
+     │    │         └── ClaimedError   a pull request has claimed the workspace
      │    └── StateMismatchError   another workspace, API or lineage; a newer format
      ├── IdentityError             a live project that is not the address's own
      ├── AccountError              the key is of another account
@@ -42,8 +44,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 Severity = Literal["error", "warning", "note"]
-Kind = Literal["drift", "identity", "lost-state", "policy", "stale", "undecided"]
-"""The kind of a finding, for tools: stable, and there may be more. ``identity``: nothing tells whether a live project is
+Kind = Literal["claimed", "drift", "identity", "lost-state", "policy", "stale", "undecided"]
+"""The kind of a finding, for tools: stable, and there may be more. ``claimed``: by a pull request. ``identity``: nothing tells whether a live project is
 the address's own, so no step is planned for it. ``policy``: a rule of the policy. ``stale``: a saved plan no longer fits. ``undecided``: nothing tells whether a call was done."""
 
 
@@ -109,6 +111,10 @@ class LockError(StateError):
 
 class LockedError(LockError):
     """Another run has the lock, so nothing was begun."""
+
+
+class ClaimedError(LockedError):
+    """A pull request has claimed the workspace, so nothing was begun."""
 
 
 class StateMismatchError(StateError):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from reconciler.model.claim import PlanClaim
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan, Step
 
@@ -101,6 +102,8 @@ class ApplyResult(Struct, frozen=True, kw_only=True):
     requests: int = 0
     working: tuple[str, ...] = ()
     """Addresses whose agents were still at work."""
+    claim: PlanClaim | None = None
+    """The claim of its pull request."""
 
     @property
     def counts(self) -> Counter[OutcomeKind]:

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from reconciler.model import contract
+from reconciler.model.claim import PlanClaim
 from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
 from reconciler.model.errors import Diagnostic
 from reconciler.model.identity import key_name
@@ -235,6 +236,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Folders into which the videos of addresses are downloaded once their steps are done, relative to the workspace."""
     declared: Mapping[Address, Declared] = field(default_factory=dict)
     """Where the projects of the steps are declared; those that left the specs are not."""
+    claim: PlanClaim | None = None
+    """The claim of a pull request that stood when it was made."""
     policy: PolicyReport | None = None
     """What the policy says of it, if one was given. No part of the document: it is evaluated wherever it counts."""
     requests_used: Count = 0

@@ -124,6 +124,7 @@ def _content(plan: Plan) -> dict[str, Json]:
         "families": list(plan.families),
         "uploads": [asdict(upload) for upload in plan.uploads],
         **({"downloads": dict(plan.downloads)} if plan.downloads else {}),
+        **({"claim": asdict(plan.claim)} if plan.claim is not None else {}),
         **(
             {"declared": {a: asdict(d) | {"tags": [*d.tags]} for a, d in plan.declared.items()}}
             if plan.declared

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.cache import Cache
 from reconciler.adapters.media.client import MediaClient
+from reconciler.adapters.state.claims import Claims
 from reconciler.model.config import Config
 from reconciler.model.errors import Severity
 from reconciler.model.identity import Elsewhere
@@ -47,8 +48,11 @@ class StateStore(Protocol):
     """Where the state is kept. Reading takes no lock; all writing happens under it.
 
     ``holder`` says who holds the lock, without taking it. ``check`` raises LockError once the lock is lost; it is called before every mutating call. ``unlock`` breaks the lock
-    of another run, if it may; ``confirm`` is shown who holds it.
+    of another run, if it may; ``confirm`` is shown who holds it. ``claims`` has the claim of a pull request.
     """
+
+    @property
+    def claims(self) -> Claims: ...
 
     def lock(self, command: str, timeout: float) -> AbstractContextManager[None]: ...
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from msgspec.structs import asdict
+
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult, StepResult
 from reconciler.model.plan import FORMAT_VERSION
@@ -32,6 +34,7 @@ def apply_document(result: ApplyResult) -> dict[str, Json]:
         "state": {"lineage": plan.lineage, "serial": result.serial},
         "requests": {"used": result.requests, "apply_at_least": plan.requests_needed},
         "steps": steps,
+        **({"claim": asdict(result.claim)} if result.claim is not None else {}),
         "diagnostics": [encode_diagnostic(d) for d in (*plan.diagnostics, *more)],
         "converged": result.converged,
         "interrupted": result.interrupted,

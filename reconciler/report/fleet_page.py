@@ -15,7 +15,7 @@ from reconciler.model import contract
 from reconciler.model.errors import Diagnostic
 from reconciler.model.fleet import Fleet, Member
 from reconciler.report.heading import Where, heading
-from reconciler.report.html import facts_html, findings, lost_box
+from reconciler.report.html import facts_html, findings, warning_box
 from reconciler.report.member_html import card, marks, opening, place_of, status_of, when, word
 from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
 from reconciler.report.safe_text import clean
@@ -121,7 +121,7 @@ def _header(name: str, report: _Report) -> Html:
         el("h1", name),
         *(el("p", heading(part.where, str), class_="where") for part in parts if part.where is not None),
         *(el("p", prose(f"{d.summary}. {d.detail}".rstrip()), class_="box error") for d in report.unread),
-        *(box for part in parts if part.fleet.lost for box in lost_box(report.told(part, part.fleet.lost))),
+        *(box for part in parts if part.fleet.lost for box in warning_box(report.told(part, part.fleet.lost))),
         facts_html(facts, alarms={"Failed or gone", "Drifted"}),
         el("div", _chart("Statuses", statuses), _chart("Credits spent, at least", credits_), class_="charts"),
         el("p", totals, drift, " As of ", when(min(part.fleet.at for part in parts)), ".", class_="soft count"),

@@ -13,13 +13,15 @@ from reconciler.report.diagnostics import by_weight
 from reconciler.report.group_html import group_html
 from reconciler.report.groups import group_projects
 from reconciler.report.heading import Where, heading
-from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
+from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, link, page, prose, web_url
 from reconciler.report.safe_text import clean
 from reconciler.report.step_html import badge, run_html, step_html, value_text
 from reconciler.report.summary import (
     LIFECYCLES,
     WEIGHTS,
+    behind_finding,
     by_importance,
+    claim_line,
     cost_line,
     count_line,
     counted,
@@ -69,14 +71,21 @@ def _header(name: str, plan: Plan, where: Where | None) -> Html:
     boxes = [(cost_line(plan), "box money"), (errors, "box error")]
     extra = [
         line
-        for line in (mode_line(plan), policy_line(plan), upload_line(plan, clean), download_line(plan, clean))
+        for line in (
+            claim_line(plan.claim),
+            mode_line(plan),
+            policy_line(plan),
+            upload_line(plan, clean),
+            download_line(plan, clean),
+        )
         if line
     ]
     return el(
         "header",
         el("h1", name),
         el("p", heading(where, str), class_="where") if where is not None else "",
-        *lost_box(plan.lost),
+        *warning_box(behind_finding(plan), url=plan.claim.url if plan.claim is not None else None),
+        *warning_box(plan.lost),
         _facts(plan),
         el("p", count_line(plan), class_="count"),
         *(el("p", line) for line in extra),
@@ -115,11 +124,13 @@ def facts_html(facts: Mapping[str, str | int | None], alarms: Collection[str]) -
     return el("dl", *told, class_="facts")
 
 
-def lost_box(lost: Diagnostic | None) -> tuple[Html, ...]:
-    """The warning that the state may be lost, which comes before everything else."""
-    if lost is None:
+def warning_box(found: Diagnostic | None, *, url: str | None = None) -> tuple[Html, ...]:
+    """A warning that comes before everything else, and a link to what it is about."""
+    if found is None:
         return ()
-    return (el("p", el("strong", "warning: "), prose(f"{lost.summary}. {lost.detail}"), class_="box warning"),)
+    more = joined(" ", link(url, "Open it")) if web_url(url) else ""
+    said = prose(f"{found.summary}. {found.detail}")
+    return (el("p", el("strong", "warning: "), said, more, class_="box warning"),)
 
 
 def _footer(plan: Plan, digest: str | None) -> Html:

@@ -30,7 +30,9 @@ from reconciler.report.summary import (
     LIFECYCLES,
     WEIGHTS,
     apply_line,
+    behind_finding,
     by_importance,
+    claim_line,
     continue_line,
     cost_line,
     count_line,
@@ -109,10 +111,12 @@ def plan_markdown(
     ``owner`` adds the marker; ``digest`` is that of a saved plan; ``where`` is told with the workspace.
     ``run`` is the address of the CI run that has the log and artifacts.
     """
-    cost, errors, lost = cost_line(plan), error_line(plan), plan.lost
+    cost, errors, lost, behind = cost_line(plan), error_line(plan), plan.lost, behind_finding(plan)
     head = [
         _marker(owner, plan.environment),
         f"### Plan for {code(plan.workspace)}{_place(where)}",
+        f"**This plan is behind another pull request.**\n\n{_diagnostic(behind)}" if behind else "",
+        claim_line(plan.claim, code),
         f"**The state may be lost.**\n\n{_diagnostic(lost)}" if lost else "",
         mode_line(plan),
         f"**{count_line(plan)}**",

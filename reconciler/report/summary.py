@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from reconciler.model.claim import PlanClaim, behind
 from reconciler.model.errors import Diagnostic
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan, Replace, Step, describe, least_credits
@@ -163,6 +164,18 @@ def policy_line(plan: Plan) -> str:
     ]
     cost = f"The plan costs {report.cost:,} credits by its prices."
     return f"Policy: {plural(report.rules, 'rule')}, {joined(said) if said else 'and all of them hold'}. {cost}"
+
+
+def claim_line(claim: PlanClaim | None, quote: Callable[[str], str] = clean) -> str:
+    """That the plan's own pull request has claimed the workspace; empty if it has not."""
+    if claim is None or not claim.mine:
+        return ""
+    return f"Claimed by this pull request, {quote(claim.pull_request)}, since {quote(claim.since)}."
+
+
+def behind_finding(plan: Plan) -> Diagnostic | None:
+    """That another pull request has claimed the workspace, which comes before everything else; ``None`` if none has."""
+    return None if plan.claim is None or plan.claim.mine else behind(plan.claim, plan.environment)
 
 
 def error_line(plan: Plan) -> str:

@@ -20,7 +20,9 @@ from reconciler.report.style import Color, Style
 from reconciler.report.summary import (
     LIFECYCLES,
     apply_line,
+    behind_finding,
     by_importance,
+    claim_line,
     continue_line,
     cost_line,
     count_line,
@@ -70,8 +72,8 @@ def plan_text(
     ``verbose`` shows every project by itself and long texts in full, ``summary`` one line for each project; ``digest`` is
     that of a saved plan. Without ``requests`` they are not counted, as where apply counts them at its end.
     """
-    parts = [diagnostic_text(plan.lost, style=style)] if plan.lost else []
-    parts.append(mode_line(plan))
+    parts = [diagnostic_text(found, style=style) for found in (behind_finding(plan), plan.lost) if found]
+    parts += [claim_line(plan.claim), mode_line(plan)]
     if summary:
         parts.append("\n".join(_summary_lines(plan, style)))
     else:

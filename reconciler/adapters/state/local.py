@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler import files
+from reconciler.adapters.state.claims import ClaimFile, Claims
 from reconciler.adapters.state.disk_errors import disk_failure
 from reconciler.adapters.state.format import (
     MAX_BYTES,
@@ -33,6 +34,7 @@ class LocalStateStore(GroupCommit):
     def __init__(self, path: Path, *, version: str) -> None:
         super().__init__()
         self.path = path
+        self.claims = Claims(ClaimFile(path))
         self._journal_path = path.with_name(path.name + ".journal")
         self._version = version
         self._state: State | None = None

@@ -102,12 +102,12 @@ class Objects:
                 return True
         return False
 
-    def read(self, name: str) -> bytes | None:
-        """An object's content; ``None`` if there is none."""
+    def read(self, name: str, limit: int = MAX_BYTES) -> bytes | None:
+        """An object's content; ``None`` if there is none. Raises StateError for more than ``limit`` bytes, too."""
         with self._mapped("read", name):
             if shared := self._shared():
                 with suppress(FileNotFoundError):
-                    return files.read(shared / name, MAX_BYTES)
+                    return files.read(shared / name, limit)
                 return None
             try:
                 found = obstore.get(self._store, name)
@@ -115,8 +115,10 @@ class Objects:
                 if _no_bucket(error):
                     raise
                 return None
-            if found.meta["size"] > MAX_BYTES:
-                raise StateError(f"`{self.where(name)}` is larger than {MAX_BYTES >> 20} MiB", "That is not a state.")
+            if found.meta["size"] > limit:
+                raise StateError(
+                    f"`{self.where(name)}` is larger than {limit:,} bytes", "This program did not write it."
+                )
             return bytes(found.bytes())
 
     def read_all(self, names: Iterable[str]) -> list[bytes | None]:
@@ -153,6 +155,19 @@ class Objects:
         if wanted:
             with self._mapped("delete", wanted[0]):
                 obstore.delete(self._store, wanted)
+
+    def remove(self, name: str) -> bool:
+        """Delete an object; ``False`` if there was none, as far as the store tells."""
+        with self._mapped("delete", name):
+            if shared := self._shared():
+                return files.remove(shared / name)
+            try:
+                obstore.delete(self._store, name)
+            except FileNotFoundError as error:
+                if _no_bucket(error):
+                    raise
+                return False
+            return True
 
     def now(self, name: str) -> datetime:
         """The store's own clock, read by writing an object and asking for its time."""

@@ -5,6 +5,7 @@
     state/0000000042.json            a snapshot: serial 43 can be created once, so two writers can't both win
     journal/0000000042/000007.json   records written after it, one object for each group of them
     lease/0000000007.json            who holds it (see the module ``lease``)
+    claim.json                       which pull request has claimed the workspace (see the module ``claims``)
 
 A journal is one sequence. A run that takes over a lease which was not released writes the next object (a fence) before it
 relies on what it read: from then on its predecessor's next write fails, and no call is sent without its intent on
@@ -23,6 +24,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.adapters.state.claims import Claims
 from reconciler.adapters.state.format import (
     Follows,
     JournalHeader,
@@ -86,6 +88,7 @@ class RemoteStateStore(GroupCommit):
         self._version = version
         self._note = note
         self._objects = Objects(url, own_folder=own_folder)
+        self.claims = Claims(_ClaimObject(self._objects))
         # its own connections, so that a slow journal does not delay a renewal
         patience = Objects(url, timeout=max(PATIENCE, lease_seconds / 4), own_folder=own_folder)
         self._lease = Lease(patience, seconds=lease_seconds, note=note)
@@ -309,6 +312,28 @@ class RemoteStateStore(GroupCommit):
         else:
             if path is not None:
                 self._note(f"Outcomes that the store could not take are in `{path}`; the next run here adds them.")
+
+
+class _ClaimObject:
+    """A claim as an object beside the state."""
+
+    _NAME: Final = "claim.json"
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    @property
+    def where(self) -> str:
+        return self._objects.where(self._NAME)
+
+    def read(self, limit: int) -> bytes | None:
+        return self._objects.read(self._NAME, limit)
+
+    def create(self, data: bytes) -> bool:
+        return self._objects.create(self._NAME, data)
+
+    def remove(self) -> bool:
+        return self._objects.remove(self._NAME)
 
 
 def _folded(state: State | None, records: Sequence[Record]) -> State | None:

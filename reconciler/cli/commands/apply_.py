@@ -16,8 +16,9 @@ from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.notify import notifier, telling_failure
 from reconciler.cli.options import DIGEST, variables
-from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, execution, selectors
+from reconciler.cli.plan_options import Applying, Execution, Selectors, applicant, applying, execution, selectors
 from reconciler.cli.variables import Variables
+from reconciler.model.claim import Claimant
 from reconciler.model.errors import PlanFileError, UsageError
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest
@@ -55,6 +56,7 @@ Examples:
 @selectors
 @variables
 @applying
+@applicant
 @execution(wait="steps")
 @click.pass_obj
 def command(
@@ -69,6 +71,7 @@ def command(
     variables: Variables,
     execution: Execution,
     applying: Applying,
+    claimant: Claimant | None,
 ) -> int:
     """Make the account match the specs, or execute a saved plan.
 
@@ -88,13 +91,16 @@ def command(
         if planfile is None:
             specs = read_specs(context.config, variables)
             selection = selectors.selection(destroy=destroy)
-            application = Application(applying=applying, execution=execution, specs=specs, selection=selection, out=out)
+            application = Application(
+                applying=applying, execution=execution, claimant=claimant, specs=specs, selection=selection, out=out
+            )
             return run_apply(context, application, told)
         _refuse_planning_options({**asdict(selectors), "destroy": destroy, **asdict(variables)})
         saved = read_plan(planfile)
         if digest is not None:
             _check_digest(planfile, saved, digest)
-        return run_apply(context, Application(applying=applying, execution=execution, saved=saved, out=out), told)
+        application = Application(applying=applying, execution=execution, claimant=claimant, saved=saved, out=out)
+        return run_apply(context, application, told)
 
 
 def _refuse_planning_options(options: dict[str, object]) -> None:

@@ -10,8 +10,17 @@ from reconciler.cli.context import load_context
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.notify import notifier, telling_failure
 from reconciler.cli.options import variables
-from reconciler.cli.plan_options import Applying, Execution, Selectors, applying, destroy_selectors, execution
+from reconciler.cli.plan_options import (
+    Applying,
+    Execution,
+    Selectors,
+    applicant,
+    applying,
+    destroy_selectors,
+    execution,
+)
 from reconciler.cli.variables import Variables
+from reconciler.model.claim import Claimant
 
 
 @click.command(
@@ -24,6 +33,7 @@ Examples:
 @destroy_selectors
 @variables
 @applying
+@applicant
 @execution(wait="steps")
 @click.pass_obj
 def command(
@@ -34,6 +44,7 @@ def command(
     variables: Variables,
     execution: Execution,
     applying: Applying,
+    claimant: Claimant | None,
 ) -> int:
     """Stop managing all projects, as their `lifecycle.on_remove` says.
 
@@ -47,6 +58,13 @@ def command(
         selection = selectors.selection(destroy=True)
         return run_apply(
             context,
-            Application(applying=applying, execution=execution, specs=specs, selection=selection, command="destroy"),
+            Application(
+                applying=applying,
+                execution=execution,
+                claimant=claimant,
+                specs=specs,
+                selection=selection,
+                command="destroy",
+            ),
             told,
         )

@@ -39,6 +39,8 @@ IGNORED = (
     "/.reconciler/",
     "/reconciler.state.json*",
     "/reconciler.*.state.json*",
+    "/reconciler.claim.json",
+    "/reconciler.*.claim.json",
     "*.plan",
     "/plan.html",
     "/comment.md",

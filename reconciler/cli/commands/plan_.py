@@ -15,11 +15,12 @@ from reconciler.cli.context import load_context, say_who_works
 from reconciler.cli.inputs import read_specs
 from reconciler.cli.notify import notifier, tell_of_plan
 from reconciler.cli.options import formats, variables
-from reconciler.cli.plan_options import FailOn, Selectors, fail_on, force, selectors
+from reconciler.cli.plan_options import FailOn, Selectors, applicant, fail_on, force, selectors
 from reconciler.cli.plan_output import PLAN_FORMATS, check_summary, print_plan, render_markdown, summary
 from reconciler.cli.reference import ATTENTION, CHANGES, DONE, ERROR
 from reconciler.cli.tracing import traced
 from reconciler.cli.variables import Variables
+from reconciler.model.claim import Claimant
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
 from reconciler.model.plan_json import plan_digest
@@ -47,6 +48,7 @@ Examples:
 @force
 @selectors
 @variables
+@applicant
 @summary
 @formats(*PLAN_FORMATS)
 @click.pass_obj
@@ -63,6 +65,7 @@ def command(
     format_: str,
     selectors: Selectors,
     variables: Variables,
+    claimant: Claimant | None,
 ) -> int:
     """Show the changes that apply would make.
 
@@ -82,7 +85,8 @@ def command(
 
     async def work() -> tuple[Plan, tuple[Diagnostic, ...]]:
         async with context.api() as api:
-            return await plan(context.workspace, api, specs, selection, force=force, look_up=True)
+            whose = None if claimant is None else claimant.pull_request
+            return await plan(context.workspace, api, specs, selection, force=force, look_up=True, pull_request=whose)
 
     with traced(context, "plan"):
         made, refused = asyncio.run(work())

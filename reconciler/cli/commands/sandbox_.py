@@ -11,6 +11,7 @@ import click
 from msgspec.structs import asdict
 
 from reconciler import files
+from reconciler.adapters.state.claims import claim_path
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration
 from reconciler.cli.options import api_version, formats
@@ -197,7 +198,7 @@ def reset(console: Console, *, db: Path | None) -> None:
     targets = [path.with_name(path.name + end) for end in ("", *ENDS)]
     if db is None:
         state = config.sandbox_state
-        targets += [state, state.with_name(state.name + ".journal")]
+        targets += [state, state.with_name(state.name + ".journal"), claim_path(state)]
     try:
         found = [files.remove(target) for target in targets]
     except OSError as error:

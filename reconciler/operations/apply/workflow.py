@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.halt import GRACE
+from reconciler.model.claim import Claimant, seen_by
 from reconciler.model.config import Config
 from reconciler.model.desired import Desired
 from reconciler.model.errors import (
@@ -41,6 +42,7 @@ from reconciler.operations.apply.run import (
     Options,
     Run,
 )
+from reconciler.operations.claims import require_free, take_claim
 from reconciler.operations.concurrency import cancel_all
 from reconciler.operations.read.account import require_account
 from reconciler.operations.read.plan import check_limits, read_and_plan
@@ -63,6 +65,8 @@ class ApplyRequest(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     lock_timeout: float = 0.0
     command: str = "apply"
+    claimant: Claimant | None = None
+    """The pull request whose apply it is: it claims the workspace before the first changing call."""
     approved_by: Collection[str] = ()
     """The groups that agreed to what a policy lets them approve."""
     confirm: Callable[[Plan], bool]
@@ -76,6 +80,7 @@ async def apply(
     """Recover what an earlier run left open, plan (or check a saved plan), ask, execute, save.
 
     Raises:
+        ClaimedError: another pull request has claimed the workspace; nothing was sent.
         GuardError: a limit or a rule of the policy refuses the plan; nothing was sent.
         UsageError: the user said no.
         Interrupted: the user asked to stop before it began, or while an earlier run's calls were being recovered.
@@ -93,6 +98,7 @@ async def apply(
         with request.waiting():
             held.enter_context(workspace.store.lock(request.command, lock_timeout))
         await held.enter_async_context(_halting(api, stop))
+        require_free(workspace, request.claimant)
         state, folded = workspace.load()
         if request.saved is not None:
             state = _check_saved(request.saved, state, workspace.config)
@@ -154,6 +160,8 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     if workspace.policy is not None and run.draft.pending:  # completing them may send something
         foreseen, _ = await _to_execute(workspace, run, request)
         _obey_policy(workspace, request, foreseen)
+    if run.draft.pending:
+        take_claim(workspace, request.claimant)
     await recover_open_calls(run)
     plan, live = await _to_execute(workspace, run, request)
     if plan.errors and not plan.destroy:
@@ -164,6 +172,8 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
     plan = _obey_policy(workspace, request, plan)
     if not request.confirm(plan):
         raise UsageError("not approved: nothing was done")
+    changes = bool(plan.steps or plan.uploads) and not run.stop.is_set()
+    claim = (take_claim if changes else require_free)(workspace, request.claimant)
     # by its content: a plan file that was edited meanwhile does not resume the progress of the one before
     run.plan_id = plan.id if request.saved is None else plan_digest(request.saved)
     run.api.halt.set(end, TIME_IS_UP)
@@ -188,6 +198,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         interrupted=run.stop.is_set(),
         requests=run.api.requests - before,
         working=tuple(working),
+        claim=seen_by(claim, None if request.claimant is None else request.claimant.pull_request),
     )
 
 
@@ -240,6 +251,11 @@ def _check_saved(saved: Plan, state: State, config: Config) -> State:
             other = f"Use `--environment {theirs}`, or make" if what == "environment" and saved.environment else "Make"
             summary = f"{stale}the plan is for {what} `{theirs}`, not for `{ours}`"
             raise PlanFileError(summary, f"{other} a new plan here.")
+    if saved.claim is not None and not saved.claim.mine:
+        raise PlanFileError(
+            f"stale: the plan was made while `{saved.claim.pull_request}` had claimed what it is for",
+            "It does not know what that one's merge has changed, and could revert it. Make a new plan.",
+        )
     if state.lineage == saved.lineage:
         return state
     if saved.serial == 0 and state.new and not state.projects and not state.pending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.model.claim import seen_by
 from reconciler.model.config import Account
 from reconciler.model.desired import Desired, seal
 from reconciler.model.errors import Diagnostic
@@ -31,9 +32,11 @@ async def plan(
     *,
     force: bool = False,
     look_up: bool = False,
+    pull_request: str | None = None,
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
     """Make a plan, and say which limits forbid it; what a policy says is part of the plan. Changes nothing, anywhere: no call but GET, no file.
 
+    ``pull_request`` is the one that the plan is for: the plan says if another has claimed the workspace.
     ``look_up`` asks the API beyond the contract, too: for the balance, and for the models and skills that specs name.
 
     Raises:
@@ -42,6 +45,7 @@ async def plan(
     """
     if workspace.policy is not None:
         workspace.policy()  # what is wrong with it is said before anything is read
+    before_it = workspace.store.claims.read()
     state, _ = workspace.load()
     before = api.requests
     made, _ = await read_and_plan(workspace, api, desired, state, selection)
@@ -53,7 +57,9 @@ async def plan(
         found = await looked.check(project for address, project in desired.projects.items() if address in touched)
         made = replace(made, diagnostics=(*made.diagnostics, *map(workspace.redact.record, found)))
     made, refused = await check_limits(workspace, api, made, force=force, show=look_up)
-    made = replace(made, requests_used=api.requests - before)
+    # twice: one that was taken or released meanwhile may have changed what was read
+    claim = before_it or workspace.store.claims.read()
+    made = replace(made, requests_used=api.requests - before, claim=seen_by(claim, pull_request))
     return workspace.with_policy(made, made), refused
 
 
