@@ -133,6 +133,8 @@ def _default(option: click.Option) -> str:
 
 
 def _variable(option: click.Option, prefix: str) -> str:
+    if isinstance(option.envvar, str):
+        return option.envvar
     return f"{prefix}_{'FORMAT' if isinstance(option, FormatOption) else (option.name or '').upper()}"
 
 

@@ -194,8 +194,8 @@ applicant = collect(
     ("pull_request", "pull_request_url"),
     claimant,
     pull_request(
-        "The pull request or merge request that this is for, such as `acme/shop#12`. Its first apply claims the "
-        "workspace (and environment) until `reconciler unlock`; no other is applied until then."
+        "The pull request that this is for, such as `acme/shop#12`. Its first apply claims the workspace and "
+        "environment: all others are refused until `reconciler unlock`."
     ),
     click.option(
         "--pull-request-url",

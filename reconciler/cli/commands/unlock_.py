@@ -21,11 +21,11 @@ from reconciler.report.safe_text import clean
 Examples:
   reconciler unlock --pull-request acme/shop#12   # when it is merged or closed
   reconciler unlock                               # shows whose claim it is, and asks
-  reconciler -e prod unlock --force               # whoever has it, without asking
+  reconciler -e prod unlock --force               # any claim, without asking
 """
 )
 @pull_request("Release the claim only if it is this pull request's, without asking.")
-@click.option("--force", is_flag=True, help="Release it whoever has it, without asking, and even if it can't be read.")
+@click.option("--force", is_flag=True, help="Release any claim without asking, even one that can't be read.")
 @auto_approve
 @lock_timeout
 @click.pass_obj
