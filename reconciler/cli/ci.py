@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from reconciler import files
 from reconciler.model.claim import LONGEST, is_line
 from reconciler.model.errors import Diagnostic
+from reconciler.model.hosts import PLAIN_PAGE
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 WORKSPACE: Final = ("reconciler.yaml", "specs")
 """A folder with one of these is a workspace, or is meant to be one."""
-_PAGE: Final = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)+"
 ANNOTATIONS_MAX: Final = 10
 """GitHub shows at most this many annotations of one step."""
 
@@ -35,7 +35,7 @@ def run_url() -> str | None:
     if on_github():
         run = (env.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"))
         url = "{}/{}/actions/runs/{}".format(*run)
-    return url if re.fullmatch(_PAGE, url) else None
+    return url if re.fullmatch(PLAIN_PAGE, url) else None
 
 
 def on_ci() -> bool:

@@ -16,6 +16,7 @@ from reconciler.model.errors import Diagnostic
 LONGEST: Final = 200
 """Characters of a pull request's name, and of an actor's."""
 LONGEST_URL: Final = 1000
+_LONGEST_TIME: Final = 40
 
 
 class Claimant(Struct, frozen=True, kw_only=True):
@@ -46,6 +47,17 @@ def seen_by(claim: Claim | None, pull_request: str | None) -> PlanClaim | None:
 def is_line(text: str, longest: int) -> bool:
     """Whether a text is one line of characters that can be shown, of this length at most."""
     return 0 < len(text) <= longest and text.isprintable() and text == text.strip()
+
+
+def is_claim(claim: Claim) -> bool:
+    """Whether a claim that was read has only texts as this program writes them: lines that can be shown."""
+    lines = {
+        claim.pull_request: LONGEST,
+        claim.since: _LONGEST_TIME,
+        **({} if claim.actor is None else {claim.actor: LONGEST}),
+        **({} if claim.url is None else {claim.url: LONGEST_URL}),
+    }
+    return all(is_line(text, longest) for text, longest in lines.items())
 
 
 def claimed_by(claim: Claim) -> str:

@@ -22,6 +22,8 @@ _METADATA: Final = frozenset({ip_address("100.100.100.200"), ip_address("fd00:ec
 """Of clouds, in networks that are private otherwise; 169.254.169.254 is in none of those."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _PORTS: Final = {"https": 443, "http": 80}
+PLAIN_PAGE: Final = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)+"
+"""The address of a page with nothing in it that a comment or a log could take for markup."""
 _THIS_MACHINE: Final = "localhost"
 
 

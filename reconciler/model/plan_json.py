@@ -21,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from reconciler.model import contract
+from reconciler.model.claim import is_claim
 from reconciler.model.desired import Address, DesiredMessage, Filled, Lifecycle
 from reconciler.model.errors import Diagnostic, Location, PlanFileError
 from reconciler.model.events import StepResult
@@ -307,6 +308,8 @@ def _plan(root: Node) -> Plan:
         requests_used=requests.used,
         policy=None,
     )
+    if plan.claim is not None and not is_claim(plan.claim):
+        raise root["claim"].fail("is not a claim of a pull request")
     _check_keys(steps, plan)
     _check_order(steps, plan)
     # How many calls apply needs is not part of the format: other versions may count differently.

@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from reconciler.model.hosts import PLAIN_PAGE
 from reconciler.report.safe_text import clean
 
 LIMIT: Final = 60_000
@@ -64,6 +65,11 @@ def fenced(lines: Iterable[str], language: str) -> str:
     text = "\n".join(lines)
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}{language}\n{text}\n{fence}"
+
+
+def page_link(url: str | None, label: str) -> str:
+    """A link, if nothing in the address can be markup; else nothing."""
+    return f"[{label}]({url})." if url is not None and re.fullmatch(PLAIN_PAGE, url) else ""
 
 
 def _longest_run(text: str) -> int:

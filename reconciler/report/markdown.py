@@ -20,7 +20,7 @@ from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Message, Plan, Share, Step, least_credits
 from reconciler.model.step_kinds import KINDS, StepKind
 from reconciler.model.values import Json
-from reconciler.report.comment import LIMIT, Item, Section, code, document, fenced
+from reconciler.report.comment import LIMIT, Item, Section, code, document, fenced, page_link
 from reconciler.report.diagnostics import diagnostic_text
 from reconciler.report.groups import Group, group_projects
 from reconciler.report.heading import Where, heading, place_text
@@ -116,6 +116,7 @@ def plan_markdown(
         _marker(owner, plan.environment),
         f"### Plan for {code(plan.workspace)}{_place(where)}",
         f"**This plan is behind another pull request.**\n\n{_diagnostic(behind)}" if behind else "",
+        page_link(plan.claim.url, "Open that pull request") if behind and plan.claim is not None else "",
         claim_line(plan.claim, code),
         f"**The state may be lost.**\n\n{_diagnostic(lost)}" if lost else "",
         mode_line(plan),
@@ -146,6 +147,7 @@ def apply_markdown(
         heading(where, code) if where is not None else "",
         f"### Apply in {code(result.plan.workspace)}",
         f"**{apply_line(result, len(lost_downloads))}**",
+        claim_line(result.claim, code),
     ]
     if not is_whole(result, len(lost_downloads)):
         head.append(continue_line(result))

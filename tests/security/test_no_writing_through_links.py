@@ -13,6 +13,7 @@ from tests.sampling import square
 
 BOX = ".reconciler/sandbox"
 STATE = f"{BOX}/reconciler.state.json"
+CLAIM = f"{BOX}/reconciler.claim.json"
 MORE = "  other: {brief: Five seconds.}\n"
 UNTIDY = "projects:   {}\n"
 DOWNLOAD = ("output", "--download", "out")
@@ -34,6 +35,8 @@ WRITERS = {
     "journal": Writer(APPLY, f"{STATE}.journal", specs=ONE + MORE),
     "lock": Writer(APPLY, f"{STATE}.lock", specs=ONE + MORE),
     "holder": Writer(APPLY, f"{STATE}.holder", specs=ONE + MORE),
+    "claim": Writer((*APPLY, "--pull-request", "acme/shop#12"), CLAIM, specs=ONE + MORE),
+    "first claim": Writer((*APPLY, "--pull-request", "acme/shop#12"), CLAIM, stage="new"),
     "first state": Writer(APPLY, STATE, stage="new"),
     "first journal": Writer(APPLY, f"{STATE}.journal", stage="new"),
     "first lock": Writer(APPLY, f"{STATE}.lock", stage="new"),

@@ -12,11 +12,10 @@ from msgspec.structs import asdict
 
 from reconciler import files
 from reconciler.adapters.state.disk_errors import disk_failure
-from reconciler.model.claim import LONGEST, LONGEST_URL, Claim, is_line
+from reconciler.model.claim import Claim, is_claim
 from reconciler.model.errors import StateError
 
 _BYTES_MAX: Final = 16 * 1024
-_TIME_MAX: Final = 40
 _ATTEMPTS: Final = 5
 
 
@@ -111,13 +110,7 @@ def _decoded(data: bytes, where: str) -> Claim:
         claim = decode(data, type=Claim)
     except (ValidationError, ValueError, RecursionError) as error:
         raise _not_a_claim(where) from error
-    lines = (
-        (claim.pull_request, LONGEST),
-        (claim.since, _TIME_MAX),
-        *(((claim.actor, LONGEST),) if claim.actor is not None else ()),
-        *(((claim.url, LONGEST_URL),) if claim.url is not None else ()),
-    )
-    if not all(is_line(text, longest) for text, longest in lines):
+    if not is_claim(claim):
         raise _not_a_claim(where)
     return claim
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from reconciler import files
-from reconciler.adapters.state.claims import ClaimFile, Claims
+from reconciler.adapters.state.claims import ClaimFile, Claims, claim_path
 from reconciler.adapters.state.disk_errors import disk_failure
 from reconciler.adapters.state.format import (
     MAX_BYTES,
@@ -48,7 +48,8 @@ class LocalStateStore(GroupCommit):
         """Hold the workspace's lock. Raises as :func:`hold_lock`."""
         with hold_lock(self.path, command=command, timeout=timeout):
             try:
-                files.remove_leftovers(self.path)
+                for path in (self.path, claim_path(self.path)):
+                    files.remove_leftovers(path)
                 yield
             finally:
                 self._close()
