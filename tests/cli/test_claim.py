@@ -440,6 +440,7 @@ def test_a_planted_claim_is_neither_followed_nor_written(held, tmp_path, kind, r
         ran = held.run(*command, code=1)
         assert "claim.json" in ran.err
         assert "is a link" in ran.err or "regular file" in ran.err
+        assert "unlock --force" in ran.err
     assert calls(held) == before
     assert precious.read_text() == json.dumps(GOOD)
     assert not (tmp_path / "new").exists()

@@ -58,6 +58,14 @@ def test_a_claim_in_a_shared_store(new_remote, place):
     assert "claim.json" not in world.place.names()
     assert apply(world, B).code == 0
     assert claimed(world) is None  # there was nothing left to apply
+    for foreign in (b"", b"[]", b"x" * 100_000):
+        world.place.write("claim.json", foreign)
+        ended = apply(world, A)
+        assert ended.code == 1
+        assert "claim.json" in ended.err
+        assert "unlock --force" in ended.err
+        assert "could not be read" in world.run("unlock", "--force").out
+    assert claimed(world) is None
 
 
 @pytest.mark.parametrize("place", ["folder", swept("bucket")])

@@ -17,6 +17,7 @@ from reconciler.model.errors import StateError
 
 _BYTES_MAX: Final = 16 * 1024
 _ATTEMPTS: Final = 5
+_WAY_OUT: Final = "Find out what put it there; `reconciler unlock --force` removes it."
 
 
 class ClaimPlace(Protocol):
@@ -47,7 +48,12 @@ class Claims:
 
     def read(self) -> Claim | None:
         """The claim that stands. Raises StateError: what is there can't be read, or is no claim."""
-        data = self._place.read(_BYTES_MAX)
+        try:
+            data = self._place.read(_BYTES_MAX)
+        except StateError as error:
+            if isinstance(error.__cause__, files.UnsafeFileError):
+                raise StateError(error.diagnostics[0].summary, _WAY_OUT) from error
+            raise
         return None if data is None else _decoded(data, self.where)
 
     def take(self, claim: Claim) -> Claim:
@@ -118,5 +124,5 @@ def _decoded(data: bytes, where: str) -> Claim:
 def _not_a_claim(where: str) -> StateError:
     return StateError(
         f"`{where}` is not a pull request's claim",
-        "It is torn, or another program wrote it. Find out which; `reconciler unlock --force` removes it.",
+        f"It is torn, or another program wrote it. {_WAY_OUT}",
     )

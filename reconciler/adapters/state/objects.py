@@ -5,6 +5,7 @@ Not compare-and-swap on an ETag: of 32 writers racing for one ETag two won on a 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,6 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from reconciler import files
 from reconciler.adapters.state.format import MAX_BYTES
 from reconciler.adapters.state.store_errors import failure, missing_folder, unusable
-from reconciler.model.errors import StateError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -116,9 +116,7 @@ class Objects:
                     raise
                 return None
             if found.meta["size"] > limit:
-                raise StateError(
-                    f"`{self.where(name)}` is larger than {limit:,} bytes", "This program did not write it."
-                )
+                raise files.UnsafeFileError(errno.EFBIG, f"it is larger than {limit:,} bytes", name)
             return bytes(found.bytes())
 
     def read_all(self, names: Iterable[str]) -> list[bytes | None]:

@@ -26,7 +26,7 @@ Examples:
 def command(console: Console, *, pull_request: str | None, format_: str) -> None:
     """Show which pull request has claimed the workspace and environment.
 
-    `apply --pull-request` claims it, and `reconciler unlock` releases it. Until then no other apply is done there.
+    `apply --pull-request` takes the claim, and `reconciler unlock` releases it. Until then all other applies are refused.
     """
     context = load_context(console)
     claim = seen_by(context.store.claims.read(), pull_request)
