@@ -204,7 +204,9 @@ class Pipeline:
         said = job.get("environment", "")
         environment = re.sub(r"\$(\w+)", lambda m: variables[m[1]], said if isinstance(said, str) else said["name"])
         secrets = [(n, v) for scope, n, v in self.gitlab.secrets if fnmatch.fnmatchcase(environment, scope)]
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_", "CI"))}
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith(("RECONCILER_", "EVERSINCE_", "GITHUB_", "CI"))
+        }
         before = job.get("before_script", load(RECIPE)["default"]["before_script"])
         if before:
             tools = checkout.with_name(checkout.name + "-tools")
