@@ -236,6 +236,11 @@ def test_a_branch_writes_no_note(gitlab):
     assert not failed(pipeline)
     (note,) = mine(gitlab, 1)
     assert "2 creates" in note and "Nothing to see" not in note
+    (text,) = (gitlab.home / "artifacts" / str(pipeline.number)).rglob("plan.md")
+    text.write_text(f"{text.read_text()}\n/merge\n\n \t/close\r/approve\n")
+    assert pipeline.run("note").returncode == 0  # GitLab would do what such a line says
+    (note,) = mine(gitlab, 1)
+    assert "merge\n" in note
 
 
 @pytest.mark.sweep
