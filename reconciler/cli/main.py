@@ -29,6 +29,7 @@ COMMAND_GROUPS: Final = {
         "apply": "Make the account match the specs.",
         "destroy": "Stop managing all projects; cancel those still at work.",
         "watch": "Apply continuously: on a schedule and on webhooks.",
+        "operator": "Apply what `Workspace` resources of a Kubernetes cluster say.",
     },
     "Inspect": {
         "show": "Show a saved plan.",
@@ -63,7 +64,7 @@ COMMAND_GROUPS: Final = {
 }
 COMMANDS: Final = {name: summary for group in COMMAND_GROUPS.values() for name, summary in group.items()}
 WITHOUT_ENVIRONMENT: Final = frozenset(
-    {"init", "show", "schema", "policy", "help", "explain", "environments", "completion", "version"}
+    {"init", "show", "schema", "policy", "help", "explain", "environments", "completion", "version", "operator"}
 )
 """Commands that read no workspace, or all of its environments, so that there is none to choose."""
 ELSEWHERE: Final = {

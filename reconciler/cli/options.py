@@ -74,6 +74,18 @@ class Duration(click.ParamType[float]):
 DURATION = Duration()
 
 
+class Address(click.ParamType[tuple[str, int]]):
+    """``HOST:PORT``; an IPv6 host in brackets."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        host, _, port = str(value).rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            self.fail(f"`{value}` is not a valid address; write `127.0.0.1:9090` or `[::1]:9090`", param, ctx)
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 class Digest(click.ParamType[str]):
     """A whole SHA-256 in hex: another plan could have the same part of one."""
 

@@ -11,11 +11,11 @@ ATTENTION: Final = 3
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = {
-    DONE: "Success; for `watch`, also when stopped by Ctrl-C or SIGTERM",
+    DONE: "Success; for `watch` and `operator`, also when stopped by Ctrl-C or SIGTERM",
     ERROR: "Error, including usage errors, refused plans, failed steps, and steps that need a decision",
     CHANGES: "With --detailed-exitcode: plan found changes, or apply deferred steps; workspaces: one is affected",
     ATTENTION: "With --fail-on attention: a project needs a person; wins over 2",
-    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM (except `watch`)",
+    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM (except `watch` and `operator`)",
 }
 ENVIRONMENT: Final = {
     "EVERSINCE_API_KEY": "API key (`api.key_env` can name another EVERSINCE_ variable)",

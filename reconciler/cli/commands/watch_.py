@@ -19,7 +19,7 @@ from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.event_file import open_event_file
 from reconciler.cli.interrupts import stop_on_signal
 from reconciler.cli.notify import ROUND_SECONDS, Notifier, notifier
-from reconciler.cli.options import DURATION, as_struct, variables
+from reconciler.cli.options import DURATION, Address, as_struct, variables
 from reconciler.cli.plan_options import Execution, Targets, execution, targets
 from reconciler.cli.reference import DONE
 from reconciler.cli.variables import Variables
@@ -33,18 +33,6 @@ from reconciler.operations.workspace import utc_now
 from reconciler.report.metrics import metrics_text
 
 SECRET_ENV: Final = "EVERSINCE_WEBHOOK_SECRET"  # noqa: S105  a variable's name
-
-
-class Address(click.ParamType[tuple[str, int]]):
-    """``HOST:PORT``; an IPv6 host in brackets."""
-
-    name = "address"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        host, _, port = str(value).rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            self.fail(f"`{value}` is not a valid address; write `127.0.0.1:9090` or `[::1]:9090`", param, ctx)
-        return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class WatchOptions(Struct, frozen=True, kw_only=True):
