@@ -68,8 +68,7 @@ class Cluster:
                 api.resources[name] = kmock.ResourceInfo(namespaced=False, kind=name, verbs=verbs)
             self.url = str(server.url).rstrip("/")
             self._started.set()
-            while not self._ended.is_set():
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(self._ended.wait)
 
     def _path(self, kind, name=""):
         base = f"/apis/{GROUP}/{VERSION}" if kind == PLURAL else "/api/v1"
@@ -123,7 +122,7 @@ class Cluster:
         while not (found := what()):
             assert operator.alive(), operator.err()
             assert time.monotonic() < end, f"it does not come to that\n{operator.err()}\n{self.text()}"
-            time.sleep(0.05)
+            time.sleep(0.1)
         return found
 
     def reaches(self, name, reason, operator):

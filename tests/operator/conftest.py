@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.operator.cluster import Cluster, Operator
 from tests.recovery.conftest import accounts, folder, zygote  # noqa: F401  fixtures
 from tests.recovery.remote import SHORT
 from tests.recovery.runs import World
@@ -30,6 +29,10 @@ class Team:
 
 @pytest.fixture
 def cluster():
+    pytest.importorskip("kopf")
+    pytest.importorskip("kmock")
+    from tests.operator.cluster import Cluster
+
     with Cluster() as served:
         yield served
 
@@ -53,6 +56,8 @@ def team(cluster, zygote, accounts, folder):  # noqa: F811
 @pytest.fixture
 def operator(cluster, folder):  # noqa: F811
     """Starts operators; none is left running."""
+    from tests.operator.cluster import Operator
+
     started = []
 
     def start(*more, **env):

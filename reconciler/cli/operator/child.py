@@ -25,17 +25,8 @@ GRACE: Final = 100.0
 """Seconds in which a command finishes and records its calls after SIGTERM."""
 _ERROR_MAX: Final = 1000
 _KEY: Final = "EVERSINCE_API_KEY"
-_NOT_PASSED: Final = (
-    "EVERSINCE_API_KEY",
-    "EVERSINCE_WEBHOOK_SECRET",
-    "KUBE",
-    "PYTHON",
-    "RECONCILER_CHDIR",
-    "RECONCILER_ENVIRONMENT",
-    "RECONCILER_KEY_COMMAND",
-    "RECONCILER_OPERATOR_",
-    "RECONCILER_STATE",
-)
+_OWN: Final = ("CHDIR", "ENVIRONMENT", "KEY_COMMAND", "OPERATOR_", "STATE")
+_NOT_PASSED: Final = (_KEY, "EVERSINCE_WEBHOOK_SECRET", "KUBE", "PYTHON", *(f"RECONCILER_{name}" for name in _OWN))
 """Beginnings of variables that are the operator's own, or that the resource says for each workspace."""
 
 
@@ -79,7 +70,9 @@ async def run_command(
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    reading: asyncio.Future[tuple[bytes, bytes, int]] = asyncio.gather(_read(process.stdout), _read(process.stderr), process.wait())
+    reading: asyncio.Future[tuple[bytes, bytes, int]] = asyncio.gather(
+        _read(process.stdout), _read(process.stderr), process.wait()
+    )
     stopping: asyncio.Future[bool] = asyncio.ensure_future(stop.wait())
     waited: tuple[asyncio.Future[Any], ...] = (reading, stopping)
     try:
