@@ -183,12 +183,14 @@ class Basis(Struct, frozen=True, kw_only=True):
     """What the steps of an address were computed from; apply refuses them if this changed.
 
     ``entry`` is a digest of the state's entry (``None``: there was none); ``status`` the live status' class;
-    ``observed`` the live values of the fields that the steps change.
+    ``observed`` the live values of the fields that the steps change; ``former`` the earlier names of an address without an
+    entry, under which the state had nothing either.
     """
 
     entry: str | None = None
     status: Literal["absent", "active", "idle", "failed", "cancelled", "unread"] = "unread"
     observed: Mapping[str, Json] = field(default_factory=dict)
+    former: tuple[Address, ...] = ()
 
 
 class FileUpload(Struct, frozen=True):

@@ -133,9 +133,15 @@ def _content(plan: Plan) -> dict[str, Json]:
         ),
         "steps": [encode_step(step) for step in plan.steps],
         "diagnostics": [encode_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
-        "basis": {address: asdict(basis) for address, basis in plan.basis.items()},
+        "basis": {address: _basis(basis) for address, basis in plan.basis.items()},
         "lifecycles": {address: _lifecycle(lifecycle) for address, lifecycle in plan.lifecycles.items()},
     }
+
+
+def _basis(basis: Basis) -> Json:
+    members = asdict(basis)
+    former = [*members.pop("former")]
+    return members | ({"former": former} if former else {})
 
 
 def _lifecycle(lifecycle: Lifecycle) -> Json:

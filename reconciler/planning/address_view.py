@@ -58,6 +58,8 @@ class View(Struct, frozen=True, kw_only=True):
     """What is known of the address's key, if it answered with another project."""
     renamed: bool = False
     """Whether the specs say that the address had another name, whose key its project may have."""
+    former: tuple[str, ...] = ()
+    """Its earlier names under which the state has nothing."""
 
     @property
     def generation(self) -> int:

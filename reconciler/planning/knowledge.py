@@ -144,6 +144,7 @@ def basis(
     *,
     missing: bool,
     fields: tuple[str, ...],
+    former: tuple[str, ...] = (),
     hide: Callable[[Json], Json] = lambda value: value,
 ) -> Basis:
     """What the steps of an address were computed from. ``hide`` removes secrets before values are digested, since a digest
@@ -158,6 +159,7 @@ def basis(
         entry=entry_digest(entry) if entry else None,
         status=status,  # type: ignore[arg-type]  # the table's values are the literal's
         observed={name: digest(hide(seen[name])) for name in fields if name in seen},
+        former=() if entry else former,
     )
 
 

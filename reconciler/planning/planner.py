@@ -171,6 +171,7 @@ def _views(
             fresh=state.new or not unsettled.isdisjoint(names[address]),
             disagreement=_disagreement(names[address], state),
             renamed=address in renamed,
+            former=tuple(name for name in names[address][1:] if name not in state.projects),
         )
         for address in [*projects, *sorted(entries.keys() - projects.keys())]
         if selection.takes(address)
@@ -216,7 +217,12 @@ def _add(
         if not (change.sensitive or change.before == REPLACEMENT)
     )
     result.basis[view.address] = basis(
-        entry, view.project or subject(steps, view.live), missing=view.missing, fields=fields, hide=result.hide
+        entry,
+        view.project or subject(steps, view.live),
+        missing=view.missing,
+        fields=fields,
+        former=view.former,
+        hide=result.hide,
     )
 
 

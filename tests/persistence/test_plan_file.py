@@ -170,6 +170,7 @@ BASES = st.builds(
     entry=st.none() | TEXT,
     status=st.sampled_from(["absent", "active", "idle", "failed", "cancelled", "unread"]),
     observed=st.dictionaries(TEXT, JSON, max_size=2),
+    former=st.lists(ADDRESSES, max_size=2).map(tuple),
 )
 LIFECYCLES = st.builds(
     Lifecycle,

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from reconciler.sandbox.store import Fault
 from tests.recovery.runs import World, kill_at
 from tests.sampling import every
 from tests.security.test_plan_digest import resealed
@@ -289,3 +290,27 @@ def test_a_first_plan_made_in_the_knowledge_of_a_failed_project_makes_the_one_it
 def until_failed(world):
     while [project["status"] for project in world.store.projects()] != ["failed"]:
         time.sleep(0.01)
+
+
+NAMED = "projects:\n  other: {brief: Another brief.}\n  old: {brief: The brief of it., messages: [hello]}\n"
+RENAMED = NAMED.replace("  old:", "  new:") + "moved:\n  - {from: old, to: new}\n"
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["done", "of unknown fate"])
+def test_what_another_run_made_under_its_old_name_is_not_made_again(new_world, lost):
+    """Intent: a plan was saved with a rename of a project that did not exist yet; then a run of the specs before makes it."""
+    world = new_world(NAMED[: NAMED.index("  old:")])
+    world.converges()
+    world.specs(RENAMED)
+    assert world.run("plan", "--out", "saved.plan").code == 0
+    world.specs(NAMED)
+    if lost:
+        world.store.add_fault(Fault(kind="reset", method="POST", path="^/projects$", when="after", times=100))
+    world.apply()
+    world.store.clear_faults()
+    world.specs(RENAMED)
+    done = world.run("apply", "saved.plan", "--auto-approve")
+    assert done.code == 1, str(done)
+    assert "`old`" in done.err
+    world.converges()
+    assert sorted(world.kinds()) == ["create", "create", "message"]

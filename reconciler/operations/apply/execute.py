@@ -128,19 +128,24 @@ class Executor:
 
     def _blocked(self, address: str, done: int, *, resumed: bool) -> Diagnostic | None:
         """Why nothing may be done at this address: a call of unknown fate, or a saved plan that no longer fits."""
+        planned = self._plan.basis.get(address) if self._saved else None
+        former = planned.former if planned is not None and not done else ()
         for intent in self._run.draft.pending.values():
-            if intent.address == address:
+            if intent.address in (address, *former):
                 return Diagnostic(
                     severity="error",
                     address=address,
-                    summary=f"it is unknown whether the {intent.kind} of `{address}` was done; nothing else is done here",
+                    summary=f"it is unknown whether the {intent.kind} of `{intent.address}` was done; nothing else is done "
+                    "here",
                     detail="Apply again later; or check the account and run "
-                    f"`reconciler state resolve {quote(address)} --sent` or `--not-sent`.",
+                    f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
                 )
         if not self._saved:
             return None
+        renamed = next((name for name in former if name in self._run.draft.projects), None)
+        if renamed is not None:
+            return _stale(address, f"the state has `{renamed}` now, which the specs rename to `{address}`")
         entry = self._run.draft.projects.get(address)
-        planned = self._plan.basis.get(address)
         steps = self._steps[address]
         moved = next((step.from_address for step in steps if isinstance(step, Move)), None)
         if entry is None and moved is not None:
