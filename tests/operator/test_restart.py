@@ -83,3 +83,20 @@ def test_stopping_in_the_middle_of_an_apply_lets_it_record_its_calls(cluster, te
     assert running.stop() == 0 and not running.children()
     successor = operator()
     cluster.until(lambda: everything(one), successor)
+
+
+@pytest.mark.sweep
+def test_a_resource_that_is_deleted_in_the_middle_of_an_apply_frees_its_state_and_cancels_nothing(
+    cluster, team, operator
+):
+    one = team(SPECS)
+    one.resource(mode="apply")
+    running = operator(**SLOWLY)
+    cluster.until(lambda: len(one.world.created()) >= 1, running)
+    cluster.delete("one")
+    cluster.until(lambda: cluster.get("one") is None, running)
+    assert not running.children() and list(running.work.iterdir()) == []
+    before = one.world.kinds()
+    assert set(before) == {"create"}
+    one.resource(mode="apply", interval="10s")
+    cluster.until(lambda: everything(one), running)

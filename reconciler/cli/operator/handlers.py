@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LOOK: Final = 0.5
 """Seconds between looks at whether the spec has changed."""
 _SOON: Final = 60.0
+_POLL: Final = 1.0
+"""Seconds between looks at whether the task of a deleted resource has ended, so that its finalizer can go."""
 
 
 class Operator:
@@ -132,6 +134,7 @@ def serve(
     configured.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     configured.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
     configured.posting.loggers = False
+    configured.background.cancellation_polling = _POLL
     configured.scanning.disabled = True
 
     def connect() -> kopf.ConnectionInfo:
