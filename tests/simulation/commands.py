@@ -193,12 +193,12 @@ def _apply_work(
             it.interruptible = None
 
     async def work(workspace: Workspace, api: ApiClient) -> Any:
-        stop = process().stop = asyncio.Event()
         saved = None
-        if more.get("saved"):
+        if more.get("saved"):  # by a command of its own, which a signal ends at once
             saved, _ = await reading.plan(workspace, api, wanted, Selection())
             if saved.errors:
                 raise workflow.PlanRefusedError(saved, saved.errors)
+        stop = process().stop = asyncio.Event()
         request = workflow.ApplyRequest(
             desired=None if saved is not None else wanted,
             saved=saved,

@@ -6,7 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.model.desired import Deliver
 from reconciler.model.errors import LockError, ReconcilerError, UsageError
+from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan
 from reconciler.model.state import Intent, State
 from reconciler.operations.apply.workflow import PlanRefusedError
@@ -54,6 +56,9 @@ def _converge(life: Life, team: Team) -> None:
         if isinstance(done.error, LockError):
             life.fail(f"{team.name} can't get its lock in a calm world: {done.error.diagnostics[0].summary}")
             return
+        for result in done.result.results if isinstance(done.result, ApplyResult) else ():
+            if result.error is not None and " expires at " in result.error.summary:
+                _share(team, result.step.address)
         made, state = _look(life, team, runner)
         if state.pending or isinstance(done.error, PlanRefusedError) or (isinstance(made, Plan) and made.unsettled):
             _follow(life, team, runner, state, made)
@@ -76,6 +81,13 @@ def _converge(life: Life, team: Team) -> None:
     life.fail(
         f"{team.name} does not come to rest after {CALM_APPLIES} applies: {what}; pending: {list(state.pending.values())}"
     )
+
+
+def _share(team: Team, address: str) -> None:
+    """Declare a permanent link of the video that a project is made with: the address of the video lives for a day."""
+    (thing,) = (thing for thing in team.wanted() if thing.address == address)
+    (video,) = (other for other in team.wanted() if other.address == thing.after)
+    video.deliver = Deliver(render="1080p", share={})
 
 
 def _to_the_end(life: Life, done: Any) -> None:
@@ -214,6 +226,7 @@ def _complete(life: Life, team: Team, state: State) -> None:
     """Every project that is wanted is there and has its messages."""
     projects = {p["id"]: p for p in life.store.projects()}
     ledger = life.store.ledger()
+    ids = life.ids(team)
     for thing in team.wanted():
         entry = state.projects.get(thing.address)
         if entry is None:
@@ -227,6 +240,8 @@ def _complete(life: Life, team: Team, state: State) -> None:
         if project["id"] in life.foreign:
             life.fail(f"{thing.address} is bound to a person's project")
         if project["status"] in ENDS or team.lost or thing.is_over(team.wanted()):
+            continue
+        if any(ids.get(address) in life.touched for address in thing.waits_for(team.wanted())):
             continue
         sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == entry.project_id]
         if sent != thing.words:
@@ -258,7 +273,8 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
     """No key made two projects, and no more were bought than people wanted. Returns whose each project is."""
     made = [e for e in ledger if e.kind == "create"]
     for key, count in Counter(e.idempotency_key for e in made).items():
-        if count > 1:
+        stopped = {e.project_id for e in made if e.idempotency_key == key} & life.touched
+        if count > 1 + len(stopped):  # one that people stopped after a run had looked for it frees its key
             life.fail(f"{count} projects were made under the key {key}")
     things = {
         f"{team.identity}/{name}": (team, thing) for team in life.teams for thing in team.things for name in thing.names
@@ -269,7 +285,8 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
         assert effect.idempotency_key is not None
         team, thing = things[effect.idempotency_key.rpartition("/")[0]]
         owner[effect.project_id] = team
-        bought[id(thing)] += 1
+        again = sum(e.idempotency_key == effect.idempotency_key for e in made) > 1
+        bought[id(thing)] += not (again and effect.project_id in life.touched)
     for effect in ledger:
         if effect.kind == "adopt":
             owner[effect.project_id] = next(

@@ -27,6 +27,8 @@ class Thing(Struct):
     disputed: bool = False
     """Whether a finding says that its key made another project: people follow that before they rename it."""
     removed: bool = False
+    let_go: bool = False
+    """Whether an apply has cancelled it, or left it to people."""
     cancelled: bool = False
     after: str | None = None
     refers: bool = False
@@ -43,13 +45,22 @@ class Thing(Struct):
         before = next((other for other in others if other.address == self.after), None)
         return self.cancelled or "[fail]" in self.brief or (before is not None and before.is_over(others))
 
+    def waits_for(self, others: list[Thing]) -> set[str]:
+        """The addresses of itself and of all that must be done before it."""
+        before = next((other for other in others if other.address == self.after), None)
+        return {self.address} | (before.waits_for(others) if before is not None else set())
+
     def learn(self, action: str, outcome: str, error: Diagnostic | None) -> None:
         """Take in what became of a step."""
         if outcome == "done":
             self.moving = False
             self.disputed = False
-            if not self.removed and action in ("cancel", "forget", "release"):
-                self.rights += 1  # by a run that had waited with older specs: what it let go is wanted again
+            if action in ("cancel", "forget", "release"):
+                self.let_go = True
+                if not self.removed:
+                    self.rights += 1  # by a run that had waited with older specs: what it let go is wanted again
+            elif self.removed and self.let_go and action == "create":
+                self.rights += 1  # by a run that had waited with older specs, in which it was still wanted
         elif error is not None and error.kind == "identity":
             self.disputed = True
 
