@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import jq
 
+CONTENTS = {"+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"}
 BOT = {"login": "github-actions[bot]"}
 COMMAND = """\
 #!/bin/bash
@@ -85,28 +86,78 @@ def call(account, words, options):
 
 
 def api(account, path, query, options):
-    match path[3:], options.get("--method", "GET"):
-        case ["commits", sha, "pulls"], "GET":
+    method = options.get("--method", "GET")
+    match path[3], path[4:]:
+        case "actions", rest:
+            return actions(account, rest, method, query)
+        case "issues", rest:
+            return issues(account, rest, method, options)
+        case "pulls", rest if method == "GET":
+            return pulls(account, rest, query)
+        case "commits", [sha, "pulls"] if method == "GET":
             return [pull for pull in account["pulls"] if pull["merge_commit_sha"] == sha]
-        case ["actions", "workflows", name, "runs"], "GET":
+        case "collaborators", [login, "permission"] if method == "GET":
+            role = account.get("collaborators", {}).get(login, "read")
+            return {"permission": {"maintain": "write", "triage": "read"}.get(role, role), "role_name": role}
+    raise SystemExit(f"gh: unknown: {path}")
+
+
+def actions(account, path, method, query):
+    match path, method:
+        case ["workflows", name, "runs"], "GET":
             assert query["event"] == "pull_request"
             found = [run for run in account["runs"] if run["workflow"] == name and run["head_sha"] == query["head_sha"]]
-            return {"workflow_runs": [run for run in reversed(found) if run["conclusion"] == query["status"]]}
-        case ["pulls", number, "files"], "GET":
+            wanted = query.get("status")
+            return {"workflow_runs": [run for run in reversed(found) if wanted in (None, run["conclusion"])]}
+        case ["runs", number, "rerun"], "POST":
+            (run,) = [run for run in account["runs"] if run["id"] == int(number)]
+            if run["status"] != "completed":
+                raise SystemExit("gh: This workflow is already running (HTTP 403)")
+            run["status"] = "queued"
+            account.setdefault("reruns", []).append(run["id"])
+            return None
+    raise SystemExit(f"gh: unknown: {method} {path}")
+
+
+def pulls(account, path, query):
+    match path:
+        case []:
+            return [pull for pull in account["pulls"] if pull.get("state", "closed") == query["state"]]
+        case [number, *rest]:
             (pull,) = [pull for pull in account["pulls"] if pull["number"] == int(number)]
-            return pull["files"]
-        case ["issues", _, "comments"], "GET":
-            return account["comments"]
-        case ["issues", _, "comments"], "POST":
-            account["comments"].append({"id": len(account["comments"]) + 1, "user": BOT, "body": body(options)})
-        case ["issues", "comments", number], "PATCH":
+            if rest in ([], ["files"]):
+                return pull["files"] if rest else pull
+    raise SystemExit(f"gh: unknown: {path}")
+
+
+def issues(account, path, method, options):
+    match path, method:
+        case [number, "comments"], "GET":
+            return [comment for comment in account["comments"] if comment.get("issue", number) == number]
+        case [number, "comments"], "POST":
+            comment = {"id": len(account["comments"]) + 1, "user": BOT, "body": body(options)}
+            account["comments"].append({**comment, "issue": number, "updated_at": now(account)})
+        case ["comments", number, "reactions"], "POST":
+            content = options["-f"].removeprefix("content=")
+            assert content in CONTENTS, content
+            account.setdefault("reactions", []).append([int(number), content])
+        case ["comments", number], "GET" | "PATCH":
             (comment,) = [comment for comment in account["comments"] if comment["id"] == int(number)]
-            comment["body"] = body(options)
-        case ["issues"], "GET":
+            if method == "GET":
+                return comment
+            comment |= {"body": body(options), "updated_at": now(account)}
+        case [], "GET":
             return [issue for issue in account["issues"] if issue["state"] == "open"]
         case _:
-            raise SystemExit(f"gh: unknown: {path}")
+            raise SystemExit(f"gh: unknown: {method} {path}")
     return None
+
+
+def now(account):
+    """The next second of the account's own clock: GitHub's times have no parts of seconds."""
+    account["clock"] = account.get("clock", 0) + 1
+    hours, seconds = divmod(account["clock"], 3600)
+    return f"2026-01-01T{hours:02}:{seconds // 60:02}:{seconds % 60:02}Z"
 
 
 def body(options):

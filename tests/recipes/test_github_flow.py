@@ -77,33 +77,47 @@ def propose(repository, branch, change):
     return git(repository, "rev-parse", "HEAD")
 
 
-def planned(repository, github, branch, *, fork=False):
-    """Runs the plan workflow on the merge of a branch."""
+def pushed(repository, github, branch, *, number=7, repo=REPOSITORY):
+    """What GitHub has of a pull request after a push: its head, the merge of it, and the files that it changes."""
     head = git(repository, "rev-parse", branch)
     git(repository, "checkout", "-q", "--detach", "main")
     git(repository, "merge", "-q", "--no-ff", "-m", "merge ref", branch)
-    event = {"pull_request": {"number": 7, "head": {"repo": {"full_name": "eve/videos" if fork else REPOSITORY}}}}
-    return github.workflow("reconciler-plan", repository, {"event": event, "head_sha": head})
+    git(repository, "update-ref", f"refs/pull/{number}/merge", "HEAD")
+    git(repository, "update-ref", f"refs/pull/{number}/head", head)
+    pull = {
+        "number": number,
+        "state": "open",
+        "merged_at": None,
+        "merge_commit_sha": None,
+        "base": {"ref": "main"},
+        "head": {"sha": head, "repo": {"full_name": repo}},
+        "files": [
+            {"filename": name} for name in git(repository, "diff", "--name-only", f"main...{branch}").splitlines()
+        ],
+    }
+    account = github.account
+    account["pulls"] = [*[each for each in account["pulls"] if each["number"] != number], pull]
+    github.save(account)
+    return pull
 
 
-def merged(repository, github, branch, *, repo=REPOSITORY):
+def planned(repository, github, branch, *, fork=False, number=7, again=None):
+    """Runs the plan workflow on the merge of a branch. ``again`` is the run of which it is another attempt."""
+    pull = pushed(repository, github, branch, number=number, repo="eve/videos" if fork else REPOSITORY)
+    event = {"pull_request": {"number": number, "head": pull["head"]}}
+    return github.workflow("reconciler-plan", repository, {"event": event, "head_sha": pull["head"]["sha"]}, again)
+
+
+def merged(repository, github, branch, *, repo=REPOSITORY, number=7):
     """What GitHub does on a squash merge."""
-    head = git(repository, "rev-parse", branch)
-    files = git(repository, "diff", "--name-only", f"main...{branch}").splitlines()
+    pull = pushed(repository, github, branch, number=number, repo=repo)
     git(repository, "checkout", "-q", "main")
     git(repository, "merge", "-q", "--squash", branch)
-    git(repository, "commit", "-qm", f"{branch} (#7)")
+    git(repository, "commit", "-qm", f"{branch} (#{number})")
     account = github.account
-    account["pulls"].append(
-        {
-            "number": 7,
-            "merged_at": "2026-01-01T00:00:00Z",
-            "merge_commit_sha": git(repository, "rev-parse", "HEAD"),
-            "base": {"ref": "main"},
-            "head": {"sha": head, "repo": {"full_name": repo}},
-            "files": [{"filename": name} for name in files],
-        }
-    )
+    merge = git(repository, "rev-parse", "HEAD")
+    account["pulls"][-1] |= {"state": "closed", "merged_at": "2026-01-01T00:00:00Z", "merge_commit_sha": merge}
+    assert account["pulls"][-1]["head"] == pull["head"]
     github.save(account)
 
 

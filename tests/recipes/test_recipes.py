@@ -236,8 +236,25 @@ PERMISSIONS = {
         "reconciler": {},
     },
     "reconciler-apply": {
-        "workspaces": {"contents": "read"},
+        "workspaces": {"contents": "read", "pull-requests": "read"},
         "apply": {"contents": "read", "actions": "read", "pull-requests": "read"},
+        "again": {"actions": "write", "pull-requests": "read"},
+    },
+    "reconciler-comment": {
+        "command": {"contents": "read", "pull-requests": "write"},
+        "plan": {"actions": "write", "pull-requests": "read"},
+        "apply": {"contents": "read", "actions": "read", "pull-requests": "write"},
+        "answer": {"pull-requests": "write"},
+    },
+    "reconciler-queue": {
+        "workspaces": {"contents": "read", "pull-requests": "read"},
+        "plan": {"contents": "read", "actions": "read", "pull-requests": "read"},
+        "reconciler": {},
+    },
+    "reconciler-claim": {
+        "workspaces": {"contents": "read", "pull-requests": "read"},
+        "release": {"contents": "read"},
+        "again": {"contents": "read", "actions": "write", "pull-requests": "read"},
     },
     "reconciler-drift": {"workspaces": {"contents": "read"}, "drift": {"contents": "read", "issues": "write"}},
 }
@@ -255,7 +272,8 @@ def test_jobs_may_do_just_what_they_need(path):
         holders = [step["name"] for step in job["steps"] if "secrets." in str(step)]
         assert holders == {"plan": ["Plan"], "apply": ["Apply"], "drift": ["Look"]}.get(name, [])
     concurrency = document.get("concurrency") or document["jobs"]["apply"]["concurrency"]
-    assert concurrency["cancel-in-progress"] is (path.stem != "reconciler-apply")
+    writes = path.stem in ("reconciler-apply", "reconciler-comment", "reconciler-claim")
+    assert concurrency["cancel-in-progress"] is not writes
     if path.stem == "reconciler-plan":
         here = "github.event.pull_request.head.repo.full_name == github.repository"
         assert document["jobs"]["plan"]["if"] == f"needs.workspaces.outputs.list != '[]' && {here}"
@@ -264,7 +282,13 @@ def test_jobs_may_do_just_what_they_need(path):
         "${{ matrix.workspace.environment || 'production' }}"  # a GitHub environment for each, with its approvals
     )
     looks = "${{ matrix.workspace.plan || 'plan' }}"
-    assert environments == ({"apply": approved} if path.stem == "reconciler-apply" else {path.stem[11:]: looks})
+    wanted = {
+        "reconciler-apply": {"apply": approved},
+        "reconciler-comment": {"apply": approved},
+        "reconciler-claim": {},
+        "reconciler-queue": {"plan": looks},
+    }
+    assert environments == wanted.get(path.stem, {path.stem[11:]: looks})
 
 
 def test_the_time_out_is_below_the_job_s_limit():

@@ -101,27 +101,41 @@ class GitHub:
     def account(self) -> dict[str, Any]:
         return json.loads((self.home / "account.json").read_text())
 
-    def workflow(self, name: str, repository: Path, github: dict[str, Any]) -> dict[str, Job]:
-        """Every job of a workflow in its order, each for every value of its matrix, each on a runner of its own."""
+    def workflow(self, name: str, repository: Path, github: dict[str, Any], again: int | None = None) -> dict[str, Job]:
+        """Every job of a workflow in its order, each for every value of its matrix, each on a runner of its own.
+
+        ``again`` is the number of a run of which this is another attempt.
+        """
         document = load(GITHUB / "workflows" / f"{name}.yml")
         self._runs += 1
-        run = str(self._runs)
+        attempt = str(self._runs)
+        run = str(again or self._runs)
         sha = git(repository, "rev-parse", "HEAD")
-        before = git(repository, "rev-parse", "HEAD^1")
+        before = git(repository, "rev-list", "-1", "--skip=1", "--first-parent", "HEAD")
         event = {"repository": {"default_branch": "main"}, "before": before, **github.get("event", {})}
         results: dict[str, Job] = {}
         needs: dict[str, Any] = {}
         for job_name, job in document["jobs"].items():
             context = {
-                "github": {"token": "t", "repository": REPOSITORY, **github, "event": event},
+                "github": {
+                    "token": "t",
+                    "repository": REPOSITORY,
+                    "server_url": "https://github.com",
+                    "run_id": run,
+                    "run_attempt": "2" if again else "1",
+                    **github,
+                    "event": event,
+                },
                 "needs": needs,
                 "secrets": self.env,
                 "vars": self.vars,
             }
             wanted = job.get("needs", [])
             wanted = [wanted] if isinstance(wanted, str) else wanted
-            if job.get("if") == "always()":
+            if job.get("if", "").startswith("always()"):
                 context["needs"] = {name: needs.get(name, {"result": "skipped"}) for name in wanted}
+                if not evaluated(job["if"], context):
+                    continue
             elif any(needs.get(name, {}).get("result") != "success" for name in wanted) or (
                 "if" in job and not evaluated(job["if"], context)
             ):
@@ -132,7 +146,7 @@ class GitHub:
             if self.only is not None:
                 matrix = [item for item in matrix if item is None or item["path"] == self.only]
             for number, workspace in enumerate(matrix):
-                place = self.home / "runners" / f"{run}-{job_name}-{number}"
+                place = self.home / "runners" / f"{attempt}-{job_name}-{number}"
                 for folder in ("work", "temp"):
                     (place / folder).mkdir(parents=True)
                 where = {**context, "matrix": {"workspace": workspace}, "runner": {"temp": str(place / "temp")}}
@@ -146,11 +160,13 @@ class GitHub:
         failed = any(job.failed for job in results.values())
         account = self.account
         head = event.get("pull_request", {}).get("head", {}).get("repo", {}).get("full_name", REPOSITORY)
+        account["runs"] = [each for each in account["runs"] if each["id"] != int(run)]
         account["runs"].append(
             {
                 "id": int(run),
                 "workflow": f"{name}.yml",
-                "event": "pull_request" if "pull_request" in event else "push",
+                "event": next((kind for kind in ("pull_request", "comment") if kind in event), "push"),
+                "status": "completed",
                 "head_sha": github.get("head_sha", sha),
                 "conclusion": "failure" if failed else "success",
                 "head_repository": {"full_name": head},
@@ -170,6 +186,8 @@ class Runner:
     sha: str
     run: str
     action_path: Path = Path()
+    last_outputs: dict[str, str] = field(default_factory=dict)
+    """Those of the shell step that ran last."""
 
     def job(self, job: Any, context: dict[str, Any]) -> Job:
         result = Job()
@@ -188,7 +206,8 @@ class Runner:
                 outputs = self._uses(step, base, result, context)
             if outputs is None:
                 result.failed = result.failed or name
-            elif "id" in step:
+                outputs = self.last_outputs  # those that it set before it failed count, too
+            if "id" in step:
                 context["steps"][step["id"]] = {"outputs": outputs}
                 result.outputs[step["id"]] = outputs
         return result
@@ -201,7 +220,11 @@ class Runner:
         elif uses.startswith("actions/checkout@"):
             clone = self.place / "work" / given.get("path", ".")
             git(self.place, "clone", "-q", "--no-checkout", str(self.repository), str(clone))
-            git(clone, "checkout", "-q", given.get("ref") or self.sha)
+            ref = given.get("ref") or self.sha
+            if ref.startswith("refs/"):  # which a clone does not bring along
+                git(clone, "fetch", "-q", "origin", ref)
+                ref = "FETCH_HEAD"
+            git(clone, "checkout", "-q", ref)
         elif uses.startswith(("./", "$/")):
             action = self._action(uses)
             self.action_path = self._action_path(uses)
@@ -286,9 +309,8 @@ class Runner:
         )
         result.log += done.stdout + done.stderr
         result.summary += summary.read_text()
-        if done.returncode:
-            return None
-        return dict(line.split("=", 1) for line in output.read_text().splitlines())
+        self.last_outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
+        return None if done.returncode else self.last_outputs
 
     def _upload(self, given: dict[str, str]) -> None:
         source = self.place / "work" / given["path"]
@@ -296,6 +318,8 @@ class Runner:
             return
         assert not set('":<>|*?\r\n\\/') & set(given["name"]), "GitHub refuses such a name"
         target = self.github.home / "artifacts" / self.run / given["name"]
+        if given.get("overwrite") == "True":
+            shutil.rmtree(target, ignore_errors=True)
         if source.is_dir():
             shutil.copytree(source, target)
         else:
@@ -318,19 +342,41 @@ def done_steps(job: Job) -> dict[str, Any]:
 
 
 def value(expression: str, context: dict[str, Any]) -> Any:
-    found = ""
-    for part in expression.split(" || "):
-        found = _operand(part, context)
-        if found not in ("", "false"):
+    """An expression without parentheses but those of functions; as GitHub, `&&` and `||` give one of their operands."""
+    found: Any = ""
+    for alternative in expression.split(" || "):
+        for part in alternative.split(" && "):
+            found = _compared(part, context)
+            if not truth(found):
+                break
+        if truth(found):
             break
     return found
+
+
+def truth(found: Any) -> bool:
+    return found not in ("", None, False)
+
+
+def _compared(text: str, context: dict[str, Any]) -> Any:
+    if compared := re.fullmatch(r"(\S+) (==|!=) (\S+)", text):
+        left, right = (_operand(each, context) for each in compared.group(1, 3))
+        literal = {"true": True, "false": False}.get(compared[3], right)
+        return (left == literal) == (compared[2] == "==")
+    return _operand(text, context)
 
 
 def _operand(text: str, context: dict[str, Any]) -> Any:
     if text.startswith("'"):
         return text.strip("'")
+    if text == "always()":
+        return True
     if contains := re.fullmatch(r"contains\(needs\.\*\.result, '(\w+)'\)", text):
-        return str(contains[1] in [job["result"] for job in context["needs"].values()]).lower()
+        return contains[1] in [job["result"] for job in context["needs"].values()]
+    if starts := re.fullmatch(r"startsWith\((\S+), '([^']+)'\)", text):
+        return _operand(starts[1], context).startswith(starts[2])
+    if formatted := re.fullmatch(r"format\('([^']+)', (\S+)\)", text):
+        return formatted[1].format(_operand(formatted[2], context))
     found: Any = context
     for part in re.sub(r"^fromJSON\((.*)\)$", r"\1", text).split("."):
         found = (found or {}).get(part, "")
@@ -338,12 +384,12 @@ def _operand(text: str, context: dict[str, Any]) -> Any:
 
 
 def filled(text: Any, context: dict[str, Any]) -> str:
-    return _EXPRESSION.sub(lambda match: str(value(match[1], context)), str(text))
+    def shown(match: re.Match[str]) -> str:
+        found = value(match[1], context)
+        return str(found).lower() if isinstance(found, bool) else str(found)
+
+    return _EXPRESSION.sub(shown, str(text))
 
 
 def evaluated(condition: str, context: dict[str, Any]) -> bool:
-    for part in condition.split(" && "):
-        left, operator, right = re.fullmatch(r"(\S+) (==|!=) (\S+)", part).groups()
-        if (value(left, context) == value(right, context)) != (operator == "=="):
-            return False
-    return True
+    return truth(value(condition, context))
