@@ -242,7 +242,7 @@ PERMISSIONS = {
     },
     "reconciler-comment": {
         "command": {"contents": "read", "pull-requests": "write"},
-        "plan": {"actions": "write", "pull-requests": "read"},
+        "again": {"actions": "write", "pull-requests": "read"},
         "apply": {"contents": "read", "actions": "read", "pull-requests": "write"},
         "answer": {"pull-requests": "write"},
     },
