@@ -272,10 +272,16 @@ def _ledger(life: Life) -> None:
 def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
     """No key made two projects, and no more were bought than people wanted. Returns whose each project is."""
     made = [e for e in ledger if e.kind == "create"]
+    twice: set[str] = set()
     for key, count in Counter(e.idempotency_key for e in made).items():
-        stopped = {e.project_id for e in made if e.idempotency_key == key} & life.touched
-        if count > 1 + len(stopped):  # one that people stopped after a run had looked for it frees its key
-            life.fail(f"{count} projects were made under the key {key}")
+        before, *others = (e for e in made if e.idempotency_key == key)
+        for effect in others:
+            # one that people stopped after a run had looked for it, and before it sent the key, has freed its key
+            if life.touched.get(before.project_id, -1.0) < life.server.knew[effect.request_id]:
+                life.fail(f"{count} projects were made under the key {key}")
+            else:
+                twice.add(effect.project_id)
+            before = effect
     things = {
         f"{team.identity}/{name}": (team, thing) for team in life.teams for thing in team.things for name in thing.names
     }
@@ -285,8 +291,7 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
         assert effect.idempotency_key is not None
         team, thing = things[effect.idempotency_key.rpartition("/")[0]]
         owner[effect.project_id] = team
-        again = sum(e.idempotency_key == effect.idempotency_key for e in made) > 1
-        bought[id(thing)] += not (again and effect.project_id in life.touched)
+        bought[id(thing)] += effect.project_id not in twice
     for effect in ledger:
         if effect.kind == "adopt":
             owner[effect.project_id] = next(

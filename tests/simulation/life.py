@@ -40,8 +40,8 @@ class Life:
         """Projects that people had made, and the team that took each over."""
         self.typed: set[str] = set()
         """Projects that people wrote to, whose videos may have changed since."""
-        self.touched: set[str] = set()
-        """Projects that people stopped, so that findings about them are theirs."""
+        self.touched: dict[str, float] = {}
+        """Projects that people stopped and when, so that findings about them are theirs."""
         self.kill_sent: dict[int, tuple[int, float, bool]] = {}
         """Processes to kill so many seconds after their changing request of this number left."""
         self._left: Counter[str] = Counter()

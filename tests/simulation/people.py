@@ -157,7 +157,7 @@ def stops(life: Life, team: Team, more: dict[str, Any]) -> bool:
         return False
     life.store.set_status(project["id"], more["status"])
     if more["status"] in ENDS:
-        life.touched.add(project["id"])
+        life.touched[project["id"]] = life.world.now
         team.findable = False
     life.world.tell("person", f"{project['id']} is {more['status']}")
     return True

@@ -75,6 +75,10 @@ class Server:
         self.count: Counter[str] = Counter()
         """Requests that left, by process."""
         self.fates: Counter[str] = Counter()
+        self.listed: dict[str, float] = {}
+        """When each process was last told what the account has."""
+        self.knew: dict[str, float] = {}
+        """When the process of a create, by its request, was last told before it."""
         self.watch: Callable[[Process, str], str] = lambda *_: ""
         """Told of each request that may change something, as it leaves; may choose its fate."""
         self.told: Callable[[Process, str, str], None] = lambda *_: None
@@ -243,6 +247,10 @@ class _Flight:
         answer = self._server.carry_out(self._request, self._number)
         method, path = self._request.method, self._request.url.path.removeprefix(app.PREFIX)
         self._server.world.tell("server", f"{self._number} {method} {path} → {answer.status}")
+        if path == "/projects" and method == "GET":
+            self._server.listed[self._number.rpartition("-")[0]] = self._server.world.now
+        elif path == "/projects":
+            self._server.knew[self._number] = self._server.listed.get(self._number.rpartition("-")[0], 0.0)
         return answer
 
     def _reply(self, back: float) -> None:
