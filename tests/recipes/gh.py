@@ -91,7 +91,7 @@ def api(account, path, query, options):
         case "actions", rest:
             return actions(account, rest, method, query)
         case "issues", rest:
-            return issues(account, rest, method, options)
+            return issues(account, rest, method, query, options)
         case "pulls", rest if method == "GET":
             return pulls(account, rest, query)
         case "commits", [sha, "pulls"] if method == "GET":
@@ -130,7 +130,7 @@ def pulls(account, path, query):
     raise SystemExit(f"gh: unknown: {path}")
 
 
-def issues(account, path, method, options):
+def issues(account, path, method, query, options):
     match path, method:
         case [number, "comments"], "GET":
             return [comment for comment in account["comments"] if comment.get("issue", number) == number]
@@ -147,7 +147,8 @@ def issues(account, path, method, options):
                 return comment
             comment |= {"body": body(options), "updated_at": now(account)}
         case [], "GET":
-            return [issue for issue in account["issues"] if issue["state"] == "open"]
+            labels = set(filter(None, query.get("labels", "").split(",")))
+            return [i for i in account["issues"] if i["state"] == "open" and labels <= set(i["labels"])]
         case _:
             raise SystemExit(f"gh: unknown: {method} {path}")
     return None
