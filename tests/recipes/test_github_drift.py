@@ -137,7 +137,6 @@ def test_a_workspace_that_can_not_be_planned_fails_and_keeps_its_issue(site, tro
     assert not list((github.home / "artifacts" / "2").glob("drift-campaigns"))
 
 
-@pytest.mark.sweep
 def test_no_issue_is_opened_where_nothing_could_be_read(site):
     repository, github = site
     down(repository, github)
