@@ -48,6 +48,8 @@ class Application(Struct, frozen=True, kw_only=True):
     execution: Execution
     claimant: Claimant | None = None
     specs: Desired | None = None
+    reread: Callable[[], Desired] | None = None
+    """Reads the specs again."""
     saved: Plan | None = None
     selection: Selection = Selection()
     command: str = "apply"
@@ -159,6 +161,7 @@ def _make_request(context: CommandContext, application: Application) -> ApplyReq
     applying, execution = application.applying, application.execution
     return ApplyRequest(
         desired=application.specs,
+        reread=application.reread,
         saved=application.saved,
         selection=application.selection,
         force=applying.force,

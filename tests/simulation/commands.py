@@ -178,7 +178,7 @@ def plan(life: Life, runner: int, wanted: Desired) -> Done:
 
 
 def _apply_work(
-    life: Life, wanted: Desired, process: Callable[[], Process], more: dict[str, Any]
+    life: Life, wanted: Desired, reread: Callable[[], Desired], process: Callable[[], Process], more: dict[str, Any]
 ) -> Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]:
     def emit(event: Event) -> None:
         life.happened(process(), event)
@@ -201,6 +201,7 @@ def _apply_work(
         stop = process().stop = asyncio.Event()
         request = workflow.ApplyRequest(
             desired=None if saved is not None else wanted,
+            reread=reread,
             saved=saved,
             selection=Selection(replace=frozenset(more.get("replace", ()))),
             options=Options(
@@ -220,8 +221,10 @@ def _apply_work(
 
 def apply(life: Life, runner: int, kind: str, more: dict[str, Any]) -> Done:
     """Start an apply of what the specs say now."""
-    wanted = desired(life.teams[life.course.runners[runner]])
-    done = start(life, runner, kind, _apply_work(life, wanted, lambda: done.process, more))
+    team = life.teams[life.course.runners[runner]]
+    done = start(
+        life, runner, kind, _apply_work(life, desired(team), lambda: desired(team), lambda: done.process, more)
+    )
     return done
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
@@ -92,7 +93,13 @@ def command(
             specs = read_specs(context.config, variables)
             selection = selectors.selection(destroy=destroy)
             application = Application(
-                applying=applying, execution=execution, claimant=claimant, specs=specs, selection=selection, out=out
+                applying=applying,
+                execution=execution,
+                claimant=claimant,
+                specs=specs,
+                reread=partial(read_specs, context.config, variables),
+                selection=selection,
+                out=out,
             )
             return run_apply(context, application, told)
         _refuse_planning_options({**asdict(selectors), "destroy": destroy, **asdict(variables)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from reconciler.cli.apply_flow import Application, run_apply
@@ -63,6 +65,7 @@ def command(
                 execution=execution,
                 claimant=claimant,
                 specs=specs,
+                reread=partial(read_specs, context.config, variables),
                 selection=selection,
                 command="destroy",
             ),

@@ -7,6 +7,7 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -53,11 +54,16 @@ from reconciler.operations.workspace import Workspace
 from reconciler.planning.other_version import in_this_version
 from reconciler.planning.selection import Selection
 
+LONG_WAIT: Final = 1.0
+"""Seconds of waiting for the lock after which the specs are read again."""
+
 
 class ApplyRequest(Struct, frozen=True, kw_only=True):
     """What to apply: a saved plan, or the specs. ``confirm`` is called before anything is done; false refuses."""
 
     desired: Desired | None = None
+    reread: Callable[[], Desired] | None = None
+    """Reads the specs again: they may have changed while the lock was waited for."""
     saved: Plan | None = None
     selection: Selection = Selection()
     options: Options = Options()
@@ -95,8 +101,15 @@ async def apply(
     api.halt.set(end + GRACE, TIME_IS_UP)  # grace, so that there is a plan whose steps can be deferred
     lock_timeout = min(request.lock_timeout, math.inf if request.timeout is None else request.timeout)
     async with AsyncExitStack() as held:
+        asked = asyncio.get_running_loop().time()
         with request.waiting():
             held.enter_context(workspace.store.lock(request.command, lock_timeout))
+        waited = asyncio.get_running_loop().time() - asked
+        if waited >= LONG_WAIT and request.reread is not None and request.reread() != request.desired:
+            raise ReconcilerError(
+                "the specs changed while this run waited for the lock: nothing was done",
+                "What it had read is out of date, and the run before may have applied what is there now. Run it again.",
+            )
         await held.enter_async_context(_halting(api, stop))
         require_free(workspace, request.claimant)
         state, folded = workspace.load()
