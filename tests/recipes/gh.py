@@ -148,7 +148,7 @@ def issues(account, path, method, query, options):
             comment |= {"body": body(options), "updated_at": now(account)}
         case [], "GET":
             labels = set(filter(None, query.get("labels", "").split(",")))
-            return [i for i in account["issues"] if i["state"] == "open" and labels <= set(i["labels"])]
+            return [i for i in account["issues"] if i["state"] == "open" and labels <= set(i.get("labels", ()))]
         case _:
             raise SystemExit(f"gh: unknown: {method} {path}")
     return None
