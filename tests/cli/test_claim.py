@@ -89,6 +89,7 @@ def test_who_says_no_claims_nothing(free):
     assert claim(free) is None
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("how", ["specs", "saved plan", "destroy"])
 def test_its_owner_applies_again(held, how):
     # Intent: a claim is from the first apply to the merge, whatever the applies between.

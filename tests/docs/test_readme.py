@@ -63,6 +63,7 @@ def main_job() -> list[str]:
     return command.strip().rpartition(".venv/bin/reconciler ")[2].split()
 
 
+@pytest.mark.sweep
 def test_the_first_command_ends_as_the_readme_says_and_a_second_run_finds_nothing_to_do(checkout):
     first = reconciler(*main_job(), cwd=checkout)
     assert first.returncode == 0, first.stderr

@@ -9,6 +9,7 @@ MORE = SPECS + "  b: {brief: The brief of b.}\n"
 NOBODYS = "0" * 64
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 def test_only_the_plan_whose_digest_is_approved_is_applied_and_a_new_revision_voids_it(cluster, team, operator):
     one = team(SPECS)

@@ -136,6 +136,7 @@ def runner(tmp_path, release):
     return Runner(tmp_path / "runner", release)
 
 
+@pytest.mark.sweep
 def test_it_installs_its_own_commit_and_tells_of_the_plan(runner):
     assert runner.uses() == dict.fromkeys(ACTION["outputs"], ""), "without a workspace it only installs"
     folder = runner.workspace()

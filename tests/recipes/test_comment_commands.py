@@ -73,6 +73,7 @@ def kinds(api):
     return sorted(effect["kind"] for effect in effects(api))
 
 
+@pytest.mark.sweep
 def test_what_a_comment_has_applied_is_not_applied_again_on_the_merge(site, api):
     """Intent: the claim is the pull request's from its first apply to its merge, and nothing is done twice."""
     repository, github = site

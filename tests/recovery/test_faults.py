@@ -106,7 +106,7 @@ def trial(ready, folder, figures, *faults):
         world.close()
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("call", "fault"), square(9, CALLS, FAULTS))
 def test_a_fault_of_one_call_is_mended_by_the_next_apply(ready, folder, figures, call, fault):
     method, path = CALLS[call]

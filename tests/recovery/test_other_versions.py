@@ -86,7 +86,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("call", "fault"), CELLS)
 def test_a_fault_of_one_call_is_made_good_by_the_next_apply(ready, folder, figures, monkeypatch, call, fault):
     impatient(monkeypatch)

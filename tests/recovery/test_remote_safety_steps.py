@@ -148,13 +148,13 @@ def test_every_step_has_its_scenario():
     assert SCENARIOS.keys() == TAKEN_AWAY_FROM_REMOTE.keys()
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(("scenario", "config"), dict.fromkeys(SCENARIOS.values()))
 def test_with_all_steps_the_scenario_holds(new_remote, scenario, config, folder, seaweed):
     played(new_remote, scenario, config, folder, seaweed)
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("step", SCENARIOS)
 def test_without_the_step_its_scenario_breaks(new_remote, step, folder, seaweed, figures):
     with pytest.raises(AssertionError):

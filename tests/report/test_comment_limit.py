@@ -67,7 +67,7 @@ def plan_of(count, brief):
     return replace(ALL, steps=(*steps, replaced), diagnostics=(), lifecycles={})
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("brief", BRIEFS)
 @pytest.mark.parametrize("count", [30, 300, 3_000])
 def test_a_comment_of_any_size_is_whole_markup_that_accounts_for_every_project(count, brief):

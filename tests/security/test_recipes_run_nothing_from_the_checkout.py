@@ -106,6 +106,7 @@ EACH_INSTALLS = pytest.mark.parametrize(
 """Every job has the same lines that install reconciler. In the sample what the first one installed serves the others."""
 
 
+@pytest.mark.sweep
 @pytest.mark.long
 @EACH_INSTALLS
 def test_the_github_workflows_run_nothing_of_a_branch(tmp_path, repository, release, canary, outside, each_installs):
