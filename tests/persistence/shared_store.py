@@ -4,6 +4,7 @@ Each machine is a greenlet, and one of them runs at a time: it is left wherever 
 its answer about to come back. So what takes a pause at just the wrong moment happens hundreds of times a second.
 """
 
+import sys
 import threading
 from asyncio import events
 from datetime import UTC, datetime
@@ -74,6 +75,13 @@ class SharedStore:
 
     def play(self, judge=lambda: None, *, deaths=0.0):
         """Until all machines are done, or dead."""
+        hooks = sys.get_asyncgen_hooks()  # the machines' loops end in another order than they began
+        try:
+            self._play(judge, deaths)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _play(self, judge, deaths):
         while not self.errors and (alive := [m for m in self.machines if not m.over]):
             ready = [m for m in alive if m.until <= self.now]
             if not ready:
