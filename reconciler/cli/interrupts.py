@@ -8,8 +8,11 @@ import os
 import signal
 from collections.abc import Iterator
 
+import click
+
 from reconciler.cli.console import Console
 from reconciler.cli.reference import INTERRUPTED
+from reconciler.model.errors import UsageError
 
 
 @contextlib.contextmanager
@@ -46,3 +49,11 @@ def default_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ask(console: Console, question: str, *, otherwise: str, instead: str = "Use `--auto-approve`.") -> bool:
+    """Ask on the terminal. Raises UsageError without one: what is ``otherwise``, and what to use ``instead``."""
+    if not console.interactive:
+        raise UsageError(f"can't ask for approval without a terminal: {otherwise}", instead)
+    with default_signals():
+        return click.confirm(question, err=True)

@@ -56,7 +56,7 @@ def release_claim(
     Args:
         workspace: Whose claim it is.
         pull_request: Release it only if it is this one's.
-        force: Whoever has it, and even if it can't be read. Nobody is asked.
+        force: No matter who has it, and even if it can't be read. Nobody is asked.
         confirm: Asked where there is no ``pull_request``.
         lock_timeout: Seconds to wait for a run under way.
 

@@ -73,7 +73,7 @@ def _pairs(totals):
 
 @pytest.mark.sweep
 @pytest.mark.long
-@pytest.mark.parametrize("chunk", every(6, range(6)))
+@pytest.mark.parametrize("chunk", range(6))
 def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matrix, folder, figures, chunk):
     pairs = random.Random(3).sample(_pairs(matrix[2]), 50 * SAMPLED_PAIRS)
     early = [(a, b) for a, b in pairs if b[1] <= 30][:SAMPLED_PAIRS]

@@ -7,7 +7,6 @@ import pytest
 from tests.recovery.campaign import judge, matrix_of, points_of, prepared, truth
 from tests.recovery.remote import RemoteWorld, in_folder
 from tests.recovery.runs import kill_at
-from tests.sampling import swept
 
 PATIENT = ("--lock-timeout", "30s")
 SAMPLED = 4
@@ -84,7 +83,7 @@ def test_a_run_killed_again_while_it_recovers_is_completed_from_a_third_machine(
 
 @pytest.mark.sweep
 @pytest.mark.long
-@pytest.mark.parametrize("count", [SAMPLED, swept(MORE)])
+@pytest.mark.parametrize("count", [SAMPLED, MORE])
 def test_a_state_in_a_shared_folder_survives_the_same(shared_matrix, folder, figures, count):
     disturbed(shared_matrix, folder, figures, [(point,) for point in _sampled(shared_matrix[2], count, 7)])
 

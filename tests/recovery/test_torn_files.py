@@ -56,7 +56,7 @@ def killed_with_journal(world):
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("cut", every(3, [1, 5, 40]))
+@pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_torn_last_line_is_normal(world, cut):
     killed_with_journal(world)
     data = world.journal.read_bytes()
@@ -127,7 +127,7 @@ def test_a_journal_of_another_state_is_refused(world, new_world):
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("kept", every(3, [0.3, 0.0, 0.99]))
+@pytest.mark.parametrize("kept", [0.3, 0.0, 0.99])
 def test_a_truncated_snapshot_is_refused_and_moving_it_away_loses_nothing(world, kept):
     data = world.state.read_bytes()
     world.state.write_bytes(data[: int(len(data) * kept)])

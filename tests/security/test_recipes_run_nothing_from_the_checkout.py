@@ -329,7 +329,7 @@ def from_an_index(_, release):
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("case", every(2, [from_a_commit, from_an_index]), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("case", [from_a_commit, from_an_index], ids=lambda c: c.__name__)
 def test_the_other_kinds_of_source_work(tmp_path, repository, release, canary, case):
     """Intent: a commit and a version of an index, installed from within the attacked checkout. The tests above take a wheel."""
     done = install(tmp_path, repository, case(tmp_path, release), release.env)

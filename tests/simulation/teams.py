@@ -42,12 +42,15 @@ class Thing(Struct):
 
     def is_over(self, others: list[Thing]) -> bool:
         """Whether it, or what it waits for, is to be cancelled or fails."""
-        before = next((other for other in others if other.address == self.after), None)
+        before = self._before(others)
         return self.cancelled or "[fail]" in self.brief or (before is not None and before.is_over(others))
+
+    def _before(self, others: list[Thing]) -> Thing | None:
+        return next((other for other in others if other.address == self.after), None)
 
     def waits_for(self, others: list[Thing]) -> set[str]:
         """The addresses of itself and of all that must be done before it."""
-        before = next((other for other in others if other.address == self.after), None)
+        before = self._before(others)
         return {self.address} | (before.waits_for(others) if before is not None else set())
 
     def learn(self, action: str, outcome: str, error: Diagnostic | None) -> None:

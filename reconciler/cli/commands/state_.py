@@ -13,7 +13,7 @@ from reconciler.cli.completion import complete_addresses
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.inputs import load_division, read_specs
-from reconciler.cli.interrupts import default_signals
+from reconciler.cli.interrupts import ask, default_signals
 from reconciler.cli.options import auto_approve, formats, lock_timeout, variables
 from reconciler.cli.other_environments import read_elsewhere
 from reconciler.cli.state_backends import open_store
@@ -128,7 +128,7 @@ def rm(console: Console, *, addresses: tuple[str, ...], auto_approve: bool, lock
     """
     if console.interactive and not auto_approve:
         named = ", ".join(f"`{address}`" for address in addresses)
-        if not _ask(console, f"Remove {named} from the state?", otherwise="nothing was removed"):
+        if not ask(console, f"Remove {named} from the state?", otherwise="nothing was removed"):
             raise UsageError("nothing was removed")
     remove(load_context(console).workspace, addresses, lock_timeout=lock_timeout)
     for address in addresses:
@@ -223,7 +223,7 @@ def recover(console: Console, /, *, variables: Variables, auto_approve: bool, lo
 
     def confirm(findings: list[Finding]) -> bool:
         console.out(findings_text(findings))
-        return auto_approve or _ask(console, "Bind these?", otherwise="nothing was bound")
+        return auto_approve or ask(console, "Bind these?", otherwise="nothing was bound")
 
     async def work() -> list[Finding]:
         async with context.api() as api:
@@ -364,19 +364,12 @@ def _confirm_exchange(console: Console, exchange: Exchange, name: str, *, auto_a
         console.note(
             f"Not managed any more: {', '.join(exchange.gone)}. If a spec declares one, apply finds it by its key."
         )
-    if not auto_approve and not _ask(console, "Replace it?", otherwise="the state is unchanged"):
+    if not auto_approve and not ask(console, "Replace it?", otherwise="the state is unchanged"):
         raise UsageError("not approved: the state is unchanged")
 
 
 def _count_projects(state: State) -> str:
     return plural(len(state.projects), "project")
-
-
-def _ask(console: Console, question: str, *, otherwise: str) -> bool:
-    if not console.interactive:
-        raise UsageError(f"can't ask for approval without a terminal: {otherwise}", "Use `--auto-approve`.")
-    with default_signals():
-        return click.confirm(question, err=True)
 
 
 @command.command("unlock", epilog="\b\nExample:\n  reconciler state unlock\n")
@@ -391,7 +384,7 @@ def unlock(console: Console, *, auto_approve: bool) -> None:
 
     def confirm(holder: str) -> bool:
         console.note(clean(holder))
-        return auto_approve or _ask(
+        return auto_approve or ask(
             console, "Is that process dead? Release its lock?", otherwise="the lock is unchanged"
         )
 

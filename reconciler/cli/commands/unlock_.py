@@ -8,7 +8,7 @@ from reconciler.cli.ci import on_ci
 from reconciler.cli.claims import pull_request
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
-from reconciler.cli.interrupts import default_signals
+from reconciler.cli.interrupts import ask
 from reconciler.cli.options import auto_approve, lock_timeout
 from reconciler.model.claim import Claim, claimed_by
 from reconciler.model.errors import UsageError
@@ -47,13 +47,12 @@ def command(
             )
         if auto_approve:
             return True
-        if not console.interactive:
-            raise UsageError(
-                "can't ask for approval without a terminal: the claim stays",
-                "Use `--pull-request TEXT`, or `--auto-approve`.",
-            )
-        with default_signals():
-            return click.confirm("Release this claim?", err=True)
+        return ask(
+            console,
+            "Release this claim?",
+            otherwise="the claim stays",
+            instead="Use `--pull-request TEXT`, or `--auto-approve`.",
+        )
 
     found = release_claim(
         load_context(console).workspace,

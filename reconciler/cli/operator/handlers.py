@@ -45,14 +45,14 @@ class Operator:
         told = ""
         try:
             while not stop.is_set():
-                spec = json.dumps(dict(body.spec), sort_keys=True, default=str)
+                spec = _spec_text(body)
                 async with self._working.setdefault(uid, asyncio.Lock()), self._slots:
                     if stop.is_set():
                         break
                     made, seconds = await self._round(rounds, body)
                 told = self._tell(body, made, told)
                 end = asyncio.get_running_loop().time() + seconds
-                while json.dumps(dict(body.spec), sort_keys=True, default=str) == spec:
+                while _spec_text(body) == spec:
                     left = end - asyncio.get_running_loop().time()
                     if left <= 0 or stop.is_set():
                         break
@@ -100,6 +100,11 @@ class Operator:
             WorkspaceRounds(self._cluster, self._settings, uid, asyncio.Event()).forget()
         self._working.pop(uid, None)
         self._say(f"{body.metadata.namespace}/{body.metadata.name}: deleted; nothing in the account was changed.")
+
+
+def _spec_text(body: kopf.Body) -> str:
+    """The spec, to see whether it has changed."""
+    return json.dumps(dict(body.spec), sort_keys=True, default=str)
 
 
 async def _hear(stopped: kopf.DaemonStopped, stop: asyncio.Event) -> None:
