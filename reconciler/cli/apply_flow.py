@@ -14,7 +14,7 @@ from reconciler.cli.ci import run_url
 from reconciler.cli.context import CommandContext, poll_scale
 from reconciler.cli.downloads import deliver_files, downloads_document, downloads_text, show_downloads
 from reconciler.cli.event_file import open_event_file
-from reconciler.cli.interrupts import default_signals, stop_on_signal
+from reconciler.cli.interrupts import ask_to_stop, default_signals, run
 from reconciler.cli.notify import Notifier, Seen, look_around, tell_of_apply
 from reconciler.cli.plan_options import Applying, Execution
 from reconciler.cli.progress import show_progress
@@ -69,10 +69,10 @@ def run_apply(context: CommandContext, application: Application, told: Notifier 
     """Apply and print the result. Returns the exit code. ``told`` hears how it ended, if it ended by itself."""
     console = context.console
     before = {} if told is None else context.state().projects
-    request = _make_request(context, application)
+    request, stop = _make_request(context, application), asyncio.Event()
 
     async def work(write: Callable[[dict[str, Json]], None]) -> _Applied:
-        with stop_on_signal(console) as stop, show_progress(console) as show:
+        with show_progress(console) as show:
 
             def emit(event: Event) -> None:
                 write(event_document(event, at=utc_now()))
@@ -94,7 +94,7 @@ def run_apply(context: CommandContext, application: Application, told: Notifier 
 
     try:
         with open_event_file(console, application.execution.events) as write, traced(context, application.command):
-            applied = asyncio.run(work(write))
+            applied = run(work(write), on_signal=ask_to_stop(console, stop))
             if console.trace is not None:
                 console.trace.note(run_attributes(applied.result))
             write(end_document(applied.result, at=utc_now()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from reconciler.adapters.specs.validation.shape_types import PROJECT_ID_RULE
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.interrupts import run
 from reconciler.cli.options import variables
 from reconciler.cli.variables import Variables
 from reconciler.model.desired import Desired
@@ -67,7 +67,7 @@ def command(console: Console, /, *, ids: tuple[str, ...], out: Path | None, stud
         async with context.api() as api:
             return await export(context.workspace, api, specs, ids)
 
-    made = asyncio.run(work())
+    made = run(work())
     if made.over:
         console.note(f"{len(made.over)} failed or cancelled left out; name them by ID to export them.")
     _note_unusable(console, made.unusable)
@@ -87,7 +87,7 @@ def _export_studio(context: CommandContext, specs: Desired, ids: tuple[str, ...]
         async with context.api() as api:
             return await export_studio(context.workspace, api, specs, ids)
 
-    made, console = asyncio.run(work()), context.console
+    made, console = run(work()), context.console
     _note_unusable(console, made.unusable)
     if not made.projects:
         console.out("Nothing to adopt.\n")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
 from reconciler.cli.completion import complete_unmanaged
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context
+from reconciler.cli.interrupts import run
 from reconciler.cli.options import lock_timeout
 from reconciler.model.errors import Diagnostic
 from reconciler.operations.state.edits import bind
@@ -30,7 +29,7 @@ def command(console: Console, *, address: str, project_id: str, lock_timeout: fl
         async with context.api() as api:
             return await bind(context.workspace, api, address, project_id, lock_timeout=lock_timeout)
 
-    status = asyncio.run(work())
+    status = run(work())
     holder = context.workspace.elsewhere().holder_of(project_id)
     if holder is not None:  # the user's word binds, but not unheard
         summary = f"`{project_id}` is already managed as {holder}"

@@ -12,6 +12,7 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.completion import complete_addresses
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
+from reconciler.cli.interrupts import run
 from reconciler.cli.options import Chosen, formats
 from reconciler.model import contract
 from reconciler.model.errors import NotFoundError, UsageError
@@ -46,7 +47,7 @@ def command(console: Console, *, addresses: tuple[str, ...], follow: bool, forma
     if follow and len(entries) > 1:
         raise UsageError(f"`--follow` follows one project, and these are {len(entries)}", "Give one address.")
     one = addresses == tuple(entries)
-    asyncio.run(_show(context, entries, one=one, follow=follow, json=format_ == "json"))
+    run(_show(context, entries, one=one, follow=follow, json=format_ == "json"))
 
 
 async def _show(context: CommandContext, entries: Mapping[str, Entry], *, one: bool, follow: bool, json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from reconciler.adapters.media.client import MAX_BYTES
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.downloads import downloads_document, downloads_text, show_downloads
+from reconciler.cli.interrupts import run
 from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.cli.reference import DONE, ERROR
@@ -68,10 +68,10 @@ def command(
     state = context.state()
     entries = context.entries_of(state, chosen)
     if refresh:
-        entries = asyncio.run(_refreshed(context, state, entries))
+        entries = run(_refreshed(context, state, entries))
     if folder is not None:
         return _download(context, state, entries, folder, max_bytes, json=format_ == "json")
-    lost = None if entries else asyncio.run(lost_state_hint(context, state))
+    lost = None if entries else run(lost_state_hint(context, state))
     console.diagnose([lost] if lost and format_ == "json" else [])
     console.diagnose(stale_outputs(entries, now=context.workspace.now()))
     if format_ == "json":
@@ -99,7 +99,7 @@ def _download(
                 await require_account(api, context.config, state.projects, at=at)
             return results
 
-    results = asyncio.run(work())
+    results = run(work())
     if json:
         console.json(downloads_document(results))
     else:

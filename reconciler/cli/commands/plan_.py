@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from shlex import quote
 
@@ -13,6 +12,7 @@ from reconciler.adapters.plan_file import write_plan
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context, say_who_works
 from reconciler.cli.inputs import read_specs
+from reconciler.cli.interrupts import run
 from reconciler.cli.notify import notifier, tell_of_plan
 from reconciler.cli.options import formats, variables
 from reconciler.cli.plan_options import FailOn, Selectors, applicant, fail_on, force, selectors
@@ -89,7 +89,7 @@ def command(
             return await plan(context.workspace, api, specs, selection, force=force, look_up=True, pull_request=whose)
 
     with traced(context, "plan"):
-        made, refused = asyncio.run(work())
+        made, refused = run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
     saving = out is not None and not (refused or made.errors)
     digest, place = plan_digest(made) if saving else None, context.config.state_place

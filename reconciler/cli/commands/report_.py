@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from reconciler import files
 from reconciler.cli.all_environments import Place, not_read, open_place, open_places
 from reconciler.cli.console import Console
+from reconciler.cli.interrupts import run
 from reconciler.cli.options import Chosen, chosen, variables
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.cli.variables import Variables
@@ -102,7 +102,7 @@ def _read(place: Place, addresses: frozenset[str], *, conversations: bool) -> Pa
             )
 
     with place.spoken():
-        seen = asyncio.run(work())
+        seen = run(work())
     return Part(fleet=seen, where=context.where(seen.serial))
 
 

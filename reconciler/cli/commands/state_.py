@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ from reconciler.cli.completion import complete_addresses
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context
 from reconciler.cli.inputs import load_division, read_specs
-from reconciler.cli.interrupts import ask, default_signals
+from reconciler.cli.interrupts import ask, default_signals, run
 from reconciler.cli.options import auto_approve, formats, lock_timeout, variables
 from reconciler.cli.other_environments import read_elsewhere
 from reconciler.cli.state_backends import open_store
@@ -231,7 +230,7 @@ def recover(console: Console, /, *, variables: Variables, auto_approve: bool, lo
                 context.workspace, api, specs, choose=choose, confirm=confirm, lock_timeout=lock_timeout
             )
 
-    findings = asyncio.run(work())
+    findings = run(work())
     bound = sum(finding.entry is not None for finding in findings)
     if findings and not bound:
         console.out(findings_text(findings))

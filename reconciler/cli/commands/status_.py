@@ -11,6 +11,7 @@ import click
 from reconciler.adapters.api.client import ApiClient
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
+from reconciler.cli.interrupts import run
 from reconciler.cli.lost_state import lost_state_hint
 from reconciler.cli.options import Chosen, chosen, formats
 from reconciler.model import contract
@@ -59,7 +60,7 @@ def command(
     wanted = frozenset(filter(None, (name.strip() for name in statuses.split(",")))) if statuses is not None else None
     form = columns or format_
     console.format = "json" if form == "json" else "text"
-    asyncio.run(_show(context, chosen, wanted, watch=watch, form=form))
+    run(_show(context, chosen, wanted, watch=watch, form=form))
 
 
 async def _show(

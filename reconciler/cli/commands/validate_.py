@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import click
 
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, load_desired, name_missing, specs_of
+from reconciler.cli.interrupts import run
 from reconciler.cli.options import formats, variables
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.cli.shared_targets import shared_targets
@@ -90,7 +90,7 @@ def _look_up(console: Console, specs: Desired) -> tuple[Diagnostic, ...]:
                 await require_account(api, context.config, context.state().projects, at=context.workspace.now())
             return found
 
-    return tuple(map(console.redact.record, asyncio.run(work())))
+    return tuple(map(console.redact.record, run(work())))
 
 
 def _check_name(config: Config) -> tuple[Diagnostic, ...]:

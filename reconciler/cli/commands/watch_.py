@@ -17,7 +17,7 @@ from reconciler.adapters.hooks.http_port import WatchServer
 from reconciler.cli.console import Console
 from reconciler.cli.context import CommandContext, load_context, poll_scale
 from reconciler.cli.event_file import open_event_file
-from reconciler.cli.interrupts import stop_on_signal
+from reconciler.cli.interrupts import ask_to_stop, run
 from reconciler.cli.notify import ROUND_SECONDS, Notifier, notifier
 from reconciler.cli.options import DURATION, Address, as_struct, variables
 from reconciler.cli.plan_options import Execution, Targets, execution, targets
@@ -138,13 +138,19 @@ def command(
         variables=variables,
         execution=execution,
     )
-    asyncio.run(_watch(context, watching, rounds, secret, told))
+    stop = asyncio.Event()
+    run(_watch(context, watching, rounds, secret, told, stop), on_signal=ask_to_stop(console, stop))
     console.note("Stopped.")
     return DONE
 
 
 async def _watch(
-    context: CommandContext, watching: WatchOptions, options: RoundOptions, secret: str | None, told: Notifier | None
+    context: CommandContext,
+    watching: WatchOptions,
+    options: RoundOptions,
+    secret: str | None,
+    told: Notifier | None,
+    stop: asyncio.Event,
 ) -> None:
     console, loop = context.console, asyncio.get_running_loop()
     async with context.api():
@@ -158,7 +164,7 @@ async def _watch(
     )
     silence = pace.silence(execution.timeout or 0.0)
     board = _Board(Tally(started=time.time()), silence=silence, version=VERSION)
-    with stop_on_signal(console) as stop, open_event_file(console, execution.events) as write:
+    with open_event_file(console, execution.events) as write:
         bell = Bell(stop)
         loop.add_signal_handler(signal.SIGHUP, bell.ask)
         rounds = Rounds(console, options, write=write, stop=stop, told=told)
