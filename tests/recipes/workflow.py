@@ -93,6 +93,7 @@ class GitHub:
         gh.chmod(0o755)
         self.save({"calls": [], "comments": [], "issues": [], "pulls": [], "runs": []})
         self._runs = 0
+        self._past: dict[int, Past] = {}
 
     def save(self, account: dict[str, Any]) -> None:
         (self.home / "account.json").write_text(json.dumps(account))
@@ -101,19 +102,36 @@ class GitHub:
     def account(self) -> dict[str, Any]:
         return json.loads((self.home / "account.json").read_text())
 
-    def workflow(self, name: str, repository: Path, github: dict[str, Any], again: int | None = None) -> dict[str, Job]:
+    def failed_again(self, run: int) -> dict[str, Job]:
+        """Another attempt of a run by "Re-run failed jobs": of those that failed, and of those that need them."""
+        past = self._past[run]
+        kept = {name: job for name, job in past.jobs.items() if not job.failed}
+        return self.workflow(past.name, past.repository, past.github, run, kept)
+
+    def workflow(
+        self,
+        name: str,
+        repository: Path,
+        github: dict[str, Any],
+        again: int | None = None,
+        kept: dict[str, Job] | None = None,
+    ) -> dict[str, Job]:
         """Every job of a workflow in its order, each for every value of its matrix, each on a runner of its own.
 
-        ``again`` is the number of a run of which this is another attempt.
+        ``again`` is the number of a run of which this is another attempt: of the same commit. ``kept`` are jobs of the
+        attempt before that are not run again.
         """
         document = load(GITHUB / "workflows" / f"{name}.yml")
         self._runs += 1
-        attempt = str(self._runs)
-        run = str(again or self._runs)
-        sha = git(repository, "rev-parse", "HEAD")
-        before = git(repository, "rev-list", "-1", "--skip=1", "--first-parent", "HEAD")
+        place_name = str(self._runs)
+        run = again or self._runs
+        past = self._past.get(run)
+        attempt = past.attempt + 1 if past else 1
+        sha = past.sha if past else git(repository, "rev-parse", "HEAD")
+        before = git(repository, "rev-list", "-1", "--skip=1", "--first-parent", sha)
         event = {"repository": {"default_branch": "main"}, "before": before, **github.get("event", {})}
         results: dict[str, Job] = {}
+        ran: set[str] = set()
         needs: dict[str, Any] = {}
         for job_name, job in document["jobs"].items():
             context = {
@@ -121,8 +139,8 @@ class GitHub:
                     "token": "t",
                     "repository": REPOSITORY,
                     "server_url": "https://github.com",
-                    "run_id": run,
-                    "run_attempt": "2" if again else "1",
+                    "run_id": str(run),
+                    "run_attempt": str(attempt),
                     **github,
                     "event": event,
                 },
@@ -146,12 +164,16 @@ class GitHub:
             if self.only is not None:
                 matrix = [item for item in matrix if item is None or item["path"] == self.only]
             for number, workspace in enumerate(matrix):
-                place = self.home / "runners" / f"{attempt}-{job_name}-{number}"
-                for folder in ("work", "temp"):
-                    (place / folder).mkdir(parents=True)
-                where = {**context, "matrix": {"workspace": workspace}, "runner": {"temp": str(place / "temp")}}
-                done = Runner(self, repository, place, sha, run).job(job, where)
-                results[f"{job_name} {workspace['name']}" if workspace else job_name] = done
+                title = f"{job_name} {workspace['name']}" if workspace else job_name
+                done = None if ran & set(wanted) else (kept or {}).get(title)
+                if done is None:
+                    ran.add(job_name)
+                    place = self.home / "runners" / f"{place_name}-{job_name}-{number}"
+                    for folder in ("work", "temp"):
+                        (place / folder).mkdir(parents=True)
+                    where = {**context, "matrix": {"workspace": workspace}, "runner": {"temp": str(place / "temp")}}
+                    done = Runner(self, repository, place, sha, str(run)).job(job, where)
+                results[title] = done
                 failed = done.failed or needs.get(job_name, {}).get("result") == "failure"
                 needs[job_name] = {
                     "result": "failure" if failed else "success",
@@ -160,10 +182,10 @@ class GitHub:
         failed = any(job.failed for job in results.values())
         account = self.account
         head = event.get("pull_request", {}).get("head", {}).get("repo", {}).get("full_name", REPOSITORY)
-        account["runs"] = [each for each in account["runs"] if each["id"] != int(run)]
+        account["runs"] = [each for each in account["runs"] if each["id"] != run]
         account["runs"].append(
             {
-                "id": int(run),
+                "id": run,
                 "workflow": f"{name}.yml",
                 "event": next((kind for kind in ("pull_request", "comment") if kind in event), "push"),
                 "status": "completed",
@@ -173,7 +195,20 @@ class GitHub:
             }
         )
         self.save(account)
+        self._past[run] = Past(name, repository, github, sha, attempt, results)
         return results
+
+
+@dataclass
+class Past:
+    """What is kept of a run for its next attempt."""
+
+    name: str
+    repository: Path
+    github: dict[str, Any]
+    sha: str
+    attempt: int
+    jobs: dict[str, Job]
 
 
 @dataclass
@@ -216,8 +251,8 @@ class Runner:
         """What an action does; its outputs, or ``None`` where it fails."""
         uses, given = step["uses"], {k: filled(v, context) for k, v in step.get("with", {}).items()}
         if uses.startswith("actions/upload-artifact@"):
-            self._upload(given)
-        elif uses.startswith("actions/checkout@"):
+            return self._upload(given, result)
+        if uses.startswith("actions/checkout@"):
             clone = self.place / "work" / given.get("path", ".")
             git(self.place, "clone", "-q", "--no-checkout", str(self.repository), str(clone))
             ref = given.get("ref") or self.sha
@@ -285,6 +320,7 @@ class Runner:
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_WORKSPACE": str(self.place / "work"),
             "RUNNER_TEMP": context["runner"]["temp"],
+            "GITHUB_RUN_ID": self.run,
             "GITHUB_SHA": self.sha,
             "GITHUB_REF_NAME": context["github"].get("ref_name", "main"),
             "GITHUB_OUTPUT": str(output),
@@ -312,19 +348,23 @@ class Runner:
         self.last_outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
         return None if done.returncode else self.last_outputs
 
-    def _upload(self, given: dict[str, str]) -> None:
+    def _upload(self, given: dict[str, str], result: Job) -> dict[str, str] | None:
         source = self.place / "work" / given["path"]
-        if not source.exists() and given["if-no-files-found"] == "ignore":
-            return
+        if not source.exists():
+            return {} if given["if-no-files-found"] == "ignore" else None
         assert not set('":<>|*?\r\n\\/') & set(given["name"]), "GitHub refuses such a name"
         target = self.github.home / "artifacts" / self.run / given["name"]
-        if given.get("overwrite") == "True":
+        if given.get("overwrite") == "true":
             shutil.rmtree(target, ignore_errors=True)
+        if target.exists():  # whichever attempt it is of
+            result.log += "(409) Conflict: an artifact with this name already exists on the workflow run\n"
+            return None
         if source.is_dir():
             shutil.copytree(source, target)
         else:
             target.mkdir(parents=True)
             shutil.copy(source, target)
+        return {}
 
 
 def listed(repository: Path) -> Any:
@@ -388,7 +428,7 @@ def filled(text: Any, context: dict[str, Any]) -> str:
         found = value(match[1], context)
         return str(found).lower() if isinstance(found, bool) else str(found)
 
-    return _EXPRESSION.sub(shown, str(text))
+    return _EXPRESSION.sub(shown, str(text).lower() if isinstance(text, bool) else str(text))
 
 
 def evaluated(condition: str, context: dict[str, Any]) -> bool:
