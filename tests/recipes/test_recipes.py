@@ -91,14 +91,27 @@ def test_the_recipes_install_in_the_same_way():
     assert common in gitlab.replace("\n  ", "\n")
 
 
-def test_the_api_s_host_is_pinned_from_outside_the_checkout():
-    """Intent: wherever the key is, so is the API's address: what a branch says does not count."""
-    for path in WORKFLOWS:
-        for step in steps(path):
-            if "secrets." in str(step):
-                url = "${{ vars.EVERSINCE_API_URL || 'https://eversince.ai/api/v1' }}"
-                assert step["env"]["EVERSINCE_API_URL"] == url
-    assert load(CI / "gitlab" / ".gitlab-ci.yml")["variables"]["EVERSINCE_API_URL"] == "https://eversince.ai/api/v1"
+PINNED = "${{ vars.EVERSINCE_API_URL || 'https://eversince.ai/api/v1' }}"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_api_s_host_is_pinned_from_outside_the_checkout(path):
+    """Intent: wherever reconciler runs, with the key or without, the API's address is the same: what a branch says does not count."""
+    for name, job in load(path)["jobs"].items():
+        runs = [
+            step for step in job["steps"] if re.search(r"tools/reconciler|actions/(reconciler|workspaces)\b", str(step))
+        ]
+        assert (name, job.get("env", {}).get("EVERSINCE_API_URL")) == (name, PINNED if runs else None)
+        assert not [step for step in job["steps"] if "EVERSINCE_API_URL" in str(step)]
+
+
+def test_the_api_s_host_is_the_pipeline_s_in_every_job():
+    """Intent: as above, for GitLab: a variable of the file, which no job takes back."""
+    document = pipeline("environments.gitlab-ci.yml")
+    assert document["variables"]["EVERSINCE_API_URL"] == "https://eversince.ai/api/v1"
+    for job in (each for name, each in document.items() if isinstance(each, dict) and name != "variables"):
+        assert "inherit" not in job
+        assert "EVERSINCE_API_URL" not in str(job)
 
 
 def test_every_image_is_pinned_by_digest():
