@@ -233,6 +233,81 @@ def test_a_lost_answer_never_makes_it_twice(tmp_path, what, fault, rendered_befo
     in_world(go, tmp_path)
 
 
+def late(call, seconds):
+    """The call, whose answer takes that long."""
+
+    async def answered(*arguments):
+        try:
+            return await call(*arguments)
+        finally:
+            await asyncio.sleep(seconds)
+
+    return answered
+
+
+REFUSED = {"status": 409, "code": "conflict"}, {"status": 400, "code": "invalid_status"}
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: str(refused["status"]))
+@pytest.mark.parametrize("rendered_before", [False, True])
+@pytest.mark.parametrize("seconds", [0, 60], ids=["while it renders", "once it has rendered"])
+def test_a_request_that_a_proxy_sent_twice_renders_once(monkeypatch, tmp_path, refused, rendered_before, seconds):
+    """The first copy renders, the second is refused, and that is the answer."""
+
+    async def go(world):
+        wanted = project(share=None)
+        if rendered_before:
+            await world.apply(specs(wanted))
+            wanted = project(share=None, messages=("Softer.", "Louder."))
+        before = delivered(world)
+        world.store.add_fault(Fault(method="POST", path="/render$", kind="status", when="after", **refused))
+        monkeypatch.setattr(world.api, "render", late(world.api.render, seconds))
+        result = await world.apply(specs(wanted))
+        assert set(outcomes(result).values()) == {"done"}, outcomes(result)
+        assert delivered(world)[len(before) :] == ["render"]
+        assert not (await world.plan(specs(wanted))).steps
+
+    in_world(go, tmp_path)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_refusal_and_a_change_by_a_person_the_user_decides(monkeypatch, tmp_path, when):
+    """A person renames the project meanwhile: nothing tells whether the video that is there was made by the first copy."""
+
+    async def go(world):
+        await world.apply(specs(project(share=None)))
+        wanted = project(share=None, messages=("Softer.", "Louder."))
+
+        async def renamed(*arguments):
+            try:
+                return await call(*arguments)
+            finally:
+                world.store.finish_all()
+                world.store.person_sets(world.id("teaser"), title="Theirs")
+
+        call = world.api.render
+        monkeypatch.setattr(world.api, "render", renamed)
+        world.store.add_fault(Fault(method="POST", path="/render$", kind="status", when=when, **REFUSED[0]))
+        result = await world.apply(specs(wanted))
+        assert outcomes(result)["teaser", "render"] == ("unknown" if when == "before" else "done"), outcomes(result)
+        assert delivered(world) == ["render"] * (1 if when == "before" else 2)
+
+    in_world(go, tmp_path)
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: str(refused["status"]))
+def test_a_render_that_the_status_forbade_is_made_later(tmp_path, refused):
+    """Nothing was done, and the video is the one from before."""
+
+    async def go(world):
+        world.store.add_fault(Fault(method="POST", path="/render$", kind="status", when="before", **refused))
+        result = await world.apply(specs(project(share=None)))
+        assert set(outcomes(result).values()) == {"done"}, outcomes(result)
+        assert delivered(world) == ["render"]
+
+    in_world(go, tmp_path)
+
+
 @pytest.mark.parametrize("sent", [True, False])
 def test_where_nothing_tells_the_user_decides(tmp_path, sent):
     """A person's message sets the agent to work while the answer is lost: its video is another one in any case."""

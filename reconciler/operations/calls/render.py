@@ -107,6 +107,23 @@ def is_rendering(live: LiveProject) -> bool:
     return live.status == contract.Status.RENDERING
 
 
+async def _came_twice(live: LiveProject, call: RenderCall) -> bool:
+    """Whether a request that was refused is one that a proxy sent twice: its first copy rendered. That is recorded.
+
+    Raises:
+        Undecided: the agent is idle, but nothing tells whether its video was rendered.
+
+    """
+    run, address, intent = call.run, call.step.address, call.intent()
+    became = _became(live, intent)
+    if became == "done":
+        await run.record_step(address, call.number, rendered_by(intent, at=run.now()))
+    elif became == "unknown" and live.status == contract.Status.IDLE:
+        doubt = Rendered(at=run.now(), quality=str(intent.body["quality"]), how="found")
+        await leave_in_doubt(run, unknown_render(address), Delivered(address=address, rendered=doubt))
+    return became == "done"
+
+
 async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
     """Render an address's video once its agent is idle."""
     address = step.address
@@ -131,10 +148,9 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
         try:
             answer = await commit_if_offered(run, monitor, call, step, project_id)
         except WrongStatusError:
-            if not is_rendering(await monitor.look(project_id)):
+            if not await _came_twice(await monitor.look(project_id), call):
                 raise
-            await run.record_step(step.address, number, rendered_by(call.intent(), at=run.now()))
-            return Done("it was rendering already: the request may have come twice")
+            return Done("it was rendered already: the request may have come twice")
         return Done() if answer is not None else Done("its answer was lost; the project shows it")
 
     return await retry_status(monitor, project_id, attempt)
