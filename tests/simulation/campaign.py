@@ -56,7 +56,19 @@ def _no_look_for_the_renamed() -> None:
 
 
 def _no_look_at_a_render_that_is_refused() -> None:
-    render.is_rendering = lambda _: False
+    async def never(_: object, __: object) -> bool:
+        return False
+
+    render._came_twice = never
+
+
+def _no_look_at_the_video_of_a_render_that_is_refused() -> None:
+    before = render._came_twice
+
+    async def only_while_it_renders(live: LiveProject, call: render.RenderCall) -> bool:
+        return render.is_rendering(live) and await before(live, call)
+
+    render._came_twice = only_while_it_renders
 
 
 ADDED: Final[dict[str, Callable[[], None]]] = {
@@ -65,6 +77,7 @@ ADDED: Final[dict[str, Callable[[], None]]] = {
     "look past a canceled project's own older status": _no_look_past_the_canceled_one,
     "look for a project that was given another title": _no_look_for_the_renamed,
     "look at the project where a render is refused": _no_look_at_a_render_that_is_refused,
+    "look at its video where a render is refused": _no_look_at_the_video_of_a_render_that_is_refused,
 }
 """Steps that lives led to."""
 STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED

@@ -18,6 +18,7 @@ FOUND = {
     "a-project-that-is-canceled-while-its-key-is-sent": (3131, "2 projects were bought for p1"),
     "a-project-that-a-person-renames-before-its-create-is-found": (3247, "2 projects were bought for p1"),
     "a-render-that-a-proxy-asks-for-twice": (5111, "was done twice"),
+    "a-render-that-a-proxy-asks-for-twice-and-that-ends-before-the-next-look": (421782, "was done twice"),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke.
 
