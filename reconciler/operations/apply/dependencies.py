@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from reconciler.model.contract import Status, current
@@ -24,7 +25,8 @@ READS: Final = 3
 
 
 async def await_others(run: Run, monitor: Monitor, step: Step, *, reported: bool) -> None:
-    """Wait for the agents of the projects that a step depends on. ``reported``: the wait was reported already.
+    """Wait for the agents of the projects that a step depends on; not for the others once one is known to be over.
+    ``reported``: the wait was reported already.
 
     Raises:
         Deferred: this run does not wait, or a video is not there though its agent has stopped.
@@ -33,14 +35,26 @@ async def await_others(run: Run, monitor: Monitor, step: Step, *, reported: bool
 
     """
     videos = projects_in(sent_body(step))
-    for address in step.after:
+    ids = {address: _project_id(run, address) for address in step.after}
+
+    def alive() -> bool:
+        for address, project_id in ids.items():
+            _check_alive(address, monitor.projects[project_id])
+        return True
+
+    for project_id in ids.values():
+        if project_id not in monitor.projects:
+            await monitor.look(project_id)
+    for address, project_id in ids.items():
         video = address in videos
-        what = waiting_for(address, video=video)
-        project_id = _project_id(run, address)
-        live = await monitor.until(
-            project_id, _video_is_settled() if video else finished, what, step, reported=reported
+        settled = _video_is_settled() if video else finished
+        await monitor.until(
+            project_id,
+            partial(_ready, alive, settled),
+            waiting_for(address, video=video),
+            step,
+            reported=reported,
         )
-        _check_alive(address, live)
 
 
 async def wire_body(run: Run, monitor: Monitor, body: Mapping[str, Value], address: str) -> WireBody:
@@ -89,6 +103,10 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
     return live.assembled_url
 
 
+def _ready(alive: Callable[[], bool], settled: Callable[[LiveProject], bool], live: LiveProject) -> bool:
+    return alive() and settled(live)
+
+
 def _project_id(run: Run, address: str) -> str:
     entry = run.draft.projects.get(address)
     if entry is None:
@@ -110,12 +128,14 @@ def _check_alive(address: str, live: LiveProject) -> None:
 def _video_is_settled() -> Callable[[LiveProject], bool]:
     """A check whether there is a video, or waiting for one is of no use any longer."""
     left = READS
+    last: LiveProject | None = None
 
     def ready(live: LiveProject) -> bool:
-        nonlocal left
+        nonlocal left, last
         if not finished(live):
             return False
-        left -= 1
+        left -= live is not last  # each read makes another value
+        last = live
         return live.status != Status.IDLE or live.assembled_url is not None or left < 0
 
     return ready

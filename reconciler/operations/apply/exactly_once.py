@@ -165,16 +165,12 @@ async def retry_status(monitor: Monitor, project_id: str, attempt: Callable[[], 
     return await attempt()
 
 
-async def in_slot(
-    run: Run, monitor: Monitor, step: Step, attempt: Callable[[], Awaitable[T]], *, costs: bool = True
-) -> T:
-    """Make a call that takes a slot: once one is free; and if it costs, not once credits ran out."""
+async def in_slot(run: Run, monitor: Monitor, step: Step, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Make a call that takes a slot, once one is free. Where credits run out, no later step that costs is tried."""
     while True:
-        _require_credits(run, costs=costs)
         await monitor.slot(step)
         refused: ProjectLimitError | None = None
         try:
-            _require_credits(run, costs=costs)  # they may have run out while a slot was waited for
             return await attempt()
         except ProjectLimitError as error:
             refused = error
@@ -186,8 +182,3 @@ async def in_slot(
             raise
         finally:
             monitor.release(refused)
-
-
-def _require_credits(run: Run, *, costs: bool) -> None:
-    if costs and run.credits_error is not None:
-        raise ReconcilerError("not tried: the account has too few credits", run.credits_error.diagnostics[0].detail)

@@ -32,6 +32,7 @@ from reconciler.model.references import projects_in
 from reconciler.operations.apply import steps as do
 from reconciler.operations.apply.dependencies import await_others
 from reconciler.operations.apply.exactly_once import Done, Overtaken
+from reconciler.operations.apply.in_vain import require_possible
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import TIME_IS_UP, Deferred, Interrupted, Run, Undecided, diagnostic_of
 from reconciler.operations.calls.adopt import adopt
@@ -204,8 +205,9 @@ class Executor:
         """Do a step once what it waits for is there. Raises VersionError: the API speaks another version; if this step's
         answer told so, it is done all the same.
         """
-        self._run.api.check_version()
+        require_possible(self._run, step)
         await self._await_others(step)
+        require_possible(self._run, step)
         await upload_files(self._run, step)
         done = await self._act(step, number)
         if not self._told:
@@ -221,24 +223,25 @@ class Executor:
 
     async def _await_others(self, step: Step) -> None:
         """Wait for the projects that a step depends on: for their steps, then for their agents."""
-        reported = False
-        for address in step.after:
-            over = self._ended.get(address)
-            if over is None:
-                continue
-            what = waiting_for(address, video=address in projects_in(sent_body(step)))
-            if not (over.is_set() or reported or self._run.options.wait == "none"):
-                self._run.emit(StepWaiting(step=step, waits_for=what, seconds=self._monitor.interval("running")))
-                reported = True
-            await over.wait()
-            results = [self._results.get(self._number[id(other)]) for other in self._steps[address]]
-            outcomes = {result.outcome if result else "failed" for result in results}
-            if outcomes == {"done"}:
-                continue
-            if outcomes <= {"done", "deferred"}:
-                raise Deferred(what)
-            raise _Skipped(f"it waits for `{address}`, and not all steps of that were done")
+        planned = [address for address in step.after if address in self._ended]
+        first = next((address for address in planned if not self._ended[address].is_set()), None)
+        reported = first is not None and self._run.options.wait != "none"
+        if first is not None and reported:
+            seconds = self._monitor.interval("running")
+            self._run.emit(StepWaiting(step=step, waits_for=_waiting_for(step, first), seconds=seconds))
+        await run_all(self._await_steps(step, address) for address in planned)
         await await_others(self._run, self._monitor, step, reported=reported)
+
+    async def _await_steps(self, step: Step, address: str) -> None:
+        """Wait until all that is planned at an address is done. Raises Deferred, or _Skipped: it will not be."""
+        await self._ended[address].wait()
+        results = [self._results.get(self._number[id(other)]) for other in self._steps[address]]
+        outcomes = {result.outcome if result else "failed" for result in results}
+        if outcomes <= {"done"}:
+            return
+        if outcomes <= {"done", "deferred"}:
+            raise Deferred(_waiting_for(step, address))
+        raise _Skipped(f"it waits for `{address}`, and not all steps of that were done")
 
     async def _act(self, step: Step, number: int) -> Done:  # noqa: C901, PLR0911, PLR0912  one line for each kind of step
         """Do one step."""
@@ -304,6 +307,7 @@ class Executor:
             return
         self._told = self._told or isinstance(error, VersionError)
         self._end(step, "failed", error=diagnostic_of(error, step.address))
+        self._monitor.stir()
 
     def _end(
         self,
@@ -330,6 +334,10 @@ class Executor:
             already=already,
         )
         self._run.emit(StepEnded(step=step, outcome=outcome, project_id=project_id, note=note, error=error))
+
+
+def _waiting_for(step: Step, address: str) -> str:
+    return waiting_for(address, video=address in projects_in(sent_body(step)))
 
 
 def _stale(address: str, why: str) -> Diagnostic:

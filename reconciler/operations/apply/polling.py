@@ -22,6 +22,7 @@ from reconciler.model.errors import HaltedError, NotFoundError, ProjectLimitErro
 from reconciler.model.events import StatusChanged, StepWaiting
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.plan import Step
+from reconciler.operations.apply.in_vain import require_possible
 from reconciler.operations.apply.run import Deferred, Interrupted, Run
 from reconciler.operations.concurrency import cancel_all, run_all
 from reconciler.operations.read.refresh import list_filtered, merge
@@ -63,6 +64,7 @@ class Monitor:
         self._urgent: Counter[str] = Counter()
         """Those of the watched projects that a step waits for."""
         self._joined = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._tick: asyncio.Future[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self._reserved = 0
@@ -112,13 +114,15 @@ class Monitor:
         reported already.
 
         Raises:
-            Deferred: this run does not wait, or not any longer.
+            Deferred: this run does not wait, or not any longer, or the step waits in vain.
             Interrupted: the user asked to stop.
-            ReconcilerError: the project could not be read.
+            ReconcilerError: the project could not be read, or the step waits in vain.
 
         """
         with self._wanted(project_id if step is not None else None):
             while True:
+                if step is not None:
+                    require_possible(self._run, step)
                 live = self.projects.get(project_id) or await self.look(project_id)
                 if ready(live):
                     return live
@@ -128,6 +132,12 @@ class Monitor:
                     self._run.emit(StepWaiting(step=step, waits_for=what, seconds=seconds))
                     reported = True
                 await self._next_tick({project_id}, what)
+
+    def stir(self) -> None:
+        """Have all who wait look at once whether they wait in vain. Nothing is read for that."""
+        self._stirred.set()
+        self._joined.set()
+        self._stirred = asyncio.Event()
 
     def check_may_wait(self, what: str) -> None:
         """Raise as :meth:`until` where this run does not wait."""
@@ -139,13 +149,15 @@ class Monitor:
     async def slot(self, step: Step) -> None:
         """Wait for a free active slot and reserve it; :meth:`release` gives it back, :meth:`note` takes it over.
 
-        After a refusal one waiting step tries for all, at the advised pace, until a slot is free.
+        After a refusal one waiting step tries for all, at the advised pace, until a slot is free. Raises as :meth:`until`.
         """
         loop = asyncio.get_running_loop()
         async with self._slot_lock:
+            require_possible(self._run, step)
             await self._count_all_active()
             reported = False
             while True:
+                require_possible(self._run, step)
                 self._allowed = max(self._allowed, min(len(self.active), self._run.options.active_limit))
                 free = self._allowed - len(self.active) - self._reserved
                 pause = self._refused_until - loop.time()
@@ -158,8 +170,9 @@ class Monitor:
                     self._run.emit(StepWaiting(step=step, waits_for=what, seconds=seconds))
                     reported = True
                 if pause > 0:
-                    async with self._run.api.halt.waiting():
-                        await asyncio.sleep(pause)
+                    with contextlib.suppress(TimeoutError):
+                        async with self._run.api.halt.waiting(), asyncio.timeout(pause):
+                            await self._stirred.wait()
                     continue
                 await self._next_tick(set(self.active), what)
             self._reserved += 1
@@ -252,11 +265,11 @@ class Monitor:
             self._watched += Counter()
 
     async def _poll_once(self, tick: asyncio.Future[None]) -> None:
-        """Sleep until a project is due, read it, and wake all waiters."""
+        """Sleep until a project is due, read it, and wake all waiters; or only wake them, once stirred."""
         try:
             await asyncio.sleep(0)  # let all steps that are about to wait join this tick
-            await self._sleep()
-            await self._read_watched()
+            if await self._sleep():
+                await self._read_watched()
         except BaseException as error:  # noqa: BLE001  every waiter must get it, whatever it is
             self._tick = None
             tick.set_exception(error)
@@ -266,12 +279,14 @@ class Monitor:
             self._tick = None
             tick.set_result(None)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self) -> bool:
+        """Sleep until a project is due; false: stirred before."""
+        stirred = self._stirred
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with contextlib.suppress(HaltedError):
             async with self._run.api.halt.waiting():
-                while (pause := self._next_due(begun) - loop.time()) > SOON:
+                while not stirred.is_set() and (pause := self._next_due(begun) - loop.time()) > SOON:
                     self._joined.clear()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(pause):
@@ -281,6 +296,7 @@ class Monitor:
             raise Interrupted
         if self._run.is_halted():
             raise Deferred
+        return not stirred.is_set()
 
     def _next_due(self, begun: float) -> float:
         """When the next read is due; without a project to read, the interval after the waiting has begun."""

@@ -12,6 +12,7 @@ from reconciler.model.errors import Diagnostic, NotFoundError, ReconcilerError, 
 from reconciler.model.journal import Delivered, End
 from reconciler.model.plan import Render, Share
 from reconciler.operations.apply.exactly_once import Call, commit
+from reconciler.operations.apply.in_vain import lacks, require_possible
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Run, Undecided
 
@@ -45,8 +46,7 @@ async def commit_if_offered(
     run: Run, monitor: Monitor, call: Call[T], step: Render | Share, project_id: str
 ) -> T | None:
     """Make the call as :func:`commit`. Raises ReconcilerError where the API does not have it; asked once in a run."""
-    if step.action in run.lacking:
-        raise _lacks(step)
+    require_possible(run, step)
     try:
         return await commit(run, monitor, call)
     except RefusedError as error:
@@ -55,12 +55,4 @@ async def commit_if_offered(
         if isinstance(error, NotFoundError):
             await monitor.look(project_id)  # raises if it is the project that is not there
         run.lacking.add(step.action)
-        raise _lacks(step) from error
-
-
-def _lacks(step: Render | Share) -> ReconcilerError:
-    return ReconcilerError(
-        f"the API does not offer this: it has no call `POST /projects/:id/{step.action}`",
-        f"Nothing was done. Remove `deliver.{step.action}` from the spec; everything else goes on without it.",
-        address=step.address,
-    )
+        raise lacks(step) from error

@@ -133,7 +133,7 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
         await until_idle(run, monitor, step)
         if is_doubtful(run.draft.projects[address].rendered):
             await leave_in_doubt(run, unknown_render(address))
-        return await in_slot(run, monitor, step, once, costs=describe(step).spends_credits)
+        return await in_slot(run, monitor, step, once)
 
     async def once() -> Done:
         live = await monitor.look(project_id)
