@@ -10,11 +10,12 @@ from reconciler.model.desired import Deliver
 from reconciler.model.errors import LockError, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan
-from reconciler.model.state import Intent, State
+from reconciler.model.state import State
 from reconciler.operations.apply.workflow import PlanRefusedError
 from reconciler.operations.read.plan import plan
 from reconciler.operations.state.edits import bind, decide, recover_state
 from reconciler.operations.workspace import Workspace
+from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.planner import Selection
 from tests.simulation.commands import apply, start
 from tests.simulation.specs import KEY, SECRET, desired
@@ -62,6 +63,8 @@ def _converge(life: Life, team: Team) -> None:
         made, state = _look(life, team, runner)
         if state.pending or isinstance(done.error, PlanRefusedError) or (isinstance(made, Plan) and made.unsettled):
             _follow(life, team, runner, state, made)
+            made, state = _look(life, team, runner)
+        if isinstance(made, Plan) and _answer(life, team, runner, state, made):
             made, state = _look(life, team, runner)
         if isinstance(made, Plan):
             disowned = {d.address for d in made.unsettled if d.address is not None} - life.ids(team).keys()
@@ -139,30 +142,51 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
     for address in dict.fromkeys(intent.address for intent in state.pending.values()):
         intent = next(i for i in state.pending.values() if i.address == address)
         if intent.kind == "message":
-            _decide(life, team, runner, intent, sent=life.was_sent(state, intent))
+            _decide(life, team, runner, address, f"message {intent.message_id}", sent=life.was_sent(state, intent))
         elif intent.kind in ("render", "share") and intent.undecided:
-            _decide(life, team, runner, intent, sent=_was_delivered(life, intent))
+            sent = _was_delivered(life, intent.project_id, intent.kind)
+            _decide(life, team, runner, address, intent.kind, sent=sent)
         elif intent.kind == "create" and intent.undecided:
-            _decide(life, team, runner, intent, sent=False)  # as the program says: then its project is imported
+            _decide(
+                life, team, runner, address, "create", sent=False
+            )  # as the program says: then its project is imported
             _import(life, team, runner, address)
     if isinstance(made, Plan) and (made.errors or made.unsettled):
         _recover(life, team, runner)
 
 
-def _was_delivered(life: Life, intent: Intent) -> bool:
+def _answer(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
+    """Decide what a plan asks of videos that were found: whether they are rendered, and which link is theirs."""
+    asked = {d.address for d in made.diagnostics if d.attention and d.address is not None}
+    answered = False
+    for address in sorted(asked & state.projects.keys()):
+        entry = state.projects[address]
+        if is_doubtful(entry.shared):
+            assert entry.shared is not None
+            sent = _was_delivered(life, entry.project_id, "share") and len(entry.shared.may_be) == 1
+            life.linked_again.update(() if sent else (entry.project_id,))
+            _decide(life, team, runner, address, "share", sent=sent)
+        elif is_doubtful(entry.rendered):
+            _decide(life, team, runner, address, "render", sent=_was_delivered(life, entry.project_id, "render"))
+        else:
+            continue
+        answered = True
+    return answered
+
+
+def _was_delivered(life: Life, project_id: str | None, kind: str) -> bool:
     """Whether the project's newest video is rendered, or shared, as people see it."""
-    kinds = [e.kind for e in life.store.ledger() if e.project_id == intent.project_id]
-    newest = max((n for n, kind in enumerate(kinds) if kind == "message"), default=-1)
-    return intent.kind in kinds[newest + 1 :]
+    kinds = [e.kind for e in life.store.ledger() if e.project_id == project_id]
+    newest = max((n for n, other in enumerate(kinds) if other == "message"), default=-1)
+    return kind in kinds[newest + 1 :]
 
 
-def _decide(life: Life, team: Team, runner: int, intent: Intent, *, sent: bool) -> None:
-    what = f"{intent.kind} {intent.message_id or ''}".strip()
-    life.world.tell(team.name, f"decides: {what} of {intent.address} was {'sent' if sent else 'not sent'}")
+def _decide(life: Life, team: Team, runner: int, address: str, what: str, *, sent: bool) -> None:
+    life.world.tell(team.name, f"decides: {what} of {address} was {'sent' if sent else 'not sent'}")
     life.figures["decided by people"] += 1
 
     async def work(workspace: Workspace, _: ApiClient) -> Any:
-        return decide(workspace, intent.address, sent=sent, lock_timeout=5.0)
+        return decide(workspace, address, sent=sent, lock_timeout=5.0)
 
     _run(life, runner, "resolve", work)
 
@@ -328,7 +352,8 @@ def _delivered(life: Life, ledger: list[Effect]) -> None:
         kinds = done.setdefault(effect.project_id, set())
         match effect.kind:
             case "render" | "share" | "adopt":
-                if effect.kind in kinds and not (effect.kind != "adopt" and effect.project_id in life.typed):
+                excused = life.typed | (life.linked_again if effect.kind == "share" else set())
+                if effect.kind in kinds and not (effect.kind != "adopt" and effect.project_id in excused):
                     life.fail(f"{effect.kind} of {effect.project_id} was done twice, by {effect.request_id}")
                 kinds.add(effect.kind)
                 if effect.kind == "render":

@@ -40,6 +40,8 @@ class Life:
         """Projects that people had made, and the team that took each over."""
         self.typed: set[str] = set()
         """Projects that people wrote to, whose videos may have changed since."""
+        self.linked_again: set[str] = set()
+        """Projects of which people could not tell the link, and took the advice to make one more."""
         self.touched: dict[str, float] = {}
         """Projects that people stopped and when, so that findings about them are theirs."""
         self.kill_sent: dict[int, tuple[int, float, bool]] = {}
