@@ -148,11 +148,25 @@ async def resolve(run: Run, monitor: Monitor, intent: Intent, recover: Recovery)
 
 async def settle(run: Run, intent: Intent) -> None:
     """Wait until a call of unknown fate can't act any more (decisions/0001). Raises HaltedError."""
-    now, begun = instant(run.now()), instant(intent.at)
-    age = (now - begun).total_seconds() if now and begun else 0.0
-    left = min(run.options.settle, LONGEST_FLIGHT - age)
-    if left > 0:
-        await run.api.pause(left, "lost call")
+    await _pause(run, min(run.options.settle, LONGEST_FLIGHT - _age(run, intent.at)))
+
+
+async def settle_found(run: Run, address: str) -> None:
+    """Wait until no call of a run whose state was lost can act any more on a project that this run found: the one that
+    made it may have been killed right before. Raises HaltedError.
+    """
+    if address in run.found:
+        await _pause(run, run.options.settle - _age(run, run.found[address]))
+
+
+def _age(run: Run, at: str) -> float:
+    now, begun = instant(run.now()), instant(at)
+    return (now - begun).total_seconds() if now and begun else 0.0
+
+
+async def _pause(run: Run, seconds: float) -> None:
+    if seconds > 0:
+        await run.api.pause(seconds, "lost call")
 
 
 async def retry_status(monitor: Monitor, project_id: str, attempt: Callable[[], Awaitable[T]]) -> T:

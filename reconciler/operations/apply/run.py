@@ -99,6 +99,8 @@ class Run(Struct, kw_only=True):
     """The kinds of steps whose calls the API turned out not to have."""
     worked: set[str] = field(default_factory=set)
     """The addresses at which this run set an agent to work or rendered: the state knows all that came before."""
+    found: dict[str, str] = field(default_factory=dict)
+    """The addresses whose projects were there before the state knew them, and when this run found them."""
     begun: Callable[[Step], object] = lambda _: None
     """Hears of the step of each call that is about to be sent."""
     elsewhere: Callable[[], Elsewhere] = Elsewhere

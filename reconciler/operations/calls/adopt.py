@@ -45,7 +45,10 @@ class AdoptCall(Struct):
                 project_url=adopted.project_url,
             )
         )
-        rendered = found_render(adopted.status, at=self.run.now()) if adopted.existing else None
+        rendered = None
+        if adopted.existing:
+            self.run.found[intent.address] = now = self.run.now()
+            rendered = found_render(adopted.status, at=now)
         return (Bind(address=intent.address, entry=replace(entry, outputs=outputs, rendered=rendered)),)
 
     @staticmethod

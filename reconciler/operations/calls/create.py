@@ -217,6 +217,7 @@ async def _finish(call: CreateCall, created: Created | None) -> Done:
         return Done("its answer was lost; it was found")
     if found is None:
         return Done()
+    call.run.found[step.address] = call.run.now()
     if found.status in OVER:
         raise _overtaken(found)
     settings = {name: value for name, value in step.body.items() if name in contract.current().settings}

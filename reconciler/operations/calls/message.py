@@ -24,7 +24,15 @@ from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
 from reconciler.model.values import Json, Revealed, Value, WireBody, filled, from_portable, masked_text
 from reconciler.operations.apply.dependencies import wire_body
-from reconciler.operations.apply.exactly_once import Done, Resolution, commit, in_slot, retry_status, settle
+from reconciler.operations.apply.exactly_once import (
+    Done,
+    Resolution,
+    commit,
+    in_slot,
+    retry_status,
+    settle,
+    settle_found,
+)
 from reconciler.operations.apply.polling import Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run
 from reconciler.operations.calls.own_messages import Claims, claim
@@ -120,6 +128,7 @@ async def send_message(run: Run, monitor: Monitor, step: Message, number: int) -
 
 
 async def _send_unless_there(run: Run, monitor: Monitor, step: Message, number: int) -> Done:
+    await settle_found(run, step.address)
     entry = run.draft.projects[step.address]
     body = run.fill(step.message.body, step.address)
     sent = logged_message(step.message.id, body, lineage=run.draft.lineage, at=run.now())
