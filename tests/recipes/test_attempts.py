@@ -44,6 +44,7 @@ def kept(github: GitHub, run: int) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in found}
 
 
+@pytest.mark.sweep
 def test_a_merge_s_failed_apply_is_run_again(site, api):
     """Intent: by "Re-run failed jobs", as its message says: it goes on, and both attempts' events are kept."""
     repository, github = site

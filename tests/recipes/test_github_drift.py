@@ -95,20 +95,46 @@ def edited(account):
     issue["body"] = re.sub("`[0-9a-f]{64}`", f"`{'0' * 64}`", issue["body"])
 
 
+def without_its_marker(account):
+    for issue in account["issues"]:
+        issue["labels"] = [{"name": "reconciler-drift"}]
+    account["issues"][-1]["body"] = account["issues"][-1]["body"].split("\n", 1)[1]
+
+
+def renamed(account):
+    """Nobody's but the bot's: that of another has title and label, too."""
+    alike = {**account["issues"][-1], "number": 4, "user": {"login": "eve"}, "body": "Not yours."}
+    account["issues"].insert(0, alike)
+    account["issues"][-1]["title"] += "!"
+
+
+def emptied(account):
+    account["issues"][-1] |= {"title": "Drift in campaigns", "body": None}
+
+
 @pytest.mark.sweep
 @pytest.mark.long
 def test_there_is_one_issue_whatever_others_write(site):
-    """Intent: it is found by its marker and its author, and says again what is so; nobody else's is touched."""
+    """Intent: it is found by its author, and its marker or its label and title, and says again what is so; nobody else's is touched."""
     repository, github = site
     github.only = "campaigns"
     assert not failures(github.workflow("reconciler-drift", repository, {}))
-    for change in (forged, a_pull_request, without_text, without_its_label, edited):
+    for change in (
+        forged,
+        a_pull_request,
+        without_text,
+        without_its_label,
+        edited,
+        without_its_marker,
+        renamed,
+        emptied,
+    ):
         edit(github, change)
-        others = [issue for issue in github.account["issues"] if issue["title"] != "Drift in campaigns"]
+        others = [issue for issue in github.account["issues"] if issue["number"] < 100]
         assert not failures(github.workflow("reconciler-drift", repository, {})), change.__name__
-        (issue,) = issues(github)
+        assert [issue for issue in github.account["issues"] if issue["number"] < 100] == others
+        (issue,) = [issue for issue in github.account["issues"] if issue["number"] >= 100]
         assert digest_of(issue) in saved_plan(github).read_text(), change.__name__
-        assert [issue for issue in github.account["issues"] if issue["title"] != "Drift in campaigns"] == others
     assert not [call for call in github.account["calls"] if "--comment" in call]
 
 

@@ -269,6 +269,11 @@ PERMISSIONS = {
         "release": {"contents": "read"},
         "again": {"contents": "read", "actions": "write", "pull-requests": "read"},
     },
+    "reconciler-drift-apply": {
+        "command": {"contents": "read", "issues": "write"},
+        "apply": {"contents": "read", "actions": "read", "issues": "read"},
+        "answer": {"issues": "write"},
+    },
     "reconciler-drift": {"workspaces": {"contents": "read"}, "drift": {"contents": "read", "issues": "write"}},
 }
 
@@ -285,7 +290,7 @@ def test_jobs_may_do_just_what_they_need(path):
         holders = [step["name"] for step in job["steps"] if "secrets." in str(step)]
         assert holders == {"plan": ["Plan"], "apply": ["Apply"], "drift": ["Look"]}.get(name, [])
     concurrency = document.get("concurrency") or document["jobs"]["apply"]["concurrency"]
-    writes = path.stem in ("reconciler-apply", "reconciler-comment", "reconciler-claim")
+    writes = path.stem in ("reconciler-apply", "reconciler-comment", "reconciler-claim", "reconciler-drift-apply")
     assert concurrency["cancel-in-progress"] is not writes
     if path.stem == "reconciler-plan":
         here = "github.event.pull_request.head.repo.full_name == github.repository"
@@ -298,6 +303,7 @@ def test_jobs_may_do_just_what_they_need(path):
     wanted = {
         "reconciler-apply": {"apply": approved},
         "reconciler-comment": {"apply": approved},
+        "reconciler-drift-apply": {"apply": approved},
         "reconciler-claim": {},
         "reconciler-queue": {"plan": looks},
     }

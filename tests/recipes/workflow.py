@@ -26,6 +26,8 @@ from tests.recipes.gh import COMMAND
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / "examples" / "ci" / "github"
 REPOSITORY = "acme/videos"
+EVENTS = ("pull_request", "issue_comment", "push", "schedule", "merge_group")
+"""What starts the workflows; each has one of them."""
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 
@@ -187,7 +189,9 @@ class GitHub:
             {
                 "id": run,
                 "workflow": f"{name}.yml",
-                "event": next((kind for kind in ("pull_request", "comment") if kind in event), "push"),
+                "path": f".github/workflows/{name}.yml",
+                "event": next(kind for kind in EVENTS if kind in document["on"]),
+                "head_branch": github.get("ref_name", "main"),
                 "status": "completed",
                 "head_sha": github.get("head_sha", sha),
                 "conclusion": "failure" if failed else "success",
