@@ -38,7 +38,7 @@ from reconciler.planning.matching import Candidates, is_new_successor
 from reconciler.planning.ordering import order
 from reconciler.planning.project_steps import plan_project
 from reconciler.planning.removal import removal_steps
-from reconciler.planning.renames import rename_suggestion
+from reconciler.planning.renames import rename_findings
 from reconciler.planning.resealing import Resealing
 from reconciler.planning.selection import Selection
 
@@ -108,9 +108,7 @@ def make_plan(
             entries.get(address),
             refresh_only=selection.refresh_only,
         )
-    suggestion = rename_suggestion(desired, known, result.steps)
-    if suggestion is not None:
-        result.diagnostics.append(suggestion)
+    result.diagnostics += rename_findings(desired, known, result.steps, state.identity)
     return Plan(
         id=header.id,
         reconciler_version=header.version,

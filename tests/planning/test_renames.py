@@ -114,6 +114,51 @@ def test_a_target_alone_is_warned_about_too_and_a_protected_one():
     assert not warned(desired(created("b")), entry(), refresh_only=True)
 
 
+# ── specs that are older than a rename ──
+
+
+def moved_in_state(have, old="a", new="b"):
+    draft = Draft(have)
+    draft.fold(End(effects=(Rename(from_address=old, to_address=new),)))
+    return draft.state()
+
+
+MADE = state(a=entry(generation=1))
+
+
+@pytest.mark.parametrize("have", [moved_in_state(MADE), moved_in_state(moved_in_state(MADE, "a", "c"), "c", "b")])
+def test_specs_that_were_not_renamed_with_the_state_buy_nothing_again(have):
+    """Intent: an older checkout, or a `state mv` before the specs, would cancel a project and pay for it again."""
+    made = plan(desired(created("a", location=Location("specs/a.yaml", 2, 3))), have, live())
+    (found,) = made.errors
+
+    assert found.summary == "`a` would be created again: the state has its project as `b`"
+    assert found.location == Location("specs/a.yaml", 2, 3)
+    assert "`reconciler state mv b a`" in found.detail and "list `b` under `removed`" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("specs", "steps"),
+    [
+        (desired(created("b")), []),
+        (desired(created("a"), moved=(Moved("b", "a"),)), ["move"]),
+        (desired(created("a"), removed=(Removed("b", "stop"),)), ["create", "forget"]),
+        (desired(created("a", brief="Another film.")), ["create", "forget"]),
+        (desired(created("a"), created("b")), ["create"]),
+    ],
+    ids=["renamed too", "renamed back", "created again on purpose", "another one", "one more"],
+)
+def test_there_are_ways_out_of_it(specs, steps):
+    made = plan(specs, moved_in_state(MADE), live())
+
+    assert not made.errors
+    assert actions(made) == steps
+
+
+def test_one_that_was_made_under_another_name_is_a_warning_only():
+    assert not plan(desired(created("c")), moved_in_state(MADE), live()).errors
+
+
 # ── what is open under the old name ──
 
 UNKNOWN = Intent(op="1", kind="message", address="a", at=AT, message_id="1", undecided=True)

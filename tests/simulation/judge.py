@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,8 +152,23 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
                 life, team, runner, address, "create", sent=False
             )  # as the program says: then its project is imported
             _import(life, team, runner, address)
+    if isinstance(made, Plan) and _rename_too(life, team, made):
+        return
     if isinstance(made, Plan) and (made.errors or made.unsettled):
         _recover(life, team, runner)
+
+
+def _rename_too(life: Life, team: Team, made: Plan) -> bool:
+    """Rename in the specs what the state has under another name, as it says."""
+    renamed = False
+    for diagnostic in made.errors:
+        told = re.search("the state has its project as `(.+)`", diagnostic.summary)
+        for thing in team.wanted() if told else ():
+            if told and thing.address == diagnostic.address:
+                team.renames(thing, told[1])
+                life.world.tell(team.name, f"{diagnostic.address} is {told[1]} in the specs, too")
+                renamed = True
+    return renamed
 
 
 def _answer(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
@@ -297,14 +313,16 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
     """No key made two projects, and no more were bought than people wanted. Returns whose each project is."""
     made = [e for e in ledger if e.kind == "create"]
     twice: set[str] = set()
+    lost = {team.identity for team in life.teams if team.lost}
     for key, count in Counter(e.idempotency_key for e in made).items():
         before, *others = (e for e in made if e.idempotency_key == key)
         for effect in others:
             # one that people stopped after a run had looked for it, and before it sent the key, has freed its key
-            if life.touched.get(before.project_id, -1.0) < life.server.knew[effect.request_id]:
-                life.fail(f"{count} projects were made under the key {key}")
-            else:
+            if life.touched.get(before.project_id, -1.0) >= life.server.knew[effect.request_id]:
                 twice.add(effect.project_id)
+            # with its state lost and its brief rewritten, nothing tells of one that has failed, or was made a day ago
+            elif not (key.partition("/")[0] in lost and before.detail["brief"] != effect.detail["brief"]):
+                life.fail(f"{count} projects were made under the key {key}")
             before = effect
     things = {
         f"{team.identity}/{name}": (team, thing) for team in life.teams for thing in team.things for name in thing.names

@@ -89,11 +89,7 @@ def rename(life: Life, team: Team, more: dict[str, Any]) -> bool:
         return False
     life.names += 1
     thing.moving = True
-    for other in team.things:
-        if other.after == thing.address:
-            other.after = f"p{life.names}"
-    thing.names.append(f"p{life.names}")
-    team.findable = False
+    team.renames(thing, f"p{life.names}")
     life.world.tell(team.name, f"{thing.names[-2]} is renamed {thing.address}")
     return True
 
@@ -256,11 +252,7 @@ def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
     def follow() -> None:
         if done.error is None and not done.process.dead:
-            thing.names.append(new)
-            team.findable = False
-            for other in team.things:
-                if other.after == old:
-                    other.after = new
+            team.renames(thing, new)
 
     done.process.fibers[0].on_end.append(follow)
     return True

@@ -86,3 +86,11 @@ class Team(Struct):
 
     def wanted(self) -> list[Thing]:
         return [thing for thing in self.things if not thing.removed]
+
+    def renames(self, thing: Thing, name: str) -> None:
+        """In the specs, with what waits for it."""
+        for other in self.things:
+            if other.after == thing.address:
+                other.after = name
+        thing.names.append(name)
+        self.findable = False
