@@ -31,10 +31,11 @@ class UnsafeFileError(OSError):
     """A file that is refused: a link, behind a link, or not a regular file. ``strerror`` says which."""
 
 
-def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> None:
+def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> OSError | None:
     """Write a file, or replace it, with this mode. ``None`` keeps the old file's mode, or takes the user's default.
 
-    A reader sees the old file or the new one. On failure the old one is unchanged and nothing is left behind.
+    A reader sees the old file or the new one. On failure the old one is unchanged and nothing is left behind. An error is
+    returned where the new one is there, and only its folder could not be synced: the old one may come back if power fails.
 
     Raises:
         UnsafeFileError: there is something else than a regular file, or the path goes through a link.
@@ -58,7 +59,11 @@ def replace(path: Path, data: bytes, *, mode: int | None = PRIVATE) -> None:
             os.unlink(temporary)  # noqa: PTH108
         _name(error, path)
         raise
-    sync_folder(place.parent)
+    try:
+        sync_folder(place.parent)
+    except OSError as error:
+        return error
+    return None
 
 
 def create(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -86,7 +91,8 @@ def move(source: Path, target: Path) -> None:
     place = _place(target)
     _regular(place)
     os.replace(source, place)  # noqa: PTH105
-    sync_folder(place.parent)
+    with contextlib.suppress(OSError):  # it is there; it can come again
+        sync_folder(place.parent)
 
 
 def remove(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.cli.console import Console
 from reconciler.model.config import Config
-from reconciler.model.errors import ConfigError
+from reconciler.model.errors import ConfigError, Diagnostic
 from reconciler.model.version import VERSION
 from reconciler.operations.workspace import StateStore
 
@@ -18,10 +18,14 @@ def open_store(console: Console, config: Config) -> StateStore:
         StateError: the URL can't be used.
 
     """
+
+    def warn(found: Diagnostic) -> None:
+        console.diagnose([found])
+
     place = config.state or ""
     scheme, separator, _ = place.partition("://")
     if not separator:
-        return LocalStateStore(config.state_path, version=VERSION)
+        return LocalStateStore(config.state_path, version=VERSION, warn=warn)
     if scheme not in ("s3", "gs", "az", "file"):
         raise ConfigError(
             f"a state can't be stored in `{scheme}://`",
@@ -43,5 +47,6 @@ def open_store(console: Console, config: Config) -> StateStore:
         spill=config.root / ".reconciler" / "spill",
         lease_seconds=config.limits.lease_seconds,
         note=console.note,
+        warn=warn,
         own_folder=config.environment is not None,
     )

@@ -9,11 +9,15 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from reconciler import files
+from reconciler.adapters.state import local
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Create, Replace
 from reconciler.model.state import Entry
@@ -71,6 +75,16 @@ def _no_look_at_the_video_of_a_render_that_is_refused() -> None:
     render._came_twice = only_while_it_renders
 
 
+def _no_difference_between_unsynced_and_failed() -> None:
+    replace = files.replace
+
+    def strict(path: Path, data: bytes, *, mode: int | None = files.PRIVATE) -> None:
+        if (error := replace(path, data, mode=mode)) is not None:
+            raise error
+
+    local.files = SimpleNamespace(**{**vars(files), "replace": strict})
+
+
 ADDED: Final[dict[str, Callable[[], None]]] = {
     "wait for the agent before the key is sent again": _no_wait_before_the_key,
     "settling of creates": _no_settling_of_creates,
@@ -78,6 +92,7 @@ ADDED: Final[dict[str, Callable[[], None]]] = {
     "look for a project that was given another title": _no_look_for_the_renamed,
     "look at the project where a render is refused": _no_look_at_a_render_that_is_refused,
     "look at its video where a render is refused": _no_look_at_the_video_of_a_render_that_is_refused,
+    "tell what is written from what failed, where a folder can't be synced": _no_difference_between_unsynced_and_failed,
 }
 """Steps that lives led to."""
 STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED

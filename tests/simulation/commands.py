@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
@@ -16,7 +16,7 @@ from reconciler.adapters.state.local import LocalStateStore
 from reconciler.adapters.state.remote import RemoteStateStore
 from reconciler.model.config import Config, Limits, Policy
 from reconciler.model.desired import Desired
-from reconciler.model.errors import ReconcilerError
+from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.events import ApplyResult, Event
 from reconciler.model.plan import Plan
 from reconciler.model.redact import Redactor
@@ -47,13 +47,15 @@ class Done(Struct):
     team: int = 0
     result: Any = None
     error: BaseException | None = None
+    warned: list[Diagnostic] = field(default_factory=list)
+    """What it said of files that are written and may be lost."""
     holds: Callable[[], bool] = lambda: False
     """Whether it believes that it has the lock."""
     began: float = 0.0
     ended: float = 0.0
 
 
-def _workspace(life: Life, team: Team, process: Process) -> Workspace:
+def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnostic], None]) -> Workspace:
     course = life.course
     config = Config(
         root=Path(life.root(team)),
@@ -79,7 +81,7 @@ def _workspace(life: Life, team: Team, process: Process) -> Workspace:
             note=lambda text: life.world.tell(process.name, text),
         )
     else:
-        store = LocalStateStore(Path(life.root(team)) / "reconciler.state.json", version="0")
+        store = LocalStateStore(Path(life.root(team)) / "reconciler.state.json", version="0", warn=warn)
     return Workspace(
         config=config,
         store=store,
@@ -107,7 +109,7 @@ def start(life: Life, runner: int, kind: str, work: Callable[[Workspace, ApiClie
 
     def main() -> None:
         try:
-            workspace = _workspace(life, team, process)
+            workspace = _workspace(life, team, process, done.warned.append)
             done.holds = lambda: _holds(life, workspace.store, process)
 
             async def go() -> Any:
@@ -156,6 +158,7 @@ def _report(life: Life, done: Done) -> None:
     if process.dead:
         return
     error = done.error
+    _unsynced(life, done)
     if isinstance(error, ReconcilerError):
         diagnostics = error.diagnostics
         first = next((d for d in diagnostics if d.severity == "error"), diagnostics[0])
@@ -167,6 +170,21 @@ def _report(life: Life, done: Done) -> None:
     elif isinstance(done.result, ApplyResult):
         counts = ", ".join(f"{n} {name}" for name, n in sorted(done.result.counts.items()))
         life.world.tell(process.name, f"ends: {counts or 'nothing to do'}")
+
+
+def _unsynced(life: Life, done: Done) -> None:
+    """A state that was written, but may be lost, is warned of and called neither failed nor safe."""
+    name = done.process.name
+    said = [found.summary for found in done.warned]
+    for summary in said:
+        life.world.tell(name, f"warns: {summary}")
+    lost = life.disk_of(done.process).unsynced.pop(done.process, [])
+    if [path for path in lost if path.endswith(".state.json")] != [summary.split("`")[1] for summary in said]:
+        life.fail(f"{name} warns {said}, and what may be lost is {lost}")
+    failed = [d.summary for d in done.error.diagnostics] if isinstance(done.error, ReconcilerError) else []
+    for path in lost:
+        if any(summary.startswith(f"can't write `{path}`") for summary in failed):
+            life.fail(f"{name} says that it could not write {path}, which is written")
 
 
 def plan(life: Life, runner: int, wanted: Desired) -> Done:

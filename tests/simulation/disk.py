@@ -37,6 +37,14 @@ class Disk:
         self.locks: dict[str, Process] = {}
         self.shared = b""
         """What its runs share about the rate limit."""
+        self.unlucky: Process | None = None
+        """Whose next sync of a folder after it put a file into its place fails."""
+        self.put: dict[Process, str] = {}
+        """The file that a process has put into its place, until the folder is synced."""
+        self.unsynced: dict[Process, list[str]] = {}
+        """Those whose folder could not be synced then."""
+        self.at_risk: list[Callable[[], None]] = []
+        """What to do where what was said to be done comes to nothing, since power fails before the next sync."""
         self._chance = world.chance(f"disk {name}")
         self._changes: list[tuple[str, File | None]] = []
         """Changes of names that no sync of a folder has made last."""
@@ -51,10 +59,13 @@ class Disk:
 
     def sync_names(self) -> None:
         self._changes.clear()
+        self.at_risk.clear()
         self._lasting = dict(self.names)
 
     def lose_power(self) -> None:
         """What was not synced is lost, or comes out torn."""
+        for lost in self.at_risk:
+            lost()
         stay = self._chance.randint(0, len(self._changes))
         names = dict(self._lasting)
         for path, file in self._changes[:stay]:
@@ -139,7 +150,8 @@ class SimulatedOs:
         process = World.current.process
         process.point()
         disk = self._disk_of(process)
-        number = disk.trouble(what)
+        unlucky = what == "sync" and disk.unlucky is process and path in disk.folders
+        number = errno.EIO if unlucky else disk.trouble(what)
         if number:
             World.current.tell(process.name, f"{what} of {path.rpartition('/')[2]}: {os.strerror(number)}")
             raise OSError(number, os.strerror(number), path)
@@ -202,7 +214,13 @@ class SimulatedOs:
             fiber = World.current.fiber
             assert fiber is not None
             fiber.sleep(seconds)
-        disk = self._act("sync", handle.path)
+        put = handle.disk.put.pop(World.current.process, None) if handle.file is None else None
+        try:
+            disk = self._act("sync", handle.path)
+        except OSError:
+            if put is not None:
+                handle.disk.unsynced.setdefault(World.current.process, []).append(put)
+            raise
         if handle.file is None:
             disk.sync_names()
         else:
@@ -233,6 +251,7 @@ class SimulatedOs:
         file = disk.names[str(source)]
         disk.rename(str(target), file)
         disk.rename(str(source), None)
+        disk.put[World.current.process] = str(target)
         World.current.process.point()
 
     def unlink(self, path: object) -> None:

@@ -250,9 +250,18 @@ def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
         life, runner, "state mv", lambda w, _: _awaited(rename_address(w, old, new, lock_timeout=0.0))
     )
 
+    if more.get("unsynced"):
+        life.disk_of(done.process).unlucky = done.process
+
+    def undone() -> None:  # as they were warned: another project is made under the new name
+        thing.rights += 1
+        team.lost = True
+
     def follow() -> None:
         if done.error is None and not done.process.dead:
             team.renames(thing, new)
+            if done.warned:
+                life.disk_of(done.process).at_risk.append(undone)
 
     done.process.fibers[0].on_end.append(follow)
     return True

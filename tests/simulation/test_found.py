@@ -19,6 +19,7 @@ FOUND = {
     "a-project-that-a-person-renames-before-its-create-is-found": (3247, "2 projects were bought for p1"),
     "a-render-that-a-proxy-asks-for-twice": (5111, "was done twice"),
     "a-render-that-a-proxy-asks-for-twice-and-that-ends-before-the-next-look": (421782, "was done twice"),
+    "a-state-that-is-renamed-and-not-synced": (305996, "says that it could not write"),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -11,9 +12,9 @@ from msgspec.json import decode
 from msgspec.structs import asdict
 
 from reconciler import files
-from reconciler.adapters.state.disk_errors import disk_failure
+from reconciler.adapters.state.disk_errors import disk_failure, ignore, unsynced
 from reconciler.model.claim import Claim, is_claim
-from reconciler.model.errors import StateError
+from reconciler.model.errors import Diagnostic, StateError
 
 _BYTES_MAX: Final = 16 * 1024
 _ATTEMPTS: Final = 5
@@ -74,8 +75,9 @@ class Claims:
 class ClaimFile:
     """A claim in a file beside a local state; only the holder of the state's lock writes it."""
 
-    def __init__(self, state_path: Path) -> None:
+    def __init__(self, state_path: Path, warn: Callable[[Diagnostic], None] = ignore) -> None:
         self._path = claim_path(state_path)
+        self._warn = warn
 
     @property
     def where(self) -> str:
@@ -93,9 +95,11 @@ class ClaimFile:
         try:
             if files.check(self._path):
                 return False
-            files.replace(self._path, data)
+            lost = files.replace(self._path, data)
         except OSError as error:
             raise disk_failure("write", self._path, error) from error
+        if lost is not None:
+            self._warn(unsynced(self._path, lost))
         return True
 
     def remove(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.files import UnsafeFileError
-from reconciler.model.errors import StateError
+from reconciler.model.errors import Diagnostic, StateError
 
 _ELSEWHERE: Final = "or use another place with `--state`"
 _AGAIN: Final = "then run the command again: it first clears up what was begun"
@@ -26,6 +26,20 @@ _REMEDIES: Final = (
         "That file system can't lock files. Use another place with `--state`, for example on a local disk.",
     ),
 )
+
+
+def unsynced(path: Path | str, error: OSError) -> Diagnostic:
+    """That a file was written, and only its folder could not be synced."""
+    return Diagnostic(
+        severity="warning",
+        summary=f"`{path}` is written, but may be lost if this machine loses power now: {error.strerror or error}",
+        detail="Its folder can't be synced to the disk. Don't repeat the command: it is done. Fix the disk; the next write "
+        "of the state syncs the folder again.",
+    )
+
+
+def ignore(_: Diagnostic) -> None:
+    """Hear of nothing."""
 
 
 def disk_failure(what: str, path: Path, error: OSError) -> StateError:

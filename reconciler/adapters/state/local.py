@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler import files
 from reconciler.adapters.state.claims import ClaimFile, Claims, claim_path
-from reconciler.adapters.state.disk_errors import disk_failure
+from reconciler.adapters.state.disk_errors import disk_failure, ignore, unsynced
 from reconciler.adapters.state.format import (
     MAX_BYTES,
     decode_journal,
@@ -20,7 +20,7 @@ from reconciler.adapters.state.format import (
 )
 from reconciler.adapters.state.group_commit import GroupCommit
 from reconciler.adapters.state.lock import clear_lock, hold_lock, read_holder
-from reconciler.model.errors import StateError
+from reconciler.model.errors import Diagnostic, StateError
 from reconciler.model.journal import Draft
 from reconciler.model.state import Loaded, State, Version
 
@@ -28,13 +28,15 @@ from reconciler.model.state import Loaded, State, Version
 class LocalStateStore(GroupCommit):
     """One workspace's state in ``path``; the journal is ``<path>.journal``.
 
-    Reading needs no lock and writes nothing, so ``plan`` can read. Everything that writes needs :meth:`lock`.
+    Reading needs no lock and writes nothing, so ``plan`` can read. Everything that writes needs :meth:`lock`. ``warn``
+    hears of what is written and may be lost.
     """
 
-    def __init__(self, path: Path, *, version: str) -> None:
+    def __init__(self, path: Path, *, version: str, warn: Callable[[Diagnostic], None] = ignore) -> None:
         super().__init__()
         self.path = path
-        self.claims = Claims(ClaimFile(path))
+        self.claims = Claims(ClaimFile(path, warn))
+        self._warn = warn
         self._journal_path = path.with_name(path.name + ".journal")
         self._version = version
         self._state: State | None = None
@@ -112,19 +114,24 @@ class LocalStateStore(GroupCommit):
         if self._lineage is not None and self._lineage != state.lineage:
             self._whole = None  # an empty journal of a state that was never written
 
-    def save(self, state: State) -> None:
-        """Replace the snapshot and remove the journal that is folded into it.
+    def save(self, state: State, *, lasting: bool = False) -> None:
+        """Replace the snapshot and remove the journal that is folded into it; not the journal of one that may come back.
 
         Raises:
-            StateError: it could not be written; the journal still has everything.
+            StateError: it could not be written; the journal still has everything. With ``lasting``, also: it may be lost.
 
         """
         data = encode_state(state, self._version)
         try:
             files.make_folder(self.path.parent, mode=files.PRIVATE_FOLDER)
-            files.replace(self.path, data)
+            lost = files.replace(self.path, data)
             self._close()
-            files.remove(self._journal_path)
+            if lost is None:
+                files.remove(self._journal_path)
+            elif lasting:
+                raise lost
+            else:
+                self._warn(unsynced(self.path, lost))
         except OSError as error:
             raise disk_failure("write", self.path, error) from error
         self._state = state
@@ -162,6 +169,8 @@ class LocalStateStore(GroupCommit):
     def _open(self) -> None:
         assert self._state is not None, "begin() comes first"
         files.make_folder(self.path.parent, mode=files.PRIVATE_FOLDER)
+        if self._whole is None and files.check(self._journal_path):
+            files.sync_folder(self.path.parent)  # until then, the state that it continues may come back
         fd = files.open_to_append(self._journal_path)
         self._fd, self._size = fd, self._whole or 0
         os.ftruncate(fd, self._size)  # drops a torn last line, or a journal that is folded already

@@ -22,8 +22,10 @@ from obstore import exceptions
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from reconciler import files
+from reconciler.adapters.state.disk_errors import disk_failure, unsynced
 from reconciler.adapters.state.format import MAX_BYTES
 from reconciler.adapters.state.store_errors import failure, missing_folder, unusable
+from reconciler.model.errors import StateError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -33,6 +35,15 @@ _NUMBER: Final = re.compile(r"(\d+)\.json")
 _AT_ONCE: Final = 16
 _ANSWERS: Final = (exceptions.BaseError, OSError, ValueError)
 """What obstore raises: its own exceptions, and the built-in ones that it maps to."""
+
+
+class UnsyncedError(StateError):
+    """A file of a shared folder is written, and only its folder can't be synced."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        failed = disk_failure("write", path, error).diagnostics[0]
+        super().__init__(failed.summary, failed.detail)
+        self.warning = unsynced(path, error)
 
 
 class Meta(Struct, frozen=True):
@@ -71,7 +82,9 @@ class Objects:
         self._made: ObjectStore | None = None
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object; ``False`` if there is another one with this name."""
+        """Create an object; ``False`` if there is another one with this name. Raises UnsyncedError: it is there, but may be
+        lost.
+        """
         with self._mapped("write", name):
             self._make_folder(name)
             try:
@@ -226,8 +239,11 @@ class Objects:
             os.fsync(fd)
         finally:
             os.close(fd)
-        for folder in (path.parent, path.parent.parent):
-            files.sync_folder(folder)
+        try:
+            for folder in (path.parent, path.parent.parent):
+                files.sync_folder(folder)
+        except OSError as error:
+            raise UnsyncedError(path, error) from error
 
     @contextmanager
     def _mapped(self, what: str, name: str) -> Iterator[None]:

@@ -25,6 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.adapters.state.claims import Claims
+from reconciler.adapters.state.disk_errors import ignore
 from reconciler.adapters.state.format import (
     Follows,
     JournalHeader,
@@ -37,9 +38,9 @@ from reconciler.adapters.state.format import (
 )
 from reconciler.adapters.state.group_commit import Batch, GroupCommit
 from reconciler.adapters.state.lease import Lease
-from reconciler.adapters.state.objects import Objects
+from reconciler.adapters.state.objects import Objects, UnsyncedError
 from reconciler.adapters.state.spill import Spill
-from reconciler.model.errors import LockError, StateError
+from reconciler.model.errors import Diagnostic, LockError, StateError
 from reconciler.model.journal import Draft, End, Record
 from reconciler.model.state import Loaded, State, Version
 
@@ -81,14 +82,16 @@ class RemoteStateStore(GroupCommit):
         spill: Path,
         lease_seconds: float,
         note: Callable[[str], None] = lambda _: None,
+        warn: Callable[[Diagnostic], None] = ignore,
         own_folder: bool = False,
     ) -> None:
         super().__init__()
+        self._warn = warn
         self.url = url
         self._version = version
         self._note = note
         self._objects = Objects(url, own_folder=own_folder)
-        self.claims = Claims(_ClaimObject(self._objects))
+        self.claims = Claims(_ClaimObject(self._objects, warn))
         # its own connections, so that a slow journal does not delay a renewal
         patience = Objects(url, timeout=max(PATIENCE, lease_seconds / 4), own_folder=own_folder)
         self._lease = Lease(patience, seconds=lease_seconds, note=note)
@@ -231,19 +234,19 @@ class RemoteStateStore(GroupCommit):
         """Start or continue the journal of ``state``, which :meth:`load` returned or which is new."""
         self._state, self._broken = state, None
 
-    def save(self, state: State) -> None:
+    def save(self, state: State, *, lasting: bool = False) -> None:
         """Create the next serial, then delete the journal that is folded into it.
 
         Raises:
             LockError: another run has taken over.
-            StateError: it could not be written; the journal still has everything.
+            StateError: it could not be written; the journal still has everything. With ``lasting``, also: it may be lost.
 
         """
         assert self._seen is not None, "load() comes first"
         self._lease.renew()
         folded = Follows(self._seen.serial, self._free - 1)
         data = encode_state(state, self._version, follows=folded, writer=self._lease.writer)
-        if not self._objects.create(_snapshot(state.serial), data):
+        if not _created(self._objects, _snapshot(state.serial), data, warn=None if lasting else self._warn):
             raise StateError(
                 f"serial {state.serial} of the state was written by another run",
                 "The journal has what this run did. Run the command again: it folds that in.",
@@ -319,8 +322,9 @@ class _ClaimObject:
 
     _NAME: Final = "claim.json"
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, warn: Callable[[Diagnostic], None]) -> None:
         self._objects = objects
+        self._warn = warn
 
     @property
     def where(self) -> str:
@@ -330,10 +334,21 @@ class _ClaimObject:
         return self._objects.read(self._NAME, limit)
 
     def create(self, data: bytes) -> bool:
-        return self._objects.create(self._NAME, data)
+        return _created(self._objects, self._NAME, data, warn=self._warn)
 
     def remove(self) -> bool:
         return self._objects.remove(self._NAME)
+
+
+def _created(objects: Objects, name: str, data: bytes, *, warn: Callable[[Diagnostic], None] | None) -> bool:
+    """Create an object as :meth:`Objects.create`; ``warn``: that it may be lost is no error."""
+    try:
+        return objects.create(name, data)
+    except UnsyncedError as error:
+        if warn is None:
+            raise
+        warn(error.warning)
+        return True
 
 
 def _folded(state: State | None, records: Sequence[Record]) -> State | None:

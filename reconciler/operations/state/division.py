@@ -58,7 +58,7 @@ def divide(
             _check_target(there, moved, config)
             if there is None:
                 target.begin(moved)
-                target.save(moved)
+                target.save(moved, lasting=True)  # what is left in the old place only points to it
         left = State(
             lineage=moved.lineage,
             workspace=moved.workspace,
