@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -138,6 +139,12 @@ def api(account, path, query, options):
             return issues(account, rest, method, query, options)
         case "pulls", rest if method == "GET":
             return pulls(account, rest, query)
+        case "contents", rest if method == "GET":  # of a file: what git calls it
+            name = ["git", "-C", os.environ["FAKE_REPOSITORY"], "rev-parse", f"{query['ref']}:{'/'.join(rest)}"]
+            done = subprocess.run(name, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise SystemExit("gh: Not Found (HTTP 404)")
+            return {"sha": done.stdout.strip()}
         case "commits", [sha, "pulls"] if method == "GET":
             return [pull for pull in account["pulls"] if pull["merge_commit_sha"] == sha]
         case "collaborators", [login, "permission"] if method == "GET":

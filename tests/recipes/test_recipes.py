@@ -245,7 +245,7 @@ PERMISSIONS = {
     "reconciler-plan": {
         "workspaces": {"contents": "read", "pull-requests": "read"},
         "validate": {"contents": "read"},
-        "plan": {"contents": "read", "pull-requests": "write"},
+        "plan": {"contents": "read", "actions": "read", "pull-requests": "write"},
         "reconciler": {},
     },
     "reconciler-apply": {

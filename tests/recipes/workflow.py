@@ -332,6 +332,7 @@ class Runner:
             "GITHUB_ACTION_PATH": str(self.action_path),
             "GITHUB_STEP_SUMMARY": str(summary),
             "FAKE_GITHUB": str(home),
+            "FAKE_REPOSITORY": str(self.repository),
             "PATH": f"{home / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         settings = {k: v for k, v in self.github.env.items() if k != "EVERSINCE_API_KEY"}
