@@ -233,7 +233,9 @@ class Intent(Struct, frozen=True, kw_only=True):
     near: tuple[str, ...] = ()
     """Ids of messages in the conversation that may be this message, or links that may be this share's."""
     seen: tuple[str | None, ...] = ()
-    """What the account showed before: marks of the video for a render, digests of the links for a share."""
+    """What the account showed before: marks of the video for a render, digests of the links for a share; for a create or an
+    adoption, ids of projects that may be the call's.
+    """
 
 
 class Upload(Struct, frozen=True, kw_only=True):

@@ -10,8 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model import contract
+from reconciler.model.desired import AdoptOrigin, CreateOrigin
 from reconciler.operations.state.edits import decide
 from reconciler.sandbox.app import create_app
+from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import in_world
 from tests.operations.test_deliver import delivered, finding, kinds, outcomes, project, specs
 
@@ -287,5 +289,65 @@ def test_a_free_render_is_made_where_nothing_tells(tmp_path, change):
         _, wanted = await begin(world, tmp_path, never_idle, "1080p")
         await world.apply(specs(wanted))
         assert delivered(world)[0] == "render"
+
+    in_world(go, tmp_path)
+
+
+STUDIO = AdoptOrigin("51d10000-0000-4000-8000-000000000001")
+ANSWERS = {
+    "it comes": None,
+    "it is lost, and had come": {"kind": "reset", "when": "after"},
+    "it is lost, and had not": {"kind": "reset"},
+}
+
+
+ORIGINS = {"adopt": STUDIO, "create": CreateOrigin({"brief": "A film about the sea."})}
+
+
+@pytest.mark.parametrize("lost", ANSWERS)
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_project_that_was_there_before_the_state_is_not_rendered_again(tmp_path, origin, lost, quality):
+    # Intent: that the list showed it before the call tells, whatever becomes of the call's answer.
+    async def go(world):
+        wanted = project(origin=ORIGINS[origin], render=quality, messages=(), share=None)
+        await world.apply(specs(wanted))
+        assert delivered(world) == ["render"]
+        (tmp_path / "state.json").unlink()
+        if ANSWERS[lost] is not None:
+            world.store.add_fault(Fault(method="POST", path="^/projects(/adopt)?$", **ANSWERS[lost]))
+        result = await world.apply(specs(wanted))
+        assert outcomes(result) == {("teaser", origin): "done", ("teaser", "render"): "unknown"}
+        assert delivered(world) == ["render"]
+
+    in_world(go, tmp_path)
+
+
+@pytest.mark.parametrize("lost", ANSWERS)
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_project_that_is_new_is_rendered_and_nothing_is_asked(tmp_path, origin, lost):
+    async def go(world):
+        if ANSWERS[lost] is not None:
+            world.store.add_fault(Fault(method="POST", path="^/projects(/adopt)?$", **ANSWERS[lost]))
+        result = await world.apply(specs(project(origin=ORIGINS[origin], messages=(), share=None)))
+        assert set(outcomes(result).values()) == {"done"} and delivered(world) == ["render"]
+
+    in_world(go, tmp_path)
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_the_run_after_a_killed_one_knows_that_too(tmp_path, origin):
+    # Intent: the intent tells it, since by then the list shows the project in any case.
+    async def go(world):
+        wanted = project(origin=ORIGINS[origin], messages=(), share=None)
+        await world.apply(specs(wanted))
+        (tmp_path / "state.json").unlink()
+        world.store.add_fault(Fault(method="POST", path="^/projects(/adopt)?$", kind="reset", times=0))
+        await world.apply(specs(wanted))
+        world.store.clear_faults()
+        result = await world.apply(specs(wanted))
+        assert "render" not in {step.action for step in (await world.plan(specs(wanted))).steps}
+        assert outcomes(result).get(("teaser", "render"), "unknown") == "unknown"
+        assert delivered(world) == ["render"]
 
     in_world(go, tmp_path)

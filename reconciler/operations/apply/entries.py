@@ -66,6 +66,12 @@ def bound_entry(
     )
 
 
+def found_before(run: Run, address: str, status: str) -> Rendered | None:
+    """Note that an address has a project that was there before the state; what is known of its render."""
+    run.found[address] = now = run.now()
+    return found_render(status, at=now)
+
+
 def found_render(status: str, *, at: str) -> Rendered | None:
     """What is known of the render of a project that was there before the state: it may have one, unless its agent is at
     work on another video.

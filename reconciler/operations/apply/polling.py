@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from itertools import chain
 
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from reconciler.operations.apply.in_vain import require_possible
 from reconciler.operations.apply.run import Deferred, Interrupted, Run
 from reconciler.operations.concurrency import cancel_all, run_all
 from reconciler.operations.read.refresh import list_filtered, merge
+from reconciler.planning.matching import Candidates
 
 LEAST_PAUSE = 1.0
 """Least seconds between two attempts to get a slot in an account that had none."""
@@ -56,6 +58,7 @@ class Monitor:
         self.active: set[str] = {i for i, p in live.projects.items() if contract.is_active(p.status)}
         self.names: dict[str, str] = {}
         """Address by project id, for events."""
+        self._before, self._managed_before = live, dict(run.draft.projects)
         self._complete = live.complete
         self._total = live.total or 0
         self._page_size = contract.current().limits.list_page
@@ -74,6 +77,16 @@ class Monitor:
         self._probing = False
         """Whether the last create or message was refused for want of a slot: then one step tries for all."""
         self._slot_lock = asyncio.Lock()
+
+    @cached_property
+    def adopted_before(self) -> Mapping[str, tuple[str, ...]]:
+        """The projects that were there before this run, by the studio project that each was adopted from."""
+        return {p.source_project_id: (p.id,) for p in self._before.projects.values() if p.source_project_id is not None}
+
+    @cached_property
+    def unmanaged_before(self) -> Candidates:
+        """The projects that were there before this run, and that the state did not have."""
+        return Candidates.of(self._before, self._managed_before)
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────
 

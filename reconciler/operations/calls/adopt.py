@@ -11,7 +11,7 @@ from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import Adopt
 from reconciler.model.state import Entry, Intent, Outputs
 from reconciler.model.values import WireBody, from_portable
-from reconciler.operations.apply.entries import found_render
+from reconciler.operations.apply.entries import found_before
 from reconciler.operations.apply.exactly_once import Done, Resolution, commit
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
@@ -27,13 +27,13 @@ class AdoptCall(Struct):
     wire: WireBody
 
     def intent(self) -> Intent:
-        return self.run.intent("adopt", self.step.address, step=self.number, body=self.step.body)
+        intent = self.run.intent("adopt", self.step.address, step=self.number, body=self.step.body)
+        return replace(intent, seen=self.monitor.adopted_before.get(str(self.step.body["project_id"]), ()))
 
     async def send(self) -> Created:
         return await self.run.api.adopt(self.wire)
 
     async def effects(self, adopted: Created, intent: Intent) -> tuple[Bind]:
-        entry = _entry(self.run, adopted, str(self.step.body["project_id"]))
         outputs = Outputs(status=adopted.status, project_url=adopted.project_url)
         self.monitor.names[adopted.id] = self.step.address
         self.monitor.note(
@@ -45,21 +45,20 @@ class AdoptCall(Struct):
                 project_url=adopted.project_url,
             )
         )
-        rendered = None
-        if adopted.existing:
-            self.run.found[intent.address] = now = self.run.now()
-            rendered = found_render(adopted.status, at=now)
-        return (Bind(address=intent.address, entry=replace(entry, outputs=outputs, rendered=rendered)),)
+        entry = _entry(self.run, adopted, intent, there_before=adopted.existing)
+        return (Bind(address=intent.address, entry=replace(entry, outputs=outputs)),)
 
     @staticmethod
     async def recover(run: Run, _: Monitor, intent: Intent, /) -> Resolution:
-        """Repeat it."""
+        """Repeat it. Its answer says that the project is adopted already; whether that is so since this call, the intent
+        tells.
+        """
         body = from_portable(intent.body)
         try:
             adopted = await run.api.adopt(run.reveal(body, intent.address))
         except NotFoundError:
             return Resolution("not_done", "the studio has no such project")
-        bind = Bind(address=intent.address, entry=_entry(run, adopted, str(body["project_id"])))
+        bind = Bind(address=intent.address, entry=_entry(run, adopted, intent, there_before=adopted.id in intent.seen))
         return Resolution("done", f"it is adopted: `{adopted.id}`", (bind,))
 
 
@@ -74,10 +73,12 @@ async def adopt(run: Run, monitor: Monitor, step: Adopt, number: int) -> Done:
     return Done(ADOPTED_BEFORE) if adopted is not None and adopted.existing else Done()
 
 
-def _entry(run: Run, adopted: Created, studio_id: str) -> Entry:
+def _entry(run: Run, adopted: Created, intent: Intent, *, there_before: bool) -> Entry:
+    """The entry of an adopted project. ``there_before``: it was adopted before this call."""
     return Entry(
         project_id=adopted.id,
         origin="adopted",
-        studio_id=studio_id,
+        studio_id=str(intent.body["project_id"]),
         settings=run.as_known({"mode": adopted.mode} if adopted.mode else {}, "status"),
+        rendered=found_before(run, intent.address, adopted.status) if there_before else None,
     )

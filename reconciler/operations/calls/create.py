@@ -35,7 +35,7 @@ from reconciler.model.state import Dispute, Entry, Intent
 from reconciler.model.times import instant
 from reconciler.model.values import Json, Value, WireBody, exposed, from_portable
 from reconciler.operations.apply.dependencies import wire_body
-from reconciler.operations.apply.entries import bound_entry, created_entry
+from reconciler.operations.apply.entries import bound_entry, created_entry, found_before
 from reconciler.operations.apply.exactly_once import Done, Overtaken, Resolution, commit, in_slot, settle
 from reconciler.operations.apply.polling import OVER, Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run, summary_of
@@ -49,6 +49,8 @@ KEY_CONFLICT: Final = 409
 """How servers refuse an idempotency key that was used for another request; the contract does not say."""
 GENERATIONS: Final = 50
 """How many used-up generations of a key are skipped."""
+SEEN: Final = 20
+"""How many projects like the one to create an intent names that were there before."""
 KEY_LIVES: Final = timedelta(seconds=KEY_SECONDS)
 CLOCK_SKEW: Final = timedelta(hours=1)
 """How far the account's clock may be off when it says when a project was created."""
@@ -73,7 +75,7 @@ class CreateCall(Struct):
     used_up: bool = False
 
     def intent(self) -> Intent:
-        return self.run.intent(
+        intent = self.run.intent(
             "create",
             self.step.address,
             step=self.number,
@@ -81,6 +83,8 @@ class CreateCall(Struct):
             generation=self.generation,
             project_id=self.old.project_id if self.old else None,
         )
+        before = self.monitor.unmanaged_before.like(self.body).all
+        return replace(intent, seen=tuple(project.id for project in before[:SEEN]))
 
     async def send(self) -> Created:
         return await self.run.api.create(self.wire)
@@ -119,6 +123,8 @@ class CreateCall(Struct):
           another project could be meant just as well (equal briefs), it stays unknown. The same where its fields are of
           another version of the API.
         * Under another title, which people may have given it: the same, but for the list, which then settles nothing.
+        * There before this call, as the intent says: its key is sent again as for the first time, since that project's
+          render and messages are not those of this call.
         * Not there, nor once the request can't be under way any more: not done. (If it came after its key's next project
           had failed, it would make another.)
         """
@@ -309,7 +315,7 @@ def _bind_by_list(run: Run, intent: Intent, body: dict[str, Value], found: LiveP
         bound_entry(run, found, origin="created", old=old, settings=body),
         generation=intent.generation,
         creation=created_entry(run, intent, body, None, old).creation,
-        rendered=None,  # nothing was done with it since this call
+        rendered=found_before(run, intent.address, found.status) if found.id in intent.seen else None,
     )
     note = f"it was done, and the project is {found.status}: `{found.id}`"
     return Resolution("done", note, (Bind(address=intent.address, entry=entry),))
@@ -336,6 +342,8 @@ async def _bind_by_key(
         return Resolution("not_done", summary_of(error))
     if run.elsewhere().holder_of(created.id) or (created.existing and all(p.id != created.id for p in alive)):
         return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
+    if created.id in intent.seen:
+        return Resolution("not_done", f"its key had made `{created.id}` before")
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
 
