@@ -15,12 +15,15 @@ from reconciler.adapters.specs.language.project import Mentions
 from reconciler.adapters.specs.validation.codes import Code
 from reconciler.adapters.specs.workspace_files import FileProblem, inside, read_text
 from reconciler.adapters.specs.yaml.parsing import MAX_BYTES
+from reconciler.adapters.state.claims import ClaimFile, Claims
 from reconciler.cli.inputs import load_desired, load_offline
 from reconciler.cli.variables import Variables
 from reconciler.model import contract
+from reconciler.model.claim import Claim
 from reconciler.model.config import Config
 from reconciler.model.errors import Diagnostic, ReconcilerError
 from reconciler.model.workspaces import WorkspaceRow
+from reconciler.operations.claims import look_at_claim
 from reconciler.operations.read.workspaces import Found
 
 
@@ -53,8 +56,17 @@ def _read(root: str, path: str, environment: str | None, seen: Glance, secret_en
     except ReconcilerError as error:
         errors = tuple(_placed(found, path) for found in error.diagnostics if found.code != Code.ENV_MISSING)
     read = _footprint(root, config, mentions)
-    row = WorkspaceRow(path=path, name=seen.name, environment=environment, diagnostics=errors)
+    claim, warnings = _claim(Path(root), seen.places.get(environment))
+    found = (*errors, *(_placed(each, path) for each in warnings))
+    row = WorkspaceRow(path=path, name=seen.name, environment=environment, claim=claim, diagnostics=found)
     return Found(row=row, root=root, glance=seen, footprint=read, whole=not errors)
+
+
+def _claim(root: Path, place: str | None) -> tuple[Claim | None, tuple[Diagnostic, ...]]:
+    """The claim beside a local state. That of a remote one takes a request, and is not read."""
+    if place is None or "://" in place:
+        return None, ()
+    return look_at_claim(Claims(ClaimFile(root / place)))
 
 
 def _footprint(root: str, config: Config | None, mentions: Mentions) -> Footprint:

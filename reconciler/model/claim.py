@@ -77,7 +77,7 @@ def refusal(claim: Claim, environment: str | None) -> Diagnostic:
     return Diagnostic(
         severity="error",
         kind="claimed",
-        summary=f"`{claim.pull_request}` has claimed {_place(environment)}: nothing was done",
+        summary=f"`{claim.pull_request}` has claimed {claimed_place(environment)}: nothing was done",
         detail=f"{claimed_by(claim)}\nWait until it is merged or closed, then plan again; or release its claim: "
         f"{unlock_command(claim, environment)}. Its own applies need `--pull-request`.",
     )
@@ -88,11 +88,12 @@ def behind(claim: Claim, environment: str | None) -> Diagnostic:
     return Diagnostic(
         severity="warning",
         kind="claimed",
-        summary=f"this plan is behind: `{claim.pull_request}` has claimed {_place(environment)}",
+        summary=f"this plan is behind: `{claim.pull_request}` has claimed {claimed_place(environment)}",
         detail=f"{claimed_by(claim)}\nIt has applied its changes and is not merged yet, so this plan may revert them. "
         "Until it is merged or closed, `apply` is refused; then plan again.",
     )
 
 
-def _place(environment: str | None) -> str:
+def claimed_place(environment: str | None) -> str:
+    """What is claimed, in Markdown."""
     return "this workspace" if environment is None else f"environment `{environment}`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from reconciler.model.claim import Claim
 from reconciler.model.errors import Diagnostic
 
 
@@ -20,4 +21,7 @@ class EnvironmentRow(Struct, frozen=True, kw_only=True):
     last_apply: str | None = None
     managed: int = 0
     attention: int = 0
+    claim: Claim | None = None
+    """The pull request's that has claimed it."""
     errors: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()

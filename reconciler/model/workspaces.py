@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from reconciler.model.claim import Claim
 from reconciler.model.errors import Diagnostic
 
 ReasonKind = Literal[
@@ -51,6 +52,8 @@ class WorkspaceRow(Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
     managed: tuple[Managed, ...] | None = None
     place: str | None = None
+    claim: Claim | None = None
+    """The pull request's that has claimed it, where its state is local."""
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

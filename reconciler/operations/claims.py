@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
+from reconciler.adapters.state.claims import Claims
 from reconciler.model.claim import Claim, Claimant, claimed_by, refusal, unlock_command
-from reconciler.model.errors import ClaimedError, StateError, UsageError
+from reconciler.model.errors import ClaimedError, Diagnostic, StateError, UsageError
 from reconciler.operations.workspace import Workspace
+
+
+def look_at_claim(claims: Claims) -> tuple[Claim | None, tuple[Diagnostic, ...]]:
+    """The claim that stands, if any, to be shown; and a warning where it can't be read."""
+    try:
+        return claims.read(), ()
+    except StateError as error:
+        return None, tuple(replace(found, severity="warning") for found in error.diagnostics)
 
 
 def require_free(workspace: Workspace, claimant: Claimant | None) -> Claim | None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import asdict
+
 from reconciler.model.environments import EnvironmentRow
 from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.values import Json
+from reconciler.report.claims import claim_text, with_claims
 from reconciler.report.heading import api_host
 from reconciler.report.style import Style
 from reconciler.report.tables import table
@@ -17,7 +20,8 @@ _HEAD = ("ENVIRONMENT", "API", "ACCOUNT", "STATE", "SERIAL", "LAST APPLY", "MANA
 
 def environments_text(rows: Sequence[EnvironmentRow], *, style: Style) -> str:
     """One line for each; the default one has a star."""
-    return table(_HEAD, [_cells(row) for row in rows], style, {})
+    claims = [claim_text(row.claim) for row in rows]
+    return table(*with_claims(_HEAD, [_cells(row) for row in rows], claims), style, {})
 
 
 def _cells(row: EnvironmentRow) -> tuple[str | None, ...]:
@@ -51,7 +55,8 @@ def environments_document(workspace: str, rows: Sequence[EnvironmentRow]) -> dic
                 "last_apply": row.last_apply,
                 "managed": row.managed,
                 "attention": row.attention,
-                "diagnostics": [encode_diagnostic(found) for found in row.errors],
+                "claim": None if row.claim is None else asdict(row.claim),
+                "diagnostics": [encode_diagnostic(found) for found in (*row.errors, *row.warnings)],
             }
             for row in rows
         ],

@@ -12,12 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model import contract
+from reconciler.model.claim import Claim, claimed_place
 from reconciler.model.errors import Diagnostic
 from reconciler.model.fleet import Fleet, Member
 from reconciler.report.heading import Where, heading
 from reconciler.report.html import facts_html, findings, warning_box
 from reconciler.report.member_html import card, marks, opening, place_of, status_of, when, word
-from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, page, prose
+from reconciler.report.page import Html, anchor, chip, el, filter_bar, folded, joined, link, page, prose
 from reconciler.report.safe_text import clean
 from reconciler.report.tables import NONE_MANAGED, status_color, urgency
 from reconciler.report.words import plural
@@ -38,6 +39,7 @@ class Part(Struct, frozen=True, kw_only=True):
 
     fleet: Fleet
     where: Where | None = None
+    claim: Claim | None = None
 
 
 class _Report(Struct, frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ def _header(name: str, report: _Report) -> Html:
         "header",
         el("h1", name),
         *(el("p", heading(part.where, str), class_="where") for part in parts if part.where is not None),
+        *(_claimed(part.claim, part.where) for part in parts if part.claim is not None),
         *(el("p", prose(f"{d.summary}. {d.detail}".rstrip()), class_="box error") for d in report.unread),
         *(box for part in parts if part.fleet.lost for box in warning_box(report.told(part, part.fleet.lost))),
         facts_html(facts, alarms={"Failed or gone", "Drifted"}),
@@ -127,6 +130,14 @@ def _header(name: str, report: _Report) -> Html:
         el("p", totals, drift, " As of ", when(min(part.fleet.at for part in parts)), ".", class_="soft count"),
         *(el("p", warned, class_="box money") for warned in dict.fromkeys(warnings) if warned),
     )
+
+
+def _claimed(claim: Claim, where: Where | None) -> Html:
+    """Who has claimed what is shown. The file may be a branch's: only a page of https is linked."""
+    name = link(claim.url, claim.pull_request) if claim.url and claim.url.startswith("https://") else claim.pull_request
+    place = prose(claimed_place(where.environment if where is not None else None))
+    by = f" by {claim.actor}" if claim.actor else ""
+    return el("p", name, " has claimed ", place, by, " since ", when(claim.since), ".", class_="box")
 
 
 def _credits_warning(fleet: Fleet) -> str | None:

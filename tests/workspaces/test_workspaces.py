@@ -162,6 +162,7 @@ def test_without_a_revision_all_are_listed(repo):
     assert list(reasons(document)) == ALL
     assert [row["name"] for row in document["workspaces"]] == ["a", "b", "b", "c"]
     assert set(document["workspaces"][0]) == {
+        "claim",
         "path", "name", "environment", "changed", "deleted", "reasons", "managed", "state", "diagnostics",
     }  # fmt: skip
     assert [row["path"] for row in listed(repo / "teams" / "b")["workspaces"]] == [".", "."]

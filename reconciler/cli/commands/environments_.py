@@ -30,7 +30,8 @@ Examples:
 def command(console: Console, *, format_: str) -> int:
     """List the environments, with their states and what they manage.
 
-    Reads configuration and states, and makes no call to the API: attention is as of the last apply. A workspace without
+    Shows which pull request has claimed each. Reads configuration, states and claims (for a remote state, one more
+    request to the store), and makes no call to the API: attention is as of the last apply. A workspace without
     environments is one row.
     """
     shared = load_configuration(console, divided=False)
@@ -40,7 +41,7 @@ def command(console: Console, *, format_: str) -> int:
     else:
         console.out(environments_text(rows, style=console.style()))
     for row in rows:
-        console.diagnose(row.errors)
+        console.diagnose((*row.errors, *row.warnings))
     return ERROR if any(row.errors for row in rows) else DONE
 
 

@@ -14,12 +14,15 @@ from reconciler.cli.interrupts import run
 from reconciler.cli.options import Chosen, chosen, variables
 from reconciler.cli.reference import DONE, ERROR
 from reconciler.cli.variables import Variables
+from reconciler.model.claim import claimed_place
 from reconciler.model.errors import ReconcilerError, UsageError
 from reconciler.model.fleet import Fleet
+from reconciler.operations.claims import look_at_claim
 from reconciler.operations.read.fleet_reader import read_fleet
 from reconciler.planning.selection import select_across
 from reconciler.report.fleet_page import Part, fleets_html
 from reconciler.report.heading import heading
+from reconciler.report.safe_text import clean
 from reconciler.report.tables import none_managed
 from reconciler.report.words import plural
 
@@ -103,7 +106,9 @@ def _read(place: Place, addresses: frozenset[str], *, conversations: bool) -> Pa
 
     with place.spoken():
         seen = run(work())
-    return Part(fleet=seen, where=context.where(seen.serial))
+    claim, warnings = look_at_claim(context.store.claims)
+    context.console.diagnose(warnings)
+    return Part(fleet=seen, where=context.where(seen.serial), claim=claim)
 
 
 def _write(console: Console, path: Path, page: str) -> None:
@@ -118,6 +123,9 @@ def _tell(console: Console, path: Path, parts: Sequence[Part]) -> None:
     for part in parts:
         if part.where is not None:
             console.note(heading(part.where))
+            if part.claim is not None:
+                place = claimed_place(part.where.environment)
+                console.note(f"`{clean(part.claim.pull_request)}` has claimed {place}.")
         if part.fleet.lost is not None:
             console.out(f"{none_managed(part.fleet.lost)}\n")
     count = sum(len(part.fleet.members) for part in parts)

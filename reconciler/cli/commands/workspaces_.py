@@ -44,8 +44,11 @@ def command(console: Console, *, changed_since: str | None, detailed_exitcode: b
     """List the workspaces below a folder, and which ones a change affects.
 
     A workspace is a folder with `reconciler.yaml`; each of its environments is a line of its own. `-C` names the folder to
-    look below, `-e` the one environment to list. Makes no call to the API and runs nothing of the checkout. Without --changed-since, nothing is compared and
-    all count as changed.
+    look below, `-e` the one environment to list. Makes no call to the API and runs nothing of the checkout. Without
+    --changed-since, nothing is compared and all count as changed.
+
+    Shows the pull request that has claimed a workspace whose state is a local file. A claim beside a remote state takes a
+    request and is not read: see `reconciler environments`.
     """
     if not console.root.is_dir():
         raise UsageError(f"there is no directory `{console.root}`", "Check `-C`.")

@@ -9,17 +9,19 @@ from msgspec.structs import replace
 from reconciler.model.config import Config
 from reconciler.model.environments import EnvironmentRow
 from reconciler.model.state import State
+from reconciler.operations.claims import look_at_claim
 from reconciler.operations.workspace import StateStore
 
 
 def survey(config: Config, store: StateStore) -> EnvironmentRow:
-    """Read an environment's state.
+    """Read an environment's state and claim.
 
     Raises:
         ReconcilerError: it can't be read, or belongs to something else.
 
     """
-    row = described(config)
+    claim, warnings = look_at_claim(store.claims)
+    row = replace(described(config), claim=claim, warnings=warnings)
     state = store.load().state
     if state is not None and config.named:
         config.own(state)
