@@ -40,6 +40,21 @@ def run(repository, github, event):
     return github.workflow("reconciler-drift-apply", repository, {"event": event})
 
 
+def claimed(github):
+    """The claim of another pull request on `campaigns`."""
+    claim = github.home / "states" / "campaigns" / "reconciler.claim.json"
+    claim.parent.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "version": 1,
+        "pull_request": f"{REPOSITORY}#70",
+        "url": None,
+        "actor": "ann",
+        "since": "2026-01-01T00:00:00Z",
+    }
+    claim.write_text(json.dumps(facts))
+    return claim
+
+
 def answers(github):
     return [c["body"].split("\n")[1] for c in github.account["comments"] if "reconciler-answer" in c["body"]]
 
@@ -262,20 +277,11 @@ def test_a_claim_goes_first_and_the_job_can_be_run_again(site, api):
     """Intent: what a pull request has claimed is not reverted; another attempt takes the same plan."""
     repository, github = site
     drift(repository, github)
-    claim = github.home / "states" / "campaigns" / "reconciler.claim.json"
-    claim.parent.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "version": 1,
-        "pull_request": f"{REPOSITORY}#7",
-        "url": None,
-        "actor": "ann",
-        "since": "2026-01-01T00:00:00Z",
-    }
-    claim.write_text(json.dumps(facts))
+    claim = claimed(github)
     jobs = run(repository, github, write(github))
     assert failures(jobs) == {"apply campaigns": "Apply"}
-    assert f"{REPOSITORY}#7" in jobs["apply campaigns"].log, jobs["apply campaigns"].log
-    assert claims(github) == {"campaigns": f"{REPOSITORY}#7"} and effects(api) == []
+    assert f"{REPOSITORY}#70" in jobs["apply campaigns"].log, jobs["apply campaigns"].log
+    assert claims(github) == {"campaigns": f"{REPOSITORY}#70"} and effects(api) == []
     claim.unlink()
     jobs = github.failed_again(2)
     assert not failures(jobs), {name: job.log for name, job in jobs.items()}

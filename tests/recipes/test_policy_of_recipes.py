@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from tests.recipes.test_comment_commands import comment, merge, plan_of, queued
-from tests.recipes.test_drift_apply import drift, run, write
+from tests.recipes.test_drift_apply import claimed, drift, run, write
 from tests.recipes.test_github_drift import digest_of, issues
 from tests.recipes.test_github_flow import (
     SPEC,
@@ -207,6 +207,12 @@ def another_artifact(repository, github):
     shutil.copy(other, plan)
 
 
+def another_waived_artifact(repository, github):
+    """As above; of another pull request, where it is waived."""
+    another_artifact(repository, github)
+    waive(repository, shown(github, 9))
+
+
 def another_digest_in_the_comment(repository, github):
     waive(repository, "f" * 64)
     account = github.account
@@ -238,6 +244,7 @@ def a_run_of_a_fork(repository, github):
         another_push,
         a_waiver_for_another_rule,
         another_artifact,
+        another_waived_artifact,
         another_digest_in_the_comment,
         somebody_s_comment,
         a_run_of_a_fork,
@@ -254,6 +261,24 @@ def test_what_is_not_waived_on_the_default_branch_stays_denied(site, api, change
     assert denied(planned(repository, github, "promo"))
     merged(repository, github, "promo")
     assert "apply campaigns" in failures(github.workflow("reconciler-apply", repository, {}))
+    assert effects(api) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.long
+def test_a_waived_plan_that_was_behind_is_made_again(site, api):
+    """Intent: it would be refused as stale, since another pull request had claimed the workspace."""
+    repository, github = site
+    github.only = "campaigns"
+    use(repository, DENY)
+    claimed(github)
+    propose(repository, "promo", add("promo"))
+    assert denied(planned(repository, github, "promo"))
+    waive(repository, shown(github))
+    claimed(github).unlink()
+    jobs = rerun(repository, github)
+    assert denied(jobs)
+    assert "behind another pull request" in jobs["plan campaigns"].log
     assert effects(api) == []
 
 
