@@ -88,6 +88,10 @@ class GitHub:
         """The command that the jobs have."""
         self.only: str | None = None
         """The one workspace whose jobs are run."""
+        self.environments: dict[str, dict[str, str]] = {}
+        """The secrets and variables of GitHub's environments, by their names: a job has those of its own one."""
+        self.machines_die = False
+        """Whether a machine is lost with a command that is killed on it: none of its later steps runs."""
         bin_ = home / "bin"
         bin_.mkdir(parents=True)
         gh = bin_ / "gh"
@@ -227,10 +231,12 @@ class Runner:
     action_path: Path = Path()
     last_outputs: dict[str, str] = field(default_factory=dict)
     """Those of the shell step that ran last."""
+    lost: bool = False
 
     def job(self, job: Any, context: dict[str, Any]) -> Job:
         result = Job()
-        context = {**context, "steps": {}}
+        own = self.github.environments.get(filled(job.get("environment", ""), context), {})
+        context = {**context, **{kind: {**context[kind], **own} for kind in ("secrets", "vars")}, "steps": {}}
         base = {k: filled(v, context) for k, v in job.get("env", {}).items()}
         defaults = job.get("defaults", {}).get("run", {})
         for step in job["steps"]:
@@ -246,6 +252,8 @@ class Runner:
             if outputs is None:
                 result.failed = result.failed or name
                 outputs = self.last_outputs  # those that it set before it failed count, too
+                if self.lost:
+                    break
             if "id" in step:
                 context["steps"][step["id"]] = {"outputs": outputs}
                 result.outputs[step["id"]] = outputs
@@ -351,6 +359,7 @@ class Runner:
         result.log += done.stdout + done.stderr
         result.summary += summary.read_text()
         self.last_outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
+        self.lost = self.github.machines_die and done.returncode == 137
         return None if done.returncode else self.last_outputs
 
     def _upload(self, given: dict[str, str], result: Job) -> dict[str, str] | None:
