@@ -92,7 +92,7 @@ def ask_to_stop(console: Console, stop: asyncio.Event) -> Callable[[], None]:
 @contextlib.contextmanager
 def default_signals() -> Iterator[None]:
     """Let signals end the command while the event loop is blocked, by a question or the lock, and hears none."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
     try:
         yield
     finally:

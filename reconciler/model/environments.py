@@ -22,6 +22,6 @@ class EnvironmentRow(Struct, frozen=True, kw_only=True):
     managed: int = 0
     attention: int = 0
     claim: Claim | None = None
-    """The pull request's that has claimed it."""
+    """Which pull request has claimed it."""
     errors: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()

@@ -53,7 +53,7 @@ class WorkspaceRow(Struct, frozen=True, kw_only=True):
     managed: tuple[Managed, ...] | None = None
     place: str | None = None
     claim: Claim | None = None
-    """The pull request's that has claimed it, where its state is local."""
+    """Which pull request has claimed it, where its state is local."""
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

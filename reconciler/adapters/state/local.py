@@ -115,7 +115,7 @@ class LocalStateStore(GroupCommit):
             self._whole = None  # an empty journal of a state that was never written
 
     def save(self, state: State, *, lasting: bool = False) -> None:
-        """Replace the snapshot and remove the journal that is folded into it; not the journal of one that may come back.
+        """Replace the snapshot and remove the journal that is folded into it, unless the old snapshot may come back.
 
         Raises:
             StateError: it could not be written; the journal still has everything. With ``lasting``, also: it may be lost.

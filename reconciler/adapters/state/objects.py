@@ -82,8 +82,11 @@ class Objects:
         self._made: ObjectStore | None = None
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create an object; ``False`` if there is another one with this name. Raises UnsyncedError: it is there, but may be
-        lost.
+        """Create an object; ``False`` if there is another one with this name.
+
+        Raises:
+            UnsyncedError: it is there, but may be lost.
+
         """
         with self._mapped("write", name):
             self._make_folder(name)

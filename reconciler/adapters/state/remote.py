@@ -341,7 +341,7 @@ class _ClaimObject:
 
 
 def _created(objects: Objects, name: str, data: bytes, *, warn: Callable[[Diagnostic], None] | None) -> bool:
-    """Create an object as :meth:`Objects.create`; ``warn``: that it may be lost is no error."""
+    """Create an object as :meth:`Objects.create`. ``warn`` hears that it may be lost; without it, that is an error."""
     try:
         return objects.create(name, data)
     except UnsyncedError as error:

@@ -37,10 +37,10 @@ async def await_others(run: Run, monitor: Monitor, step: Step, *, reported: bool
     videos = projects_in(sent_body(step))
     ids = {address: _project_id(run, address) for address in step.after}
 
-    def alive() -> bool:
+    def ready(settled: Callable[[LiveProject], bool], live: LiveProject) -> bool:
         for address, project_id in ids.items():
             _check_alive(address, monitor.projects[project_id])
-        return True
+        return settled(live)
 
     for project_id in ids.values():
         if project_id not in monitor.projects:
@@ -49,11 +49,7 @@ async def await_others(run: Run, monitor: Monitor, step: Step, *, reported: bool
         video = address in videos
         settled = _video_is_settled() if video else finished
         await monitor.until(
-            project_id,
-            partial(_ready, alive, settled),
-            waiting_for(address, video=video),
-            step,
-            reported=reported,
+            project_id, partial(ready, settled), waiting_for(address, video=video), step, reported=reported
         )
 
 
@@ -101,10 +97,6 @@ async def _video(run: Run, monitor: Monitor, address: str) -> str:
             "whose permanent link is used then; and apply again.",
         )
     return live.assembled_url
-
-
-def _ready(alive: Callable[[], bool], settled: Callable[[LiveProject], bool], live: LiveProject) -> bool:
-    return alive() and settled(live)
 
 
 def _project_id(run: Run, address: str) -> str:
