@@ -10,7 +10,7 @@ from reconciler.model.environments import EnvironmentRow
 from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.values import Json
-from reconciler.report.claims import claim_text, with_claims
+from reconciler.report.claims import with_claims
 from reconciler.report.heading import api_host
 from reconciler.report.style import Style
 from reconciler.report.tables import table
@@ -20,8 +20,7 @@ _HEAD = ("ENVIRONMENT", "API", "ACCOUNT", "STATE", "SERIAL", "LAST APPLY", "MANA
 
 def environments_text(rows: Sequence[EnvironmentRow], *, style: Style) -> str:
     """One line for each; the default one has a star."""
-    claims = [claim_text(row.claim) for row in rows]
-    return table(*with_claims(_HEAD, [_cells(row) for row in rows], claims), style, {})
+    return table(*with_claims(_HEAD, [_cells(row) for row in rows], [row.claim for row in rows]), style, {})
 
 
 def _cells(row: EnvironmentRow) -> tuple[str | None, ...]:

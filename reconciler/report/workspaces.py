@@ -12,7 +12,7 @@ from reconciler.model.plan import FORMAT_VERSION
 from reconciler.model.plan_json import encode_diagnostic
 from reconciler.model.values import Json
 from reconciler.model.workspaces import Comparison, Reason, WorkspaceRow
-from reconciler.report.claims import claim_text, with_claims
+from reconciler.report.claims import with_claims
 from reconciler.report.safe_text import clean
 from reconciler.report.style import Style
 from reconciler.report.tables import table
@@ -46,7 +46,7 @@ def workspaces_text(
     ]
     if not rows:
         return "No workspaces: no folder here has a `reconciler.yaml`.\n"
-    text = table(*with_claims(head, cells, [claim_text(row.claim) for row in shown]), style, {}) if shown else ""
+    text = table(*with_claims(head, cells, [row.claim for row in shown]), style, {}) if shown else ""
     if not compared or not others:
         return text
     last = f"{others} not affected.\n" if shown else f"None of {plural(others, 'workspace')} is affected.\n"

@@ -132,6 +132,7 @@ class Run(Struct, kw_only=True):
         cursor: str | None = None,
         message_id: str | None = None,
         final: bool = True,
+        seen: tuple[str | None, ...] = (),
     ) -> Intent:
         return Intent(
             op=uuid.uuid4().hex,
@@ -146,6 +147,7 @@ class Run(Struct, kw_only=True):
             cursor=cursor,
             message_id=message_id,
             final=final,
+            seen=seen,
         )
 
     def fill(self, body: Mapping[str, Value], address: str) -> dict[str, Value]:

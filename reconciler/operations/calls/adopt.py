@@ -27,8 +27,8 @@ class AdoptCall(Struct):
     wire: WireBody
 
     def intent(self) -> Intent:
-        intent = self.run.intent("adopt", self.step.address, step=self.number, body=self.step.body)
-        return replace(intent, seen=self.monitor.adopted_before.get(str(self.step.body["project_id"]), ()))
+        before = self.monitor.adopted_before.get(str(self.step.body["project_id"]), ())
+        return self.run.intent("adopt", self.step.address, step=self.number, body=self.step.body, seen=before)
 
     async def send(self) -> Created:
         return await self.run.api.adopt(self.wire)

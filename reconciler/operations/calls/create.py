@@ -75,16 +75,16 @@ class CreateCall(Struct):
     used_up: bool = False
 
     def intent(self) -> Intent:
-        intent = self.run.intent(
+        before = self.monitor.unmanaged_before.like(self.body).all
+        return self.run.intent(
             "create",
             self.step.address,
             step=self.number,
             body=self.body,
             generation=self.generation,
             project_id=self.old.project_id if self.old else None,
+            seen=tuple(project.id for project in before[:SEEN]),
         )
-        before = self.monitor.unmanaged_before.like(self.body).all
-        return replace(intent, seen=tuple(project.id for project in before[:SEEN]))
 
     async def send(self) -> Created:
         return await self.run.api.create(self.wire)

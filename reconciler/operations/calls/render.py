@@ -32,10 +32,14 @@ class RenderCall(Struct):
     wire: WireBody
 
     def intent(self) -> Intent:
-        intent = self.run.intent(
-            "render", self.step.address, step=self.number, body=self.step.body, project_id=self.live.id
+        return self.run.intent(
+            "render",
+            self.step.address,
+            step=self.number,
+            body=self.step.body,
+            project_id=self.live.id,
+            seen=_marks(self.live),
         )
-        return replace(intent, seen=_marks(self.live))
 
     async def send(self) -> tuple[str | None, str]:
         return await self.run.api.render(self.live.id, self.wire)

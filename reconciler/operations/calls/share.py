@@ -37,10 +37,14 @@ class ShareCall(Struct):
     wire: WireBody
 
     def intent(self) -> Intent:
-        intent = self.run.intent(
-            "share", self.step.address, step=self.number, body=self.step.body, project_id=self.project_id
+        return self.run.intent(
+            "share",
+            self.step.address,
+            step=self.number,
+            body=self.step.body,
+            project_id=self.project_id,
+            seen=tuple(map(_mark, self.known or ())),
         )
-        return replace(intent, seen=tuple(map(_mark, self.known or ())))
 
     async def send(self) -> Link:
         return await self.run.api.share(self.project_id, self.wire)
