@@ -89,8 +89,6 @@ ELSEWHERE: Final = {
 }
 """What other tools call a command, and what it is here."""
 ALIASES: Final = {"env": "environments"}
-COLLECTOR: Final = (100_000, 20, 20)
-"""Garbage collection thresholds: there are almost no cycles, and looking for them took a seventh of a plan's time."""
 EXAMPLES: Final = """\b
 Examples:
   reconciler init                        # start a workspace
@@ -236,7 +234,6 @@ def cli(
 
 def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 error (usage errors too), 2 as documented, 130 interrupted."""
-    gc.set_threshold(*COLLECTOR)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # plugins would see the values of secrets
     # None makes an import fail. httpx can do without its own command, whose rich and pygments take a seventh of a plan's start
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import COLLECTOR
+from reconciler.cli.start import COLLECTOR
 from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
 from reconciler.model.live import LiveProject, Snapshot
 from reconciler.model.state import Entry, Known, State
