@@ -1,6 +1,7 @@
 """Another attempt of a run: what an earlier one kept is in nobody's way, and not lost."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,16 @@ def kept(github: GitHub, run: int) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in found}
 
 
+def failed_comment(repository: Path, github: GitHub) -> int:
+    """The run of a comment's apply that failed while the API was down. It is up again."""
+    propose(repository, "promo", add("promo"))
+    assert not failures(planned(repository, github, "promo"))
+    url = refuse(github)
+    assert failures(comment(repository, github, "/reconciler apply")) == {"apply campaigns": "Apply"}
+    github.vars["EVERSINCE_API_URL"] = url
+    return github.account["runs"][-1]["id"]
+
+
 @pytest.mark.sweep
 def test_a_merge_s_failed_apply_is_run_again(site, api):
     """Intent: by "Re-run failed jobs", as its message says: it goes on, and both attempts' events are kept."""
@@ -70,13 +81,8 @@ def test_a_merge_s_failed_apply_is_run_again(site, api):
 def test_a_comment_s_failed_apply_is_run_again(site, api):
     """Intent: the first attempt's events are not replaced by those of the second."""
     repository, github = site
-    propose(repository, "promo", add("promo"))
-    assert not failures(planned(repository, github, "promo"))
-    url = refuse(github)
-    assert failures(comment(repository, github, "/reconciler apply")) == {"apply campaigns": "Apply"}
-    run = github.account["runs"][-1]["id"]
+    run = failed_comment(repository, github)
     first = kept(github, run)
-    github.vars["EVERSINCE_API_URL"] = url
     jobs = github.failed_again(run)
     assert not failures(jobs), {name: job.log for name, job in jobs.items()}
     assert len(effects(api)) == 4
@@ -88,12 +94,7 @@ def test_a_comment_s_failed_apply_is_run_again(site, api):
 def test_another_attempt_of_a_comment_applies_no_newer_plan(site, api):
     """Intent: neither one that was refused as newer before, nor one that came after the first attempt."""
     repository, github = site
-    propose(repository, "promo", add("promo"))
-    assert not failures(planned(repository, github, "promo"))
-    url = refuse(github)
-    assert failures(comment(repository, github, "/reconciler apply")) == {"apply campaigns": "Apply"}
-    run = github.account["runs"][-1]["id"]
-    github.vars["EVERSINCE_API_URL"] = url
+    run = failed_comment(repository, github)
     assert not failures(planned(repository, github, "promo", again=1))
     for _ in range(2):
         jobs = github.failed_again(run)
