@@ -75,6 +75,10 @@ def _no_look_at_the_video_of_a_render_that_is_refused() -> None:
     render._came_twice = only_while_it_renders
 
 
+def _no_look_at_what_failed_meanwhile() -> None:
+    create._require_alive = lambda *_: None
+
+
 def _no_look_at_what_was_there_before() -> None:
     Monitor.adopted_before = property(lambda _: {})  # type: ignore[method-assign, assignment]
 
@@ -97,6 +101,7 @@ ADDED: Final[dict[str, Callable[[], None]]] = {
     "look at the project where a render is refused": _no_look_at_a_render_that_is_refused,
     "look at its video where a render is refused": _no_look_at_the_video_of_a_render_that_is_refused,
     "tell what is written from what failed, where a folder can't be synced": _no_difference_between_unsynced_and_failed,
+    "look at what failed since the plan": _no_look_at_what_failed_meanwhile,
     "look at what was there before an adoption": _no_look_at_what_was_there_before,
 }
 """Steps that lives led to."""

@@ -14,7 +14,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.state import State
 from reconciler.operations.apply.workflow import PlanRefusedError
 from reconciler.operations.read.plan import plan
-from reconciler.operations.state.edits import bind, decide, recover_state
+from reconciler.operations.state.edits import bind, decide, recover_state, remove
 from reconciler.operations.workspace import Workspace
 from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.planner import Selection
@@ -152,7 +152,7 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
                 life, team, runner, address, "create", sent=False
             )  # as the program says: then its project is imported
             _import(life, team, runner, address)
-    if isinstance(made, Plan) and _rename_too(life, team, made):
+    if isinstance(made, Plan) and (_rename_too(life, team, made) or _forget_former(life, team, runner, state, made)):
         return
     if isinstance(made, Plan) and (made.errors or made.unsettled):
         _recover(life, team, runner)
@@ -169,6 +169,25 @@ def _rename_too(life: Life, team: Team, made: Plan) -> bool:
                 life.world.tell(team.name, f"{diagnostic.address} is {told[1]} in the specs, too")
                 renamed = True
     return renamed
+
+
+def _forget_former(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
+    """Where the state has both names of a project, since it was bought again with another brief: forget the former."""
+    order = [e.project_id for e in life.store.ledger() if e.kind == "create"]
+    forgotten = False
+    for diagnostic in made.errors:
+        told = re.search("can't move `(.+)` to `(.+)`: the state has both", diagnostic.summary)
+        if told is None:
+            continue
+        former = min(told.groups(), key=lambda address: order.index(state.projects[address].project_id))
+        life.world.tell(team.name, f"forgets the former project, {former}")
+
+        async def work(workspace: Workspace, _: ApiClient, former: str = former) -> Any:
+            return remove(workspace, (former,), lock_timeout=5.0)
+
+        _run(life, runner, "state rm", work)
+        forgotten = True
+    return forgotten
 
 
 def _answer(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
@@ -257,6 +276,7 @@ def _findings(life: Life, team: Team, made: Plan) -> None:
             or life.touched
             or (thing is not None and thing.is_over(team.wanted()))
             or ids.get(diagnostic.address or "") in life.touched
+            or (thing is not None and thing.rights > 1 and diagnostic.summary.startswith("the brief of"))
         )
         if not caused:
             life.fail(f"a finding that nobody caused: {diagnostic.address}: {diagnostic.summary}")
@@ -365,12 +385,13 @@ def _sent(life: Life, messages: list[Effect]) -> None:
 
 def _delivered(life: Life, ledger: list[Effect]) -> None:
     """No video was rendered twice, nor shared twice, nor a studio project adopted that was not let go."""
+    linked_again = life.linked_again | (life.titled if any(team.lost for team in life.teams) else set())
     done: dict[str, set[str]] = {}
     for effect in ledger:
         kinds = done.setdefault(effect.project_id, set())
         match effect.kind:
             case "render" | "share" | "adopt":
-                excused = life.typed | (life.linked_again if effect.kind == "share" else set())
+                excused = life.typed | (linked_again if effect.kind == "share" else set())
                 if effect.kind in kinds and not (effect.kind != "adopt" and effect.project_id in excused):
                     life.fail(f"{effect.kind} of {effect.project_id} was done twice, by {effect.request_id}")
                 kinds.add(effect.kind)

@@ -42,6 +42,8 @@ class Life:
         """Projects that people wrote to, whose videos may have changed since."""
         self.linked_again: set[str] = set()
         """Projects of which people could not tell the link, and took the advice to make one more."""
+        self.titled: set[str] = set()
+        """Projects that got another title: after a lost state, links made before can't be told from others'."""
         self.touched: dict[str, float] = {}
         """Projects that people stopped and when, so that findings about them are theirs."""
         self.kill_sent: dict[int, tuple[int, float, bool]] = {}

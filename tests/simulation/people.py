@@ -67,6 +67,7 @@ def settings(life: Life, team: Team, more: dict[str, Any]) -> bool:
     if thing is None:
         return False
     thing.settings = {"title": f"{more['title']} {thing.names[0]}", "craft": more["craft"]}
+    life.titled.update(filter(None, (life.ids(team).get(thing.address),)))
     life.world.tell(team.name, f"{thing.address} gets {thing.settings}")
     return True
 
@@ -142,6 +143,7 @@ def titles(life: Life, team: Team, more: dict[str, Any]) -> bool:
     if project is None:
         return False
     life.store.person_sets(project["id"], title=f"Theirs {more['title']}")
+    life.titled.add(project["id"])
     life.world.tell("person", f"renames {project['id']}")
     team.findable = False
     return True

@@ -20,6 +20,7 @@ FOUND = {
     "a-render-that-a-proxy-asks-for-twice": (5111, "was done twice"),
     "a-render-that-a-proxy-asks-for-twice-and-that-ends-before-the-next-look": (421782, "was done twice"),
     "a-state-that-is-renamed-and-not-synced": (305996, "says that it could not write"),
+    "a-project-that-fails-while-the-run-after-a-lost-state-waits": (4003492, "2 projects were bought for p1"),
     "an-adoption-after-a-lost-state-whose-answer-is-lost": (310992, "was done twice"),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke.

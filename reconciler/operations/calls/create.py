@@ -41,7 +41,7 @@ from reconciler.operations.apply.polling import OVER, Monitor, finished
 from reconciler.operations.apply.run import Deferred, Run, summary_of
 from reconciler.operations.calls.settings import converge
 from reconciler.operations.read.refresh import list_filtered
-from reconciler.planning.findings import DISPUTED_CODE, another_project, held_elsewhere
+from reconciler.planning.findings import ALIKE_CODE, DISPUTED_CODE, another_project, held_elsewhere
 from reconciler.planning.knowledge import brief_matches, is_as_asked, title_matches
 from reconciler.planning.matching import KEY_SECONDS
 
@@ -190,6 +190,8 @@ async def _attempt(
     """Create under one generation of the key; ``None``: it is used up."""
     if make_room is not None:
         await make_room()
+    if old is None and generation == 1:
+        _require_alive(run, monitor, step)
     key = idempotency_key(run.identity, step.address, generation)
     body = {**step.body, "idempotency_key": key}
     try:
@@ -204,6 +206,22 @@ async def _attempt(
         await run.record(End(effects=(disputed,)))
         others = [p for p in monitor.projects.values() if not run.elsewhere().holder_of(p.id)]
         raise _used_key_error(step, key, others, error) from error
+
+
+def _require_alive(run: Run, monitor: Monitor, step: Create | Replace) -> None:
+    """Check that what the first key may bind has not failed since it was planned: the key would make another one.
+
+    Raises:
+        ReconcilerError: it has, as far as this run has seen.
+
+    """
+    brief = {"brief": step.body["brief"]}  # whatever its title is by now
+    taken = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
+    for before in monitor.unmanaged_before.like(brief).alive:
+        if before.id not in taken and monitor.projects[before.id].status == contract.Status.FAILED:
+            summary = f"`{step.address}` may exist already: `{before.id}` has failed since the plan was made"
+            detail = "It has this brief, and the key of a failed project makes another one. Apply again: the new plan says more."
+            raise ReconcilerError((_identity(step, summary, detail, ALIKE_CODE),))
 
 
 async def _finish(call: CreateCall, created: Created | None) -> Done:
@@ -259,8 +277,12 @@ def _used_key_error(
 
 
 def _disputed(step: Create | Replace, summary: str, detail: str) -> Diagnostic:
+    return _identity(step, summary, detail, DISPUTED_CODE)
+
+
+def _identity(step: Create | Replace, summary: str, detail: str, code: str) -> Diagnostic:
     return Diagnostic(
-        severity="error", address=step.address, summary=summary, detail=detail, code=DISPUTED_CODE, kind="identity"
+        severity="error", address=step.address, summary=summary, detail=detail, code=code, kind="identity"
     )
 
 
