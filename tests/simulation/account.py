@@ -1,4 +1,4 @@
-"""The account of a life: the emulated one, in one database of this process that is emptied for each life."""
+"""The accounts of a life: emulated ones, each in a database of this process that is emptied for each life."""
 
 from __future__ import annotations
 
@@ -48,17 +48,20 @@ class Database:
 
 
 _connect = database.connect
-_DATABASE: Final = Database()
+_DATABASES: Final = (Database(), Database())
 
 
 @contextmanager
-def opened(world: World, course: Course) -> Iterator[store.Store]:
-    """The account of a life."""
+def opened(world: World, course: Course) -> Iterator[list[store.Store]]:
+    """The accounts of a life."""
     skew = course.skews[-2] if course.skews else 0.0
-    _DATABASE.begin(world.chance("blobs"))
-    database.connect = _DATABASE.connect
+    stores = []
     try:
-        options = store.Options(**course.server)
-        yield store.Store(":memory:", options=options, clock=lambda: EPOCH + world.now + skew)
+        for number in range(course.accounts):
+            _DATABASES[number].begin(world.chance(f"blobs {number}" if number else "blobs"))
+            database.connect = _DATABASES[number].connect
+            options = store.Options(**course.server)
+            stores.append(store.Store(":memory:", options=options, clock=lambda: EPOCH + world.now + skew))
+        yield stores
     finally:
         database.connect = _connect

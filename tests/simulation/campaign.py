@@ -14,16 +14,22 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from reconciler import files
 from reconciler.adapters.state import local
+from reconciler.model.config import Config
+from reconciler.model.identity import Elsewhere
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Create, Replace
 from reconciler.model.state import Entry
+from reconciler.operations.apply import workflow
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls import create, render
+from reconciler.operations.read import plan
+from reconciler.operations.workspace import Workspace
+from reconciler.planning import planner
 from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
 from tests.simulation.course import Act, Course, draw
 from tests.simulation.life import Life
@@ -105,7 +111,41 @@ ADDED: Final[dict[str, Callable[[], None]]] = {
     "look at what was there before an adoption": _no_look_at_what_was_there_before,
 }
 """Steps that lives led to."""
-STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED
+
+
+def _no_look_for_the_account_before_recovery() -> None:
+    async def never(*_: object, **__: object) -> None:
+        pass
+
+    workflow.require_account = never
+
+
+def _no_look_for_the_account_in_a_plan() -> None:
+    planner.other_account = lambda *_: None
+
+
+def _no_look_for_the_pinned_project() -> None:
+    plan.check_pinned = lambda *_: None
+    _no_look_for_the_account_before_recovery()
+
+
+def _no_environment_of_a_state() -> None:
+    Config.own = lambda self, state: replace(state, environment=self.environment)  # type: ignore[method-assign]
+
+
+def _no_look_at_other_environments() -> None:
+    Workspace.__post_init__ = lambda self: force_setattr(self, "elsewhere", Elsewhere)  # type: ignore[attr-defined]
+
+
+OF_ACCOUNTS: Final[dict[str, Callable[[], None]]] = {
+    "look for the account before recovery": _no_look_for_the_account_before_recovery,
+    "look for the account in a plan": _no_look_for_the_account_in_a_plan,
+    "look for the pinned project": _no_look_for_the_pinned_project,
+    "environment of a state": _no_environment_of_a_state,
+    "look at other environments": _no_look_at_other_environments,
+}
+"""Steps that only several environments or accounts need."""
+STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED | OF_ACCOUNTS
 
 
 class Found(Struct, frozen=True):
@@ -247,6 +287,10 @@ def _shorter(course: Course) -> Iterator[Course]:
         yield replace(course, skews=tuple(0.0 for _ in course.skews))
     if course.remote:
         yield replace(course, remote=False, store={})
+    if course.accounts > 1:
+        yield replace(course, accounts=1, pinned=False)
+    if course.environments:
+        yield replace(course, accounts=1, pinned=False, environments=())
     if course.environment:
         yield replace(course, environment=None)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct, field
 
@@ -14,24 +16,26 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.adapters.state.remote import RemoteStateStore
-from reconciler.model.config import Config, Limits, Policy
+from reconciler.cli.other_environments import read_elsewhere
+from reconciler.model.config import Account, Config, Limits, Policy
 from reconciler.model.desired import Desired
-from reconciler.model.errors import Diagnostic, ReconcilerError
+from reconciler.model.errors import ConfigError, Diagnostic, ReconcilerError
 from reconciler.model.events import ApplyResult, Event
 from reconciler.model.plan import Plan
 from reconciler.model.redact import Redactor
 from reconciler.operations.apply import workflow
 from reconciler.operations.apply.run import Interrupted, Options
 from reconciler.operations.read import plan as reading
-from reconciler.operations.workspace import Workspace
+from reconciler.operations.workspace import StateStore, Workspace
 from reconciler.planning.planner import Selection
 from tests.simulation.clockwork import Process, run_coroutine
 from tests.simulation.disk import Disk, SharedDocument
-from tests.simulation.specs import KEY, SECRET, desired
+from tests.simulation.specs import KEYS, SECRET, desired
 from tests.simulation.teams import Team
-from tests.simulation.wire import URL, WiredClient
+from tests.simulation.wire import URL, Server, WiredClient
 
 if TYPE_CHECKING:
+    from reconciler.cli.console import Console
     from tests.simulation.life import Life
 
 
@@ -55,13 +59,16 @@ class Done(Struct):
     ended: float = 0.0
 
 
-def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnostic], None]) -> Workspace:
+def _config(life: Life, team: Team) -> Config:
     course = life.course
-    config = Config(
+    pin = life.pins.get(team.account)
+    return Config(
         root=Path(life.root(team)),
-        workspace=team.name,
+        workspace=team.workspace,
         api_url=URL,
-        environment=course.environment,
+        environment=team.environment,
+        environments=course.environments,
+        account=None if pin is None else Account(project=pin),
         state=f"{life.place(team)}" if course.remote else None,
         limits=Limits(
             active_projects=course.server.get("active_projects", 5) or 5,
@@ -71,24 +78,43 @@ def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnos
         ),
         policy=Policy(max_share=None, allowed_env=("TOKEN",)),
     )
-    store: Any
-    if course.remote:
-        store = RemoteStateStore(
-            life.place(team),
-            version="0",
-            spill=Path(life.root(team)) / ".reconciler" / "spill",
-            lease_seconds=course.lease,
-            note=lambda text: life.world.tell(process.name, text),
+
+
+def store_of(life: Life, team: Team, process: Process, warn: Callable[[Diagnostic], None]) -> StateStore:
+    if not life.course.remote:
+        return LocalStateStore(Path(life.state(team)), version="0", warn=warn)
+    return RemoteStateStore(
+        life.place(team),
+        version="0",
+        spill=Path(life.root(team)) / ".reconciler" / "spill",
+        lease_seconds=life.course.lease,
+        note=lambda text: life.world.tell(process.name, text),
+    )
+
+
+def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnostic], None]) -> Workspace:
+    config = _config(life, team)
+
+    def of(environment: str | None) -> Team:
+        for other in life.teams:
+            if other.workspace == team.workspace and other.environment == environment:
+                return other
+        raise ConfigError("there is no state without an environment")
+
+    folder = SimpleNamespace(
+        state=SimpleNamespace(
+            config=lambda environment: _config(life, of(environment)),
+            store=lambda config: store_of(life, of(config.environment), process, warn),
         )
-    else:
-        store = LocalStateStore(Path(life.root(team)) / "reconciler.state.json", version="0", warn=warn)
+    )
     return Workspace(
         config=config,
-        store=store,
+        store=store_of(life, team, process, warn),
         version="0",
         env={"TOKEN": SECRET},
-        redact=Redactor((SECRET, KEY)),
+        redact=Redactor((SECRET, *KEYS)),
         now=process.stamp,
+        elsewhere=cache(partial(read_elsewhere, cast("Console", folder), config)),
     )
 
 
@@ -97,14 +123,20 @@ def _process(life: Life, runner: int, kind: str) -> Process:
     skew = life.course.skews[runner] if life.course.skews else 0.0
     team = life.course.runners[runner]
     process = Process(life.world, f"{kind}{life.runs}.{team}", number=1000 + life.runs, skew=skew)
-    life.machines[process.number] = life.disks[runner if life.course.remote else team]
+    life.machines[process.number] = life.disks[runner] if life.course.remote else life.disk(life.teams[team])
     return process
 
 
-def start(life: Life, runner: int, kind: str, work: Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]) -> Done:
-    """Start a command; it goes on as time passes."""
+Work = Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]
+
+
+def start(life: Life, runner: int, kind: str, work: Work, *, server: Server | None = None) -> Done:
+    """Start a command; it goes on as time passes. ``server``: by mistake with the key of that account."""
     process = _process(life, runner, kind)
     team = life.teams[life.course.runners[runner]]
+    server = server or life.server_of(team)
+    if server is not life.server_of(team):
+        life.strangers.add(process.number)
     done = Done(kind=kind, process=process, team=life.course.runners[runner], began=life.world.now)
 
     def main() -> None:
@@ -114,10 +146,9 @@ def start(life: Life, runner: int, kind: str, work: Callable[[Workspace, ApiClie
 
             async def go() -> Any:
                 client = WiredClient(
-                    life.server,
+                    server,
                     process,
-                    KEY,
-                    limiter=RateLimiter(life.course.pace, SharedDocument(life.disk_of(process))),
+                    limiter=RateLimiter(life.course.pace, SharedDocument(life.disk_of(process), server.key)),
                     redact=workspace.redact,
                     on_retry=lambda text: life.world.tell(process.name, text),
                     guard=workspace.store.check,
@@ -195,9 +226,16 @@ def plan(life: Life, runner: int, wanted: Desired) -> Done:
     return start(life, runner, "plan", work)
 
 
-def _apply_work(
-    life: Life, wanted: Desired, reread: Callable[[], Desired], process: Callable[[], Process], more: dict[str, Any]
-) -> Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]:
+def apply_work(
+    life: Life,
+    wanted: Desired,
+    reread: Callable[[], Desired],
+    process: Callable[[], Process],
+    more: dict[str, Any],
+    selection: Selection,
+) -> Work:
+    """What an apply does, of a saved ``plan`` where there is one in ``more``."""
+
     def emit(event: Event) -> None:
         life.happened(process(), event)
 
@@ -211,7 +249,7 @@ def _apply_work(
             it.interruptible = None
 
     async def work(workspace: Workspace, api: ApiClient) -> Any:
-        saved = None
+        saved = more.get("plan")
         if more.get("saved"):  # by a command of its own, which a signal ends at once
             saved, _ = await reading.plan(workspace, api, wanted, Selection())
             if saved.errors:
@@ -221,7 +259,7 @@ def _apply_work(
             desired=None if saved is not None else wanted,
             reread=reread,
             saved=saved,
-            selection=Selection(replace=frozenset(more.get("replace", ()))),
+            selection=selection,
             options=Options(
                 wait=more.get("wait", "steps"),
                 settle=life.course.settle,
@@ -240,9 +278,9 @@ def _apply_work(
 def apply(life: Life, runner: int, kind: str, more: dict[str, Any]) -> Done:
     """Start an apply of what the specs say now."""
     team = life.teams[life.course.runners[runner]]
-    done = start(
-        life, runner, kind, _apply_work(life, desired(team), lambda: desired(team), lambda: done.process, more)
-    )
+    selection = Selection(replace=frozenset(more.get("replace", ())))
+    work = apply_work(life, desired(team), lambda: desired(team), lambda: done.process, more, selection)
+    done = start(life, runner, kind, work)
     return done
 
 

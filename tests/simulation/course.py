@@ -36,13 +36,21 @@ class Act(Struct, frozen=True):
 
 
 class Course(Struct, frozen=True, kw_only=True):
-    """``runners`` has the workspace of each. Two runners of one workspace are two machines only where the state is remote."""
+    """``runners`` has the workspace of each. Two runners of one workspace are two machines only where the state is remote.
+
+    ``environments``: the workspaces are environments of one workspace, with the same specs.
+    """
 
     seed: int
     workspaces: int = 1
     runners: tuple[int, ...] = (0,)
     remote: bool = False
     environment: str | None = None
+    environments: tuple[str, ...] = ()
+    accounts: int = 1
+    """Two: each environment has its own, and its key."""
+    pinned: bool = False
+    """Whether `account` in the configuration names a project of it."""
     lease: float = 60.0
     settle: float = 10.0
     pace: int = 120
@@ -79,7 +87,7 @@ def draw(seed: int) -> Course:
     acts.sort(key=lambda act: act.at)
     server = _server(r)
     server, acts = _night(random.Random(f"{seed}/night"), server, acts, end)
-    return Course(
+    course = Course(
         seed=seed,
         workspaces=workspaces,
         runners=runners,
@@ -94,6 +102,46 @@ def draw(seed: int) -> Course:
         disk=_few(r, ("ENOSPC", "EIO", "slow"), 0.2, 0.06),
         skews=tuple(round(r.uniform(-90, 90), 1) if skew else 0.0 for _ in range(len(runners) + 2)),
         acts=tuple(acts),
+    )
+    return _environments(random.Random(f"{seed}/environments"), course)
+
+
+def _environments(r: random.Random, course: Course) -> Course:
+    """Perhaps there are two environments of one workspace, with an account each or one together, and people who take one
+    for the other.
+    """
+    from tests.simulation.strangers import KEYS, STATE
+
+    if r.random() >= 0.15:
+        return course
+    accounts = 2 if r.random() < 0.65 else 1
+    runners, skews = course.runners, course.skews
+    if 1 not in runners:
+        runners, skews = (*runners, 1), (*skews[:-2], skews[-1], *skews[-2:])
+    times = [act.at for act in course.acts]
+    acts = [_apply(r, 0.2, runners, runners.index(1))]
+    acts += [
+        _apply(r, r.choice(times) + r.uniform(0.0, 20.0), runners, runners.index(1)) for _ in range(r.choice((0, 1, 2)))
+    ]
+    acts += [
+        Act(
+            round(r.choice(times) + r.uniform(0.0, 30.0), 2),
+            "mistakes",
+            r.randrange(2),
+            {"command": r.choice((*KEYS, STATE)), "kill": r.choice((None, None, r.randint(1, 25)))},
+        )
+        for _ in range(r.choice((0, 1, 2, 2, 3)))
+    ]
+    return replace(
+        course,
+        workspaces=2,
+        runners=runners,
+        skews=skews,
+        environment=None,
+        environments=("staging", "production"),
+        accounts=accounts,
+        pinned=accounts == 2 and r.random() < 0.5,
+        acts=tuple(sorted((*course.acts, *acts), key=lambda act: act.at)),
     )
 
 

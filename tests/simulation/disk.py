@@ -35,8 +35,8 @@ class Disk:
         self.trouble: Callable[[str], int] = lambda _: 0
         self.seconds: Callable[[], float] = lambda: 0.0
         self.locks: dict[str, Process] = {}
-        self.shared = b""
-        """What its runs share about the rate limit."""
+        self.shared: dict[str, bytes] = {}
+        """What its runs share about the rate limit of each account, by its key."""
         self.unlucky: Process | None = None
         """Whose next sync of a folder after it put a file into its place fails."""
         self.put: dict[Process, str] = {}
@@ -83,7 +83,7 @@ class Disk:
                 file.synced = bytes(file.data)
         lost = len(self._changes) - stay
         self.names = names
-        self.shared = self.shared[: len(self.shared) // 2]
+        self.shared = {key: shared[: len(shared) // 2] for key, shared in self.shared.items()}
         self.sync_names()
         self.world.tell(self.name, f"power fails; {lost} changes of names lost")
 
@@ -94,9 +94,9 @@ class Disk:
     def copy(self) -> dict[str, bytes]:
         return dict(self.texts())
 
-    def put_back(self, kept: dict[str, bytes]) -> None:
-        """Somebody restores files."""
-        self.names = {}
+    def put_back(self, kept: dict[str, bytes], *, instead_of: tuple[str, ...]) -> None:
+        """Somebody restores files, and those whose paths begin so are gone."""
+        self.names = {path: file for path, file in self.names.items() if not path.startswith(instead_of)}
         for path, data in kept.items():
             file = self.names[path] = File()
             file.data, file.synced = bytearray(data), data
@@ -106,11 +106,11 @@ class Disk:
 class SharedDocument:
     """The file through which the runs on a machine share their limiter."""
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+    def __init__(self, disk: Disk, key: str) -> None:
+        self._disk, self._key = disk, key
 
     def exchange(self, change: Callable[[bytes], bytes]) -> bool:
-        self._disk.shared = change(self._disk.shared)
+        self._disk.shared[self._key] = change(self._disk.shared.get(self._key, b""))
         return True
 
     def close(self) -> None:

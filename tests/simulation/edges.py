@@ -10,6 +10,7 @@
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
 | chance | `uuid`, `secrets`, `random` | from the seed |
+| the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
 | certificates | `ssl` in `Sender` | none: the network is in this process |
 | slow digests | `hashlib.scrypt` in `model.values` | a quick digest of the same |
 """
@@ -30,6 +31,7 @@ from typing import Any
 from reconciler import files
 from reconciler.adapters.api import limiter, sending
 from reconciler.adapters.state import holder, lease, local, lock, objects, spill
+from reconciler.cli import other_environments
 from reconciler.model import values
 from reconciler.model.errors import LockError
 from tests.simulation.clockwork import Fiber, Process, World
@@ -182,6 +184,8 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (objects, "obstore", SimulatedObstore()),
         (objects, "from_url", lambda url, **_: Prefixed(bucket, url)),
         (objects, "ThreadPoolExecutor", InOrder),
+        (other_environments, "load_offline", lambda _, environment, *, state: state.config(environment)),
+        (other_environments, "open_store", lambda console, config: console.state.store(config)),
         (values, "hashlib", SimpleNamespace(scrypt=quick, sha256=hashlib.sha256)),
         (uuid, "uuid4", make_uuid),
         (secrets, "token_hex", token_hex),

@@ -19,7 +19,8 @@ from reconciler.operations.workspace import Workspace
 from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.planner import Selection
 from tests.simulation.commands import apply, start
-from tests.simulation.specs import KEY, SECRET, desired
+from tests.simulation.specs import KEYS, SECRET, desired
+from tests.simulation.strangers import NOT_TOLD, is_refused, with_key
 from tests.simulation.teams import ENDS
 from tests.simulation.wire import Weather
 
@@ -34,17 +35,33 @@ CALM_APPLIES: Final = 6
 
 def judge(life: Life) -> None:
     life.calm = True
-    life.server.weather = Weather()
+    for server in life.servers:
+        server.weather = Weather()
     life.world.tell("world", "calms down")
     life.world.pass_(2 * life.course.lease + life.course.settle)
     for done in life.running:
         for fiber in done.process.fibers:
             if isinstance(fiber.error, Exception):
                 raise fiber.error
+    for team in life.teams if len(life.servers) > 1 else ():
+        for command in ("apply", "plan"):
+            _stranger(life, team, command)
     for team in life.teams:
         _converge(life, team)
     _ledger(life)
     _secrets(life)
+
+
+def _stranger(life: Life, team: Team, command: str) -> None:
+    """With another account's key a command says so, and leaves the state as it is."""
+    before = _state(life, team, life.runner_of(team))
+    done = with_key(life, team, command, {"lock_timeout": 5.0})
+    _to_the_end(life, done)
+    if done.result != NOT_TOLD and not is_refused(done):
+        life.fail(f"{done.process.name} does not say that its key is of another account: {done.error}")
+    after = _state(life, team, life.runner_of(team))
+    if (before.projects, before.pending) != (after.projects, after.pending):
+        life.fail(f"{done.process.name} has another account's key, and changes the state")
 
 
 def _converge(life: Life, team: Team) -> None:
@@ -115,12 +132,12 @@ def _look(life: Life, team: Team, runner: int) -> tuple[Plan | list[str], State]
     wanted = desired(team)
 
     async def work(workspace: Workspace, api: ApiClient) -> tuple[Plan | list[str], State]:
-        before = life.server.count[life.world.process.name]
+        before = life.server_of(team).count[life.world.process.name]
         try:
             made, _ = await plan(workspace, api, wanted, Selection())
         except ReconcilerError as error:
             return [d.summary for d in error.diagnostics], workspace.load()[0]
-        sent = life.server.count[life.world.process.name] - before
+        sent = life.server_of(team).count[life.world.process.name] - before
         if sent != made.requests_used:
             life.fail(f"a plan says that it took {made.requests_used} requests, and took {sent}")
         return made, workspace.load()[0]
@@ -173,7 +190,7 @@ def _rename_too(life: Life, team: Team, made: Plan) -> bool:
 
 def _forget_former(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
     """Where the state has both names of a project, since it was bought again with another brief: forget the former."""
-    order = [e.project_id for e in life.store.ledger() if e.kind == "create"]
+    order = [e.project_id for e in life.ledger() if e.kind == "create"]
     forgotten = False
     for diagnostic in made.errors:
         told = re.search("can't move `(.+)` to `(.+)`: the state has both", diagnostic.summary)
@@ -211,7 +228,7 @@ def _answer(life: Life, team: Team, runner: int, state: State, made: Plan) -> bo
 
 def _was_delivered(life: Life, project_id: str | None, kind: str) -> bool:
     """Whether the project's newest video is rendered, or shared, as people see it."""
-    kinds = [e.kind for e in life.store.ledger() if e.project_id == project_id]
+    kinds = [e.kind for e in life.ledger() if e.project_id == project_id]
     newest = max((n for n, other in enumerate(kinds) if other == "message"), default=-1)
     return kind in kinds[newest + 1 :]
 
@@ -284,8 +301,8 @@ def _findings(life: Life, team: Team, made: Plan) -> None:
 
 def _complete(life: Life, team: Team, state: State) -> None:
     """Every project that is wanted is there and has its messages."""
-    projects = {p["id"]: p for p in life.store.projects()}
-    ledger = life.store.ledger()
+    projects = {p["id"]: p for p in life.server_of(team).store.projects()}
+    ledger = life.ledger()
     ids = life.ids(team)
     for thing in team.wanted():
         entry = state.projects.get(thing.address)
@@ -316,17 +333,26 @@ def _complete(life: Life, team: Team, state: State) -> None:
 
 
 def _ledger(life: Life) -> None:
-    ledger = life.store.ledger()
+    ledger = life.ledger()
     life.figures.update(f"effect {effect.kind}" for effect in ledger)
+    for server in life.servers:
+        for effect in server.store.ledger():
+            if life.server_of(life.teams[_actor(effect)]) is not server:
+                life.fail(f"{effect.kind} in another account by {effect.request_id}")
     owner = _bought(life, ledger)
     for effect in ledger:
-        actor = int(effect.request_id.rpartition("-")[0].rpartition(".")[2])
+        actor = _actor(effect)
         if effect.project_id in life.foreign:
             life.fail(f"{effect.kind} on a person's project by {effect.request_id}")
         elif effect.project_id and owner.get(effect.project_id, life.teams[actor]) is not life.teams[actor]:
             life.fail(f"{effect.kind} on another team's project by {effect.request_id}")
     _sent(life, [e for e in ledger if e.kind == "message"])
     _delivered(life, ledger)
+
+
+def _actor(effect: Effect) -> int:
+    """The number of the team whose run did it."""
+    return int(effect.request_id.rpartition("-")[0].rpartition(".")[2])
 
 
 def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
@@ -338,7 +364,7 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
         before, *others = (e for e in made if e.idempotency_key == key)
         for effect in others:
             # one that people stopped after a run had looked for it, and before it sent the key, has freed its key
-            if life.touched.get(before.project_id, -1.0) >= life.server.knew[effect.request_id]:
+            if life.touched.get(before.project_id, -1.0) >= life.knew(effect.request_id):
                 twice.add(effect.project_id)
             # with its state lost and its brief rewritten, nothing tells of one that has failed, or was made a day ago
             elif not (key.partition("/")[0] in lost and before.detail["brief"] != effect.detail["brief"]):
@@ -404,7 +430,7 @@ def _delivered(life: Life, ledger: list[Effect]) -> None:
 
 
 def _secrets(life: Life) -> None:
-    for secret in (SECRET.encode(), KEY.encode()):
+    for secret in map(str.encode, (SECRET, *KEYS)):
         for disk in life.disks:
             for path, data in disk.texts():
                 if secret in data:

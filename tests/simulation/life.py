@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.model.events import Event, Recovered, StepEnded, StepStarted
 from reconciler.model.state import Intent, State
@@ -17,9 +17,12 @@ from tests.simulation.course import Act, Course
 from tests.simulation.disk import Disk
 from tests.simulation.edges import simulated
 from tests.simulation.object_store import Bucket
-from tests.simulation.specs import KEY, SECRET
+from tests.simulation.specs import KEYS, SECRET
 from tests.simulation.teams import Team
 from tests.simulation.wire import Server, Weather
+
+if TYPE_CHECKING:
+    from reconciler.sandbox.store import Effect, Store
 
 LONGEST: Final = 4000.0
 """Virtual seconds that one command may take, with all that may hold it up."""
@@ -52,6 +55,10 @@ class Life:
         """Changing requests that left, by call."""
         self.retries = 0
         """Applies that somebody is about to start."""
+        self.pins: dict[int, str] = {}
+        """The project of each account that the configuration names."""
+        self.strangers: set[int] = set()
+        """Processes with the key of another account."""
         self.names = 0
         self.runs = 0
         self.running: list[Done] = []
@@ -67,30 +74,66 @@ class Life:
 
     def live(self) -> Life:
         course, world = self.course, self.world
-        machines = [
-            Disk(world, f"machine-{n}") for n in range(len(course.runners) if course.remote else course.workspaces)
-        ]
-        self.disks = machines
+        checkouts = 1 if course.environments else course.workspaces
+        self.disks = [Disk(world, f"machine-{n}") for n in range(len(course.runners) if course.remote else checkouts)]
         self.bucket = Bucket(world, skew=course.skews[-1] if course.skews else 0.0)
-        with simulated(world, self.disk_of, self.bucket), opened(world, course) as store:
-            self.store = store
-            self.server = Server(world, store, KEY)
-            self.server.watch = self.departs
-            self.server.told = self.disturbed
-            self.server.weather = Weather(shares=course.wire)
+        with simulated(world, self.disk_of, self.bucket), opened(world, course) as stores:
+            self.servers = [self._server(number, store) for number, store in enumerate(stores)]
             self.teams = [self._team(number) for number in range(course.workspaces)]
+            for server in self.servers if course.pinned else ():
+                pin = self.pins[server.number] = server.store.person_creates(brief="Whose account it is.")
+                self.foreign.add(pin)
             self.machines: dict[int, Disk] = {}
             self._trouble()
             self.begin()
             self._play()
         return self
 
+    def _server(self, number: int, store: Store) -> Server:
+        server = Server(self.world, store, KEYS[number], number=number)
+        server.watch = self.departs
+        server.told = self.disturbed
+        server.weather = Weather(shares=self.course.wire)
+        return server
+
     def _team(self, number: int) -> Team:
-        name, environment = f"team{number}", self.course.environment
-        return Team(name=name, identity=f"{name}@{environment}" if environment else name)
+        if not self.course.environments:
+            name, environment = f"team{number}", self.course.environment
+            identity = f"{name}@{environment}" if environment else name
+            return Team(name=name, workspace=name, identity=identity, environment=environment)
+        environment = self.course.environments[number]
+        name = f"team0@{environment}"
+        return Team(
+            name=name,
+            workspace="team0",
+            identity=name,
+            environment=environment,
+            suffix=f"-{environment}",
+            account=number % self.course.accounts,
+        )
+
+    def siblings(self, team: Team) -> list[Team]:
+        """The other environments of a team's workspace."""
+        return [other for other in self.teams if other is not team and other.workspace == team.workspace]
+
+    def server_of(self, team: Team) -> Server:
+        """The account of a team."""
+        return self.servers[team.account]
+
+    def ledger(self) -> list[Effect]:
+        """Of all accounts."""
+        return [effect for server in self.servers for effect in server.store.ledger()]
+
+    def knew(self, request_id: str) -> float:
+        """When the process of a create was last told before it what the account has."""
+        return next(server.knew[request_id] for server in self.servers if request_id in server.knew)
 
     def disk_of(self, process: Process) -> Disk:
         return self.machines[process.number]
+
+    def disk(self, team: Team) -> Disk:
+        """The machine of a team whose state is local: environments of one workspace share a checkout."""
+        return self.disks[0 if self.course.environments else self.teams.index(team)]
 
     def _trouble(self) -> None:
         course = self.course
@@ -158,21 +201,30 @@ class Life:
             if act.who < len(self.course.runners):
                 begin_apply(self, act.who, act.more)
         elif act.who < len(self.teams):
-            people.ACTS[act.what](self, self.teams[act.who], act.more)
+            people.act(self, self.teams[act.who], act.what, act.more)
 
     # ── people's places ──
 
     def root(self, team: Team) -> str:
-        return f"/{team.name}"
+        return f"/{team.workspace}"
 
     def place(self, team: Team) -> str:
-        return f"s3://bucket/{team.name}"
+        return f"s3://bucket/{team.workspace}" + (f"/{team.environment}" if team.suffix else "")
+
+    def state(self, team: Team) -> str:
+        """The path of a local state."""
+        return f"{self.root(team)}/reconciler.{f'{team.environment}.' if team.suffix else ''}state.json"
+
+    def files(self, team: Team) -> tuple[str, ...]:
+        """What the paths of all files of a local state begin with."""
+        folder, _, name = self.state(team).rpartition("/")
+        return f"{folder}/{name}", f"{folder}/.{name}."
 
     def runner_of(self, team: Team) -> int:
         return self.course.runners.index(self.teams.index(team))
 
     def leaks(self, text: str, where: str) -> None:
-        for secret in (SECRET, KEY):
+        for secret in (SECRET, *KEYS):
             if secret in text:
                 self.fail(f"a secret is shown by {where}")
 
@@ -216,7 +268,7 @@ class Life:
         words = intent.body["message"]
         there = sum(
             e.kind == "message" and e.project_id == intent.project_id and e.detail["message"] == words
-            for e in self.store.ledger()
+            for e in self.ledger()
         )
         entry = state.projects.get(intent.address)
         logged = sum(1 for m in entry.messages if m.text == words) if entry else 0
@@ -225,7 +277,7 @@ class Life:
     def ids(self, team: Team) -> dict[str, str]:
         """The newest project of each address, as the account knows it."""
         found = {}
-        ledger = self.store.ledger()
+        ledger = self.server_of(team).store.ledger()
         made = {e.idempotency_key: e.project_id for e in ledger if e.kind == "create"}
         adopted = {e.detail["project_id"]: e.project_id for e in ledger if e.kind == "adopt"}
         for thing in team.wanted():
@@ -243,6 +295,8 @@ class Life:
         team = int(process.name.rpartition(".")[2])
         self.figures["changing requests"] += 1
         self._left[call] += 1
+        if process.number in self.strangers:
+            self.fail(f"{process.name} sends {call} to an account that is not its own")
         this = "" if self.calm else f"{call} {self._left[call]}"
         for act in self.course.acts:
             if this and act.upon == this:

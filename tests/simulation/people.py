@@ -9,7 +9,7 @@ from reconciler.model.desired import Deliver, Lifecycle
 from reconciler.operations.state.edits import decide
 from reconciler.operations.state.edits import remove as forget
 from reconciler.operations.state.edits import rename as rename_address
-from tests.simulation import commands, specs
+from tests.simulation import commands, specs, strangers
 from tests.simulation.teams import ENDS, Team, Thing
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def add(life: Life, team: Team, more: dict[str, Any]) -> None:
     if more.get("render"):
         thing.deliver = Deliver(render="1080p", share={} if more.get("share") else None)
     if more.get("adopts"):
-        thing.studio_id, thing.rights = f"studio-{name}", 0
-        life.store.add_studio_project(id=thing.studio_id, title="Theirs", brief=thing.brief)
+        thing.studio_id, thing.rights = f"studio-{name}{team.suffix}", 0
+        life.server_of(team).store.add_studio_project(id=thing.studio_id, title="Theirs", brief=thing.brief)
     team.things.append(thing)
     life.world.tell(team.name, f"adds {name}: {thing.brief[:40]!r}, {len(more['words'])} messages")
     for words in more["words"]:
@@ -122,7 +122,7 @@ def cancel(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
 
 def _project(life: Life, team: Team, more: dict[str, Any]) -> dict[str, Any] | None:
-    ours = [p for p in life.store.projects() if p["id"] not in life.foreign]
+    ours = [p for p in life.server_of(team).store.projects() if p["id"] not in life.foreign]
     return ours[more["pick"] % len(ours)] if ours else None
 
 
@@ -132,7 +132,7 @@ def types(life: Life, team: Team, more: dict[str, Any]) -> bool:
         return False
     life.names += 1
     words = f"t{life.names} {more['words']}"
-    life.store.person_writes(project["id"], words)
+    life.server_of(team).store.person_writes(project["id"], words)
     life.typed.add(project["id"])
     life.world.tell("person", f"types {words!r} to {project['id']}")
     return True
@@ -142,7 +142,7 @@ def titles(life: Life, team: Team, more: dict[str, Any]) -> bool:
     project = _project(life, team, more)
     if project is None:
         return False
-    life.store.person_sets(project["id"], title=f"Theirs {more['title']}")
+    life.server_of(team).store.person_sets(project["id"], title=f"Theirs {more['title']}")
     life.titled.add(project["id"])
     life.world.tell("person", f"renames {project['id']}")
     team.findable = False
@@ -153,7 +153,7 @@ def stops(life: Life, team: Team, more: dict[str, Any]) -> bool:
     project = _project(life, team, more)
     if project is None or project["status"] in ENDS:
         return False
-    life.store.set_status(project["id"], more["status"])
+    life.server_of(team).store.set_status(project["id"], more["status"])
     if more["status"] in ENDS:
         life.touched[project["id"]] = life.world.now
         team.findable = False
@@ -163,7 +163,7 @@ def stops(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
 def takes_over(life: Life, team: Team, more: dict[str, Any]) -> bool:
     """A person's project is declared with its id: from then on it is the team's."""
-    theirs = sorted(life.foreign)
+    theirs = sorted(life.foreign & {p["id"] for p in life.server_of(team).store.projects()})
     if not theirs:
         return False
     made = theirs[more["pick"] % len(theirs)]
@@ -176,7 +176,7 @@ def takes_over(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
 
 def creates(life: Life, team: Team, more: dict[str, Any]) -> None:
-    made = life.store.person_creates(brief=f"theirs: {more['brief']}", title=more["title"])
+    made = life.server_of(team).store.person_creates(brief=f"theirs: {more['brief']}", title=more["title"])
     life.foreign.add(made)
     life.world.tell("person", f"creates {made}")
 
@@ -198,7 +198,7 @@ def lose(life: Life, team: Team, more: dict[str, Any]) -> bool:
         if path.startswith(life.place(team)):
             del life.bucket.objects[path]
     if not life.course.remote:
-        life.disks[life.teams.index(team)].put_back({})
+        life.disk(team).put_back({}, instead_of=life.files(team))
     life.world.tell(team.name, "the state is lost")
     life.figures["states lost"] += 1
     return True
@@ -208,14 +208,13 @@ def old_copy(life: Life, team: Team, more: dict[str, Any]) -> bool:
     """A copy is kept now; the next time, it is put back."""
     if busy(life, team) or life.course.remote or life.altered or not team.findable:
         return False
-    disk = life.disks[life.teams.index(team)]
-    state = f"{life.root(team)}/reconciler.state.json"
+    disk, state = life.disk(team), life.state(team)
     if not team.copies:
         team.copies.append({path: data for path, data in disk.texts() if path == state})
         life.world.tell(team.name, "keeps a copy of the state")
         return True
     team.lost = True
-    disk.put_back(team.copies.pop())
+    disk.put_back(team.copies.pop(), instead_of=life.files(team))
     life.world.tell(team.name, "puts the old copy of the state back")
     life.figures["old copies put back"] += 1
     return True
@@ -262,6 +261,11 @@ def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
     def follow() -> None:
         if done.error is None and not done.process.dead:
             team.renames(thing, new)
+            for other in life.siblings(team):
+                for same in other.wanted():
+                    if same.address == old:
+                        same.moving = True
+                        other.renames(same, new)
             if done.warned:
                 life.disk_of(done.process).at_risk.append(undone)
 
@@ -318,27 +322,44 @@ def plan(life: Life, team: Team, more: dict[str, Any]) -> None:
 
 def storm(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.storms = True
-    life.server.weather.storm = more["storm"]
-    life.server.weather.storm_until = life.world.now + more["seconds"]
+    for server in life.servers:
+        server.weather.storm, server.weather.storm_until = more["storm"], life.world.now + more["seconds"]
     life.world.tell("network", f"{more['storm']} for {more['seconds']:.0f} s")
 
 
 def habits(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.altered = True
-    life.store.change({"message_habits": more["message_habits"]})
+    for server in life.servers:
+        server.store.change({"message_habits": more["message_habits"]})
     life.world.tell("server", f"from now on: {more['message_habits']}")
 
 
 def cursors(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.forgetful = True
-    life.store.forget_cursors()
+    for server in life.servers:
+        server.store.forget_cursors()
     life.world.tell("server", "forgets cursors")
+
+
+def act(life: Life, team: Team, what: str, more: dict[str, Any]) -> None:
+    """Something happens to a team. What changes its specs changes those of the other environments, too."""
+    names, picked = life.names, _pick(life, team, more)
+    address = None if picked is None else picked.address
+    ACTS[what](life, team, more)
+    for other in life.siblings(team) if what in EDITS else ():
+        same = [n for n, thing in enumerate(other.wanted()) if thing.address == address]
+        if same or what == "add":
+            after, life.names = life.names, names
+            ACTS[what](life, other, more | {"pick": next(iter(same), 0)})
+            life.names = max(life.names, after)
 
 
 async def _awaited(value: Any) -> Any:
     return value
 
 
+EDITS: Final = frozenset({"add", "say", "set", "rewrite", "rename", "remove", "cancel"})
+"""Acts that change specs."""
 ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
     "add": add,
     "say": say,
@@ -359,6 +380,7 @@ ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
     "resolve": resolve,
     "takes over": takes_over,
     "plan": plan,
+    "mistakes": strangers.mistakes,
     "storm": storm,
     "habits": habits,
     "cursors": cursors,

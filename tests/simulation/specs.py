@@ -17,7 +17,8 @@ from reconciler.model.desired import (
 from reconciler.model.values import Revealed, Secret, secret_digest
 from tests.simulation.teams import Team, Thing
 
-KEY: Final = "es_live_simulated_0123456789abcdef"
+KEYS: Final = ("es_live_simulated_0123456789abcdef", "es_live_simulated_fedcba9876543210")
+"""Of each account."""
 SECRET: Final = "hush-0123456789-token"
 
 
@@ -45,7 +46,7 @@ def desired(team: Team) -> Desired:
             deliver=thing.deliver,
         )
     moved = tuple(Moved(*thing.names[-2:]) for thing in team.wanted() if len(thing.names) > 1)
-    return Desired(team.name, projects, moved=moved)
+    return Desired(team.workspace, projects, moved=moved)
 
 
 def _origin(thing: Thing) -> Origin:

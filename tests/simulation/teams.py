@@ -73,10 +73,16 @@ class Thing(Struct):
 
 
 class Team(Struct):
-    """A workspace and its people."""
+    """A workspace, or one of its environments, and its people."""
 
     name: str
+    workspace: str
     identity: str
+    environment: str | None = None
+    suffix: str = ""
+    """What tells environments of one workspace apart in what its specs name."""
+    account: int = 0
+    """The number of its account."""
     things: list[Thing] = field(default_factory=list)
     copies: list[dict[str, bytes]] = field(default_factory=list)
     lost: bool = False

@@ -20,7 +20,19 @@ for seed in sys.argv[1:]:
     print("\\n".join(lived(draw(int(seed))).world.log))
 """
 SEEDS = ("3", "11", "25", "41")
-NEEDED = ("greenlet", "httpx", "msgspec", "obstore", "click", "deepdiff", "filelock", "sniffio", "starlette")
+NEEDED = (
+    "greenlet",
+    "httpx",
+    "msgspec",
+    "obstore",
+    "click",
+    "deepdiff",
+    "filelock",
+    "ruamel.yaml",
+    "ruamel.yaml.clib",
+    "sniffio",
+    "starlette",
+)
 """What lives need of the packages."""
 ASK = "import ensurepip, sys, venv; print(*sys.version_info[:2], sys.version_info.releaselevel, sys.prefix == sys.base_prefix)"
 

@@ -37,6 +37,10 @@ MISSED = {
     "intent": 138,
     "check for failed": 3_000_015,
     "look before sending": 3_000_090,
+    "environment of a state": 7_000_004,
+    "look for the pinned project": 7_000_017,
+    "look for the account in a plan": 7_000_020,
+    "look for the account before recovery": 7_000_078,
 }
 """Safety steps, and a seed whose life breaks without them. If the program's requests have changed since, it is a later one.
 """

@@ -42,6 +42,7 @@ MUST_MEET = {
     *((call, "request", fate, "apply") for call in ACTING for fate in FATES if fate not in ("closed", "twice")),
     *((call, "request", "twice", "apply") for call in ("GET projects", "POST projects")),
     ("GET messages", "request", "closed", "apply"),
+    *(("none", "between", "mistake", command) for command in ("apply", "plan", "import")),
 }
 """What must have happened in as many lives as the sweep has: kind of step or call, phase, disturbance, command."""
 

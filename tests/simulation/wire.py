@@ -64,13 +64,14 @@ def call_of(method: str, path: str) -> str:
 
 
 class Server:
-    """An account and the way to it."""
+    """An account and the way to it: where there are several, the key tells which."""
 
-    def __init__(self, world: World, store: Store, key: str, *, skew: float = 0.0) -> None:
+    def __init__(self, world: World, store: Store, key: str, *, number: int = 0) -> None:
         self.world = world
         self.store = store
+        self.key = key
+        self.number = number
         self.weather = Weather()
-        self.skew = skew
         self._chances: dict[str, random.Random] = {}
         self.count: Counter[str] = Counter()
         """Requests that left, by process."""
@@ -88,7 +89,7 @@ class Server:
     def chance(self, call: str) -> random.Random:
         """Each call has its own, so that a command that reads more or less leaves the others' luck as it is."""
         if call not in self._chances:
-            self._chances[call] = self.world.chance(f"wire {call}")
+            self._chances[call] = self.world.chance(f"wire {self.number} {call}" if self.number else f"wire {call}")
         return self._chances[call]
 
     def fate(self, call: str, *, kept: bool) -> str:
@@ -126,8 +127,8 @@ class Server:
 class WiredClient(ApiClient):
     """The real client; its connections lead into the simulated network."""
 
-    def __init__(self, server: Server, process: Process, key: str, **more: Any) -> None:
-        super().__init__(URL, key, **more)
+    def __init__(self, server: Server, process: Process, **more: Any) -> None:
+        super().__init__(URL, server.key, **more)
         self._server, self._process = server, process
 
     def _client(self, trust: Any, limits: httpx.Limits) -> Any:
