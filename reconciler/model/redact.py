@@ -12,6 +12,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -118,18 +119,21 @@ class Redactor:
     """Replaces known secret values (the API key, every allowed ``${env.…}`` value) wherever they occur."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._values: frozenset[str] = frozenset()
-        self._secrets: tuple[_Known, ...] = ()
-        self.learn(secrets)
+        self._values = frozenset(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Replace these values, too, from now on."""
         self._values |= {*secrets}
+        self.__dict__.pop("_secrets", None)
+
+    @cached_property
+    def _secrets(self) -> tuple[_Known, ...]:
+        """What to search for, made when the first text comes."""
         known = {s for s in self._values if len(s) >= SHORTEST}
         known |= {line for s in known for line in _BREAK.split(s) if len(line) >= LINE}
         ways = sorted({way for s in known for way in _written(s)}, key=lambda s: (-len(s), s))
         starts = dict.fromkeys(map(_start, ways))
-        self._secrets = tuple(_Known(start, _rest(start, ways) if headed else None) for start, headed in starts)
+        return tuple(_Known(start, _rest(start, ways) if headed else None) for start, headed in starts)
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:

@@ -248,7 +248,8 @@ class Account:
 
     def begin(self, project: sqlite3.Row, *, at: float) -> None:
         """Plans the first run; again, when what shapes it has changed while it was queued."""
-        self._schedule(project["seq"], self._plan(project, project["brief"], run=0, begins=at))
+        steps = _scheduled(self._plan(project, project["brief"], run=0, begins=at))
+        self.run("UPDATE projects SET schedule = ?, next_change_at = ? WHERE seq = ?", *steps.values(), project["seq"])
 
     def resume(self, project: sqlite3.Row, prompt: str) -> None:
         """Sets an idle agent to work on a message: it runs from now on."""
@@ -285,8 +286,7 @@ class Account:
         elif status == Status.IDLE and project["output_type"] is None:
             output = _output(project, self.now)
         started = {} if project["started"] or status in _NEVER_STARTED else _started()
-        self._schedule(project["seq"], [])
-        self.change(project["seq"], status=status, error_message=error, **started, **output)
+        self.change(project["seq"], status=status, error_message=error, **_scheduled([]), **started, **output)
 
     def _plan(self, project: sqlite3.Row, prompt: str, *, run: int, begins: float) -> list[agent.Step]:
         work = agent.Work(
@@ -308,12 +308,7 @@ class Account:
         output = _output(project, at) if last.status == Status.IDLE else {}
         if output and project["rendered"]:
             output["output_type"] = "assembled"
-        self._schedule(seq, rest)
-        self.change(seq, at=at, status=last.status, error_message=last.error, **started, **output)
-
-    def _schedule(self, seq: int, steps: list[agent.Step]) -> None:
-        next_at = steps[0].at if steps else None
-        self.run("UPDATE projects SET schedule = ?, next_change_at = ? WHERE seq = ?", agent.dump(steps), next_at, seq)
+        self.change(seq, at=at, status=last.status, error_message=last.error, **_scheduled(rest), **started, **output)
 
     # Money and limits
 
@@ -382,6 +377,10 @@ class Account:
 
 def _retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def _scheduled(steps: list[agent.Step]) -> dict[str, Any]:
+    return {"schedule": agent.dump(steps), "next_change_at": steps[0].at if steps else None}
 
 
 def _started() -> dict[str, Any]:

@@ -238,27 +238,28 @@ def get_credit_packages(account: Account, call: Call, _: str) -> Answer:
     return json_answer(200, {"credits_balance": account.meta("credits"), **shown})
 
 
-_PROJECT: Final = r"/projects/([^/]+)"
-_ROUTES: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
-    (re.compile(r"/projects"), {"GET": list_projects, "POST": create}),
-    (re.compile(r"/projects/adopt"), {"POST": adopt}),
-    (re.compile(_PROJECT), {"GET": get_status}),
-    (re.compile(rf"{_PROJECT}/settings"), {"PATCH": patch_settings}),
-    (re.compile(rf"{_PROJECT}/cancel"), {"POST": cancel}),
-    (re.compile(rf"{_PROJECT}/messages"), {"GET": list_messages, "POST": send_message}),
-)
-_BEYOND: Final[tuple[tuple[re.Pattern[str], dict[str, Handler]], ...]] = (
-    (re.compile(r"/account/credits"), {"GET": get_credits}),
-    (re.compile(r"/models"), {"GET": catalog.list_models}),
-    (re.compile(r"/account/skills"), {"GET": catalog.list_skills}),
-    (re.compile(r"/projects/discover"), {"GET": catalog.discover}),
-    (re.compile(r"/account/credit-packages"), {"GET": get_credit_packages}),
-    (re.compile(rf"{_PROJECT}/render"), {"POST": deliveries.render}),
-    (re.compile(rf"{_PROJECT}/share"), {"POST": deliveries.share}),
-    (re.compile(r"/account/shares"), {"GET": deliveries.list_shares}),
-    (re.compile(r"/uploads"), {"POST": uploads.begin}),
-    (re.compile(r"/uploads/confirm"), {"POST": uploads.confirm}),
-)
+_ROUTES: Final[dict[str, dict[str, Handler]]] = {
+    "/projects": {"GET": list_projects, "POST": create},
+    "/projects/adopt": {"POST": adopt},
+    "/projects/*": {"GET": get_status},
+    "/projects/*/settings": {"PATCH": patch_settings},
+    "/projects/*/cancel": {"POST": cancel},
+    "/projects/*/messages": {"GET": list_messages, "POST": send_message},
+}
+"""By the path, in which the star stands for a project's id."""
+_WITH_BEYOND: Final = _ROUTES | {
+    "/account/credits": {"GET": get_credits},
+    "/models": {"GET": catalog.list_models},
+    "/account/skills": {"GET": catalog.list_skills},
+    "/projects/discover": {"GET": catalog.discover},
+    "/account/credit-packages": {"GET": get_credit_packages},
+    "/projects/*/render": {"POST": deliveries.render},
+    "/projects/*/share": {"POST": deliveries.share},
+    "/account/shares": {"GET": deliveries.list_shares},
+    "/uploads": {"POST": uploads.begin},
+    "/uploads/confirm": {"POST": uploads.confirm},
+}
+_ON_PROJECT: Final = re.compile(r"/projects/([^/]+)(.*)", re.DOTALL)
 
 
 def answer(account: Account, call: Call) -> Answer:
@@ -272,12 +273,14 @@ def answer(account: Account, call: Call) -> Answer:
 
 
 def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:
-    allowed: set[str] = set()
-    for pattern, handlers in (*_BEYOND, *_ROUTES) if beyond else _ROUTES:
-        found = pattern.fullmatch(call.path)
-        if found and call.method in handlers:
-            return handlers[call.method], found[1] if pattern.groups else ""
-        allowed.update(handlers if found else ())
+    routes, allowed = _WITH_BEYOND if beyond else _ROUTES, set[str]()
+    found = _ON_PROJECT.fullmatch(call.path)
+    on_project = [(f"/projects/*{found[2]}", found[1])] if found else []
+    for path, project_id in [(call.path, ""), *on_project]:
+        handlers = routes.get(path, {})
+        if call.method in handlers:
+            return handlers[call.method], project_id
+        allowed.update(handlers)
     if allowed:
         headers = {"Allow": ", ".join(sorted(allowed))}
         raise ApiError(ErrorCode.VALIDATION, f"Method {call.method} is not allowed here", 405, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from sqlite3 import Row
@@ -12,6 +13,7 @@ from reconciler.model.contract_tables import Contract, Field
 from reconciler.model.values import Json
 
 
+@functools.cache
 def plain_fields(api: Contract) -> tuple[Field, ...]:
     """The fields with a column of their name. Brief and references have columns of their own kind."""
     return tuple(

@@ -109,7 +109,7 @@ class Store:
         salt = self._salt()
         self._veil = Veil(secret_values, salt)
         self.digests = Digests(salt, self.contract.choices)
-        self._keeps_digests = str(path) != ":memory:"
+        self._on_disk = str(path) != ":memory:"
         with self.account() as account:
             if account.meta("secret") is None:
                 account.set_meta("secret", secrets.token_hex(16))
@@ -167,8 +167,9 @@ class Store:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._reload_options()
-                digests = self.digests if self._keeps_digests else None
+                if self._on_disk:
+                    self._reload_options()
+                digests = self.digests if self._on_disk else None
                 account = Account(self._db, self.options, self._clock(), self._veil, digests, self.contract)
                 account.advance()
                 yield account
