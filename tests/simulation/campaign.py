@@ -34,7 +34,8 @@ from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
 from tests.simulation.course import Act, Course, draw
 from tests.simulation.life import Life
 
-CHUNK: Final = 50
+CHUNK: Final = 500
+"""Lives that a process lives before it tells of them."""
 EACH_TIME: Final = frozenset({"fsync", "truncation of a torn line"})
 """Steps that are taken out of a world's own disk, which is new in each life."""
 
@@ -171,6 +172,14 @@ class Tally(Struct):
         self.figures += other.figures
         self.seen += other.seen
 
+    def count(self, seed: int, life: Life) -> None:
+        self.lives += 1
+        self.virtual += life.world.now
+        self.figures.update(life.figures)
+        self.seen.update(life.seen)
+        if life.broken:
+            self.found.append(Found(seed, life.broken[0]))
+
     def __str__(self) -> str:
         rate = self.lives / self.seconds * 60 if self.seconds else 0.0
         figures = ", ".join(f"{name}: {count}" for name, count in sorted(self.figures.items()))
@@ -213,21 +222,14 @@ def many(seeds: Iterable[int], *, without: str | None = None, stop: bool = False
     """Live one life for each seed, in this process. ``stop``: end with the first that breaks."""
     tally, began = Tally(), time.process_time()
     enabled = gc.isenabled()
-    gc.disable()  # a collection in every life takes a third of the time
-    gc.freeze()  # and none need look through the program
+    gc.disable()
     try:
         for seed in seeds:
-            life = lived(draw(seed), without=without)
-            tally.lives += 1
-            tally.virtual += life.world.now
-            tally.figures += life.figures
-            tally.seen += life.seen
-            if life.broken:
-                tally.found.append(Found(seed, life.broken[0]))
-                if stop:
-                    break
-            if not tally.lives % CHUNK:
-                gc.collect()
+            gc.freeze()  # none need look through the program
+            tally.count(seed, lived(draw(seed), without=without))
+            gc.collect()  # while a life is still in the processor's cache
+            if stop and tally.found:
+                break
     finally:
         gc.unfreeze()
         if enabled:
@@ -238,7 +240,7 @@ def many(seeds: Iterable[int], *, without: str | None = None, stop: bool = False
 
 def spread(first: int, count: int, *, jobs: int, without: str | None = None) -> Iterator[Tally]:
     """Live many lives in several processes; gives the tally of each chunk as it ends."""
-    chunks = [range(n, min(n + 10 * CHUNK, first + count)) for n in range(first, first + count, 10 * CHUNK)]
+    chunks = [range(n, min(n + CHUNK, first + count)) for n in range(first, first + count, CHUNK)]
     if jobs == 1:
         yield from (many(chunk, without=without) for chunk in chunks)
         return

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 
+REDACT: Final = Redactor((SECRET, *KEYS))
 LATE: Final = 25.0
 """Seconds beyond its `--timeout` after which an apply has ended: twice the grace of a call that was sent, and the saving."""
 
@@ -112,7 +113,7 @@ def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnos
         store=store_of(life, team, process, warn),
         version="0",
         env={"TOKEN": SECRET},
-        redact=Redactor((SECRET, *KEYS)),
+        redact=REDACT,
         now=process.stamp,
         elsewhere=cache(partial(read_elsewhere, cast("Console", folder), config)),
     )

@@ -9,6 +9,7 @@
 | limiter that runs share | `LedgerFile`, a file in the cache folder | one document for each machine, torn when that loses power |
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
+| requests | `httpx.Request` in `Sender` | `wire.Request`, which does not parse its address |
 | chance | `uuid`, `secrets`, `random` | from the seed |
 | the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
 | certificates | `ssl` in `Sender` | none: the network is in this process |
@@ -26,7 +27,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
+
+import httpx
 
 from reconciler import files
 from reconciler.adapters.api import limiter, sending
@@ -37,6 +40,9 @@ from reconciler.model.errors import LockError
 from tests.simulation.clockwork import Fiber, Process, World
 from tests.simulation.disk import Disk, SimulatedOs
 from tests.simulation.object_store import Bucket, InOrder, Prefixed, SimulatedObstore
+from tests.simulation.wire import Request
+
+HTTPX: Final = SimpleNamespace(**{**vars(httpx), "Request": Request})
 
 
 def _fiber() -> Fiber:
@@ -180,6 +186,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (lease, "threading", threads),
         (lease, "datetime", Now),
         (limiter, "time", clock),
+        (sending, "httpx", HTTPX),
         (sending, "ssl", SimpleNamespace(SSLContext=lambda _: None, PROTOCOL_TLS_CLIENT=None)),
         (objects, "obstore", SimulatedObstore()),
         (objects, "from_url", lambda url, **_: Prefixed(bucket, url)),
@@ -199,6 +206,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
     try:
         yield
     finally:
+        del World.current
         random.setstate(state)
         values._derived.cache_clear()
         for place, name, old in before:
