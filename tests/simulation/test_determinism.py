@@ -19,7 +19,7 @@ from tests.simulation.course import draw
 for seed in sys.argv[1:]:
     print("\\n".join(lived(draw(int(seed))).world.log))
 """
-SEEDS = ("3", "11", "25", "41")
+SEEDS = ("3", "11", "25", "41", "3300309", "3300533", "3300681")
 NEEDED = (
     "greenlet",
     "httpx",

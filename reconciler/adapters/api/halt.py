@@ -20,7 +20,8 @@ class Halt:
     def __init__(self) -> None:
         self._at = math.inf
         self._why = ""
-        self._reschedules: set[Callable[[], None]] = set()
+        self._reschedules: dict[Callable[[], None], None] = {}
+        """In the order in which the waiting began."""
 
     @property
     def at(self) -> float:
@@ -71,11 +72,11 @@ class Halt:
                 limit.reschedule(_when(latest()))
 
         async with limit:
-            self._reschedules.add(reschedule)
+            self._reschedules[reschedule] = None
             try:
                 yield reschedule
             finally:
-                self._reschedules.discard(reschedule)
+                del self._reschedules[reschedule]
 
 
 class Departure:
