@@ -21,7 +21,7 @@ from reconciler.model.hosts import is_loopback
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[\w.:%-]+")
-_BRACKETS: Final = re.compile(r"\[([^\]]*)\](/\d+)?(?::(.*))?")
+_BRACKETS: Final = r"\[([^\]]*)\](/\d+)?(?::(.*))?"
 
 
 def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
@@ -68,7 +68,7 @@ def _matches(entry: str, scheme: str, hosts: set[str], port: int | None) -> bool
 
 def _split(text: str) -> tuple[str, str | None]:
     """The host (or network) and the port."""
-    brackets = _BRACKETS.fullmatch(text)
+    brackets = re.fullmatch(_BRACKETS, text)
     if brackets:
         return brackets[1] + (brackets[2] or ""), brackets[3]
     if text.count(":") == 1:

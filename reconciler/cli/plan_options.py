@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 from msgspec import Struct
@@ -25,8 +25,10 @@ from reconciler.cli.options import (
 )
 from reconciler.model.config import Config
 from reconciler.model.errors import UsageError
-from reconciler.operations.apply.run import Options, WaitMode
 from reconciler.planning.selection import Selection
+
+if TYPE_CHECKING:
+    from reconciler.operations.apply.run import Options, WaitMode
 
 force = click.option(
     "--force",
@@ -131,6 +133,8 @@ class Execution(Struct, frozen=True, kw_only=True):
 
     def options(self, config: Config, *, poll_scale: float) -> Options:
         """For the engine."""
+        from reconciler.operations.apply.run import Options  # noqa: PLC0415  a plan executes nothing
+
         limits = config.limits
         return Options(
             wait=self.wait,

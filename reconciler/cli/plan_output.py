@@ -10,7 +10,6 @@ from reconciler.cli.ci import comment_owner, run_url
 from reconciler.cli.console import Console
 from reconciler.model.errors import UsageError
 from reconciler.model.plan import Plan
-from reconciler.model.plan_json import encode_plan
 from reconciler.report.heading import heading, of_plan
 from reconciler.report.text import plan_text
 
@@ -48,6 +47,8 @@ def print_plan(
     """
     where = of_plan(plan, place)
     if format_ == "json":
+        from reconciler.model.plan_json import encode_plan  # noqa: PLC0415  few plans are read by machines
+
         console.json(encode_plan(plan))
     elif format_ == "markdown":
         console.out(render_markdown(console, plan, digest, place=place))

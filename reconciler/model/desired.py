@@ -18,9 +18,9 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 KEY: Final = re.compile(r"[A-Za-z0-9._:-]+")
 """What tells the projects of one ``for_each`` apart."""
 ADDRESS_MAX: Final = 128
-ADDRESS: Final = re.compile(rf"(?!.{{{ADDRESS_MAX + 1}}}){NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?")
-"""A project's address (``re.fullmatch``): ``promo``, ``promo[us]`` or ``promo[us,16:9]``."""
-Address = Annotated[str, Meta(pattern=rf"\A{ADDRESS.pattern}\Z")]
+ADDRESS: Final = re.compile(rf"\A(?!.{{{ADDRESS_MAX + 1}}}){NAME.pattern}(\[{KEY.pattern}(,{KEY.pattern})*\])?\Z")
+"""A project's address: ``promo``, ``promo[us]`` or ``promo[us,16:9]``."""
+Address = Annotated[str, Meta(pattern=ADDRESS.pattern)]
 """An address in a plan file; msgspec checks it (and :data:`Filled`) where the file is read."""
 Filled = Annotated[str, Meta(min_length=1)]
 """A string that is not empty."""

@@ -11,7 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, defstruct
 from msgspec.json import decode
@@ -210,25 +210,18 @@ class _Discovered(Struct):
     total: Annotated[int, Meta(ge=0, le=TOTAL_MAX)] | None = None
 
 
-class _Types(NamedTuple):
-    """The answers that show settings; which ones, the contract says."""
-
-    page: type[Any]
-    """``_Page`` with ``projects``, each a ``_Listed`` with settings."""
-    status: type[Any]
-    """``_Status`` with settings."""
-    settings: type[Struct]
+@functools.cache
+def _with_settings(api: Contract, answer: Answer, base: type[Struct] = Struct) -> type[Any]:
+    """What an answer has, with the settings that the contract says it shows."""
+    fields = [(field, _setting(api.field(field)), UNSET) for field in api.shown_in(answer)]
+    return defstruct(answer.title(), fields, bases=(base,))
 
 
 @functools.cache
-def _types(api: Contract) -> _Types:
-    def shown(name: str, answer: Answer, base: type[Struct]) -> type[Struct]:
-        fields = [(field, _setting(api.field(field)), UNSET) for field in api.shown_in(answer)]
-        return defstruct(name, fields, bases=(base,))
-
-    listed = shown("Listed", "list", _Listed)
-    page = defstruct("List", [("projects", list[listed])], bases=(_Page,), kw_only=True)  # type: ignore[valid-type]
-    return _Types(page, shown("Status", "status", _Status), shown("Settings", "settings", Struct))
+def _page_type(api: Contract) -> type[Any]:
+    """``_Page`` with ``projects``, each a ``_Listed`` with settings."""
+    listed = _with_settings(api, "list", _Listed)
+    return defstruct("Page", [("projects", list[listed])], bases=(_Page,), kw_only=True)  # type: ignore[valid-type]
 
 
 def _setting(field: Field) -> object:
@@ -269,7 +262,7 @@ def _shown(answer: Struct, names: Iterable[str]) -> dict[str, Json]:
 def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
     """A page of ``GET /projects``; ``limit`` and ``offset`` as asked for, in case the answer does not repeat them."""
     api = contract.current()
-    page = _read(_types(api).page, body)
+    page = _read(_page_type(api), body)
     if page.total > TOTAL_MAX:
         raise ShapeError(f"`total` is more than {TOTAL_MAX}, which no account has")
     projects = []
@@ -301,7 +294,7 @@ def listed(body: Bytes, *, limit: int, offset: int) -> ProjectPage:
 def project(body: Bytes) -> LiveProject:
     """``GET /projects/:id``. Its ``output_type`` is the result, so it is not a setting."""
     api = contract.current()
-    answer = _read(_types(api).status, body)
+    answer = _read(_with_settings(api, "status", _Status), body)
     return LiveProject(
         id=answer.id,
         status=answer.status,
@@ -362,7 +355,7 @@ def _link(read: _Link) -> Link:
 def settings(body: Bytes) -> dict[str, Json]:
     """The settings that ``PATCH settings`` answers with; those that are there."""
     api = contract.current()
-    shown = _shown(_read(_types(api).settings, body), api.shown_in("settings"))
+    shown = _shown(_read(_with_settings(api, "settings"), body), api.shown_in("settings"))
     if not shown:
         raise ShapeError("the answer has none of the settings")
     return shown

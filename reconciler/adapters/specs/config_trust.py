@@ -25,7 +25,7 @@ from reconciler.model.hosts import is_loopback
 ALLOWED_HOSTS: Final = "RECONCILER_ALLOWED_HOSTS"
 """The variable with the hosts that ``api.url`` in the file may name: ``host`` (any port) or ``host:port``, by commas."""
 
-_URL: Final = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:/[^\\]*)?", re.IGNORECASE)
+_URL: Final = r"(?i)(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?(?:/[^\\]*)?"
 """URLs in whose authority every reader sees the same host."""
 _ENTRY: Final = r"(?i)(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?"
 _PORTS: Final = {"https": 443, "http": 80}
@@ -52,7 +52,7 @@ def untrusted_destination(url: str, env: Mapping[str, str]) -> Problem | None:
         summary = f"api.url: plain http to {quoted(host)} would send the API key in the clear"
         return Problem(Code.DESTINATION, at, summary, "use https; plain http is for loopback addresses only")
     named = _allowed(env.get(ALLOWED_HOSTS, ""))
-    if parts[1:] != _VENDOR and (host, None) not in named and (host, port) not in named:
+    if parts != _parts(contract.DEFAULT_URL) and (host, None) not in named and (host, port) not in named:
         entry = f"[{host}]" if ":" in host else host
         entry += "" if port == _PORTS[scheme] else f":{port}"
         summary = f"api.url: the API key is not sent to {quoted(entry)}, a host that only this file names"
@@ -63,7 +63,7 @@ def untrusted_destination(url: str, env: Mapping[str, str]) -> Problem | None:
 
 def _parts(url: str) -> tuple[str, str, int] | None:
     """Scheme, host and port."""
-    if (match := _URL.fullmatch(url)) is None:
+    if (match := re.fullmatch(_URL, url)) is None:
         return None
     scheme = match[1].lower()
     return scheme, _host(match[2]), int(match[3] or _PORTS[scheme])
@@ -94,10 +94,6 @@ def _allowed(text: str) -> set[tuple[str, int | None]]:
                 ) from None
             found.add((_host(match[1]), int(match[2]) if match[2] else None))
     return found
-
-
-_, *_vendor = _parts(contract.DEFAULT_URL) or ("", "", 0)
-_VENDOR: Final = tuple(_vendor)
 
 
 def outside_state(root: Path, place: str) -> Problem | None:

@@ -8,7 +8,6 @@ from shlex import quote
 import click
 from msgspec.structs import replace
 
-from reconciler.adapters.plan_file import write_plan
 from reconciler.cli.console import Console
 from reconciler.cli.context import load_context, say_who_works
 from reconciler.cli.inputs import read_specs
@@ -23,7 +22,6 @@ from reconciler.cli.variables import Variables
 from reconciler.model.claim import Claimant
 from reconciler.model.errors import Diagnostic
 from reconciler.model.plan import Plan
-from reconciler.model.plan_json import plan_digest
 from reconciler.operations.read.plan import plan
 
 
@@ -92,7 +90,7 @@ def command(
         made, refused = run(work())
     whole = replace(made, diagnostics=(*made.diagnostics, *refused))
     saving = out is not None and not (refused or made.errors)
-    digest, place = plan_digest(made) if saving else None, context.config.state_place
+    digest, place = _digest(made) if saving else None, context.config.state_place
     document = whole if format_ in ("markdown", "html") else made
     print_plan(console, document, format_, summary=summary, digest=digest, place=place)
     console.summarize(lambda: render_markdown(console, whole, digest, place=place))
@@ -104,6 +102,8 @@ def command(
     if errors:
         return ERROR
     if out is not None:
+        from reconciler.adapters.plan_file import write_plan  # noqa: PLC0415  most plans are only read
+
         write_plan(out, made)
         how = f"`reconciler apply --digest {digest} {quote(str(out))}`"
         if denied:  # saved all the same: a waiver names its digest
@@ -117,3 +117,9 @@ def command(
     if fail_on == "attention" and made.summary["attention"]:
         return ATTENTION
     return CHANGES if detailed_exitcode and made.steps else DONE
+
+
+def _digest(made: Plan) -> str:
+    from reconciler.model.plan_json import plan_digest  # noqa: PLC0415  most plans are only read
+
+    return plan_digest(made)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from reconciler.adapters.specs.validation import shapes
 from reconciler.adapters.specs.validation.codes import Code
@@ -36,7 +38,7 @@ class VariableProblem(Exception):  # noqa: N818  becomes a diagnostic
         self.reported = reported
 
 
-class Scope(NamedTuple):
+class Scope(Struct, frozen=True):
     """The project that a text belongs to: its address, and what ``${each.…}`` stands for (None: no ``for_each``)."""
 
     address: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import Struct, field
 from ruamel.yaml import YAML
@@ -44,7 +44,9 @@ Mark = tuple[int, int]
 Path = tuple[str | int, ...]
 """Keys and indexes from a document's root."""
 
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_BEYOND: Final = "[\ud800-\udfff\ufffe\uffff]"
+"""Other characters that can't stand in a file; compiled where they may, which takes as long as reading a small file."""
 _SURROGATE: Final = "[\ud800-\udfff]"
 _PAIR: Final = "[\ud800-\udbff][\udc00-\udfff]"
 _NUMBER: Final = re.compile(
@@ -83,7 +85,7 @@ class YamlList(list[Any]):
         self.marks: list[Mark] = []
 
 
-class _Anchored(NamedTuple):
+class _Anchored(Struct, frozen=True):
     """What an anchor names, with its levels of nesting and what an alias for it adds."""
 
     value: Any
@@ -102,7 +104,7 @@ class YamlFile(Struct):
 
 def parse(text: str, file: str) -> YamlFile:
     """Every document of a text. Where reading can't go on after an error, the documents are those before it."""
-    if bad := _CONTROL.search(text):
+    if bad := _CONTROL.search(text) or (None if text.isascii() else re.search(_BEYOND, text)):
         line = text.count("\n", 0, bad.start()) + 1
         at = Location(file, line, bad.start() - text.rfind("\n", 0, bad.start()))
         summary = f"the character U+{ord(bad[0]):04X} can't stand in a YAML file"
@@ -277,13 +279,13 @@ class _Builder:
         if event.anchor not in self._anchors:
             summary = f"the alias *{printable(event.anchor)} has no anchor before it"
             raise self._fatal(Code.YAML_FEATURE, summary, "put &name on an earlier value", mark)
-        value, height, weight = self._anchors[event.anchor]
-        self._expansion += weight
+        anchored = self._anchors[event.anchor]
+        self._expansion += anchored.weight
         if self._expansion > MAX_EXPANSION:
             raise self._fatal(Code.TOO_LARGE, "the aliases of this file expand to too much", "repeat less", mark)
-        if depth + height - 1 > MAX_DEPTH:
+        if depth + anchored.height - 1 > MAX_DEPTH:
             raise self._fatal(Code.TOO_LARGE, f"nested deeper than {MAX_DEPTH} levels", "", mark)
-        return value
+        return anchored.value
 
     def _size(self, value: Any) -> tuple[int, int]:
         """Height and weight."""
