@@ -3,10 +3,10 @@
 Every value in it is sealed (:func:`reconciler.model.values.sealed`), so it contains no secret.
 """
 
-from __future__ import annotations
+# Annotations are values here, not texts: msgspec would compile each of the 90 at every start.
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
@@ -84,14 +84,14 @@ class Shared(Struct, frozen=True, kw_only=True):
     outdated: bool = False
     """Whether it shows an earlier video: since then a render was made, or the agent was told something."""
     how: Literal["sent", "found", "declared"] = "sent"
-    may_be: tuple[Shared, ...] = ()
+    may_be: "tuple[Shared, ...]" = ()
     """Where it was found: the links that may be it."""
 
-    def earlier(self) -> Shared:
+    def earlier(self) -> Self:
         """The link once the video is another one: whether that of the one before was made no longer matters."""
         return replace(self, outdated=True, how="sent", may_be=())
 
-    def without(self, url: str) -> Shared:
+    def without(self, url: str) -> Self:
         """The link once another address has the one at this ``url``."""
         rest = tuple(link for link in self.may_be if link.share_url != url)
         if len(rest) == len(self.may_be):
@@ -149,7 +149,7 @@ class Entry(Struct, frozen=True, kw_only=True):
             return None
         return self.key or key_name(identity, address, self.generation)
 
-    def at(self, old: str, new: str, identity: str) -> Entry:
+    def at(self, old: str, new: str, identity: str) -> Self:
         """The entry once its address is renamed."""
         key = self.made_with(identity, old)
         return replace(self, key=None if key == key_name(identity, new, self.generation) else key)
@@ -164,7 +164,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         """The permanent URL of the video that it has now."""
         return self.shared.video_url if self.shared is not None and not self.shared.outdated else None
 
-    def told(self, message: SentMessage) -> Entry:
+    def told(self, message: SentMessage) -> Self:
         """The entry once the agent was told something. Where that had happened before and the state did not know, a render
         may have followed that it does not know either.
         """
@@ -180,7 +180,7 @@ class Entry(Struct, frozen=True, kw_only=True):
             )
         return replace(self, rendered=rendered, shared=shared and shared.earlier(), outputs=outputs)
 
-    def delivered(self, rendered: Rendered | None, shared: Shared | None) -> Entry:
+    def delivered(self, rendered: Rendered | None, shared: Shared | None) -> Self:
         """The entry once its video was rendered or shared, or may have been. With neither, nothing is known to be rendered."""
         if shared is not None:
             return replace(self, shared=shared)
@@ -190,7 +190,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         earlier = self.shared and self.shared.earlier()
         return replace(self, rendered=rendered, shared=earlier, outputs=outputs)
 
-    def renamed(self, name: Callable[[str], str]) -> Entry:
+    def renamed(self, name: Callable[[str], str]) -> Self:
         """The entry with other addresses in its references."""
         if not self.refers:
             return self

@@ -4,7 +4,7 @@ All times are the machine's, in seconds since it started, so that a clock that i
 that can't be read, or that speaks of a time no run could have written, counts as none: it is only about a minute.
 """
 
-from __future__ import annotations
+# Annotations are values here, not texts: msgspec would compile each at every start.
 
 from bisect import bisect_right, insort
 from typing import Final
