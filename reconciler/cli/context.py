@@ -17,7 +17,6 @@ from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.ledger_file import LedgerFile, file_name
 from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.cache import Cache, cache_folder
-from reconciler.adapters.media.client import MAX_BYTES, MediaClient
 from reconciler.cli.console import Console
 from reconciler.cli.inputs import load_configuration, name_missing, read_specs
 from reconciler.cli.key import SANDBOX_KEY, read_key
@@ -38,6 +37,8 @@ from reconciler.report.safe_text import clean
 
 if TYPE_CHECKING:
     from httpx import ASGITransport
+
+    from reconciler.adapters.media.client import MediaClient
 
 SANDBOX_URL = "http://sandbox/api/v1"
 SANDBOX_POLL_SCALE = 0.02
@@ -132,7 +133,10 @@ class CommandContext(Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def _open_media(config: Config, limit: int = MAX_BYTES) -> AsyncIterator[MediaClient]:
+async def _open_media(config: Config, limit: int | None = None) -> AsyncIterator[MediaClient]:
+    from reconciler.adapters.media.client import MAX_BYTES, MediaClient  # noqa: PLC0415  few commands send or load files
+
+    limit = MAX_BYTES if limit is None else limit
     if not config.sandboxed:
         host = urlsplit(config.api_url).hostname or ""
         async with MediaClient(local=is_loopback(host), limit=limit, api_host=host) as media:

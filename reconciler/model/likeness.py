@@ -293,9 +293,7 @@ def _on_own_lines(mine: str, seen: str) -> bool:
 def _parts(seen: str) -> list[str]:
     """Lines, and text in brackets or after a colon; of very many the first and the last."""
     parts = [
-        part
-        for part in re.split(_PARTS, re.sub(_BREAK, "\n", _unescaped(seen)).replace("\\n", "\n"))
-        if part.strip()
+        part for part in re.split(_PARTS, re.sub(_BREAK, "\n", _unescaped(seen)).replace("\\n", "\n")) if part.strip()
     ]
     return parts if len(parts) <= 2 * _SHORT else [*parts[:_SHORT], "\n".join(parts[_SHORT:-_SHORT]), *parts[-_SHORT:]]
 

@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.cache import Cache
-from reconciler.adapters.media.client import MediaClient
 from reconciler.adapters.state.claims import Claims
 from reconciler.model.config import Config
 from reconciler.model.errors import Severity
@@ -26,22 +25,20 @@ from reconciler.model.state import Loaded, State, Version
 from reconciler.operations.read.lookups import Lookup, ignore
 from reconciler.planning.planner import Header
 
+if TYPE_CHECKING:
+    from reconciler.adapters.media.client import MediaClient
+
 
 def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-MediaFactory = Callable[[], AbstractAsyncContextManager[MediaClient]]
+MediaFactory: TypeAlias = "Callable[[], AbstractAsyncContextManager[MediaClient]]"
 """Opens a client that sends files."""
 
 
 PolicyCheck = Callable[[Plan, Plan, Collection[str]], PolicyReport]
 """What a policy says of a plan with the digest of the second one, to which these groups have agreed."""
-
-
-def default_media() -> MediaClient:
-    """A client that sends files only to https addresses."""
-    return MediaClient(local=False)
 
 
 class StateStore(Protocol):
@@ -84,7 +81,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = field(default_factory=dict)
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], str] = utc_now
-    media: MediaFactory = default_media
+    media: MediaFactory
     cache: Cache = Cache()
     """Keeps answers that stay true for a day."""
     tell: Callable[[str], None] = ignore

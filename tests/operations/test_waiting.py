@@ -41,6 +41,7 @@ def run_of(world, *, deadline=None, **options):
         workspace="ws",
         options=Options(**options),
         slots=asyncio.Semaphore(1),
+        media=None,
     )
     if deadline is not None:
         run.api.halt.set(deadline, "time ran out")

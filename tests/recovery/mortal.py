@@ -3,11 +3,13 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.media.client import MediaClient
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model import contract
 from reconciler.model.errors import StateError, UsageError
@@ -128,7 +130,8 @@ class Virtual:
         config = load_config(self.folder, env={}, state=None, api_url=None)
         store = MortalStore(config.state_path, version="0")
         store.life = life
-        workspace = Workspace(config=config, store=store, version="0", now=self.now)
+        media = partial(MediaClient, local=False)
+        workspace = Workspace(config=config, store=store, version="0", now=self.now, media=media)
         wanted = load_specs(config, env={}, variables={})
 
         async def go():

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from reconciler.adapters.api import sending
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
+from reconciler.adapters.media.client import MediaClient
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.model.errors import ReconcilerError
 from reconciler.operations.apply.run import Options
@@ -51,7 +53,8 @@ class Within:
         config = load_config(self._world.folder, env={}, state=None, api_url=None)
         store = LocalStateStore(config.state_path, version="0")
         wanted = load_specs(config, env={}, variables={})
-        return Workspace(config=config, store=store, version="0"), config, wanted
+        media = partial(MediaClient, local=False)
+        return Workspace(config=config, store=store, version="0", media=media), config, wanted
 
     def apply(self, *, wait="steps", settle=0.3, timeout=None):
         told = Applied()

@@ -21,7 +21,7 @@ from reconciler.model.plan import Step
 from reconciler.model.redact import Redactor
 from reconciler.model.state import Intent, IntentKind, Known, Outputs
 from reconciler.model.values import Json, Value, WireBody, filled, portable, reveal
-from reconciler.operations.workspace import MediaFactory, default_media, utc_now
+from reconciler.operations.workspace import MediaFactory, utc_now
 
 T = TypeVar("T")
 _WORK: Final[frozenset[IntentKind]] = frozenset({"create", "adopt", "message", "render"})
@@ -87,7 +87,7 @@ class Run(Struct, kw_only=True):
     credits_error: CreditsError | None = None
     root: Path = Path()
     """The workspace's folder, which has the files of references."""
-    media: MediaFactory = default_media
+    media: MediaFactory
     uploading: dict[str, asyncio.Lock] = field(default_factory=dict)
     """A lock for each digest, held while the file is uploaded, so that it is uploaded once."""
     environment: str | None = None
