@@ -51,6 +51,7 @@ Masked = NewType("Masked", str)
 V = TypeVar("V", Json, Value)
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _SECRET = "$secret"  # noqa: S105  a key's name
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _ENV: Final = r"\$\$|\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}"
 
 
@@ -341,7 +342,7 @@ def shown(value: Json) -> Json:
 
 def canonical(value: Json) -> str:
     """The canonical JSON text of a value, for a digest."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(value)
 
 
 def digest(value: Json) -> str:

@@ -5,8 +5,9 @@ Nothing runs in the background: a run is a list of steps with their times, store
 
 from __future__ import annotations
 
-import json
 from typing import Final, NamedTuple
+
+from msgspec.json import decode, encode
 
 from reconciler.model.contract import MODE_RELEASED, Status
 
@@ -55,12 +56,12 @@ def plan(work: Work, *, begins: float, speed: float) -> list[Step]:
 
 def dump(steps: list[Step]) -> str:
     """The stored form of a schedule."""
-    return json.dumps(steps)
+    return encode(steps).decode()
 
 
 def load(text: str) -> list[Step]:
     """The schedule behind its stored form."""
-    return [Step(*item) for item in json.loads(text)]
+    return decode(text, type=list[Step])
 
 
 def _last_words(work: Work) -> str:

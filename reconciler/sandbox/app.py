@@ -25,6 +25,7 @@ from reconciler.sandbox.store import Store
 from reconciler.sandbox.wire import Answer, Call, error_answer
 
 PREFIX: Final = "/api/v1"
+_BEARER: Final = re.compile(r"(?i:bearer) +(\S+)")
 _UNDELIVERED: Final = 1_000
 _UNKNOWN_CALLER: Final = error_answer(ErrorCode.UNAUTHORIZED, "Missing or invalid API key", 401, {})
 
@@ -89,7 +90,7 @@ class _Api:
             return _labelled(answer, call, ration)
 
     def _authorized(self, call: Call) -> bool:
-        found = re.fullmatch(r"(?i:bearer) +(\S+)", call.authorization)
+        found = _BEARER.fullmatch(call.authorization)
         return found is not None and (self._key is None or hmac.compare_digest(found[1].encode(), self._key.encode()))
 
 

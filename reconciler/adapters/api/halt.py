@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from reconciler.model.errors import HaltedError
 
@@ -20,8 +21,8 @@ class Halt:
     def __init__(self) -> None:
         self._at = math.inf
         self._why = ""
-        self._reschedules: dict[Callable[[], None], None] = {}
-        """In the order in which the waiting began."""
+        self.limits: dict[Limit, None] = {}
+        """What it ends, in the order in which that began."""
 
     @property
     def at(self) -> float:
@@ -38,8 +39,8 @@ class Halt:
         """Begin nothing from ``at`` on. An earlier time that was set before stays."""
         if at < self._at:
             self._at, self._why = at, why
-            for reschedule in tuple(self._reschedules):
-                reschedule()
+            for limit in tuple(self.limits):
+                limit.renew()
 
     def clear(self) -> None:
         self._at, self._why = math.inf, ""
@@ -54,29 +55,39 @@ class Halt:
         """
         if self.over:
             raise self.error()
-        timeout = _timeout(self._at)
+        limit = Limit(self, lambda: self._at)
         try:
-            async with self.limited(timeout, lambda: self._at):
+            async with limit:
                 yield
         except TimeoutError:
-            if timeout.expired():
+            if limit.expired():
                 raise self.error() from None
             raise
 
-    @contextlib.asynccontextmanager
-    async def limited(self, limit: asyncio.Timeout, latest: Callable[[], float]) -> AsyncIterator[Callable[[], None]]:
-        """A context that ends at ``latest()``, which is asked again when a time is set, and when what it gives is called."""
 
-        def reschedule() -> None:
-            if not limit.expired():
-                limit.reschedule(_when(latest()))
+class Limit:
+    """A context that ends at ``latest()``, which is asked again when a time is set, and by :meth:`renew`."""
 
-        async with limit:
-            self._reschedules[reschedule] = None
-            try:
-                yield reschedule
-            finally:
-                del self._reschedules[reschedule]
+    def __init__(self, halt: Halt, latest: Callable[[], float]) -> None:
+        self._halt = halt
+        self._latest = latest
+        self._timeout = asyncio.timeout_at(_when(latest()))
+        self.expired = self._timeout.expired
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        self._halt.limits[self] = None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._halt.limits[self]
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def renew(self) -> None:
+        if not self.expired():
+            self._timeout.reschedule(_when(self._latest()))
 
 
 class Departure:
@@ -87,7 +98,7 @@ class Departure:
         self._acts = acts
         self.sent = sent
         self._end = math.inf
-        self._reschedule: Callable[[], None] | None = None
+        self._limit: Limit | None = None
 
     @property
     def matters(self) -> bool:
@@ -97,12 +108,11 @@ class Departure:
     def _latest(self) -> float:
         return min(self._end, self._halt.at + (GRACE if self.matters else 0.0))
 
-    @contextlib.asynccontextmanager
-    async def under_way(self, end: float) -> AsyncIterator[None]:
+    def under_way(self, end: float) -> Limit:
         """A context for the request, until ``end`` in the loop's time at most. Raises TimeoutError."""
         self._end = end
-        async with self._halt.limited(_timeout(self._latest()), self._latest) as self._reschedule:
-            yield
+        self._limit = Limit(self._halt, self._latest)
+        return self._limit
 
     def leave(self) -> None:
         """Note that its first bytes are about to be sent. Raises HaltedError if they may not be."""
@@ -113,13 +123,9 @@ class Departure:
     def until(self, end: float) -> None:
         """Let it take until ``end``, in the loop's time, instead."""
         self._end = end
-        if self._reschedule is not None:
-            self._reschedule()
+        if self._limit is not None:
+            self._limit.renew()
 
 
 def _when(at: float) -> float | None:
     return None if at == math.inf else at
-
-
-def _timeout(at: float) -> asyncio.Timeout:
-    return asyncio.timeout_at(_when(at))
