@@ -21,7 +21,9 @@ import math
 import random
 import threading
 from asyncio import events
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -32,6 +34,10 @@ EPOCH = 1_750_000_000.0
 """The true time when a world begins, in seconds since 1970."""
 MOST_EVENTS = 200_000
 """A life with more has gone round in circles."""
+
+
+RESOLUTION = 1e-9
+"""Seconds: what is due so soon is due."""
 
 
 class Killed(BaseException):
@@ -127,7 +133,7 @@ class Process:
 
     @property
     def over(self) -> bool:
-        return all(fiber.over for fiber in self.fibers)
+        return not [fiber for fiber in self.fibers if not fiber.over]
 
     def wall(self) -> float:
         """The time by its clock, in seconds since 1970."""
@@ -269,27 +275,41 @@ class Fiber:
         world.fiber = before
 
 
-class _Selector:
-    """Where the loop would wait for sockets."""
+class Callback:
+    """``asyncio.Handle``, without what is for debugging."""
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    __slots__ = ("_arguments", "_context", "_work", "cancelled")
 
-    def select(self, timeout: float | None) -> list[object]:
-        loop = self._loop
-        if timeout is None or timeout > 0:
-            loop.fiber.park(None if timeout is None else loop.world.now + timeout)
-        return []
+    def __init__(self, work: Callable[..., object], arguments: tuple[Any, ...], context: Context | None) -> None:
+        self._work, self._arguments = work, arguments
+        self._context = copy_context() if context is None else context
+        self.cancelled = False
+
+    def __lt__(self, other: object) -> bool:
+        return False  # those of the same moment come in the order that a heap gives them, as in asyncio
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def run(self) -> None:
+        if not self.cancelled:
+            try:
+                self._context.run(self._work, *self._arguments)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException:  # noqa: BLE001  a task keeps its own
+                pass
 
 
 class Loop(asyncio.BaseEventLoop):
-    """The loop of a process. Answers come in by ``call_soon`` and :meth:`wake`."""
+    """The loop of a process. Answers come in by ``call_soon`` and :meth:`wake`. It waits in its fiber, not for sockets."""
 
     def __init__(self, fiber: Fiber) -> None:
         super().__init__()
         self.fiber = fiber
         self.world = fiber.process.world
-        self._selector = _Selector(self)
+        self._ready: deque[Callback] = deque()
+        self._later: list[tuple[float, Callback]] = []
         self._tasks: list[asyncio.Task[Any]] = []
         """All of this loop: asyncio's own record has those of every process and life."""
         self.set_task_factory(self._begin)
@@ -303,11 +323,43 @@ class Loop(asyncio.BaseEventLoop):
         self._tasks.append(task)
         return task
 
-    def _process_events(self, _: object) -> None:
-        pass
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+        self._check_closed()
+        made = Callback(callback, args, context)
+        self._ready.append(made)
+        return made
 
-    def _write_to_self(self) -> None:
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+        made = self.call_soon(callback, *args, context=context)
         self.wake()
+        return made
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+        self._check_closed()
+        made = Callback(callback, args, context)
+        heapq.heappush(self._later, (when, made))
+        return made
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Any:
+        return self.call_at(self.world.now + delay, callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        ready, later = self._ready, self._later
+        while later and later[0][1].cancelled:
+            heapq.heappop(later)
+        if not ready:
+            now = self.world.now
+            if not later:
+                self.fiber.park()
+            elif later[0][0] > now:
+                self.fiber.park(now + (later[0][0] - now))
+        end = self.world.now + RESOLUTION
+        while later and later[0][0] < end:
+            ready.append(heapq.heappop(later)[1])
+        for _ in range(len(ready)):
+            ready.popleft().run()
 
     def wake(self) -> None:
         self.fiber.wake()

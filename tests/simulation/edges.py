@@ -10,6 +10,7 @@
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
 | requests | `httpx.Request` in `Sender` | `wire.Request`, which does not parse its address |
+| addresses of the API | `destination.checked` | the same, once for each |
 | chance | `uuid`, `secrets`, `random` | from the seed |
 | the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
 | certificates | `ssl` in `Sender` | none: the network is in this process |
@@ -18,6 +19,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 import secrets
@@ -32,7 +34,7 @@ from typing import Any, Final
 import httpx
 
 from reconciler import files
-from reconciler.adapters.api import limiter, sending
+from reconciler.adapters.api import destination, limiter, sending
 from reconciler.adapters.state import holder, lease, local, lock, objects, spill
 from reconciler.cli import other_environments
 from reconciler.model import values
@@ -42,6 +44,7 @@ from tests.simulation.disk import Disk, SimulatedOs
 from tests.simulation.object_store import Bucket, InOrder, Prefixed, SimulatedObstore
 from tests.simulation.wire import Request
 
+CHECKED: Final = functools.cache(destination.checked)
 HTTPX: Final = SimpleNamespace(**{**vars(httpx), "Request": Request})
 
 
@@ -187,6 +190,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (lease, "datetime", Now),
         (limiter, "time", clock),
         (sending, "httpx", HTTPX),
+        (destination, "checked", CHECKED),
         (sending, "ssl", SimpleNamespace(SSLContext=lambda _: None, PROTOCOL_TLS_CLIENT=None)),
         (objects, "obstore", SimulatedObstore()),
         (objects, "from_url", lambda url, **_: Prefixed(bucket, url)),
