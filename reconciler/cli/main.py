@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import importlib
 import os
 import signal
@@ -248,7 +247,6 @@ def main() -> NoReturn:
         code = report_failure(error, console())
     if console.cache_info().currsize:
         console().finish()
-    gc.freeze()  # the last collection would look for cycles once more
     sys.exit(code if isinstance(code, int) else DONE)
 
 

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from reconciler.adapters.state.lock import hold_lock
+from reconciler.model.version import VERSION
 from tests.cli import plan_schema
 from tests.cli.cli_support import APPLY, CONFIG, ONE, REMOTE, ROOT, Space, answering, environment, on_terminal
 from tests.command import command as started
@@ -308,3 +309,36 @@ def test_a_summary_is_only_for_people(fresh, command):
 
     assert "+ teaser  will be created" in fresh.run(*command, "--summary").out
     assert fresh.run(*command, "--summary", "--format", "json", code=1).errors[0]["summary"].startswith("`--summary`")
+
+
+# How it ends
+
+
+ENDING = """
+import atexit, io, os, sys
+from reconciler.cli.start import main
+
+class Full(io.StringIO):
+    def flush(self):
+        raise OSError(28, "No space left on device")
+
+atexit.register(os.write, 1, b"freed")
+sys.argv = ["reconciler", "--version"]
+sys.stdout = {stdout}
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("stdout", "out", "code"), [("sys.stdout", f"reconciler {VERSION}\n", 0), ("Full()", "freed", 120)]
+)
+def test_what_is_done_is_not_taken_apart_unless_output_is_lost(stdout, out, code):
+    # Intent: no time goes into freeing what ends anyway; a result that could not be written is never a success.
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING.format(stdout=stdout)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env=environment(PYTHONPATH=str(ROOT)),
+    )
+    assert (done.stdout, done.returncode) == (out, code), done.stderr
