@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
@@ -198,6 +199,25 @@ def user_folder(env: Mapping[str, str], variable: str, usual: str) -> Path | Non
     named, home = env.get(variable, ""), env.get("HOME", "")
     base = Path(named) if named.startswith("/") else Path(home, usual) if home.startswith("/") else None
     return base / "reconciler" if base is not None else None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Keep others who ask out of a folder, until the end or the death of this process. False: another process does so.
+
+    On a file system without locks, nobody is kept out.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            ours = error.errno != errno.EWOULDBLOCK
+        else:
+            ours = True
+        yield ours
+    finally:
+        os.close(fd)
 
 
 def sync_folder(folder: Path) -> None:

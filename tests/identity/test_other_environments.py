@@ -70,6 +70,25 @@ def test_the_first_plan_of_another_environment_does_not_ask_about_them(world):
 
 
 @pytest.mark.sampled(6)
+def test_a_new_brief_does_not_ask_about_those_of_an_environment_that_has_it_already(world):
+    """Intent: a brief that reached one environment days before the other replaces the project there, too."""
+    space, store = world
+    space.run(*APPLY)
+    store.finish_all()
+    space.write("specs/a.yaml", SPEC.replace("One nice", "A newer"))
+    space.run("-e", "dev", *APPLY)
+    store.finish_all()
+    store.forget_keys()
+    aged(store, 48)
+    others = managed(space, "dev")
+
+    plan = space.run("plan")
+    assert "may exist already" not in plan.out and "1 to replace" in plan.out
+    space.run(*APPLY)
+    assert managed(space, "dev") == others and not set(managed(space, "prod").values()) & set(others.values())
+
+
+@pytest.mark.sampled(6)
 def test_recover_export_and_specs_do_not_take_them(world):
     """Intent: also where the user says yes to everything; exit 1 with whose it is and the way to hand it over."""
     space, store = world

@@ -9,17 +9,20 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 from msgspec import Struct, field
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import replace
 
 from reconciler import files
+from reconciler.adapters.media import client
+from reconciler.adapters.media.files import Part
 from reconciler.adapters.state import local
+from reconciler.cli import other_environments
 from reconciler.model.config import Config
-from reconciler.model.identity import Elsewhere
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Create, Replace
 from reconciler.model.state import Entry
@@ -28,7 +31,6 @@ from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls import create, render
 from reconciler.operations.read import plan
-from reconciler.operations.workspace import Workspace
 from reconciler.planning import planner
 from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
 from tests.simulation.course import Act, Course, draw
@@ -36,7 +38,7 @@ from tests.simulation.life import Life
 
 CHUNK: Final = 500
 """Lives that a process lives before it tells of them."""
-EACH_TIME: Final = frozenset({"fsync", "truncation of a torn line"})
+EACH_TIME: Final = frozenset({"fsync", "truncation of a torn line", "sync of videos"})
 """Steps that are taken out of a world's own disk, which is new in each life."""
 
 
@@ -100,6 +102,10 @@ def _no_difference_between_unsynced_and_failed() -> None:
     local.files = SimpleNamespace(**{**vars(files), "replace": strict})
 
 
+def _no_look_at_other_environments() -> None:
+    other_environments._with = lambda found, *_: found
+
+
 ADDED: Final[dict[str, Callable[[], None]]] = {
     "wait for the agent before the key is sent again": _no_wait_before_the_key,
     "settling of creates": _no_settling_of_creates,
@@ -110,6 +116,7 @@ ADDED: Final[dict[str, Callable[[], None]]] = {
     "tell what is written from what failed, where a folder can't be synced": _no_difference_between_unsynced_and_failed,
     "look at what failed since the plan": _no_look_at_what_failed_meanwhile,
     "look at what was there before an adoption": _no_look_at_what_was_there_before,
+    "look at other environments": _no_look_at_other_environments,
 }
 """Steps that lives led to."""
 
@@ -134,19 +141,43 @@ def _no_environment_of_a_state() -> None:
     Config.own = lambda self, state: replace(state, environment=self.environment)  # type: ignore[method-assign]
 
 
-def _no_look_at_other_environments() -> None:
-    Workspace.__post_init__ = lambda self: force_setattr(self, "elsewhere", Elsewhere)  # type: ignore[attr-defined]
-
-
 OF_ACCOUNTS: Final[dict[str, Callable[[], None]]] = {
     "look for the account before recovery": _no_look_for_the_account_before_recovery,
     "look for the account in a plan": _no_look_for_the_account_in_a_plan,
     "look for the pinned project": _no_look_for_the_pinned_project,
     "environment of a state": _no_environment_of_a_state,
-    "look at other environments": _no_look_at_other_environments,
 }
 """Steps that only several environments or accounts need."""
-STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED | OF_ACCOUNTS
+
+
+def _no_sync_of_videos() -> None:
+    client.os = SimpleNamespace(fdopen=client.os.fdopen, fsync=lambda _: None)
+
+
+def _no_look_for_what_a_download_left() -> None:
+    Part.left = lambda self: None  # type: ignore[method-assign]
+
+
+def _no_turns_in_a_folder() -> None:
+    @contextmanager
+    def locked(_: Path) -> Iterator[bool]:
+        yield True
+
+    files.locked = locked
+
+
+def _no_look_at_the_kind_of_a_file() -> None:
+    client._kind = lambda _: "video/mp4"
+
+
+OF_VIDEOS: Final[dict[str, Callable[[], None]]] = {
+    "sync of videos": _no_sync_of_videos,
+    "look for what a download left": _no_look_for_what_a_download_left,
+    "turns in a folder": _no_turns_in_a_folder,
+    "look at the kind of a file": _no_look_at_the_kind_of_a_file,
+}
+"""Steps that only downloads need."""
+STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED | OF_ACCOUNTS | OF_VIDEOS
 
 
 class Found(Struct, frozen=True):

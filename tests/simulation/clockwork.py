@@ -19,6 +19,7 @@ import asyncio
 import heapq
 import math
 import random
+import socket
 import threading
 from asyncio import events
 from collections import deque
@@ -317,6 +318,10 @@ class Loop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self.world.now
+
+    async def getaddrinfo(self, host: object, port: object, **_: object) -> Any:
+        """Addresses only: there are no names here."""
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
 
     def _begin(self, _: object, work: Any, **more: Any) -> asyncio.Task[Any]:
         task = asyncio.Task(work, loop=self, **more)

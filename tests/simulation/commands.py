@@ -29,6 +29,7 @@ from reconciler.operations.apply.run import Interrupted, Options
 from reconciler.operations.read import plan as reading
 from reconciler.operations.workspace import StateStore, Workspace
 from reconciler.planning.planner import Selection
+from tests.simulation import films
 from tests.simulation.clockwork import Process, run_coroutine
 from tests.simulation.disk import Disk, SharedDocument
 from tests.simulation.specs import KEYS, SECRET, desired
@@ -126,7 +127,8 @@ def _process(life: Life, runner: int, kind: str) -> Process:
     skew = life.course.skews[runner] if life.course.skews else 0.0
     team = life.course.runners[runner]
     process = Process(life.world, f"{kind}{life.runs}.{team}", number=1000 + life.runs, skew=skew)
-    life.machines[process.number] = life.disks[runner] if life.course.remote else life.disk(life.teams[team])
+    life.machines[process.number] = life.machine(runner)
+    process.on_death.append(lambda: films.look(life, f"where {process.name} dies"))
     return process
 
 
@@ -171,6 +173,7 @@ def start(life: Life, runner: int, kind: str, work: Work, *, server: Server | No
                 done.error = error
         finally:
             done.ended = life.world.now
+            films.look(life, f"where {process.name} ends")
             _report(life, done)
 
     life.world.tell(process.name, f"starts: {kind}")
@@ -273,7 +276,11 @@ def apply_work(
             confirm=lambda _: True,
             waiting=waiting,
         )
-        return await workflow.apply(workspace, api, request, emit=emit, stop=stop)
+        result = await workflow.apply(workspace, api, request, emit=emit, stop=stop)
+        if result.plan.downloads and not result.interrupted:
+            team = life.teams[int(process().name.rpartition(".")[2])]
+            films.heard(life, process().name, await films.deliver(life, team, workspace, api, result, stop=stop))
+        return result
 
     return work
 
@@ -313,7 +320,9 @@ def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
         process.on_death.append(lambda: life.note(process.name, "killed"))
     if "interrupt" in more:
         world.after(more["interrupt"], lambda: _interrupt(life, done, more))
-    if "timeout" in more and not (more.get("saved") or "suspend" in more or life.course.store or life.course.disk):
+    if "timeout" in more and not (
+        more.get("saved") or "suspend" in more or life.course.store or life.course.disk or life.course.films
+    ):
         world.after(more["timeout"] + LATE, lambda: _late(life, done))
     if "suspend" in more:
 
@@ -337,6 +346,7 @@ def _power(life: Life, disk: Disk) -> None:
         if life.disk_of(done.process) is disk:
             done.process.kill("dies with its machine")
     disk.lose_power()
+    films.look(life, "after power failed")
 
 
 def _interrupt(life: Life, done: Done, more: dict[str, Any]) -> None:

@@ -49,6 +49,10 @@ class Course(Struct, frozen=True, kw_only=True):
     environments: tuple[str, ...] = ()
     accounts: int = 1
     """Two: each environment has its own, and its key."""
+    films: bool = False
+    """Whether specs have videos downloaded."""
+    ranges: bool = False
+    """Whether the storage of videos gives validators, and parts of a file."""
     pinned: bool = False
     """Whether `account` in the configuration names a project of it."""
     lease: float = 60.0
@@ -103,7 +107,31 @@ def draw(seed: int) -> Course:
         skews=tuple(round(r.uniform(-90, 90), 1) if skew else 0.0 for _ in range(len(runners) + 2)),
         acts=tuple(acts),
     )
-    return _environments(random.Random(f"{seed}/environments"), course)
+    course = _environments(random.Random(f"{seed}/environments"), course)
+    return _films(random.Random(f"{seed}/films"), course)
+
+
+def _films(r: random.Random, course: Course) -> Course:
+    """Perhaps specs have videos downloaded, and people download them, too."""
+    if r.random() >= 0.12:
+        return course
+    acts = [
+        replace(
+            act, more=act.more | {"download": r.random() < 0.8, "render": act.more.get("render") or r.random() < 0.6}
+        )
+        if act.what == "add"
+        else act
+        for act in course.acts
+    ]
+    last = max(act.at for act in acts)
+    for _ in range(r.choice((0, 1, 1, 2, 3))):
+        at, kill = round(last + r.uniform(-60.0, 60.0), 2), r.choice((None, None, r.randint(1, 30)))
+        acts.append(Act(max(0.0, at), "downloads", r.randrange(course.workspaces), {"kill": kill}))
+        if r.random() < 0.4:  # somebody else, too
+            acts.append(replace(acts[-1], at=round(acts[-1].at + r.uniform(0.0, 0.5), 2), more={}))
+    again = r.choices([act for act in acts if act.what == "apply"], k=r.choice((1, 2)))
+    acts += [replace(act, at=round(act.at + r.uniform(20.0, 90.0), 2)) for act in again]
+    return replace(course, films=True, ranges=r.random() < 0.6, acts=tuple(sorted(acts, key=lambda act: act.at)))
 
 
 def _environments(r: random.Random, course: Course) -> Course:

@@ -13,7 +13,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import PosixPath
 from types import SimpleNamespace
+from typing import ClassVar
 
 from tests.simulation.clockwork import Process, World
 
@@ -120,6 +122,7 @@ class SharedDocument:
 class Handle:
     def __init__(self, disk: Disk, path: str, file: File | None) -> None:
         self.disk, self.path, self.file = disk, path, file
+        self.locked = False
 
 
 class SimulatedOs:
@@ -187,7 +190,18 @@ class SimulatedOs:
         return self._next
 
     def close(self, fd: int) -> None:
-        self._handles.pop(fd, None)
+        handle = self._handles.pop(fd, None)
+        if handle is not None and handle.locked:
+            handle.disk.locks.pop(handle.path, None)
+
+    def flock(self, fd: int, _: int) -> None:
+        """``fcntl.flock``, not blocking."""
+        handle, process = self._handles[fd], World.current.process
+        holder = handle.disk.locks.get(handle.path)
+        if holder is not None and not (holder.dead or holder.over):
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        handle.disk.locks[handle.path] = process
+        handle.locked = True
 
     def write(self, fd: int, data: bytes | memoryview) -> int:
         handle = self._handles[fd]
@@ -291,12 +305,46 @@ class Entry:
         return True
 
 
+class SimulatedPath(PosixPath):
+    """A path on the disk of the process that runs, as are those that are made from it."""
+
+    system: ClassVar[SimulatedOs]
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        return self.system.lstat(self)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        try:
+            self.system.unlink(self)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def resolve(self, strict: bool = False) -> SimulatedPath:
+        return self
+
+
 class Opened(io.RawIOBase):
     """What ``open(fd)`` gives."""
 
     def __init__(self, system: SimulatedOs, fd: int, handle: Handle) -> None:
         super().__init__()
-        self._system, self._fd, self._handle = system, fd, handle
+        self._system, self._fd, self._handle, self._at = system, fd, handle, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        World.current.process.point()
+        assert self._handle.file is not None
+        part = self._handle.file.data[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._system.ftruncate(self._fd, size or 0)
+        return size or 0
 
     def read(self, size: int = -1) -> bytes:
         World.current.process.point()

@@ -2,7 +2,7 @@
 
 | edge | where the program has it | here |
 |---|---|---|
-| disk | `os` and `open` in `reconciler.files`, `os` of the local state and the spill | `disk.SimulatedOs` |
+| disk | `os` and `open` in `reconciler.files`, `os` of the local state, the spill and the media client; paths of downloads | `disk.SimulatedOs`, `disk.SimulatedPath` |
 | bucket | `obstore` and its threads in `adapters.state.objects` | `object_store.SimulatedObstore` |
 | clocks | `time` of lease, lock and limiter, `now` of a workspace, the store's `clock` | the process's own clock |
 | threads | `threading` in the lease | greenlets of the same process |
@@ -13,12 +13,14 @@
 | addresses of the API | `destination.checked` | the same, once for each |
 | chance | `uuid`, `secrets`, `random` | from the seed |
 | the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
+| videos | the transport of the media client, `sample_media.video` | `films.Transport`, other bytes for each |
 | certificates | `ssl` in `Sender` | none: the network is in this process |
 | slow digests | `hashlib.scrypt` in `model.values` | a quick digest of the same |
 """
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import random
@@ -35,12 +37,15 @@ import httpx
 
 from reconciler import files
 from reconciler.adapters.api import destination, limiter, sending
+from reconciler.adapters.media import client as media
 from reconciler.adapters.state import holder, lease, local, lock, objects, spill
 from reconciler.cli import other_environments
 from reconciler.model import values
 from reconciler.model.errors import LockError
+from reconciler.sandbox import sample_media
+from tests.simulation import films
 from tests.simulation.clockwork import Fiber, Process, World
-from tests.simulation.disk import Disk, SimulatedOs
+from tests.simulation.disk import Disk, SimulatedOs, SimulatedPath
 from tests.simulation.object_store import Bucket, InOrder, Prefixed, SimulatedObstore
 from tests.simulation.wire import Request
 
@@ -149,7 +154,7 @@ class _Held:
 def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) -> Iterator[None]:
     """The program's edges lead into a world for as long as this context lasts."""
     World.current = world
-    system = SimulatedOs(disk_of)
+    system = SimulatedPath.system = SimulatedOs(disk_of)
     clock = Time()
     numbers = world.chance("ids")
 
@@ -177,8 +182,11 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
     replaced: list[tuple[Any, str, Any]] = [
         (files, "os", system),
         (files, "open", system.open_file),
+        (files, "fcntl", SimpleNamespace(flock=system.flock, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB)),
         (files, "_followed", lambda path: path),
         (local, "os", system),
+        (media, "os", system),
+        (sample_media, "video", films.video),
         (spill, "os", system),
         (lock, "os", system),
         (holder, "os", system),

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from reconciler.adapters.api.client import ApiClient
-from reconciler.model.desired import Deliver
 from reconciler.model.errors import LockError, ReconcilerError, UsageError
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan
@@ -18,6 +19,7 @@ from reconciler.operations.state.edits import bind, decide, recover_state, remov
 from reconciler.operations.workspace import Workspace
 from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.planner import Selection
+from tests.simulation import films
 from tests.simulation.commands import apply, start
 from tests.simulation.specs import KEYS, SECRET, desired
 from tests.simulation.strangers import NOT_TOLD, is_refused, with_key
@@ -90,6 +92,7 @@ def _converge(life: Life, team: Team) -> None:
             life.figures[f"calm after {number + 1}"] += 1
             _findings(life, team, made)
             _complete(life, team, state)
+            films.complete(life, team, state)
             return
         left = made
         life.world.pass_(30.0)
@@ -108,7 +111,7 @@ def _share(team: Team, address: str) -> None:
     """Declare a permanent link of the video that a project is made with: the address of the video lives for a day."""
     (thing,) = (thing for thing in team.wanted() if thing.address == address)
     (video,) = (other for other in team.wanted() if other.address == thing.after)
-    video.deliver = Deliver(render="1080p", share={})
+    video.deliver = replace(video.deliver, render="1080p", share={})
 
 
 def _to_the_end(life: Life, done: Any) -> None:

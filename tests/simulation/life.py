@@ -59,6 +59,9 @@ class Life:
         """The project of each account that the configuration names."""
         self.strangers: set[int] = set()
         """Processes with the key of another account."""
+        self.videos: dict[str, str] = {}
+        """What was given out, by its SHA-256."""
+        self.fetches = 0
         self.names = 0
         self.runs = 0
         self.running: list[Done] = []
@@ -130,6 +133,10 @@ class Life:
 
     def disk_of(self, process: Process) -> Disk:
         return self.machines[process.number]
+
+    def machine(self, runner: int) -> Disk:
+        """Where a runner runs."""
+        return self.disks[runner] if self.course.remote else self.disk(self.teams[self.course.runners[runner]])
 
     def disk(self, team: Team) -> Disk:
         """The machine of a team whose state is local: environments of one workspace share a checkout."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from reconciler.model.desired import Deliver, Lifecycle
 from reconciler.operations.state.edits import decide
 from reconciler.operations.state.edits import remove as forget
 from reconciler.operations.state.edits import rename as rename_address
-from tests.simulation import commands, specs, strangers
+from tests.simulation import commands, films, specs, strangers
 from tests.simulation.teams import ENDS, Team, Thing
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def add(life: Life, team: Team, more: dict[str, Any]) -> None:
         thing.after, thing.refers = team.wanted()[0].address, bool(more.get("refers"))
     if more.get("render"):
         thing.deliver = Deliver(render="1080p", share={} if more.get("share") else None)
+    if more.get("download"):
+        thing.deliver = replace(thing.deliver, download=films.folder_of(team))
     if more.get("adopts"):
         thing.studio_id, thing.rights = f"studio-{name}{team.suffix}", 0
         life.server_of(team).store.add_studio_project(id=thing.studio_id, title="Theirs", brief=thing.brief)
@@ -313,6 +317,17 @@ def resolve(life: Life, team: Team, more: dict[str, Any]) -> bool:
     return True
 
 
+def downloads(life: Life, team: Team, more: dict[str, Any]) -> None:
+    """`output --download`, into the folder that the specs name."""
+
+    async def work(workspace: Any, api: Any) -> None:
+        found = await films.fetch(life, team, workspace, api)
+        films.heard(life, done.process.name, found)
+
+    done = commands.start(life, life.runner_of(team), "download", work)
+    _killed(life, more, done)
+
+
 def plan(life: Life, team: Team, more: dict[str, Any]) -> None:
     _killed(life, more, commands.plan(life, life.runner_of(team), specs.desired(team)))
 
@@ -380,6 +395,7 @@ ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
     "resolve": resolve,
     "takes over": takes_over,
     "plan": plan,
+    "downloads": downloads,
     "mistakes": strangers.mistakes,
     "storm": storm,
     "habits": habits,

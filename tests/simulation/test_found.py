@@ -22,6 +22,7 @@ FOUND = {
     "a-state-that-is-renamed-and-not-synced": (305996, "says that it could not write"),
     "a-project-that-fails-while-the-run-after-a-lost-state-waits": (4003492, "2 projects were bought for p1"),
     "an-adoption-after-a-lost-state-whose-answer-is-lost": (310992, "was done twice"),
+    "a-brief-that-another-environment-had-days-before": (3309650, "does not come to rest"),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke.
 
@@ -41,6 +42,10 @@ MISSED = {
     "look for the pinned project": 7_000_017,
     "look for the account in a plan": 7_000_020,
     "look for the account before recovery": 7_000_078,
+    "look for what a download left": 7_001_600,
+    "sync of videos": 7_000_091,
+    "turns in a folder": 7_000_165,
+    "look at the kind of a file": 7_000_060,
 }
 """Safety steps, and a seed whose life breaks without them. If the program's requests have changed since, it is a later one.
 """

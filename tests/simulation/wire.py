@@ -203,7 +203,7 @@ class Wire:
                 server.meet(process, request.method, path, fate)
         server.count[process.name] += 1
         number = f"{process.name}-{server.count[process.name]}"
-        answer = _Flight(server, process, request, number, fate).leave(server.chance(call))
+        answer = Flight(server, process, request, number, fate).leave(server.chance(call))
         process.point()
         await trace("http11.receive_response_headers.started", {})
         self._used = world.now
@@ -213,10 +213,10 @@ class Wire:
         headers = {name.lower(): value for name, value in found.headers.items()} | {"content-type": found.content_type}
         if fate != "cut":
             headers["content-length"] = str(len(found.body))
-        return Response(found.status, headers, _Body(found.body, fate))
+        return Response(found.status, headers, Body(found.body, fate))
 
 
-class _Body(httpx.AsyncByteStream):
+class Body(httpx.AsyncByteStream):
     def __init__(self, data: bytes, fate: str) -> None:
         self._data, self._fate = data, fate
 
@@ -233,7 +233,7 @@ class _Body(httpx.AsyncByteStream):
         yield self._data
 
 
-class _Flight:
+class Flight:
     """One request on its way."""
 
     def __init__(self, server: Server, process: Process, request: Request, number: str, fate: str) -> None:
@@ -245,7 +245,11 @@ class _Flight:
         self._future: asyncio.Future[wire.Answer] = loop.create_future()
         self._timeout = request.extensions["timeout"]["read"]
 
-    def leave(self, chance: random.Random) -> asyncio.Future[wire.Answer]:
+    def leave(
+        self, chance: random.Random, carry_out: Callable[[], wire.Answer] | None = None
+    ) -> asyncio.Future[wire.Answer]:
+        """``carry_out`` is what it does there, if it is no call of the API."""
+        self._carry_out = carry_out or (lambda: self._server.carry_out(self._request, self._number))
         world = self._server.world
         there, back = (0.02 + 0.15 * chance.random() for _ in range(2))
         match self._fate:
@@ -275,7 +279,7 @@ class _Flight:
         return self._future
 
     def _act(self) -> wire.Answer:
-        answer = self._server.carry_out(self._request, self._number)
+        answer = self._carry_out()
         method, path = self._request.method, self._request.path
         self._server.world.tell("server", f"{self._number} {method} {path} → {answer.status}")
         if path == "/projects" and method == "GET":

@@ -145,6 +145,8 @@ class MediaClient:
             if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                 host, code = url.host, response.status_code
                 raise DownloadError(f"{host} answered {code}", "The address may have expired; run the command again.")
+            if _kind(response).startswith("text/"):
+                raise DownloadError(f"{url.host} answered with a page, not with a file", "Run the command again later.")
             continues = response.status_code == httpx.codes.PARTIAL_CONTENT
             if continues and not (validator and _continues(response, offset, validator)):
                 part.path.unlink(missing_ok=True)
@@ -178,6 +180,8 @@ class MediaClient:
                 file.write(chunk)
                 tell(offset, total)
                 pace.check(offset)
+            file.flush()
+            os.fsync(file.fileno())  # else its name may outlast its content
 
     async def put(
         self, url: str, file: BufferedReader, *, size: int, content_type: str, digest: str, tell: Progress
@@ -302,6 +306,9 @@ def _total(response: httpx.Response, offset: int) -> int | None:
     return offset + int(length) if length.isdecimal() and len(length) < 20 else None
 
 
+def _kind(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
 def _ending(response: httpx.Response) -> str:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return _EXTENSIONS.get(kind, ".bin")
+    return _EXTENSIONS.get(_kind(response), ".bin")

@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
+from msgspec.structs import asdict
 
 from reconciler import files
 from reconciler.model.errors import DownloadError
@@ -60,7 +61,7 @@ class Part:
                 raise FileInTheWayError(self.path if there else self._note)
             return 0, None
         size = self.path.stat().st_size if there else 0
-        (validator,) = noted
+        validator = noted["validator"]
         return (size, validator) if size and isinstance(validator, str) and validator.isprintable() else (0, None)
 
     @staticmethod
@@ -77,10 +78,12 @@ class Part:
             raise FileInTheWayError(target)
 
     def begin(self, validator: str | None) -> None:
+        files.remove_leftovers(self._note)
         files.replace(self._note, json.dumps({"validator": validator}).encode())
 
     def finish(self, target: Path, fetched: Fetched, known: Fetched | None) -> None:
-        """Make the complete part the file. A file with the same content stays.
+        """Make the complete part the file. A file with the same content stays. The note tells that it is ours, until
+        :meth:`close`.
 
         Raises:
             FileInTheWayError: there is another file than the known one.
@@ -89,29 +92,42 @@ class Part:
         if files.check(target):
             there = file_digest(target)
             if there == fetched.sha256:
-                return self.drop()
+                return self.path.unlink()
             if known is None or (known.file, known.sha256) != (target.name, there):
                 raise FileInTheWayError(target)
-        files.move(self.path, target)
-        return self._note.unlink(missing_ok=True)
+        files.replace(self._note, json.dumps({"validator": fetched.validator, "fetched": asdict(fetched)}).encode())
+        return files.move(self.path, target)
+
+    def close(self) -> None:
+        """Something else tells from now on that the file is ours."""
+        self._note.unlink(missing_ok=True)
+
+    def left(self) -> Fetched | None:
+        """The complete file of a run that ended before it was closed, if it is unchanged."""
+        try:
+            fetched = convert((self._noted() or {}).get("fetched"), Fetched)
+            path = self.path.with_name(Path(fetched.file).name)
+            return fetched if file_digest(path) == fetched.sha256 else None
+        except (OSError, ValidationError):
+            return None
 
     def drop(self, *, resumable: bool = False) -> None:
         """Remove the part, if it is ours; if it is ``resumable``, only one of which nothing tells what it belongs to."""
         with contextlib.suppress(OSError):
             noted = self._noted()
-            if noted is None or (resumable and isinstance(noted[0], str)):
+            if noted is None or (resumable and isinstance(noted["validator"], str)):
                 return
             if files.check(self.path):
                 self.path.unlink()
             self._note.unlink()
 
-    def _noted(self) -> tuple[Json] | None:
-        """What the note has as the validator; ``None``: there is no note of ours. Raises OSError."""
+    def _noted(self) -> dict[str, Json] | None:
+        """The note; ``None``: there is none of ours. Raises OSError."""
         try:
             note = json.loads(files.read(self._note, _LONGEST_NOTE))
         except (FileNotFoundError, ValueError):
             return None
-        return (note["validator"],) if isinstance(note, dict) and set(note) == {"validator"} else None
+        return note if isinstance(note, dict) and {"validator"} <= set(note) <= {"validator", "fetched"} else None
 
 
 def file_digest(path: Path) -> str:

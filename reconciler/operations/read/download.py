@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,7 +16,7 @@ from msgspec.structs import asdict, replace
 from reconciler import files
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media.client import MediaClient
-from reconciler.adapters.media.files import Fetched, FileInTheWayError, file_digest
+from reconciler.adapters.media.files import Fetched, FileInTheWayError, Part, file_digest
 from reconciler.adapters.specs.workspace_files import FileProblem, inside
 from reconciler.model import contract
 from reconciler.model.desired import ADDRESS
@@ -29,6 +30,10 @@ from reconciler.operations.read.renders import mark
 MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 4
 _LONGEST_MANIFEST: Final = 64 * 1024**2
+_POLL: Final = 0.5
+"""Seconds between two looks whether another run still downloads into the folder."""
+_LOOKS: Final = 240
+_EXPIRED: Final = "Its address has expired. `deliver: {share: {}}` in the spec makes a permanent link; rendering again makes a new URL."
 
 
 class Download(Struct, frozen=True, kw_only=True):
@@ -52,8 +57,8 @@ async def download(
     fresh: bool = False,
 ) -> list[Download]:
     """Fetch what is not there yet. A file that can't be fetched does not stop the others. What no download wrote, or was
-    changed since, is never replaced. ``changed`` are addresses whose URL in the state is not believed; ``fresh``: the
-    others have just been read.
+    changed since, is never replaced. One run after another downloads into a folder: two would write the same parts.
+    ``changed`` are addresses whose URL in the state is not believed; ``fresh``: the others have just been read.
 
     Raises:
         ApiError: a URL can't be read from the account.
@@ -61,9 +66,52 @@ async def download(
 
     """
     try:
-        manifest = _read_manifest(folder)
+        files.make_folder(folder)
+        for _ in range(_LOOKS):
+            with files.locked(folder) as ours:
+                if ours:
+                    return await _download(
+                        api, media, entries, _Folder(folder), now=now, tell=tell, changed=changed, fresh=fresh
+                    )
+            await asyncio.sleep(_POLL)
     except OSError as error:
         raise DownloadError(f"can't use `{error.filename or folder}`: {error.strerror}") from error
+    raise DownloadError(f"another run downloads into `{folder}`", "Run the command again once that one has ended.")
+
+
+class _Folder:
+    """A folder of downloads, and its manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        self._manifest = _read_manifest(folder)
+        files.remove_leftovers(folder / MANIFEST)
+
+    def record(self, address: str) -> Json:
+        """What the manifest has of an address: also what a run put into its place that ended before it could note it."""
+        left = Part(self.path, address).left() if ADDRESS.fullmatch(address) else None
+        if left is not None:
+            self.note(address, left, project_id=None)
+        return self._manifest.get(address)
+
+    def note(self, address: str, found: Fetched, **about: Json) -> None:
+        """Raises DownloadError: it can't be written."""
+        self._manifest[address] = {**about, **asdict(found)}
+        _write(self.path / MANIFEST, self._manifest)
+        Part(self.path, address).close()
+
+
+async def _download(
+    api: ApiClient,
+    media: MediaClient,
+    entries: Mapping[str, Entry],
+    folder: _Folder,
+    *,
+    now: str,
+    tell: Callable[[str, int, int | None], None],
+    changed: Collection[str],
+    fresh: bool,
+) -> list[Download]:
     slots = asyncio.Semaphore(_AT_ONCE)
     turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # one file, where case makes no difference
 
@@ -75,31 +123,41 @@ async def download(
                 return Download(address=address, outcome="failed", error=error.diagnostics[0])
 
     async def fetch(address: str, entry: Entry) -> Download:
-        record = manifest.get(address)
+        record = folder.record(address)
         own = _noted(record, "project_id") == entry.project_id
-        known, path = _written_file(folder, record)
+        known, path = _written_file(folder.path, record)
         render = _render_of(entry)
         if own and render is not None and _noted(record, "render") == render and path is not None:
-            return _kept(address, known, path)
+            return _kept(folder.path, address, known, path)
         url, dead = await _video_url(api, entry, now, believed=address not in changed, fresh=fresh)
         if url is None or not ADDRESS.fullmatch(address):
             return Download(address=address, outcome="nothing")
         if own and dead and _noted(record, "video") == mark(url) and path is not None:
-            return _kept(address, known, path)
+            return _kept(folder.path, address, known, path)
         # A validator tells versions of one file apart, and not the files of two projects.
         before = known if known is None or own else replace(known, validator=None)
-        fetched = await media.fetch(
-            url, folder, address, known=before, tell=lambda done, total: tell(address, done, total)
-        )
+        with _explaining(dead=dead):
+            fetched = await media.fetch(
+                url, folder.path, address, known=before, tell=lambda done, total: tell(address, done, total)
+            )
         if (found := fetched or known) is not None and (fetched is not None or not own):
-            noted = {"project_id": entry.project_id, "render": render, "video": mark(url)}
-            manifest[address] = {**noted, **asdict(found)}
-            _write(folder / MANIFEST, manifest)
+            folder.note(address, found, project_id=entry.project_id, render=render, video=mark(url))
         if fetched is None:
             return Download(address=address, outcome="kept", fetched=known)
         return Download(address=address, outcome="fetched", fetched=fetched)
 
     return await run_all(one(address, entry) for address, entry in entries.items())
+
+
+@contextlib.contextmanager
+def _explaining(*, dead: bool) -> Iterator[None]:
+    """Say what helps where the address of a video has expired: running the command again does not."""
+    try:
+        yield
+    except DownloadError as error:
+        if not dead or isinstance(error, FileInTheWayError):
+            raise
+        raise DownloadError(error.diagnostics[0].summary, _EXPIRED) from error
 
 
 async def download_delivered(
@@ -177,15 +235,15 @@ def _written_file(folder: Path, record: Json) -> tuple[Fetched | None, Path | No
     return known if unchanged else None, path
 
 
-def _kept(address: str, known: Fetched | None, path: Path) -> Download:
-    """The newest video is there already. Raises FileInTheWayError: its file was changed."""
+def _kept(folder: Path, address: str, known: Fetched | None, path: Path) -> Download:
+    """The newest video is there already, and what was begun since is of no use. Raises FileInTheWayError: its file was changed."""
     if known is None:
         raise FileInTheWayError(path)
+    Part(folder, address).drop()
     return Download(address=address, outcome="kept", fetched=known)
 
 
 def _read_manifest(folder: Path) -> dict[str, Json]:
-    files.make_folder(folder)
     path = folder / MANIFEST
     try:
         document = json.loads(files.read(path, _LONGEST_MANIFEST))

@@ -77,17 +77,26 @@ async def read_and_plan(
         account = None
     live = await read_live(api, sealed, state, selection, account=account, at=workspace.now())
     check_pinned(config, live)
-    if binds_new(sealed, state, selection):
+    header = workspace.header()
+
+    def planned() -> Plan:
+        return make_plan(
+            sealed,
+            state,
+            live,
+            selection=selection,
+            header=header,
+            active_limit=config.limits.active_projects,
+            hide=workspace.redact.value,
+        )
+
+    new = binds_new(sealed, state, selection)
+    if new:
         live = replace(live, elsewhere=workspace.elsewhere())
-    plan = make_plan(
-        sealed,
-        state,
-        live,
-        selection=selection,
-        header=workspace.header(),
-        active_limit=config.limits.active_projects,
-        hide=workspace.redact.value,
-    )
+    plan = planned()
+    if plan.unsettled and not new:  # what looks like the successor of a project may be another environment's
+        live = replace(live, elsewhere=workspace.elsewhere())
+        plan = planned()
     missing = missing_declarations(config.root, desired, plan)
     plan = replace(plan, diagnostics=(*said, *plan.diagnostics, *missing, *forgets))
     return redact_plan(plan, workspace.redact), live
