@@ -166,6 +166,11 @@ def least_credits(steps: Iterable[Step]) -> int:
     return needed
 
 
+def change_path(name: str) -> str:
+    """The path of a body's field in the changes of its step."""
+    return name if name in contract.current().creation_fields else f"settings.{name}"
+
+
 def sent_body(step: Step) -> Mapping[str, Value]:
     """The body of the request that a step sends, without what follows from its kind; empty where it needs none."""
     match step:

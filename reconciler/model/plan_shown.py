@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconciler.model import contract
-from reconciler.model.plan import Change, Create, Message, Plan, Render, Replace, Share, Step, describe, sent_body
+from reconciler.model.plan import (
+    Change,
+    Create,
+    Message,
+    Plan,
+    Render,
+    Replace,
+    Share,
+    Step,
+    change_path,
+    describe,
+    sent_body,
+)
 from reconciler.model.plan_node import Node
 from reconciler.model.redact import REPLACEMENT
 from reconciler.model.references import compared, files_in
@@ -43,11 +55,6 @@ def _fields(step: Step) -> Mapping[str, Value]:
     if isinstance(step, Message | Render | Share):
         return {}
     return {name: value for name, value in sent_body(step).items() if name != "project_id"}
-
-
-def change_path(name: str) -> str:
-    """The path of a body's field in the changes of its step."""
-    return name if name in contract.current().creation_fields else f"settings.{name}"
 
 
 def _check_changes(node: Node, step: Step) -> None:

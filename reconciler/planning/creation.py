@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from reconciler.model import contract
 from reconciler.model.desired import CreateOrigin, DesiredProject
 from reconciler.model.likeness import reader_form, reads_alike
-from reconciler.model.plan import Change
-from reconciler.model.plan_shown import change_path
+from reconciler.model.plan import Change, change_path
 from reconciler.model.references import compared
 from reconciler.model.state import Entry
 from reconciler.model.values import (

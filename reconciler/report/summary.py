@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.model.claim import PlanClaim, behind
 from reconciler.model.errors import Diagnostic
-from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan, Replace, Step, describe, least_credits
 from reconciler.model.policy import Verdict
 from reconciler.model.step_kinds import KINDS, StepKind, Weight
 from reconciler.report.safe_text import clean
 from reconciler.report.words import joined, plural
+
+if TYPE_CHECKING:
+    from reconciler.model.events import ApplyResult
 
 WEIGHTS: Final[dict[Weight, str]] = {
     "costs": "Spends credits",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 from reconciler.model.plan import Change, Message, Plan, Share, Step, describe
 from reconciler.model.values import Value, masked
 from reconciler.report.diagnostics import by_weight, diagnostic_text
@@ -40,6 +39,9 @@ from reconciler.report.summary import (
 )
 from reconciler.report.words import lifecycle_text, reason_text, step_name, step_title, steps_outcome, wait_text
 from reconciler.report.wrapping import wrapped
+
+if TYPE_CHECKING:
+    from reconciler.model.events import ApplyResult, OutcomeKind, StepResult
 
 _OUTCOMES: Final[dict[OutcomeKind, Color]] = {
     "failed": "red",

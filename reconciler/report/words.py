@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from msgspec.structs import asdict
 
 from reconciler.model.desired import Lifecycle
-from reconciler.model.events import StepResult
 from reconciler.model.plan import (
     Adopt,
     Cancel,
@@ -28,6 +27,9 @@ from reconciler.model.plan import (
 from reconciler.model.values import masked
 from reconciler.report.fields import value_text
 from reconciler.report.safe_text import clean
+
+if TYPE_CHECKING:
+    from reconciler.model.events import StepResult
 
 
 def step_name(step: Step) -> str:

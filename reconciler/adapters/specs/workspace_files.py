@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import stat
@@ -153,8 +154,9 @@ def read_text(path: Path, shown: str, limit: int) -> str:
     shown = printable(shown)
     if len(data) > limit:
         raise FileProblem(Code.TOO_LARGE, f"{shown} is larger than {limit:,} bytes", "split it")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as failure:
         line = data.count(b"\n", 0, failure.start) + 1
         raise FileProblem(Code.ENCODING, f"{shown} is not UTF-8", f"line {line} is the first", line=line) from None
