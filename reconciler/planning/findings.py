@@ -231,6 +231,17 @@ def open_calls(intents: Iterable[Intent]) -> list[Diagnostic]:
     ]
 
 
+def ways_to_decide(action: str, address: str) -> str:
+    """How a user says whether a call, or a step, of unknown outcome was done: "run ...", without a full stop."""
+    resolve = f"`reconciler state resolve {quote(address)}"
+    if action in ("create", "replace"):
+        return (
+            f"run `reconciler import {quote(address)} PROJECT_ID` with the project that it made, or {resolve} --not-sent` "
+            "if there is none"
+        )
+    return f"run {resolve} --sent` or `--not-sent`"
+
+
 def unknown_outcome(intents: Iterable[Intent]) -> Diagnostic | None:
     """The finding that blocks an address with a call whose outcome nothing could tell."""
     for intent in intents:
@@ -243,8 +254,8 @@ def unknown_outcome(intents: Iterable[Intent]) -> Diagnostic | None:
                 address=intent.address,
                 summary=f"it is unknown whether {what} of `{intent.address}` was done; the project is not changed",
                 detail=f"It was started at {intent.at} {why}. Check"
-                f"{f' with `reconciler messages {quote(intent.address)}`' if near else ' the account'}, then run "
-                f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
+                f"{f' with `reconciler messages {quote(intent.address)}`' if near else ' the account'}, then "
+                f"{ways_to_decide(intent.kind, intent.address)}.",
                 attention=True,
                 kind="undecided",
             )

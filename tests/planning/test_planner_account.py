@@ -218,7 +218,8 @@ def test_an_undecided_call_blocks_its_address_and_no_other(kind, what):
     found = next(d for d in made.diagnostics if d.address == "a")
     assert found.attention and found.severity == "warning"
     assert found.summary == f"it is unknown whether {what} of `a` was done; the project is not changed"
-    assert AT in found.detail and "reconciler state resolve a --sent" in found.detail
+    way = "reconciler import a PROJECT_ID" if what == "the create" else "reconciler state resolve a --sent"
+    assert AT in found.detail and way in found.detail and "--not-sent" in found.detail
 
 
 def test_an_undecided_call_is_found_behind_others_and_blocks_a_removal_too():

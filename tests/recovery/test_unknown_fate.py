@@ -69,6 +69,31 @@ def test_where_a_key_may_be_forgotten_and_two_projects_could_be_meant_the_user_i
     assert world.run("state", "resolve", "it", "--not-sent").code == 0
 
 
+REPLACED = ONE.replace("A brief.", "Another brief.")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_the_project_that_a_create_made_can_be_named(new_world, replaced):
+    # Intent: one command, so that no run comes between "it was not done" and the import, and pays again.
+    world = new_world(ONE)
+    if replaced:
+        assert world.apply().code == 0
+        world.specs(REPLACED)
+    killed(world, RECEIVED + (3 if replaced else 0))  # of a replacement after that of the cancel
+    made = world.created()[-1]
+    world.backdate(days=3)
+    world.store.forget_keys()
+    world.store.person_sets(made, title="Renamed by a person")
+    told = world.apply()
+    assert "reconciler import it PROJECT_ID" in told.out + told.err, str(told)
+    before = len(world.created())
+
+    assert world.run("state", "resolve", "it", "--sent").code == 1
+    assert world.run("import", "it", made).code == 0
+    world.converges()
+    assert it(world) == made and len(world.created()) == before
+
+
 def test_a_key_that_is_refused_decides_nothing(new_world):
     # Intent: what the same key gives once more is the API's business; a refusal leads to the user, not to a second project.
     world = new_world(ONE)

@@ -256,10 +256,11 @@ def apply_work(
 
     async def work(workspace: Workspace, api: ApiClient) -> Any:
         saved = more.get("plan")
-        if more.get("saved"):  # by a command of its own, which a signal ends at once
+        if more.get("saved") and saved is None:  # by a command of its own, which a signal ends at once
             saved, _ = await reading.plan(workspace, api, wanted, Selection())
             if saved.errors:
                 raise workflow.PlanRefusedError(saved, saved.errors)
+            more["plan"] = saved
         stop = process().stop = asyncio.Event()
         request = workflow.ApplyRequest(
             desired=None if saved is not None else wanted,
@@ -296,17 +297,17 @@ def apply(life: Life, runner: int, kind: str, more: dict[str, Any]) -> Done:
 
 def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
     """Start an apply, and what will disturb it."""
+    more = dict(more)
     done = apply(life, runner, "apply", more)
     process, world = done.process, life.world
     process.kill_in = more.get("kill")
     if "kill_sent" in more:
         life.kill_sent[process.number] = (more["kill_sent"], more["kill_after"], more.get("sent_late", False))
     if "retry" in more:
-        again = {name: more[name] for name in ("wait",) if name in more}
 
         def begin() -> None:
             life.retries -= 1
-            begin_apply(life, runner, again)
+            begin_apply(life, runner, {name: more[name] for name in ("wait", "plan") if name in more})
 
         def retry() -> None:
             life.retries += 1

@@ -65,6 +65,8 @@ class Course(Struct, frozen=True, kw_only=True):
     reads: int = 0
     """More reads than the program makes, before each command: a life that is kept must break with any number of them."""
     store: dict[str, float] = field(default_factory=dict)
+    lax: bool = False
+    """Whether the bucket overwrites what was only to be created: the program has to refuse such a store."""
     disk: dict[str, float] = field(default_factory=dict)
     skews: tuple[float, ...] = ()
     """Of the runners' clocks, then the server's, then the store's."""
@@ -91,6 +93,8 @@ def draw(seed: int) -> Course:
     acts.sort(key=lambda act: act.at)
     server = _server(r)
     server, acts = _night(random.Random(f"{seed}/night"), server, acts, end)
+    wide = random.Random(f"{seed}/wide")
+    acts = _wide(wide, acts, remote)
     course = Course(
         seed=seed,
         workspaces=workspaces,
@@ -103,6 +107,7 @@ def draw(seed: int) -> Course:
         server=server,
         wire=_wire(r),
         store=_few(r, ("lost", "late", "unheard"), 0.3, 0.06) if remote else {},
+        lax=remote and wide.random() < 0.01,
         disk=_few(r, ("ENOSPC", "EIO", "slow"), 0.2, 0.06),
         skews=tuple(round(r.uniform(-90, 90), 1) if skew else 0.0 for _ in range(len(runners) + 2)),
         acts=tuple(acts),
@@ -199,6 +204,28 @@ def _more(r: random.Random, acts: list[Act], end: float, workspaces: int) -> lis
         )
         for _ in range(r.choice((0, 0, 0, 0, 1, 2)))
     ]
+
+
+def _wide(r: random.Random, acts: list[Act], remote: bool) -> list[Act]:
+    """What few lives need: a message with the words of the brief, equal projects that fail, a state that is lost whatever
+    people did before, a store that is away for a while.
+    """
+    first = [n for n, act in enumerate(acts) if act.what == "add" and not act.who]
+    alike = {"brief": r.choice(BRIEFS), "title": r.choice(TITLES), "twin": True, "fails": True}
+    equal = r.random() < 0.03
+    for place, number in enumerate(first):
+        more = acts[number].more
+        if equal and place < 2:
+            more = more | alike
+        elif r.random() < 0.05 and not more["twin"]:
+            more = more | {"echo": True}
+        acts[number] = replace(acts[number], more=more)
+    at, seconds, lost, away = r.uniform(0.0, 120.0), r.choice((20.0, 90.0)), r.random() < 0.04, r.random() < 0.04
+    if lost:
+        acts = [*acts, Act(round(at, 2), "lose", 0, {"anyway": True})]
+    if away and remote:
+        acts = [*acts, Act(round(at, 2), "outage", 0, {"seconds": seconds})]
+    return sorted(acts, key=lambda act: act.at)
 
 
 def _night(r: random.Random, server: dict[str, Any], acts: list[Act], end: float) -> tuple[dict[str, Any], list[Act]]:

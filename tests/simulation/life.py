@@ -70,6 +70,8 @@ class Life:
         self.altered = bool(course.server.get("message_habits") or course.server.get("message_max"))
         self.forgetful = False
         self.storms = False
+        self.outage_until = 0.0
+        """When the store is there again."""
         self.begin: Callable[[], None] = lambda: None
         """Called once the edges are replaced: for tests that change the program."""
 
@@ -79,7 +81,7 @@ class Life:
         course, world = self.course, self.world
         checkouts = 1 if course.environments else course.workspaces
         self.disks = [Disk(world, f"machine-{n}") for n in range(len(course.runners) if course.remote else checkouts)]
-        self.bucket = Bucket(world, skew=course.skews[-1] if course.skews else 0.0)
+        self.bucket = Bucket(world, skew=course.skews[-1] if course.skews else 0.0, lax=course.lax)
         with simulated(world, self.disk_of, self.bucket), opened(world, course) as stores:
             self.servers = [self._server(number, store) for number, store in enumerate(stores)]
             self.teams = [self._team(number) for number in range(course.workspaces)]
@@ -164,8 +166,11 @@ class Life:
         chance = self.world.chance("trouble store")
 
         def store_trouble(what: str) -> str:
-            if self.calm or not course.store:
+            if self.calm:
                 return ""
+            if self.world.now < self.outage_until:
+                self.note(self.world.process.name, "store away")
+                return "lost"
             draw = chance.random()
             for name, share in course.store.items():
                 draw -= share

@@ -20,13 +20,13 @@ LATEST = 20.0
 
 
 class Bucket:
-    """``skew``: seconds by which its clock is ahead. ``trouble`` says what becomes of a request: ``""`` (it is done),
+    """``skew``: seconds by which its clock is ahead. ``lax``: it overwrites what was only to be created. ``trouble`` says what becomes of a request: ``""`` (it is done),
     ``"lost"`` (it does not arrive), ``"late"`` (given up, and done later), ``"unheard"`` (done, its answer is lost).
     """
 
-    def __init__(self, world: World, *, skew: float = 0.0) -> None:
+    def __init__(self, world: World, *, skew: float = 0.0, lax: bool = False) -> None:
         self.world = world
-        self.skew = skew
+        self.skew, self.lax = skew, lax
         self.objects: dict[str, tuple[bytes, float]] = {}
         self.trouble: Callable[[str], str] = lambda _: ""
         self.chance = world.chance("bucket")
@@ -35,7 +35,7 @@ class Bucket:
         return 0.01 + 0.05 * self.chance.random()
 
     def put(self, path: str, data: bytes, *, create: bool) -> None:
-        if create and path in self.objects:
+        if create and path in self.objects and not self.lax:
             raise exceptions.AlreadyExistsError(f"Object at location {path} already exists")
         self.objects[path] = (data, EPOCH + self.world.now + self.skew)
 

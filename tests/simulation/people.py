@@ -47,6 +47,8 @@ def add(life: Life, team: Team, more: dict[str, Any]) -> None:
         thing.studio_id, thing.rights = f"studio-{name}{team.suffix}", 0
         life.server_of(team).store.add_studio_project(id=thing.studio_id, title="Theirs", brief=thing.brief)
     team.things.append(thing)
+    if more.get("echo") and not (thing.refers or more.get("fails") or life.course.server.get("message_max")):
+        thing.words.append(thing.brief)
     life.world.tell(team.name, f"adds {name}: {thing.brief[:40]!r}, {len(more['words'])} messages")
     for words in more["words"]:
         _say(life, thing, words)
@@ -194,7 +196,7 @@ def busy(life: Life, team: Team) -> bool:
 
 
 def lose(life: Life, team: Team, more: dict[str, Any]) -> bool:
-    if busy(life, team) or not team.findable or life.altered or team.lost:
+    if busy(life, team) or not (team.findable or more.get("anyway")) or life.altered or team.lost:
         return False
     team.copies.clear()
     team.lost = True
@@ -342,6 +344,11 @@ def storm(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.world.tell("network", f"{more['storm']} for {more['seconds']:.0f} s")
 
 
+def outage(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.outage_until = life.world.now + more["seconds"]
+    life.world.tell("network", f"the store is away for {more['seconds']:.0f} s")
+
+
 def habits(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.altered = True
     for server in life.servers:
@@ -398,6 +405,7 @@ ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
     "downloads": downloads,
     "mistakes": strangers.mistakes,
     "storm": storm,
+    "outage": outage,
     "habits": habits,
     "cursors": cursors,
 }

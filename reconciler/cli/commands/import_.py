@@ -21,7 +21,8 @@ from reconciler.operations.state.edits import bind
 def command(console: Console, *, address: str, project_id: str, lock_timeout: float) -> None:
     """Bind an existing project to an address.
 
-    Import changes the state only, not the project. To do the same in a spec, use `import: PROJECT_ID`.
+    Import changes the state only, not the project. To do the same in a spec, use `import: PROJECT_ID`. Where it is unknown
+    whether a create or replacement of the address was done, import says that it was, and made this project.
     """
     context = load_context(console)
 

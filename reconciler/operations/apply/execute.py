@@ -43,6 +43,7 @@ from reconciler.operations.calls.render import render
 from reconciler.operations.calls.share import share
 from reconciler.operations.calls.upload import forget_refused_uploads, upload_files
 from reconciler.operations.concurrency import run_all
+from reconciler.planning.findings import ways_to_decide
 from reconciler.planning.knowledge import basis, subject
 from reconciler.planning.matching import Candidates
 from reconciler.planning.ordering import waiting_for
@@ -138,8 +139,8 @@ class Executor:
                     address=address,
                     summary=f"it is unknown whether the {intent.kind} of `{intent.address}` was done; nothing else is done "
                     "here",
-                    detail="Apply again later; or check the account and run "
-                    f"`reconciler state resolve {quote(intent.address)} --sent` or `--not-sent`.",
+                    detail="Apply again later; or check the account and "
+                    f"{ways_to_decide(intent.kind, intent.address)}.",
                 )
         if not self._saved:
             return None
@@ -355,7 +356,7 @@ def _unknown(step: Step, why: str) -> Diagnostic:
         severity="error",
         address=step.address,
         summary=f"it is unknown whether the {step.action} was done: {why}",
-        detail="It is not repeated on a guess. The next apply looks again; or check the account and run "
-        f"`reconciler state resolve {quote(step.address)} --sent` or `--not-sent`.",
+        detail="It is not repeated on a guess. The next apply looks again; or check the account and "
+        f"{ways_to_decide(step.action, step.address)}.",
         attention=True,
     )

@@ -75,7 +75,7 @@ class CreateCall(Struct):
     used_up: bool = False
 
     def intent(self) -> Intent:
-        before = self.monitor.unmanaged_before.like(self.body).all
+        before = self.monitor.unmanaged_before.like({"brief": self.body["brief"]}).all  # whatever its title was
         return self.run.intent(
             "create",
             self.step.address,

@@ -18,7 +18,8 @@ from reconciler.model import contract
 from reconciler.model.desired import DesiredMessage
 from reconciler.model.errors import NotFoundError, ReconcilerError
 from reconciler.model.journal import Log
-from reconciler.model.live import LiveMessage
+from reconciler.model.likeness import begins
+from reconciler.model.live import LiveMessage, LiveProject
 from reconciler.model.plan import Message
 from reconciler.model.references import projects_in
 from reconciler.model.state import Entry, Intent, SentMessage
@@ -92,7 +93,7 @@ class MessageCall(Struct):
                     await monitor.until(
                         intent.project_id, finished, "the agent to stop, to see whether the message came"
                     )
-                found = await find_message(run, intent)
+                found = await find_message(run, monitor, intent)
                 if found.effects and not found.near:
                     return Resolution("done", f"message `{intent.message_id}` was sent", found.effects)
                 if found.near and (attempt != "now" or intent.undecided):
@@ -132,7 +133,7 @@ async def _send_unless_there(run: Run, monitor: Monitor, step: Message, number: 
     entry = run.draft.projects[step.address]
     body = run.fill(step.message.body, step.address)
     sent = logged_message(step.message.id, body, lineage=run.draft.lineage, at=run.now())
-    window, claims = await look_before_sending(run, entry, plain_text(body["message"]))
+    window, claims = await look_before_sending(run, monitor, step.address, plain_text(body["message"]))
     known = tuple(Log(address=step.address, message=message) for message in claims.known)
     if claims.match is not None:
         found = replace(sent, message_id=claims.match.id, how="found")
@@ -157,10 +158,12 @@ async def _send(call: MessageCall) -> Done:
 # ── looking into the conversation ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def look_before_sending(run: Run, entry: Entry, text: Revealed) -> tuple[Window, Claims]:
+async def look_before_sending(run: Run, monitor: Monitor, address: str, text: Revealed) -> tuple[Window, Claims]:
     """What came since the log's cursor, and which of it is the message already."""
+    entry = run.draft.projects[address]
     window = await read_window(run.api, entry.project_id, entry.cursor)
-    return window, _claims(run, window, entry, text)
+    fresh = address in run.worked and address not in run.found
+    return window, _claims(run, monitor, window, entry, text, may_be_first=not fresh)
 
 
 class Found(Struct, frozen=True):
@@ -170,7 +173,7 @@ class Found(Struct, frozen=True):
     near: tuple[LiveMessage, ...] = ()
 
 
-async def find_message(run: Run, intent: Intent) -> Found:
+async def find_message(run: Run, monitor: Monitor, intent: Intent) -> Found:
     """Look for an intent's message in the conversation."""
     assert intent.project_id is not None
     assert intent.message_id is not None
@@ -180,7 +183,8 @@ async def find_message(run: Run, intent: Intent) -> Found:
         entry = None  # the address stands for another project by now
     text = plain_text(body["message"])
     window = await read_window(run.api, intent.project_id, entry.cursor if entry else intent.cursor, sure=True)
-    claims = _claims(run, window, entry, text, after=intent.cursor)
+    was_empty = intent.cursor is None and not intent.undecided
+    claims = _claims(run, monitor, window, entry, text, after=intent.cursor, may_be_first=True, has_brief=not was_empty)
     known = tuple(Log(address=intent.address, message=message) for message in claims.known)
     if claims.match is None:
         return Found(known if claims.near else (), claims.near)
@@ -189,22 +193,49 @@ async def find_message(run: Run, intent: Intent) -> Found:
     return Found((*known, Log(address=intent.address, message=found, cursor=claims.match.id)))
 
 
-def _claims(run: Run, window: Window, entry: Entry | None, text: Revealed, *, after: str | None = None) -> Claims:
-    return claim(
+def _claims(
+    run: Run,
+    monitor: Monitor,
+    window: Window,
+    entry: Entry | None,
+    text: Revealed,
+    *,
+    may_be_first: bool,
+    after: str | None = None,
+    has_brief: bool = True,
+) -> Claims:
+    """``may_be_first``: whether the conversation may begin with a message of ours, since the state may not know all that came
+    before; ``has_brief``: whether it may begin with the brief. Where both may be, and nothing tells the brief, it is open.
+    """
+    live = monitor.projects.get(entry.project_id) if entry else None
+    brief = brief_of(entry, live, window) if entry and window.whole and has_brief else None
+    claims = claim(
         window,
         entry.messages if entry else (),
         text=text,
         lineage=run.draft.lineage,
         env=run.env,
-        brief=brief_of(entry) if window.whole else None,
+        brief=brief,
+        may_be_first=may_be_first,
         after=after,
         others=entry.not_ours if entry else (),
     )
+    first = window.messages[0] if window.whole and has_brief and brief is None and window.messages else None
+    if claims.match is not None and claims.match is first:
+        return Claims(claims.known, None, (first,))
+    return claims
 
 
-def brief_of(entry: Entry | None) -> Json:
-    """The brief, perhaps sealed, to know it in the conversation."""
-    return entry.creation.get("brief") if entry else None
+def brief_of(entry: Entry, live: LiveProject | None, window: Window) -> Json:
+    """The brief, perhaps sealed, to know it in the conversation; of a project that was made elsewhere, as the list has it."""
+    made = entry.creation.get("brief")
+    return _in_full(live.brief, window) if made is None and live is not None and live.brief is not None else made
+
+
+def _in_full(listed: str, window: Window) -> str:
+    """A brief of which the list may show only the beginning, as it begins the conversation, if it does."""
+    first = next((message.content for message in window.messages if message.role == "user"), "")
+    return first if begins(first, listed, contract.current().limits.list_brief) else listed
 
 
 def _ids(messages: Iterable[LiveMessage]) -> tuple[str, ...]:
@@ -260,10 +291,11 @@ async def rebuild_log(
     now: Callable[[], str],
 ) -> tuple[Entry, list[tuple[str, str]]]:
     """The log as the conversation shows it: the spec's messages in order, as far as they are there. Beside it, which of
-    them are taken for which messages of the conversation that only read nearly like them. ``brief`` is the spec's.
+    them are taken for which messages of the conversation that only read nearly like them. ``brief`` is the spec's, or what
+    the list shows.
     """
     window = await read_window(api, entry.project_id, None)
-    text_of_brief = None if brief is None else plain_text(brief)
+    text_of_brief = None if brief is None else plain_text(_in_full(brief, window) if isinstance(brief, str) else brief)
     cursor = None
     log: list[SentMessage] = []
     doubtful: list[tuple[str, str]] = []

@@ -45,6 +45,7 @@ def claim(
     lineage: str,
     env: Mapping[str, str],
     brief: Json | Revealed = None,
+    may_be_first: bool = False,
     after: str | None = None,
     others: Collection[str] = (),
 ) -> Claims:
@@ -54,9 +55,10 @@ def claim(
     the log's cursor. So does one whose id is gone from a window without its cursor; where that claims a message which
     reads like the one searched for, only the user can tell, unless the window has ``after``. The match comes after the
     message ``after``, where the window has that. ``brief`` is the brief, perhaps sealed, where the window begins with the
-    conversation: its first user message is the brief if it reads like it. The same words typed by a person count as the
-    message: the agent has them, and sending them again would only cost. ``others`` are ids of messages that the user
-    declared not ours.
+    conversation: its first user message is the brief if it reads like it and is not after ``after``. Where something else
+    was said before, or a message of ours ``may_be_first``, it may as well be ours with the words of the brief: only the
+    user can tell. The same words typed by a person count as the message: the agent has them, and sending them again would
+    only cost. ``others`` are ids of messages that the user declared not ours.
     """
     asked = text.expose()
     logged = list(log)
@@ -67,8 +69,15 @@ def claim(
         if m.message_id is None or (window.forgotten and m.message_id not in ids)
     ]
     taken = {*others, *(m.message_id for m in logged)}
+    since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
+    users = [message for message in window.messages if message.role == "user"]
+    texts = [asked, *(mine.text for mine in waiting if mine.text)]
+    begin = [message for message in users[:1] if after not in ids or message.id not in since]
+    said = _brief_among(begin, _brief_text(brief, users, env, lineage), texts)
     known: list[SentMessage] = []
-    rather: list[LiveMessage] = []
+    left: list[LiveMessage] = []
+    open_ = since - taken - (set() if may_be_first else {*ids[:1]})
+    rather = [said] if said and said.id in open_ and classify(asked, said.content) == "same" else []
 
     def take(mine: _Waiting, message: LiveMessage) -> None:
         waiting.remove(mine)
@@ -76,12 +85,8 @@ def claim(
         if mine.message.message_id and after not in (None, *ids) and classify(asked, message.content) == "same":
             rather.append(message)
 
-    since = set(ids[ids.index(after) + 1 :] if after in ids else ids)
-    left: list[LiveMessage] = []
-    for message in _user_messages(
-        window, _brief_text(brief, window, env, lineage), [asked, *(mine.text for mine in waiting if mine.text)]
-    ):
-        if message.id in taken:
+    for message in users:
+        if message.id in taken or message is said:
             continue
         ours = next((mine for mine in waiting if mine.like(message.content, lineage) == "same"), None)
         if ours is not None:
@@ -99,24 +104,23 @@ def claim(
     return Claims(tuple(known), None, (*near[rivals:], *rather))
 
 
-def _user_messages(window: Window, brief: str | None, texts: Iterable[str]) -> list[LiveMessage]:
-    """The users' messages, without the brief."""
-    users = [message for message in window.messages if message.role == "user"]
-    if users and brief is not None:
-        first = users[0].content
-        how = classify(brief, first)
-        if how == "same" or (how == "near" and all(classify(text, first) != "same" for text in texts)):
-            return users[1:]
-    return users
+def _brief_among(users: list[LiveMessage], brief: str | None, texts: Iterable[str]) -> LiveMessage | None:
+    """The users' message that is the brief, or reads like it and is none of the ``texts``: the first one, if any."""
+    if not users or brief is None:
+        return None
+    first = users[0].content
+    how = classify(brief, first)
+    is_brief = how == "same" or (how == "near" and all(classify(text, first) != "same" for text in texts))
+    return users[0] if is_brief else None
 
 
-def _brief_text(brief: Json | Revealed, window: Window, env: Mapping[str, str], lineage: str) -> str | None:
+def _brief_text(brief: Json | Revealed, users: list[LiveMessage], env: Mapping[str, str], lineage: str) -> str | None:
     """The text of a brief; of a sealed one only where the conversation begins with it."""
     if isinstance(brief, Revealed):
         return brief.expose()
     if not is_sealed(brief):
         return brief if isinstance(brief, str) else None
-    first = next((message.content for message in window.messages if message.role == "user"), "")
+    first = users[0].content if users else ""
     return first if seals(brief, first, env, lineage) else None
 
 

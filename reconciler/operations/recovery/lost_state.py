@@ -185,12 +185,12 @@ async def _entry(
         if has_secret(wanted) and name in live.settings and agrees(wanted, live.settings[name]):
             settings[name] = Known(sealed(wanted), live.source, at)
     entry = Entry(project_id=live.id, origin="imported", settings=settings, studio_id=live.source_project_id)
-    brief: Value = None
+    brief: Value = workspace.redact.value(live.brief)
     match project.origin:
         case CreateOrigin(creation=creation):
-            brief = creation["brief"]
-            if not brief_matches(brief, live):  # it was made from another one, of which the list may show only a part
-                brief = workspace.redact.value(live.brief)
+            if brief_matches(creation["brief"], live):
+                brief = creation["brief"]
+            else:  # it was made from another one, of which the list may show only a part
                 whole = live.brief is not None and is_whole(live.brief)
                 creation = {n: v for n, v in creation.items() if n != "brief"} | ({"brief": brief} if whole else {})
                 why += "; its brief differs from the spec's"

@@ -8,27 +8,32 @@ from shlex import quote
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.model import contract
 from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.journal import Bind, Delivered, Draft, Drop, Effect, End, Learn, Rename
+from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Intent, Known, SentMessage, Shared, State
-from reconciler.operations.apply.entries import found_render
+from reconciler.model.values import from_portable
+from reconciler.operations.apply.entries import found_render, retired_ids
 from reconciler.operations.calls.message import declared_sent, logged_message
 from reconciler.operations.calls.render import rendered_by
 from reconciler.operations.read.account import require_account
 from reconciler.operations.read.refresh import list_filtered, merge
 from reconciler.operations.recovery.lost_state import Choose, Finding, bind_chosen, find_lost
 from reconciler.operations.workspace import Workspace
+from reconciler.planning.creation import creation_with_defaults
 from reconciler.planning.delivery import is_doubtful, may_be_it
 from reconciler.planning.findings import did_you_mean
+from reconciler.planning.knowledge import brief_matches
 from reconciler.planning.message_log import CODE, Accepted, accept, compare
 from reconciler.planning.resealing import Resealing
 
 
 def change_state(
-    workspace: Workspace, effects: Callable[[State], tuple[Effect, ...]], *, command: str, lock_timeout: float
+    workspace: Workspace, effects: Callable[[State], tuple[Effect, ...] | End], *, command: str, lock_timeout: float
 ) -> State:
-    """Change the state under its lock, without a call.
+    """Change the state under its lock, without a call. An ``End`` settles a call of unknown fate, too.
 
     Raises:
         StateError: it can't be locked, read or written.
@@ -42,7 +47,7 @@ def change_state(
             return state
         workspace.store.begin(state)
         draft = Draft(state)
-        draft.fold(End(effects=wanted))
+        draft.fold(wanted if isinstance(wanted, End) else End(effects=wanted))
         after = draft.state(state.serial + 1)
         workspace.store.save(after)
         return after
@@ -60,7 +65,8 @@ def check_address(address: str) -> str:
 
 
 async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: str, *, lock_timeout: float) -> str:
-    """Bind an existing project to an address. Returns its status.
+    """Bind an existing project to an address. Returns its status. Where it is unknown whether a create of the address was
+    done, it was: this is its project.
 
     Raises:
         UsageError: the address or the project is taken, or there is no such project.
@@ -77,13 +83,15 @@ async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: s
     listed = next((p for p in await list_filtered(api) if p.id == project_id), None)
     live = merge(listed, live) if listed else live
 
-    def effects(state: State) -> tuple[Effect, ...]:
+    def effects(state: State) -> tuple[Effect, ...] | End:
         holder = next((a for a, e in state.projects.items() if e.project_id == project_id), None)
         if holder is not None:
             raise UsageError(f"`{project_id}` is already managed as `{holder}`")
-        if address in state.projects:
+        create = next((i for i in state.pending.values() if (i.kind, i.address) == ("create", address)), None)
+        old = state.projects.get(address)
+        if old is not None and create is None:
             raise UsageError(
-                f"`{address}` is already bound to `{state.projects[address].project_id}`",
+                f"`{address}` is already bound to `{old.project_id}`",
                 f"Remove it from the state first: `reconciler state rm {quote(address)}`.",
             )
         at = workspace.now()
@@ -95,10 +103,22 @@ async def bind(workspace: Workspace, api: ApiClient, address: str, project_id: s
             studio_id=live.source_project_id,
             rendered=found_render(live.status, at=at) if live.assembled_url is not None else None,
         )
-        return (Bind(address=address, entry=entry),)
+        if create is None:
+            return (Bind(address=address, entry=entry),)
+        return _settled(create, sent=True, effects=(Bind(address=address, entry=_made_by(create, entry, live, old)),))
 
     change_state(workspace, effects, command="reconciler import", lock_timeout=lock_timeout)
     return live.status
+
+
+def _made_by(create: Intent, found: Entry, live: LiveProject, old: Entry | None) -> Entry:
+    """The entry of a project that the user says a create has made; ``old`` is the one that it was to replace."""
+    body = from_portable(create.body)
+    entry = replace(found, generation=create.generation, retired=retired_ids(old))
+    if not brief_matches(body["brief"], live):
+        return entry
+    creation = {name: body[name] for name in contract.current().creation_fields if name in body}
+    return replace(entry, origin="created", creation=creation_with_defaults(creation))
 
 
 def rename(workspace: Workspace, old: str, new: str, *, lock_timeout: float) -> None:
@@ -185,8 +205,8 @@ def decide(workspace: Workspace, address: str, *, sent: bool, lock_timeout: floa
     was found with has its link, or (where the spec ``renders``) was rendered as the spec says. Returns their names.
 
     Raises:
-        UsageError: the address has no such call; or it is a create that was done: that has to be imported; or a link that
-            was made and can't be told from others.
+        UsageError: the address has no such call; or it is a create that was done: its project has to be named (see
+            :func:`bind`); or a link that was made and can't be told from others.
         ReconcilerError: the environment lacks what the message's secret needs.
 
     """
@@ -260,10 +280,13 @@ def _decision(workspace: Workspace, intent: Intent, lineage: str, *, sent: bool)
         effects = (Learn(address=intent.address, not_ours=intent.near),)
     elif sent and intent.kind == "create":
         raise UsageError(
-            "a create can't be declared done: its project has to be imported",
-            f"Run `reconciler state resolve {quote(intent.address)} --not-sent`, then "
-            f"`reconciler import {quote(intent.address)} PROJECT_ID`.",
+            "a create can't be declared done without its project",
+            f"Run `reconciler import {quote(intent.address)} PROJECT_ID`, which declares that it made this one.",
         )
+    return _settled(intent, sent=sent, effects=effects)
+
+
+def _settled(intent: Intent, *, sent: bool, effects: tuple[Effect, ...]) -> End:
     done = sent and intent.plan is not None
     return End(
         op=intent.op,

@@ -1,0 +1,55 @@
+"""A key that made a project before, with other settings: those of the create whose answer was lost are not taken for its own."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
+from reconciler.model.errors import UnknownFateError
+from reconciler.sandbox.faults import Fault
+from tests.operations.operations_support import in_world
+
+
+def specs(**settings):
+    return Desired(
+        "ws", {"a": DesiredProject(address="a", origin=CreateOrigin({"brief": "A film."}), settings=settings)}
+    )
+
+
+async def made_before(world, state, faults, wanted):
+    """An apply, its state lost, and applies of other settings whose first answers are lost. Returns the project's id."""
+    await world.apply(specs(title="One"))
+    made = world.id("a")
+    state.unlink()
+    world.store.add_fault(Fault(kind="reset", when="after", method="POST", path="^/projects$", times=faults))
+    for _ in range(3):
+        with contextlib.suppress(UnknownFateError):
+            await world.apply(wanted)
+    return made
+
+
+@pytest.mark.parametrize("faults", [1, 2])
+def test_they_are_set(tmp_path, faults):
+    # Intent: the list does not show every setting, so what it does not show must not be believed.
+    async def go(world):
+        wanted = specs(title="One", craft="humor")
+        made = await made_before(world, tmp_path / "state.json", faults, wanted)
+        assert world.id("a") == made and world.live(made)["craft"] == "humor"
+        assert not (await world.plan(wanted)).steps
+
+    in_world(go, tmp_path)
+
+
+@pytest.mark.parametrize("faults", [1, 2])
+def test_with_another_title_it_is_as_if_the_answer_had_come(tmp_path, faults):
+    # Intent: the key's project has another title, so it may be another state's: E203, and nothing is bound.
+    async def go(world):
+        wanted = specs(title="Two", craft="humor")
+        made = await made_before(world, tmp_path / "state.json", faults, wanted)
+        assert not world.state().projects and not world.state().pending
+        assert "E203" in {found.code for found in (await world.plan(wanted)).diagnostics}
+        assert (world.live(made)["title"], len(world.store.projects())) == ("One", 1)
+
+    in_world(go, tmp_path)
