@@ -129,12 +129,12 @@ def secret_digest(lineage: str, value: Revealed, parts: tuple[Revealed, ...] = (
     trying. A process pays it once for each part, however many strings are made of it.
     """
     key = b"".join(_derived(lineage, part.expose()) for part in dict.fromkeys(parts or (value,)))
-    return _STRONG + hmac.new(key, _bytes(value.expose()), hashlib.sha256).hexdigest()[:32]
+    return _STRONG + hmac.digest(key, _bytes(value.expose()), "sha256").hex()[:32]
 
 
 def quick_digest(lineage: str, value: str) -> str:
     """A digest for what is not a secret. Earlier versions made those of secrets so, too, and they are still recognized."""
-    return hmac.new(lineage.encode(), _bytes(value), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(lineage.encode(), _bytes(value), "sha256").hex()[:32]
 
 
 @lru_cache(maxsize=1024)

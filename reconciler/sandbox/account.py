@@ -229,8 +229,6 @@ class Account:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(seq, message_id, role, source, self.now if at is None else at, refs, extract, content),
         )
-        if role == "assistant" and content:
-            self.run("UPDATE projects SET agent_message = ? WHERE seq = ?", content, seq)
         return message_id
 
     def _texts(self) -> tuple[str, ...]:
@@ -269,7 +267,9 @@ class Account:
     def advance(self, *, until: float | None = None) -> None:
         """Carries out every step that is due now, or, as if it were due now, every one up to ``until``."""
         horizon = self.now if until is None else until
-        for row in self.all("SELECT * FROM projects WHERE next_change_at <= ? ORDER BY next_change_at", horizon):
+        # By id only, which costs less than all columns: mostly none is due.
+        for (due,) in self.all("SELECT id FROM projects WHERE next_change_at <= ? ORDER BY next_change_at", horizon):
+            row = self.project(due)
             steps = agent.load(row["schedule"])
             passed = [step for step in steps if step.at <= horizon]
             self._carry_out(row, passed, steps[len(passed) :])
@@ -302,13 +302,16 @@ class Account:
         for step in steps:
             if step.says is not None:
                 self.add_message(seq, "assistant", step.says, source="chat", at=min(step.at, self.now))
+        said = [step.says for step in steps if step.says]
+        spoken = {"agent_message": self.veil.hide(said[-1])} if said else {}
         last = steps[-1]
         at = min(last.at, self.now)
         started = {} if project["started"] else _started()
         output = _output(project, at) if last.status == Status.IDLE else {}
         if output and project["rendered"]:
             output["output_type"] = "assembled"
-        self.change(seq, at=at, status=last.status, error_message=last.error, **_scheduled(rest), **started, **output)
+        changes = _scheduled(rest) | started | output | spoken
+        self.change(seq, at=at, status=last.status, error_message=last.error, **changes)
 
     # Money and limits
 

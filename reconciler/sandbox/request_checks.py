@@ -63,9 +63,7 @@ def body(call: Call, shape: Shape, *, strict: bool, limit: int) -> dict[str, Any
     if strict and call.content_type.partition(";")[0].strip().lower() != "application/json":
         raise ApiError(ErrorCode.VALIDATION, "Content-Type: must be application/json", 415)
     try:
-        value = json.loads(
-            raw.decode(), parse_constant=_no_constant, object_pairs_hook=_no_pair_twice if strict else None
-        )
+        value = (_STRICT_JSON if strict else _JSON).decode(raw.decode())
         json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is JSON, but no text
     except (ValueError, RecursionError):
         raise ApiError(ErrorCode.VALIDATION, "body: must be valid JSON", 400) from None
@@ -105,6 +103,10 @@ def _no_pair_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a field is named twice")
     return found
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_no_constant)
+_STRICT_JSON: Final = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_pair_twice)
 
 
 def _object(path: str, value: object, shape: Shape) -> list[str]:
