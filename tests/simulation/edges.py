@@ -10,7 +10,7 @@
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
 | requests | `httpx.Request` in `Sender` | `wire.Request`, which does not parse its address |
-| addresses of the API | `destination.checked` | the same, once for each |
+| addresses of the API | `destination.checked` and `is_loopback` of `Sender` | the same, once for each |
 | chance | `uuid`, `secrets`, `random` | from the seed |
 | the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
 | videos | the transport of the media client, `sample_media.video` | `films.Transport`, other bytes for each |
@@ -42,6 +42,7 @@ from reconciler.adapters.state import holder, lease, local, lock, objects, spill
 from reconciler.cli import other_environments
 from reconciler.model import values
 from reconciler.model.errors import LockError
+from reconciler.model.hosts import is_loopback
 from reconciler.sandbox import sample_media
 from tests.simulation import films
 from tests.simulation.clockwork import Fiber, Process, World
@@ -50,6 +51,7 @@ from tests.simulation.object_store import Bucket, InOrder, Prefixed, SimulatedOb
 from tests.simulation.wire import Request
 
 CHECKED: Final = functools.cache(destination.checked)
+IS_LOOPBACK: Final = functools.cache(is_loopback)
 HTTPX: Final = SimpleNamespace(**{**vars(httpx), "Request": Request})
 
 
@@ -199,6 +201,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (limiter, "time", clock),
         (sending, "httpx", HTTPX),
         (destination, "checked", CHECKED),
+        (sending, "is_loopback", IS_LOOPBACK),
         (sending, "ssl", SimpleNamespace(SSLContext=lambda _: None, PROTOCOL_TLS_CLIENT=None)),
         (objects, "obstore", SimulatedObstore()),
         (objects, "from_url", lambda url, **_: Prefixed(bucket, url)),

@@ -84,7 +84,7 @@ class Transport(httpx.AsyncBaseTransport):
         if fate in ("refused", "connect time-out"):
             raise httpx.ConnectError("All connection attempts failed")
         self._life.fetches += 1
-        sent = Sent(request.method, f"{URL}{request.url.path}", {}, None, request.extensions)
+        sent = Sent(request.method, f"{URL}{request.url.path}", headers={}, content=None, extensions=request.extensions)
         flight = Flight(server, process, sent, f"{process.name}-v{self._life.fetches}", fate)
         found = await flight.leave(server.chance(CALL), lambda: answer(self._life, server, request))
         process.point()

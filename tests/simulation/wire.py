@@ -63,23 +63,17 @@ def call_of(method: str, path: str) -> str:
     return f"{method} {'project' if parts[0] == 'projects' and len(parts) == 2 else parts[-1]}"
 
 
-class Request(Struct, frozen=True):
+class Request:
     """``httpx.Request``, which would take a tenth of a life: it parses the address of each, and all headers."""
 
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    content: bytes | None
-    extensions: Mapping[str, Any]
-
-    @property
-    def path(self) -> str:
+    def __init__(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None, extensions: Mapping[str, Any]
+    ) -> None:
+        self.method, self.headers, self.content, self.extensions = method, headers, content, extensions
+        path, _, query = url.removeprefix(URL).partition("?")
+        self.path = unquote(path)
         """Below the API's address."""
-        return unquote(self.url.removeprefix(URL).partition("?")[0])
-
-    @property
-    def query(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.url.partition("?")[2], keep_blank_values=True)
+        self.query = parse_qsl(query, keep_blank_values=True)
 
 
 class Response:
