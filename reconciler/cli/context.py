@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from httpx import ASGITransport
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -36,8 +37,6 @@ from reconciler.report.heading import Where
 from reconciler.report.safe_text import clean
 
 if TYPE_CHECKING:
-    from httpx import ASGITransport
-
     from reconciler.adapters.media.client import MediaClient
 
 SANDBOX_URL = "http://sandbox/api/v1"
@@ -155,8 +154,6 @@ def _sandbox_transport(config: Config, secret_values: Iterable[str] = ()) -> Ite
         ConfigError: the account's file can't be used.
 
     """
-    from httpx import ASGITransport  # noqa: PLC0415
-
     from reconciler.sandbox.app import create_app  # noqa: PLC0415  80 ms of server code that only the sandbox needs
     from reconciler.sandbox.store import Store  # noqa: PLC0415
 
