@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.desired import AdoptOrigin, CreateOrigin, Desired, DesiredMessage, DesiredProject
+from reconciler.adapters.state.local import LocalStateStore
+from reconciler.model.desired import AdoptOrigin, CreateOrigin, Deliver, Desired, DesiredMessage, DesiredProject
+from reconciler.model.errors import StateError
+from reconciler.model.journal import End
 from reconciler.operations.state.edits import decide, recover_state
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import in_world
@@ -14,10 +17,12 @@ SHORT = "Ten seconds of the sea."
 LONG = "A minute of the sea, slowly. " * 20
 
 
-def specs(brief, *words, adopt=False):
+def specs(brief, *words, adopt=False, render=None):
     told = tuple(DesiredMessage(str(n), {"message": text}) for n, text in enumerate(words, 1))
     origin = AdoptOrigin(STUDIO) if adopt else CreateOrigin({"brief": brief})
-    return Desired("ws", {"a": DesiredProject(address="a", origin=origin, messages=told)})
+    return Desired(
+        "ws", {"a": DesiredProject(address="a", origin=origin, messages=told, deliver=Deliver(render=render))}
+    )
 
 
 def sent(world):
@@ -117,5 +122,43 @@ def test_a_state_that_is_recovered_does_not_take_the_brief_of_an_adopted_project
         assert world.id("a") and not world.state().projects["a"].messages
         await world.apply(wanted)
         assert [intent.undecided for intent in world.state().pending.values()] == [True]
+
+    in_world(go, tmp_path)
+
+
+def test_what_a_person_says_was_sent_may_have_been_rendered_since(tmp_path):
+    # Intent: after a lost state the video may be that of the message's render, so a person is asked about that, too.
+    async def go(world):
+        wanted = specs(SHORT, SHORT, render="1080p")
+        await world.apply(wanted)
+        (tmp_path / "state.json").unlink()
+        await world.apply(wanted)
+        decide(world.workspace, "a", sent=True, lock_timeout=0.0)
+        await world.apply(wanted)
+        assert [e.kind for e in world.store.ledger()].count("render") == 1
+        decide(world.workspace, "a", sent=True, lock_timeout=0.0)
+        assert not (await world.plan(wanted)).steps
+
+    in_world(go, tmp_path, brief_is_message=False)
+
+
+def test_a_run_that_is_cut_short_while_it_leaves_the_question_leaves_it(tmp_path, monkeypatch):
+    # Intent: without the second record it is no call of this run, whose conversation had been empty before.
+    async def go(world):
+        await world.apply(specs(SHORT))
+        append = LocalStateStore.append
+
+        async def cut_short(self, record):
+            if isinstance(record, End) and record.result == "unknown":
+                raise StateError("the disk is full")
+            await append(self, record)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalStateStore, "append", cut_short)
+            with pytest.raises(StateError):
+                await world.apply(specs(SHORT, SHORT))
+        await world.apply(specs(SHORT, SHORT))
+        (intent,) = world.state().pending.values()
+        assert intent.undecided and not world.state().projects["a"].messages
 
     in_world(go, tmp_path)

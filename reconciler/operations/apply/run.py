@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model import contract
@@ -223,7 +224,7 @@ class Run(Struct, kw_only=True):
             Undecided: always.
 
         """
-        await self.record(Begin(intent=intent))
+        await self.record(Begin(intent=replace(intent, undecided=True, near=near)))  # it may be cut short right here
         await self.record(End(op=intent.op, result="unknown", effects=effects, near=near, note=why))
         raise Undecided(why)
 

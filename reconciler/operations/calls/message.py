@@ -272,11 +272,14 @@ def logged_message(
 
 
 def declared_sent(intent: Intent, env: Mapping[str, str], *, lineage: str, at: str) -> Log:
-    """The log of a message of unknown fate that the user declares sent. Raises as :func:`filled`."""
+    """The log of a message of unknown fate that the user declares sent. One that the conversation shows may have been
+    rendered since, as where it was found. Raises as :func:`filled`.
+    """
     assert intent.message_id is not None
     body = filled(from_portable(intent.body), env, lineage)
     found = intent.near[0] if len(intent.near) == 1 else None
-    message = replace(logged_message(intent.message_id, body, lineage=lineage, at=at, how="declared"), message_id=found)
+    how: Literal["found", "declared"] = "found" if intent.near else "declared"
+    message = replace(logged_message(intent.message_id, body, lineage=lineage, at=at, how=how), message_id=found)
     return Log(address=intent.address, message=message, cursor=found or intent.cursor)
 
 
