@@ -94,6 +94,17 @@ def test_such_a_video_that_somebody_changed_since_stays(tmp_path, monkeypatch):
     assert (tmp_path / "a.mp4").read_bytes() == b"edited"
 
 
+def test_where_power_fails_in_the_midst_of_a_rename_both_names_are_ours(tmp_path, monkeypatch):
+    """Intent: a file system may keep the old name beside the new one."""
+    monkeypatch.setattr(module, "_write", lambda *_: (_ for _ in ()).throw(DownloadError("killed")))
+    fetch(tmp_path)
+    monkeypatch.undo()
+    (tmp_path / "a.part").write_bytes(DATA)
+
+    assert fetch(tmp_path, video(b"newer")).outcome == "fetched"
+    assert names(tmp_path) == ["a.mp4", "manifest.json"]
+
+
 def test_two_runs_that_download_into_one_folder_take_turns(tmp_path, monkeypatch):
     """Intent: they would write into the same parts, and a mixture of both would be the video."""
     monkeypatch.setattr(module, "_POLL", 0.001)

@@ -26,7 +26,7 @@ from reconciler.model.config import Config
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Create, Replace
 from reconciler.model.state import Entry
-from reconciler.operations.apply import workflow
+from reconciler.operations.apply import execute, workflow
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls import create, render
@@ -170,14 +170,22 @@ def _no_look_at_the_kind_of_a_file() -> None:
     client._kind = lambda _: "video/mp4"
 
 
-OF_VIDEOS: Final[dict[str, Callable[[], None]]] = {
+def _no_forgetting_of_refused_uploads() -> None:
+    async def never(*_: object) -> None:
+        pass
+
+    execute.forget_refused_uploads = never
+
+
+OF_FILES: Final[dict[str, Callable[[], None]]] = {
     "sync of videos": _no_sync_of_videos,
     "look for what a download left": _no_look_for_what_a_download_left,
     "turns in a folder": _no_turns_in_a_folder,
     "look at the kind of a file": _no_look_at_the_kind_of_a_file,
+    "forgetting of refused uploads": _no_forgetting_of_refused_uploads,
 }
-"""Steps that only downloads need."""
-STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED | OF_ACCOUNTS | OF_VIDEOS
+"""Steps that only downloads and uploads need."""
+STEPS: Final[dict[str, Callable[[], None]]] = TAKEN_AWAY | TAKEN_AWAY_FROM_REMOTE | ADDED | OF_ACCOUNTS | OF_FILES
 
 
 class Found(Struct, frozen=True):

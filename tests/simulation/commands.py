@@ -14,7 +14,6 @@ from msgspec import Struct, field
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.api.limiter import RateLimiter
-from reconciler.adapters.media.client import MediaClient
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.adapters.state.remote import RemoteStateStore
 from reconciler.cli.other_environments import read_elsewhere
@@ -117,8 +116,8 @@ def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnos
         env={"TOKEN": SECRET},
         redact=REDACT,
         now=process.stamp,
+        media=lambda: films.client(life, life.server_of(team), process),
         elsewhere=cache(partial(read_elsewhere, cast("Console", folder), config)),
-        media=partial(MediaClient, local=False),
     )
 
 

@@ -51,6 +51,8 @@ class Course(Struct, frozen=True, kw_only=True):
     """Two: each environment has its own, and its key."""
     films: bool = False
     """Whether specs have videos downloaded."""
+    pictures: bool = False
+    """Whether specs refer to files that are uploaded."""
     ranges: bool = False
     """Whether the storage of videos gives validators, and parts of a file."""
     pinned: bool = False
@@ -113,7 +115,24 @@ def draw(seed: int) -> Course:
         acts=tuple(acts),
     )
     course = _environments(random.Random(f"{seed}/environments"), course)
-    return _films(random.Random(f"{seed}/films"), course)
+    course = _films(random.Random(f"{seed}/films"), course)
+    return _pictures(random.Random(f"{seed}/pictures"), course)
+
+
+def _pictures(r: random.Random, course: Course) -> Course:
+    """Perhaps specs refer to files, which are uploaded, and the server loses some."""
+    if r.random() >= 0.08:
+        return course
+    acts = [
+        replace(act, more=act.more | {"picture": r.random() < 0.7, "logo": r.random() < 0.5})
+        if act.what == "add"
+        else act
+        for act in course.acts
+    ]
+    last = max(act.at for act in acts)
+    if r.random() < 0.3:
+        acts.append(Act(round(r.uniform(0.0, last), 2), "loses pictures", r.randrange(course.workspaces)))
+    return replace(course, pictures=True, acts=tuple(sorted(acts, key=lambda act: act.at)))
 
 
 def _films(r: random.Random, course: Course) -> Course:

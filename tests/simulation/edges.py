@@ -14,6 +14,7 @@
 | chance | `uuid`, `secrets`, `random` | from the seed |
 | the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
 | videos | the transport of the media client, `sample_media.video` | `films.Transport`, other bytes for each |
+| pictures of the workspace | `local_media`, `opened` in `operations.calls.upload` | files of the same names, whose content never changes |
 | certificates | `ssl` in `Sender` | none: the network is in this process |
 | slow digests | `hashlib.scrypt` in `model.values` | a quick digest of the same |
 """
@@ -43,6 +44,7 @@ from reconciler.cli import other_environments
 from reconciler.model import values
 from reconciler.model.errors import LockError
 from reconciler.model.hosts import is_loopback
+from reconciler.operations.calls import upload
 from reconciler.sandbox import sample_media
 from tests.simulation import films
 from tests.simulation.clockwork import Fiber, Process, World
@@ -189,6 +191,8 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (local, "os", system),
         (media, "os", system),
         (sample_media, "video", films.video),
+        (upload, "local_media", films.local_media),
+        (upload, "opened", films.opened),
         (spill, "os", system),
         (lock, "os", system),
         (holder, "os", system),

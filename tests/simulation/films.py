@@ -1,10 +1,13 @@
-"""Videos: their way from the emulated account to a machine's disk, and what the judge looks for there."""
+"""Videos and pictures: their way between the emulated account and a machine, and what the judge looks for at its end."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+import io
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -14,10 +17,11 @@ from starlette.requests import Request
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.adapters.media.client import MediaClient
+from reconciler.adapters.specs.language.local_files import LocalMedia
 from reconciler.cli.downloads import deliver_files
 from reconciler.operations.read.download import download
 from reconciler.operations.workspace import Workspace
-from reconciler.sandbox import control, views, wire
+from reconciler.sandbox import control, uploads, views, wire
 from tests.simulation.clockwork import World
 from tests.simulation.disk import SimulatedPath
 from tests.simulation.wire import URL, Body, Flight
@@ -69,6 +73,34 @@ def answer(life: Life, server: Server, request: httpx.Request) -> wire.Answer:
     return wire.Answer(206, found[int(begin) :], headers, "video/mp4")
 
 
+def picture(name: str) -> bytes:
+    """The content of a file of a workspace."""
+    return b"\x89PNG\r\n\x1a\n" + name.encode() * 20
+
+
+def local_media(root: Path, name: str) -> LocalMedia:
+    """``local_files.local_media``"""
+    content = picture(name)
+    return LocalMedia(root / name, "image/png", len(content), hashlib.sha256(content).hexdigest())
+
+
+@contextmanager
+def opened(_: Path, name: str) -> Iterator[io.BytesIO]:
+    """``workspace_files.opened``"""
+    yield io.BytesIO(picture(name))
+
+
+def take(server: Server, request: httpx.Request, data: bytes) -> wire.Answer:
+    """What the storage does with a file."""
+    key = request.url.path.removeprefix(f"{uploads.PATH}/")
+    with server.store.account() as account:
+        refused = uploads.refusal(account, key, dict(request.url.params), request.headers)
+        if refused is not None:
+            return wire.Answer(refused[0], refused[1].encode(), {}, "text/plain")
+        account.run("UPDATE uploads SET digest = ? WHERE key = ?", hashlib.sha256(data).hexdigest(), key)
+    return wire.Answer(200, b"", {}, "text/plain")
+
+
 class Transport(httpx.AsyncBaseTransport):
     """From a process to the storage of an account."""
 
@@ -78,15 +110,22 @@ class Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         server, process = self._server, self._process
         process.point()
-        fate = server.fate(CALL, kept=False)
+        put = request.method == "PUT"
+        call = "PUT picture" if put else CALL
+        fate = server.fate(call, kept=False)
         if fate:
-            server.meet(process, "GET", "/video", fate)
+            server.meet(process, *("PUT", "/picture") if put else ("GET", "/video"), fate)
         if fate in ("refused", "connect time-out"):
             raise httpx.ConnectError("All connection attempts failed")
         self._life.fetches += 1
         sent = Sent(request.method, f"{URL}{request.url.path}", headers={}, content=None, extensions=request.extensions)
         flight = Flight(server, process, sent, f"{process.name}-v{self._life.fetches}", fate)
-        found = await flight.leave(server.chance(CALL), lambda: answer(self._life, server, request))
+        sent_body = b"".join([part async for part in request.stream]) if put else b""  # type: ignore[union-attr]
+
+        def carry_out() -> wire.Answer:
+            return take(server, request, sent_body) if put else answer(self._life, server, request)
+
+        found = await flight.leave(server.chance(call), carry_out)
         process.point()
         headers = [*found.headers.items(), ("content-type", found.content_type)]
         if fate != "cut" and found.status != 304:
@@ -192,6 +231,23 @@ def heard(life: Life, name: str, downloads: Sequence[Download] | None) -> None:
         life.world.tell(name, f"{each.address} download: {each.outcome} {life.short(why)}".rstrip())
         if "is in the way" in why:
             life.fail(f"{name} says that {why}")
+
+
+def uploaded(life: Life) -> None:
+    """Each project has the picture that its specs name, by an id of its own account."""
+    things = {f"{team.identity}/{n}": thing for team in life.teams for thing in team.things for n in thing.names}
+    for server in life.servers:
+        with server.store.account() as account:
+            known = {row["id"]: row["digest"] for row in account.all("SELECT * FROM uploads WHERE confirmed")}
+        for effect in server.store.ledger():
+            if effect.kind != "create":
+                continue
+            thing = things[(effect.idempotency_key or "").rpartition("/")[0]]
+            ids = [each["upload_id"] for each in effect.detail.get("references") or () if "upload_id" in each]
+            wanted = [] if thing.picture is None else [hashlib.sha256(picture(thing.picture)).hexdigest()]
+            if [known.get(each) for each in ids] != wanted:
+                life.fail(f"{effect.project_id} does not have the picture of {thing.address}, but {ids}")
+            life.figures["pictures sent"] += len(ids)
 
 
 def complete(life: Life, team: Team, state: State) -> None:

@@ -98,7 +98,9 @@ def _converge(life: Life, team: Team) -> None:
             life.figures[f"calm after {number + 1}"] += 1
             _findings(life, team, made)
             _complete(life, team, state)
-            films.complete(life, team, state)
+            if life.course.films:  # what people have decided since may be downloaded now
+                _to_the_end(life, apply(life, runner, "calm", {"wait": "idle", "lock_timeout": 5.0}))
+                films.complete(life, team, state)
             return
         left = made
         life.world.pass_(30.0)
@@ -358,6 +360,7 @@ def _ledger(life: Life) -> None:
         for effect in server.store.ledger():
             if life.server_of(life.teams[_actor(effect)]) is not server:
                 life.fail(f"{effect.kind} in another account by {effect.request_id}")
+    films.uploaded(life)
     owner = _bought(life, ledger)
     for effect in ledger:
         actor = _actor(effect)

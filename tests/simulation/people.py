@@ -43,6 +43,8 @@ def add(life: Life, team: Team, more: dict[str, Any]) -> None:
         thing.deliver = Deliver(render="1080p", share={} if more.get("share") else None)
     if more.get("download"):
         thing.deliver = replace(thing.deliver, download=films.folder_of(team))
+    if more.get("picture"):
+        thing.picture = f"pictures/{'logo' if more['logo'] else name}.png"
     if more.get("adopts"):
         thing.studio_id, thing.rights = f"studio-{name}{team.suffix}", 0
         life.server_of(team).store.add_studio_project(id=thing.studio_id, title="Theirs", brief=thing.brief)
@@ -363,6 +365,11 @@ def cursors(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.world.tell("server", "forgets cursors")
 
 
+def loses_pictures(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.server_of(team).store.lose_uploads()
+    life.world.tell("server", "no longer has what was uploaded")
+
+
 def act(life: Life, team: Team, what: str, more: dict[str, Any]) -> None:
     """Something happens to a team. What changes its specs changes those of the other environments, too."""
     names, picked = life.names, _pick(life, team, more)
@@ -403,6 +410,7 @@ ACTS: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
     "takes over": takes_over,
     "plan": plan,
     "downloads": downloads,
+    "loses pictures": loses_pictures,
     "mistakes": strangers.mistakes,
     "storm": storm,
     "outage": outage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
 
 from reconciler.model.desired import (
@@ -15,6 +16,7 @@ from reconciler.model.desired import (
     Origin,
 )
 from reconciler.model.values import Revealed, Secret, secret_digest
+from tests.simulation import films
 from tests.simulation.teams import Team, Thing
 
 KEYS: Final = ("es_live_simulated_0123456789abcdef", "es_live_simulated_fedcba9876543210")
@@ -54,5 +56,8 @@ def _origin(thing: Thing) -> Origin:
         return ImportOrigin(thing.project_id)
     if thing.studio_id is not None:
         return AdoptOrigin(thing.studio_id)
-    references = [{"project": thing.after, "type": "video"}] if thing.refers and thing.after else []
+    references: list[Any] = [{"project": thing.after, "type": "video"}] if thing.refers and thing.after else []
+    if thing.picture is not None:
+        digest = hashlib.sha256(films.picture(thing.picture)).hexdigest()
+        references.append({"file": thing.picture, "digest": digest})
     return CreateOrigin({"brief": thing.brief, **({"references": references} if references else {})})

@@ -35,6 +35,8 @@ class Thing(Struct):
     """Whether it is made with the video of that one."""
     secret: bool = False
     deliver: Deliver = Deliver()
+    picture: str | None = None
+    """A file of the workspace that it is made with."""
     studio_id: str | None = None
     """It is adopted from the studio."""
     project_id: str | None = None

@@ -45,6 +45,7 @@ MISSED = {
     "look for what a download left": 7_001_600,
     "sync of videos": 7_000_091,
     "turns in a folder": 7_000_165,
+    "forgetting of refused uploads": 7_000_500,
     "look at the kind of a file": 7_000_060,
 }
 """Safety steps, and a seed whose life breaks without them. If the program's requests have changed since, it is a later one.

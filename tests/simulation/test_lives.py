@@ -43,6 +43,7 @@ MUST_MEET = {
     *((call, "request", "twice", "apply") for call in ("GET projects", "POST projects")),
     ("GET messages", "request", "closed", "apply"),
     *(("none", "between", "mistake", command) for command in ("apply", "plan", "import")),
+    *(("none", "between", what, "download") for what in ("killed", *ON_DISK)),
 }
 """What must have happened in as many lives as the sweep has: kind of step or call, phase, disturbance, command."""
 

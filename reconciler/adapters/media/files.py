@@ -83,7 +83,7 @@ class Part:
 
     def finish(self, target: Path, fetched: Fetched, known: Fetched | None) -> None:
         """Make the complete part the file. A file with the same content stays. The note tells that it is ours, until
-        :meth:`close`.
+        :meth:`drop`.
 
         Raises:
             FileInTheWayError: there is another file than the known one.
@@ -98,12 +98,8 @@ class Part:
         files.replace(self._note, json.dumps({"validator": fetched.validator, "fetched": asdict(fetched)}).encode())
         return files.move(self.path, target)
 
-    def close(self) -> None:
-        """Something else tells from now on that the file is ours."""
-        self._note.unlink(missing_ok=True)
-
     def left(self) -> Fetched | None:
-        """The complete file of a run that ended before it was closed, if it is unchanged."""
+        """The complete file of a run that ended before it was noted elsewhere, if it is unchanged."""
         try:
             fetched = convert((self._noted() or {}).get("fetched"), Fetched)
             path = self.path.with_name(Path(fetched.file).name)

@@ -98,7 +98,7 @@ class _Folder:
         """Raises DownloadError: it can't be written."""
         self._manifest[address] = {**about, **asdict(found)}
         _write(self.path / MANIFEST, self._manifest)
-        Part(self.path, address).close()
+        Part(self.path, address).drop()
 
 
 async def _download(
