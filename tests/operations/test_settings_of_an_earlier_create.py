@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
 from reconciler.model.errors import UnknownFateError
@@ -53,3 +54,25 @@ def test_with_another_title_it_is_as_if_the_answer_had_come(tmp_path, faults):
         assert (world.live(made)["title"], len(world.store.projects())) == ("One", 1)
 
     in_world(go, tmp_path)
+
+
+def test_a_title_that_a_person_changed_before_the_create_is_found_is_drift(tmp_path):
+    # Intent: later nothing may show it, since one of many projects is read by its id: what the search has seen is kept.
+    async def go(world):
+        world.projects(3)
+        made = {
+            name: DesiredProject(address=name, origin=CreateOrigin({"brief": f"A film, {name}."})) for name in "abc"
+        }
+        wanted = Desired("ws", {name: replace(project, settings={"title": "One"}) for name, project in made.items()})
+        world.store.add_fault(Fault(kind="reset", when="after", method="POST", path="^/projects$", times=0))
+        with contextlib.suppress(UnknownFateError):
+            await world.apply(wanted)
+        world.store.clear_faults()
+        world.store.finish_all()
+        renamed = next(p["id"] for p in world.store.projects() if p["brief"] == "A film, a.")
+        world.store.person_sets(renamed, title="Theirs")
+        for _ in range(2):
+            await world.apply(wanted)
+        assert world.id("a") == renamed and world.live(renamed)["title"] == "One"
+
+    in_world(go, tmp_path, page_max=2)

@@ -367,6 +367,10 @@ async def _bind_by_key(
     if created.id in intent.seen:
         return Resolution("not_done", f"its key had made `{created.id}` before")
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
+    found = next((p for p in alive if p.id == created.id), None)
+    if found is not None and "title" in body and not title_matches(body["title"], found):  # renamed since it was made
+        shown = run.as_known({"title": found.settings.get("title")}, found.source)
+        entry = replace(entry, settings={**entry.settings, **shown})
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
 
 
