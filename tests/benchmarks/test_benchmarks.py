@@ -190,7 +190,8 @@ def in_turn(cwd: Path, url: str, commands: dict[str, list[str]], times: int = 15
 
 def test_start_up_costs_little_more_than_the_argument_parser(disk):
     """A plan of 20 projects took 5.9 times the CPU of `import click` when it was first measured. The goal is 4.2, at which it
-    would be as fast as a Terraform provider; more than half is httpx and what it imports.
+    would be as fast as a Terraform provider. Of its 661 million instructions, to 140 of click's, 240 are imports of httpx and
+    what only it needs, 225 those of other packages and Python's own modules, 110 ours; 55 are work, 30 the interpreter's.
     """
     root = disk / "start"
     write_workspace(root, 20, 1)
@@ -212,7 +213,7 @@ def test_start_up_costs_little_more_than_the_argument_parser(disk):
     print(f"of `import click`: --version {took['version'].cpu / click:.2f}, plan of 20 {plan / click:.2f}")
     assert took["version"].cpu <= 1.15 * click
     assert took["validate"].cpu <= 10 * click
-    assert plan <= 4.9 * click
+    assert plan <= 4.7 * click
 
 
 def test_a_plan_of_a_thousand_takes_at_most_50_mib(figures):
