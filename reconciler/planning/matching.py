@@ -6,6 +6,7 @@ The state may be lost or an old copy. Then the idempotency key decides for most 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -106,8 +107,10 @@ class Candidates(Struct, frozen=True, dict=True):
         return _fixed(groups)
 
     def claimed_by(self, projects: Iterable[DesiredProject]) -> Candidates:
-        """The same, knowing the new addresses."""
-        return replace(self, claimed=frozenset(p.id for project in projects for p in self.match(project).all))
+        """The same, knowing the new addresses. Projects are claimed where there are no more of them than addresses."""
+        groups = Counter(frozenset(p.id for p in self.match(project).all) for project in projects)
+        claimed = (ids for ids, addresses in groups.items() if len(ids) <= addresses)
+        return replace(self, claimed=frozenset(chain.from_iterable(claimed)))
 
     def may_have(self, project: DesiredProject) -> bool:
         """Whether any of them may be what a project to create declares, perhaps renamed or rewritten since."""

@@ -101,6 +101,20 @@ def test_an_old_look_alike_stops_its_address_and_shows_the_ways_out_and_others_g
     assert len(acts(store, "create")) == 3 and len(acts(store, "message")) == 1
 
 
+def test_equal_projects_that_failed_are_claimed_once(tmp_path, account):
+    """Intent: two equal addresses and two projects, both failed; then one's title is another, and the state is lost."""
+    store = account[2]
+    equal = "{brief: 'Sea. [fail]', settings: {title: %s}}"
+    space = space_of(tmp_path / "w", "agency", account, f"projects: {{a: {equal % 'Sea'}, b: {equal % 'Sea'}}}\n")
+    ran = applied(space, code=0)
+    store.finish_all()
+    (space.root / "reconciler.state.json").unlink()
+    space.write("specs/a.yaml", f"projects: {{a: {equal % 'Sea'}, b: {equal % 'Waves'}}}\n")
+    ran = applied(space, code=1)
+    assert len(acts(store, "create")) == 2
+    assert "`b` may exist already" in ran.out
+
+
 def test_replace_makes_one_of_ones_own_beside_an_old_look_alike(tmp_path, account):
     store = account[2]
     dev, prod = (space_of(tmp_path / name, f"agency-{name}", account) for name in ("dev", "prod"))

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 from msgspec.structs import replace
 
-from reconciler.model.desired import CreateOrigin, Desired, DesiredProject
+from reconciler.model.desired import CreateOrigin, Desired, DesiredProject, Moved
 from reconciler.model.errors import UnknownFateError
 from reconciler.sandbox.faults import Fault
 from tests.operations.operations_support import in_world
@@ -76,3 +76,22 @@ def test_a_title_that_a_person_changed_before_the_create_is_found_is_drift(tmp_p
         assert world.id("a") == renamed and world.live(renamed)["title"] == "One"
 
     in_world(go, tmp_path, page_max=2)
+
+
+def test_a_project_that_was_there_before_is_bound_when_its_create_is_looked_for(tmp_path):
+    # Intent: left to the next plan, a rename in between would buy it again, under the key of its new name.
+    async def go(world):
+        await world.apply(specs(title="One"))
+        made = world.id("a")
+        (tmp_path / "state.json").unlink()
+        world.store.add_fault(Fault(kind="reset", when="after", method="POST", path="^/projects$", times=2))
+        with contextlib.suppress(UnknownFateError):
+            await world.apply(specs(title="One"))
+        assert world.state().pending
+        project = specs(title="One").projects["a"]
+        moved = Desired("ws", {"b": replace(project, address="b")}, moved=(Moved(from_address="a", to_address="b"),))
+        for _ in range(2):
+            await world.apply(moved)
+        assert world.id("b") == made and len(world.store.projects()) == 1
+
+    in_world(go, tmp_path)

@@ -433,22 +433,27 @@ def _sent(life: Life, messages: list[Effect]) -> None:
 
 def _delivered(life: Life, ledger: list[Effect]) -> None:
     """No video was rendered twice, nor shared twice, nor a studio project adopted that was not let go."""
-    linked_again = life.linked_again | (life.titled if any(team.lost for team in life.teams) else set())
+    retitled, lost = set(life.titled), any(team.lost for team in life.teams)
     done: dict[str, set[str]] = {}
     for effect in ledger:
         kinds = done.setdefault(effect.project_id, set())
         match effect.kind:
             case "render" | "share" | "adopt":
-                excused = life.typed | (linked_again if effect.kind == "share" else set())
-                if effect.kind in kinds and not (effect.kind != "adopt" and effect.project_id in excused):
+                excused = {"adopt": set(), "render": life.typed}.get(effect.kind, life.typed | life.linked_again)
+                if effect.kind == "share" and lost:
+                    excused = excused | retitled
+                if effect.kind in kinds and effect.project_id not in excused:
                     life.fail(f"{effect.kind} of {effect.project_id} was done twice, by {effect.request_id}")
                 kinds.add(effect.kind)
                 if effect.kind == "render":
                     kinds.discard("share")
             case "message":
                 kinds -= {"render", "share"}
-            case "settings" if effect.detail["sent"].get("mode") == "none":
-                kinds.discard("adopt")
+            case "settings":
+                if effect.detail["sent"].get("mode") == "none":
+                    kinds.discard("adopt")
+                if "title" in effect.detail["sent"]:
+                    retitled.add(effect.project_id)
 
 
 def _secrets(life: Life) -> None:

@@ -75,7 +75,6 @@ def settings(life: Life, team: Team, more: dict[str, Any]) -> bool:
     if thing is None:
         return False
     thing.settings = {"title": f"{more['title']} {thing.names[0]}", "craft": more["craft"]}
-    life.titled.update(filter(None, (life.ids(team).get(thing.address),)))
     life.world.tell(team.name, f"{thing.address} gets {thing.settings}")
     return True
 

@@ -123,8 +123,9 @@ class CreateCall(Struct):
           another project could be meant just as well (equal briefs), it stays unknown. The same where its fields are of
           another version of the API.
         * Under another title, which people may have given it: the same, but for the list, which then settles nothing.
-        * There before this call, as the intent says: its key is sent again as for the first time, since that project's
-          render and messages are not those of this call.
+        * There before this call, as the intent says: the key tells whether it is the address's own. Then it is bound by what
+          the list shows, since its settings, render and messages are not those of this call; under another title it is left
+          to the plan.
         * Not there, nor once the request can't be under way any more: not done. (If it came after its key's next project
           had failed, it would make another.)
         """
@@ -362,13 +363,23 @@ async def _bind_by_key(
         return Resolution("not_done", f"its key can't be sent again yet: it waits for {why}")
     except ReconcilerError as error:  # a project that it refers to is over
         return Resolution("not_done", summary_of(error))
+    return _made_by_key(run, intent, body, created, alive)
+
+
+def _made_by_key(
+    run: Run, intent: Intent, body: dict[str, Value], created: Created, alive: list[LiveProject]
+) -> Resolution:
+    """What the answer to the key means: its project is the intent's own, was there before it, or is another's."""
     if run.elsewhere().holder_of(created.id) or (created.existing and all(p.id != created.id for p in alive)):
         return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
-    if created.id in intent.seen:
-        return Resolution("not_done", f"its key had made `{created.id}` before")
-    entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     found = next((p for p in alive if p.id == created.id), None)
-    if found is not None and "title" in body and not title_matches(body["title"], found):  # renamed since it was made
+    renamed = found is not None and "title" in body and not title_matches(body["title"], found)
+    if created.id in intent.seen:
+        if found is None or renamed:
+            return Resolution("not_done", f"its key had made `{created.id}` before")
+        return _bind_by_list(run, intent, body, found)
+    entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
+    if found is not None and renamed:  # since it was made
         shown = run.as_known({"title": found.settings.get("title")}, found.source)
         entry = replace(entry, settings={**entry.settings, **shown})
     return Resolution("done", f"it was done: `{created.id}`", (Bind(address=intent.address, entry=entry),))
