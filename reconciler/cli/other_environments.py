@@ -44,6 +44,8 @@ def _with(found: Elsewhere, console: Console, config: Config, name: str | None) 
         for project_id in (entry.project_id, entry.studio_id, *entry.retired)
         if project_id
     }
+    creates = tuple(intent.body for intent in state.pending.values() if intent.kind == "create")
+    found = replace(found, creates=(*found.creates, *creates))
     return replace(found, holders={**found.holders, **held}) if name else replace(found, before=held)
 
 

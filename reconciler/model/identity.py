@@ -33,12 +33,14 @@ class Elsewhere(Struct, frozen=True):
     """What other states of the same configuration say, by project id (and by the studio's, if adopted).
 
     ``holders`` are of other environments; ``before`` are of a state that is in no environment. ``moved``: such a state
-    moved into this environment, so that its projects have keys of then.
+    moved into this environment, so that its projects have keys of then. ``creates`` are the bodies of creates that are open
+    in any of them.
     """
 
     holders: Mapping[str, Holder] = field(default_factory=dict)
     before: Mapping[str, Holder] = field(default_factory=dict)
     moved: bool = False
+    creates: tuple[Mapping[str, object], ...] = ()
 
     @property
     def taken(self) -> dict[str, Holder]:

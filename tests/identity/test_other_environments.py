@@ -277,3 +277,34 @@ def test_what_a_person_cancelled_stays_so_beside_another_environments_look_alike
     space.run(*APPLY, code=None)
     assert len([e for e in store.ledger() if e.kind == "create"]) == creates
     assert managed(space, "prod") == own
+
+
+def test_an_open_create_of_another_environment_is_a_rival(world):
+    """Intent: both were killed while they made the same, and one project is there, which failed: nobody's by its looks."""
+    space, store = world
+    ids = managed(space, "dev")
+    with store.account() as account:
+        account.run("UPDATE projects SET status = 'failed' WHERE id = ?", ids["a"])
+    space.run(*APPLY, "--target", "b")
+    begun = datetime.fromtimestamp(store.ledger()[0].at - 1, UTC).isoformat()
+    for environment in ("dev", "prod"):
+        pulled = space.run("-e", environment, "state", "pull").document
+        intent = {
+            "op": "1", "kind": "create", "address": "a", "at": begun, "generation": 1,
+            "body": {"brief": "One nice brief.", "idempotency_key": f"acme@{environment}/a/1"},
+        }  # fmt: skip
+        left = {address: entry for address, entry in pulled["projects"].items() if address != "a"}
+        space.write("pulled.json", json.dumps({**pulled, "projects": left, "pending": {"1": intent}}))
+        space.run("-e", environment, "state", "push", "--auto-approve", "pulled.json")
+    before = len(store.ledger())
+
+    ran = space.run(*APPLY, code=1)
+    assert "it could be any of" in ran.err and "reconciler import a PROJECT_ID" in ran.out
+    assert "a" not in managed(space, "prod") and len(store.ledger()) == before
+    space.run("-e", "dev", "import", "a", ids["a"])
+    space.run("state", "resolve", "a", "--not-sent")
+    space.run(*APPLY)
+    assert managed(space, "dev")["a"] == ids["a"]
+    assert [effect.idempotency_key for effect in store.ledger()[before:] if effect.kind == "create"] == [
+        "acme@prod/a/1"
+    ]

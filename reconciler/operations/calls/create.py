@@ -399,12 +399,10 @@ def _is_forgotten(run: Run, intent: Intent) -> bool:
 
 
 def _has_rival(run: Run, intent: Intent) -> bool:
-    """Whether another create of unknown fate would look the same in the list."""
+    """Whether another create of unknown fate would look the same in the list, here or in another environment."""
+    own = [other.body for other in run.draft.pending.values() if other.kind == "create" and other.op != intent.op]
     look = [intent.body.get(name) for name in ("brief", "title")]
-    return any(
-        other.kind == "create" and other.op != intent.op and look == [other.body.get(n) for n in ("brief", "title")]
-        for other in run.draft.pending.values()
-    )
+    return any(look == [body.get(name) for name in ("brief", "title")] for body in (*own, *run.elsewhere().creates))
 
 
 async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
