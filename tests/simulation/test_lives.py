@@ -12,11 +12,10 @@ from tests.simulation.course import draw
 from tests.simulation.wire import FATES
 
 ROOT = Path(__file__).parents[2]
-SHARES = 4
-LIVES = 40
-"""Of each share in the default run."""
-SWEPT = 1000
-"""In the sweep."""
+DEFAULT = range(0, 5_000, 250)
+"""The first seeds of the shares of the default run."""
+SWEPT = range(10_000, 70_000, 2_500)
+"""The same of the sweep."""
 
 
 def python(*arguments, **env):
@@ -45,7 +44,7 @@ MUST_MEET = {
     *(("none", "between", "mistake", command) for command in ("apply", "plan", "import")),
     *(("none", "between", what, "download") for what in ("killed", *ON_DISK)),
 }
-"""What must have happened in as many lives as the sweep has: kind of step or call, phase, disturbance, command."""
+"""What must have happened in a share of the sweep: kind of step or call, phase, disturbance, command."""
 
 
 def none_breaks(first, count):
@@ -61,16 +60,25 @@ def test_the_life_of_this_seed(request):
     assert not life.broken
 
 
-@pytest.mark.sampled(6)
 @pytest.mark.long
-@pytest.mark.parametrize("share", range(SHARES))
-def test_no_life_breaks_what_must_hold(share):
-    none_breaks(share * LIVES, LIVES)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("first", DEFAULT)
+def test_no_life_breaks_what_must_hold(first):
+    none_breaks(first, DEFAULT.step)
 
 
 @pytest.mark.sweep
-@pytest.mark.timeout(1800)
-def test_no_life_of_many_breaks_what_must_hold_and_they_meet_everything():
-    tally = none_breaks(10_000, SWEPT)
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("first", SWEPT[1:])
+def test_no_life_of_many_breaks_what_must_hold(first):
+    none_breaks(first, SWEPT.step)
+
+
+@pytest.mark.sweep
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_many_lives_meet_everything():
+    tally = none_breaks(SWEPT[0], SWEPT.step)
 
     assert not MUST_MEET - tally.seen.keys()
