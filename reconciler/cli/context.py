@@ -183,6 +183,7 @@ def load_context(console: Console) -> CommandContext:
     if not config.named:
         config = _with_known_name(config, store)
         console.workspace = config.workspace
+    elsewhere_now = partial(read_elsewhere, console, config)
     workspace = Workspace(
         config=config,
         store=store,
@@ -192,7 +193,8 @@ def load_context(console: Console) -> CommandContext:
         media=partial(_open_media, config),
         cache=Cache(None if config.sandboxed else cache_folder(os.environ, config.root)),
         tell=lambda line: console.note(line) if console.verbose else None,
-        elsewhere=cache(partial(read_elsewhere, console, config)),
+        elsewhere=cache(elsewhere_now),
+        elsewhere_now=elsewhere_now,
         policy=cache(partial(_policy_check, console)) if console.policy else None,
     )
     return CommandContext(console, config, workspace, store)

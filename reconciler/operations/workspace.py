@@ -87,7 +87,9 @@ class Workspace(Struct, frozen=True, kw_only=True):
     tell: Callable[[str], None] = ignore
     """Hears why something was not checked that the program can do without."""
     elsewhere: Callable[[], Elsewhere] = Elsewhere
-    """Reads the other states of the configuration."""
+    """Reads the other states of the configuration, once."""
+    elsewhere_now: Callable[[], Elsewhere] = Elsewhere
+    """Reads them each time."""
 
     policy: Callable[[], PolicyCheck] | None = None
     """Reads the policy, if there is one. Raises ConfigError."""

@@ -245,7 +245,8 @@ def late(call, seconds):
     return answered
 
 
-REFUSED = {"status": 409, "code": "conflict"}, {"status": 400, "code": "invalid_status"}
+LIMITED = {"status": 429, "code": "rate_limited", "retry_after": "30"}
+REFUSED = {"status": 409, "code": "conflict"}, {"status": 400, "code": "invalid_status"}, LIMITED
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: str(refused["status"]))

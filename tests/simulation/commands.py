@@ -109,6 +109,7 @@ def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnos
             store=lambda config: store_of(life, of(config.environment), process, warn),
         )
     )
+    elsewhere_now = partial(read_elsewhere, cast("Console", folder), config)
     return Workspace(
         config=config,
         store=store_of(life, team, process, warn),
@@ -117,7 +118,8 @@ def _workspace(life: Life, team: Team, process: Process, warn: Callable[[Diagnos
         redact=REDACT,
         now=process.stamp,
         media=lambda: films.client(life, life.server_of(team), process),
-        elsewhere=cache(partial(read_elsewhere, cast("Console", folder), config)),
+        elsewhere=cache(elsewhere_now),
+        elsewhere_now=elsewhere_now,
     )
 
 

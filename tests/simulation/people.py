@@ -116,6 +116,7 @@ def remove(life: Life, team: Team, more: dict[str, Any]) -> bool:
     for other in team.things:
         if other.after == thing.address:
             other.after = None
+            other.rights += other.refers and other.picture is not None  # what it is made with is another list
     team.findable = False
     life.world.tell(team.name, f"{thing.address} leaves the specs ({thing.lifecycle.on_remove})")
     return True

@@ -168,7 +168,7 @@ class ApiClient(Sender):
 
         Beyond the contract: an API that has no such call answers 404 or 405.
         """
-        call = self._on(project_id, "POST", "/render")
+        call = replace(self._on(project_id, "POST", "/render"), doubled=True)
         return await self.send(call, {202: answers.rendering, 200: answers.rendering}, body=body)
 
     async def share(self, project_id: str, body: WireBody) -> Link:

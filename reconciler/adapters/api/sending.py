@@ -390,7 +390,7 @@ def _may_repeat(call: Call, error: ApiError) -> bool:
         case UnreachableError():
             return not error.lasting
         case RateLimitedError():
-            return True
+            return not call.doubled
         case AnswerError():
             return call.reads and isinstance(error.__cause__, answers.UndecodableError | httpx.DecodingError)
         case _:

@@ -106,6 +106,8 @@ class Run(Struct, kw_only=True):
     """Hears of the step of each call that is about to be sent."""
     elsewhere: Callable[[], Elsewhere] = Elsewhere
     """What other states of the configuration say; read once."""
+    elsewhere_now: Callable[[], Elsewhere] = Elsewhere
+    """The same, read each time."""
 
     @property
     def identity(self) -> str:

@@ -124,6 +124,7 @@ async def apply(
             workspace=workspace.config.workspace,
             environment=workspace.config.environment,
             elsewhere=workspace.elsewhere,
+            elsewhere_now=workspace.elsewhere_now,
             options=request.options,
             slots=asyncio.Semaphore(request.options.parallelism),
             env=workspace.env,

@@ -27,6 +27,7 @@ from reconciler.model.errors import (
     UnauthorizedError,
     VersionError,
 )
+from reconciler.model.identity import Elsewhere
 from reconciler.model.journal import Bind, Disputed, End, Spend
 from reconciler.model.live import Created, LiveProject
 from reconciler.model.plan import Create, Replace, idempotency_key
@@ -131,17 +132,17 @@ class CreateCall(Struct):
         """
         body = run.fill(from_portable(intent.body), intent.address)
         try:
-            matches = await _stopped_matches(run, monitor, intent, body)
+            matches, elsewhere = await _look(run, monitor, intent, body)
             if not matches:
                 await settle(run, intent)
-                matches = await _stopped_matches(run, monitor, intent, body)
+                matches, elsewhere = await _look(run, monitor, intent, body)
         except Deferred as what:
             return Resolution(
                 "unknown", f"it may have been done, but its key can't be sent again yet: it waits for {what}"
             )
         alive = [p for p in matches if p.status != contract.Status.FAILED]
         renamed = any(not title_matches(body.get("title"), p) for p in matches)
-        certain = len(matches) == 1 and not renamed and not _has_rival(run, intent)
+        certain = len(matches) == 1 and not renamed and not _has_rival(run, intent, elsewhere)
         key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
         if matches and key_may_double and not certain:
             ids = ", ".join(f"`{p.id}`" for p in matches)
@@ -398,11 +399,22 @@ def _is_forgotten(run: Run, intent: Intent) -> bool:
     return now is None or begun is None or now - begun > KEY_LIVES
 
 
-def _has_rival(run: Run, intent: Intent) -> bool:
+def _has_rival(run: Run, intent: Intent, elsewhere: Elsewhere) -> bool:
     """Whether another create of unknown fate would look the same in the list, here or in another environment."""
     own = [other.body for other in run.draft.pending.values() if other.kind == "create" and other.op != intent.op]
     look = [intent.body.get(name) for name in ("brief", "title")]
-    return any(look == [body.get(name) for name in ("brief", "title")] for body in (*own, *run.elsewhere().creates))
+    return any(look == [body.get(name) for name in ("brief", "title")] for body in (*own, *elsewhere.creates))
+
+
+async def _look(
+    run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]
+) -> tuple[list[LiveProject], Elsewhere]:
+    """The projects that the intent may have created, and what other environments say by then: what one of them makes is in
+    its journal before it is in the account. Raises Deferred, Interrupted.
+    """
+    matches = await _stopped_matches(run, monitor, intent, body)
+    elsewhere = run.elsewhere_now()
+    return [project for project in matches if elsewhere.holder_of(project.id) is None], elsewhere
 
 
 async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:

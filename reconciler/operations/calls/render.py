@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.adapters.api.ledger import LONGEST_WAIT
 from reconciler.model import contract
-from reconciler.model.errors import NotFoundError, WrongStatusError
+from reconciler.model.errors import NotFoundError, RateLimitedError, WrongStatusError
 from reconciler.model.journal import Delivered
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Render, describe
@@ -19,6 +22,9 @@ from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_idle
 from reconciler.operations.read.renders import mark, may_be_rendered
 from reconciler.planning.delivery import is_doubtful, unknown_render
+
+LIMITED_RETRIES: Final = 4
+"""How often a render that was refused as one request too many is sent again, each time after a look at the project."""
 
 
 class RenderCall(Struct):
@@ -128,6 +134,11 @@ async def _came_twice(live: LiveProject, call: RenderCall) -> bool:
     return became == "done"
 
 
+def _may_pass(error: WrongStatusError | RateLimitedError) -> bool:
+    """Whether the call can be made again: all calls have waited as long as the server said."""
+    return isinstance(error, RateLimitedError) and (error.retry_after or 0) <= LONGEST_WAIT
+
+
 async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
     """Render an address's video once its agent is idle."""
     address = step.address
@@ -149,12 +160,16 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
             doubt = Delivered(address=address, rendered=replace(known, how="found", outdated=False))
             await leave_in_doubt(run, unknown_render(address), doubt)
         call = RenderCall(run, monitor, step, number, live, run.reveal(step.body, address))
-        try:
-            answer = await commit_if_offered(run, monitor, call, step, project_id)
-        except WrongStatusError:
-            if not await _came_twice(await monitor.look(project_id), call):
-                raise
-            return Done("it was rendered already: the request may have come twice")
-        return Done() if answer is not None else Done("its answer was lost; the project shows it")
+        for attempt in range(LIMITED_RETRIES + 1):
+            try:
+                answer = await commit_if_offered(run, monitor, call, step, project_id)
+            except (WrongStatusError, RateLimitedError) as error:
+                if await _came_twice(await monitor.look(project_id), call):
+                    return Done("it was rendered already: the request may have come twice")
+                if attempt == LIMITED_RETRIES or not _may_pass(error):
+                    raise
+            else:
+                return Done() if answer is not None else Done("its answer was lost; the project shows it")
+        raise AssertionError
 
     return await retry_status(monitor, project_id, attempt)
