@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 REDACT: Final = Redactor((SECRET, *KEYS))
+UPLOAD: Final = 30.0
+"""Seconds that a file which is being sent may wait for the storage, whatever the time."""
 LATE: Final = 25.0
 """Seconds beyond its `--timeout` after which an apply has ended: twice the grace of a call that was sent, and the saving."""
 
@@ -325,7 +327,8 @@ def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
     if "timeout" in more and not (
         more.get("saved") or "suspend" in more or life.course.store or life.course.disk or life.course.films
     ):
-        world.after(more["timeout"] + LATE, lambda: _late(life, done))
+        late = LATE + (UPLOAD if life.course.pictures else 0.0)
+        world.after(more["timeout"] + late, lambda: _late(life, done))
     if "suspend" in more:
 
         def suspend() -> None:
@@ -339,7 +342,7 @@ def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
 
 def _late(life: Life, done: Done) -> None:
     if not (done.process.over or done.process.dead):
-        life.fail(f"{done.process.name} runs {LATE:.0f} s after its time was up")
+        life.fail(f"{done.process.name} runs long after its time was up")
 
 
 def _power(life: Life, disk: Disk) -> None:
