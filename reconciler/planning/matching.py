@@ -107,10 +107,13 @@ class Candidates(Struct, frozen=True, dict=True):
         return _fixed(groups)
 
     def claimed_by(self, projects: Iterable[DesiredProject]) -> Candidates:
-        """The same, knowing the new addresses. Projects are claimed where there are no more of them than addresses."""
+        """The same, knowing the new addresses. Projects are claimed where there are no more of them than addresses; none that
+        failed is, since its own key would not find it.
+        """
         groups = Counter(frozenset(p.id for p in self.match(project).all) for project in projects)
-        claimed = (ids for ids, addresses in groups.items() if len(ids) <= addresses)
-        return replace(self, claimed=frozenset(chain.from_iterable(claimed)))
+        claimed = frozenset(chain.from_iterable(ids for ids, addresses in groups.items() if len(ids) <= addresses))
+        every = chain.from_iterable(self.by_brief.values()) if self.failed else ()
+        return replace(self, claimed=claimed - {p.id for p in every if p.status == contract.Status.FAILED})
 
     def may_have(self, project: DesiredProject) -> bool:
         """Whether any of them may be what a project to create declares, perhaps renamed or rewritten since."""

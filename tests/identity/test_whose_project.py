@@ -115,6 +115,20 @@ def test_equal_projects_that_failed_are_claimed_once(tmp_path, account):
     assert "`b` may exist already" in ran.out
 
 
+def test_a_failed_project_is_not_claimed_by_a_new_address(tmp_path, account):
+    """Intent: its address has another title by now, and a new one is just as it was; the state is lost."""
+    store = account[2]
+    project = "{brief: 'Sea. [fail]', settings: {title: %s}}"
+    space = space_of(tmp_path / "w", "agency", account, f"projects: {{a: {project % 'Sea'}}}\n")
+    applied(space)
+    store.finish_all()
+    (space.root / "reconciler.state.json").unlink()
+    space.write("specs/a.yaml", f"projects: {{a: {project % 'Waves'}, b: {project % 'Sea'}}}\n")
+    ran = applied(space, code=1)
+    assert len(acts(store, "create")) == 1
+    assert "`a` may exist already" in ran.out
+
+
 def test_replace_makes_one_of_ones_own_beside_an_old_look_alike(tmp_path, account):
     store = account[2]
     dev, prod = (space_of(tmp_path / name, f"agency-{name}", account) for name in ("dev", "prod"))
