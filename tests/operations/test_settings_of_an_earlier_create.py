@@ -19,13 +19,13 @@ def specs(**settings):
     )
 
 
-async def made_before(world, state, faults, wanted):
+async def made_before(world, state, faults, wanted, applies=3):
     """An apply, its state lost, and applies of other settings whose first answers are lost. Returns the project's id."""
     await world.apply(specs(title="One"))
     made = world.id("a")
     state.unlink()
     world.store.add_fault(Fault(kind="reset", when="after", method="POST", path="^/projects$", times=faults))
-    for _ in range(3):
+    for _ in range(applies):
         with contextlib.suppress(UnknownFateError):
             await world.apply(wanted)
     return made
@@ -76,6 +76,22 @@ def test_a_title_that_a_person_changed_before_the_create_is_found_is_drift(tmp_p
         assert world.id("a") == renamed and world.live(renamed)["title"] == "One"
 
     in_world(go, tmp_path, page_max=2)
+
+
+def test_a_rename_does_not_buy_it_again(tmp_path):
+    # Intent: the key of the new name would make another project; what the key of the old one made is remembered.
+    async def go(world):
+        wanted = specs(title="Two")
+        await made_before(world, tmp_path / "state.json", 2, wanted, applies=1)
+        assert world.state().pending
+        moved = replace(wanted.projects["a"], address="b")
+        renamed = Desired("ws", {"b": moved}, moved=(Moved(from_address="a", to_address="b"),))
+        for _ in range(2):
+            await world.apply(renamed)
+        assert len(world.store.projects()) == 1
+        assert "E203" in {found.code for found in (await world.plan(renamed)).diagnostics}
+
+    in_world(go, tmp_path)
 
 
 def test_a_project_that_was_there_before_is_bound_when_its_create_is_looked_for(tmp_path):

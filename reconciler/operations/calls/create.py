@@ -125,8 +125,8 @@ class CreateCall(Struct):
           another version of the API.
         * Under another title, which people may have given it: the same, but for the list, which then settles nothing.
         * There before this call, as the intent says: the key tells whether it is the address's own. Then it is bound by what
-          the list shows, since its settings, render and messages are not those of this call; under another title it is left
-          to the plan.
+          the list shows, since its settings, render and messages are not those of this call; under another title it is
+          disputed, as where the answer to its first key says so.
         * Not there, nor once the request can't be under way any more: not done. (If it came after its key's next project
           had failed, it would make another.)
         """
@@ -377,7 +377,8 @@ def _made_by_key(
     renamed = found is not None and "title" in body and not title_matches(body["title"], found)
     if created.id in intent.seen:
         if found is None or renamed:
-            return Resolution("not_done", f"its key had made `{created.id}` before")
+            disputed = Disputed(address=intent.address, dispute=Dispute(intent.generation, created.id))
+            return Resolution("not_done", f"its key had made `{created.id}` before", (disputed,))
         return _bind_by_list(run, intent, body, found)
     entry = created_entry(run, intent, body, created, run.draft.projects.get(intent.address))
     if found is not None and renamed:  # since it was made
