@@ -9,6 +9,7 @@ single. :func:`_letters` only keeps letters and digits.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -104,18 +105,11 @@ def reads_alike(one: object, other: object) -> bool:
 # ── the forms ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _unescaped(text: str) -> str:
-    """The text with what HTML's references stand for."""
-    from html import unescape  # noqa: PLC0415  its table of 2,231 names: 1 % of a plan, and only texts that differ need it
-
-    return unescape(text)
-
-
 @lru_cache(maxsize=4096)
 def _bare(text: str) -> str:
     """The text without tags, links and escapes."""
     for _ in range(_UNESCAPES):
-        bare = _unescaped(re.sub(_TAG, " ", re.sub(_AUTOLINK, r"\1", re.sub(_ESCAPED, r"\1", text))))
+        bare = html.unescape(re.sub(_TAG, " ", re.sub(_AUTOLINK, r"\1", re.sub(_ESCAPED, r"\1", text))))
         if bare == text:
             break
         text = bare
@@ -222,7 +216,7 @@ def _repaired(seen: str) -> list[str]:
         return [decoded]
     if seen.isascii() and "&#" not in seen:
         return []
-    seen = _unescaped(seen)
+    seen = html.unescape(seen)
     repaired: dict[str, None] = {}
     for charset in _CHARSETS:
         encoded = seen.encode(charset, "ignore")
@@ -293,7 +287,9 @@ def _on_own_lines(mine: str, seen: str) -> bool:
 def _parts(seen: str) -> list[str]:
     """Lines, and text in brackets or after a colon; of very many the first and the last."""
     parts = [
-        part for part in re.split(_PARTS, re.sub(_BREAK, "\n", _unescaped(seen)).replace("\\n", "\n")) if part.strip()
+        part
+        for part in re.split(_PARTS, re.sub(_BREAK, "\n", html.unescape(seen)).replace("\\n", "\n"))
+        if part.strip()
     ]
     return parts if len(parts) <= 2 * _SHORT else [*parts[:_SHORT], "\n".join(parts[_SHORT:-_SHORT]), *parts[-_SHORT:]]
 
@@ -340,7 +336,7 @@ def _uncut(seen: str) -> tuple[str, bool]:
     """The text before the mark of a cut, and whether there is a mark."""
     text = seen.rstrip()
     head = re.sub(_HALF, "", text.rstrip("\ufffd"))
-    tail = _unescaped(head[-40:])
+    tail = html.unescape(head[-40:])
     bare = re.sub(_ELLIPSIS, "", tail)
     marked = head != text or bare != tail or _bare(text) != text
     return re.sub(_HALF, "", (head[:-40] + bare).rstrip("\ufffd")), marked
