@@ -101,32 +101,38 @@ def test_an_old_look_alike_stops_its_address_and_shows_the_ways_out_and_others_g
     assert len(acts(store, "create")) == 3 and len(acts(store, "message")) == 1
 
 
-def test_equal_projects_that_failed_are_claimed_once(tmp_path, account):
-    """Intent: two equal addresses and two projects, both failed; then one's title is another, and the state is lost."""
-    store = account[2]
-    equal = "{brief: 'Sea. [fail]', settings: {title: %s}}"
-    space = space_of(tmp_path / "w", "agency", account, f"projects: {{a: {equal % 'Sea'}, b: {equal % 'Sea'}}}\n")
-    ran = applied(space, code=0)
-    store.finish_all()
-    (space.root / "reconciler.state.json").unlink()
-    space.write("specs/a.yaml", f"projects: {{a: {equal % 'Sea'}, b: {equal % 'Waves'}}}\n")
-    ran = applied(space, code=1)
-    assert len(acts(store, "create")) == 2
-    assert "`b` may exist already" in ran.out
+EQUAL = ("Sea", "Sea"), ("Sea", "Waves"), "b"
+TAKEN_OVER = ("Sea",), ("Waves", "Sea"), "a"
 
 
-def test_a_failed_project_is_not_claimed_by_a_new_address(tmp_path, account):
-    """Intent: its address has another title by now, and a new one is just as it was; the state is lost."""
+@pytest.mark.parametrize(
+    ("brief", "hours", "titles"),
+    [("Sea. [fail]", 0, EQUAL), ("Sea. [fail]", 0, TAKEN_OVER), ("Sea.", 48, EQUAL)],
+    ids=["equal ones failed", "a new one is as it was", "the keys of equal ones are forgotten"],
+)
+def test_no_address_claims_a_project_whose_own_key_does_not_find_it(tmp_path, account, brief, hours, titles):
+    """Intent: an address has another title than its project, the state is lost, and another address looks like the project."""
     store = account[2]
-    project = "{brief: 'Sea. [fail]', settings: {title: %s}}"
-    space = space_of(tmp_path / "w", "agency", account, f"projects: {{a: {project % 'Sea'}}}\n")
+    before, after, asked = titles
+
+    def specs(titles):
+        projects = (
+            f"  {name}: {{brief: {json.dumps(brief)}, settings: {{title: {title}}}}}\n"
+            for name, title in zip("ab", titles, strict=False)
+        )
+        return "projects:\n" + "".join(projects)
+
+    space = space_of(tmp_path / "w", "agency", account, specs(before))
     applied(space)
     store.finish_all()
+    if hours:
+        aged(store, hours)
     (space.root / "reconciler.state.json").unlink()
-    space.write("specs/a.yaml", f"projects: {{a: {project % 'Waves'}, b: {project % 'Sea'}}}\n")
+    space.write("specs/a.yaml", specs(after))
+
     ran = applied(space, code=1)
-    assert len(acts(store, "create")) == 1
-    assert "`a` may exist already" in ran.out
+    assert len(acts(store, "create")) == len(before)
+    assert f"`{asked}` may exist already" in ran.out
 
 
 def test_replace_makes_one_of_ones_own_beside_an_old_look_alike(tmp_path, account):

@@ -449,10 +449,12 @@ def _delivered(life: Life, ledger: list[Effect]) -> None:
         kinds = done.setdefault(effect.project_id, set())
         match effect.kind:
             case "render" | "share" | "adopt":
-                excused = {"adopt": set(), "render": life.typed}.get(effect.kind, life.typed | life.linked_again)
-                if effect.kind == "share" and lost:
-                    excused = excused | retitled
-                if effect.kind in kinds and effect.project_id not in excused:
+                excused = {
+                    "adopt": set[str](),
+                    "render": life.typed,
+                    "share": life.typed | life.linked_again | (retitled if lost else set()),
+                }
+                if effect.kind in kinds and effect.project_id not in excused[effect.kind]:
                     life.fail(f"{effect.kind} of {effect.project_id} was done twice, by {effect.request_id}")
                 kinds.add(effect.kind)
                 if effect.kind == "render":

@@ -21,6 +21,11 @@ def settings_as_sent(run: Run, body: Mapping[str, Value]) -> dict[str, Known]:
     return {name: Known(value, "sent", at) for name, value in {**values, **unset}.items()}
 
 
+def creation_of(body: Mapping[str, Value]) -> dict[str, Value]:
+    """The create-only inputs in the body of a create."""
+    return {name: body[name] for name in contract.current().creation_fields if name in body}
+
+
 def retired_ids(old: Entry | None) -> tuple[str, ...]:
     return (*old.retired, old.project_id) if old else ()
 
@@ -29,7 +34,7 @@ def created_entry(
     run: Run, intent: Intent, body: Mapping[str, Value], created: Created | None, old: Entry | None
 ) -> Entry:
     """The entry of a project whose create was answered; ``old`` is the one it replaces."""
-    creation = {name: body[name] for name in contract.current().creation_fields if name in body}
+    creation = creation_of(body)
     secrets = {n: v for n, v in run.fill(creation, intent.address).items() if isinstance(v, Secret)}
     return Entry(
         project_id=created.id if created else "",

@@ -218,7 +218,7 @@ def _require_alive(run: Run, monitor: Monitor, step: Create | Replace) -> None:
 
     """
     brief = {"brief": step.body["brief"]}  # whatever its title is by now
-    taken = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
+    taken = _taken(run)
     for before in monitor.unmanaged_before.like(brief).alive:
         if before.id not in taken and monitor.projects[before.id].status == contract.Status.FAILED:
             summary = f"`{step.address}` may exist already: `{before.id}` has failed since the plan was made"
@@ -288,6 +288,11 @@ def _identity(step: Create | Replace, summary: str, detail: str, code: str) -> D
     )
 
 
+def _taken(run: Run) -> set[str]:
+    """The projects that other environments have, or an address of this one."""
+    return {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
+
+
 # ── what the key made before ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -313,8 +318,7 @@ def _is_predecessor(run: Run, monitor: Monitor, step: Create | Replace, found: L
         return False
     if old is not None or step.generation > 1 or not brief_matches(step.body["brief"], found):
         return True
-    known = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
-    known.add(found.id)  # the list may show it still alive
+    known = _taken(run) | {found.id}  # the list may show it still alive
     return any(
         p.id not in known and p.status not in OVER and brief_matches(step.body["brief"], p)
         for p in monitor.projects.values()
@@ -371,9 +375,9 @@ def _made_by_key(
     run: Run, intent: Intent, body: dict[str, Value], created: Created, alive: list[LiveProject]
 ) -> Resolution:
     """What the answer to the key means: its project is the intent's own, was there before it, or is another's."""
-    if run.elsewhere().holder_of(created.id) or (created.existing and all(p.id != created.id for p in alive)):
-        return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
     found = next((p for p in alive if p.id == created.id), None)
+    if run.elsewhere().holder_of(created.id) or (created.existing and found is None):
+        return Resolution("not_done", f"its key belongs to `{created.id}`, which is not the project asked for")
     renamed = found is not None and "title" in body and not title_matches(body["title"], found)
     if created.id in intent.seen:
         if found is None or renamed:
@@ -434,7 +438,7 @@ async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[
     """Projects that the intent may have created: same brief and title, of that time, bound nowhere else. If there is none,
     those that people may have given another title.
     """
-    taken = {*run.elsewhere().taken, *(entry.project_id for entry in run.draft.projects.values())}
+    taken = _taken(run)
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken.add(intent.project_id or "")
     begun = instant(intent.at)

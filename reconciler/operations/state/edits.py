@@ -8,14 +8,13 @@ from shlex import quote
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
-from reconciler.model import contract
 from reconciler.model.desired import ADDRESS, Desired, DesiredMessage, seal
 from reconciler.model.errors import NotFoundError, UsageError
 from reconciler.model.journal import Bind, Delivered, Draft, Drop, Effect, End, Learn, Rename
 from reconciler.model.live import LiveProject
 from reconciler.model.state import Entry, Intent, Known, SentMessage, Shared, State
 from reconciler.model.values import from_portable
-from reconciler.operations.apply.entries import found_render, retired_ids
+from reconciler.operations.apply.entries import creation_of, found_render, retired_ids
 from reconciler.operations.calls.message import declared_sent, logged_message
 from reconciler.operations.calls.render import rendered_by
 from reconciler.operations.read.account import require_account
@@ -117,8 +116,7 @@ def _made_by(create: Intent, found: Entry, live: LiveProject, old: Entry | None)
     entry = replace(found, generation=create.generation, retired=retired_ids(old))
     if not brief_matches(body["brief"], live):
         return entry
-    creation = {name: body[name] for name in contract.current().creation_fields if name in body}
-    return replace(entry, origin="created", creation=creation_with_defaults(creation))
+    return replace(entry, origin="created", creation=creation_with_defaults(creation_of(body)))
 
 
 def rename(workspace: Workspace, old: str, new: str, *, lock_timeout: float) -> None:
