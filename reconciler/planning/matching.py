@@ -66,12 +66,13 @@ class Match(Struct, frozen=True):
 
 class Candidates(Struct, frozen=True, dict=True):
     """Unmanaged API projects. ``by_brief``: by the brief that the list shows. ``failed``: whether any of them failed.
-    ``spent``: whether one was cancelled, perhaps replaced, and its key is forgotten.
+    ``spent``: whether one was cancelled, perhaps replaced, and its key is forgotten. ``at``: when they were read.
     """
 
     by_brief: Mapping[str, tuple[LiveProject, ...]]
     failed: bool
     spent: bool
+    at: str
     claimed: frozenset[str] = frozenset()
     """Projects with the very brief and title that a new address declares: they are like no other one's."""
 
@@ -88,7 +89,7 @@ class Candidates(Struct, frozen=True, dict=True):
                 failed = failed or project.status == contract.Status.FAILED
                 cancelled = project.status == contract.Status.CANCELLED
                 spent = spent or (cancelled and key_may_be_forgotten(project, live.at))
-        return cls(_fixed(groups), failed, spent)
+        return cls(_fixed(groups), failed, spent, live.at)
 
     @cached_property
     def by_beginning(self) -> Mapping[str, tuple[LiveProject, ...]]:
@@ -107,13 +108,17 @@ class Candidates(Struct, frozen=True, dict=True):
         return _fixed(groups)
 
     def claimed_by(self, projects: Iterable[DesiredProject]) -> Candidates:
-        """The same, knowing the new addresses. Projects are claimed where there are no more of them than addresses; none that
-        failed is, since its own key would not find it.
+        """The same, knowing the new addresses. Projects are claimed where there are no more of them than addresses; none is
+        that the key of its own address would not find.
         """
-        groups = Counter(frozenset(p.id for p in self.match(project).all) for project in projects)
+        matches = [self.match(project).all for project in projects]
+        groups = Counter(frozenset(p.id for p in match) for match in matches)
         claimed = frozenset(chain.from_iterable(ids for ids, addresses in groups.items() if len(ids) <= addresses))
-        every = chain.from_iterable(self.by_brief.values()) if self.failed else ()
-        return replace(self, claimed=claimed - {p.id for p in every if p.status == contract.Status.FAILED})
+        return replace(self, claimed=claimed - {p.id for match in matches for p in match if self._is_lost(p)})
+
+    def _is_lost(self, project: LiveProject) -> bool:
+        """Whether the key that made a project may not find it."""
+        return project.status == contract.Status.FAILED or key_may_be_forgotten(project, self.at)
 
     def may_have(self, project: DesiredProject) -> bool:
         """Whether any of them may be what a project to create declares, perhaps renamed or rewritten since."""

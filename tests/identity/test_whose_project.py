@@ -107,8 +107,13 @@ TAKEN_OVER = ("Sea",), ("Waves", "Sea"), "a"
 
 @pytest.mark.parametrize(
     ("brief", "hours", "titles"),
-    [("Sea. [fail]", 0, EQUAL), ("Sea. [fail]", 0, TAKEN_OVER), ("Sea.", 48, EQUAL)],
-    ids=["equal ones failed", "a new one is as it was", "the keys of equal ones are forgotten"],
+    [("Sea. [fail]", 0, EQUAL), ("Sea. [fail]", 0, TAKEN_OVER), ("Sea.", 48, EQUAL), ("Sea.", 48, TAKEN_OVER)],
+    ids=[
+        "equal ones failed",
+        "a new one is as the failed one was",
+        "the keys of equal ones are forgotten",
+        "and as it was",
+    ],
 )
 def test_no_address_claims_a_project_whose_own_key_does_not_find_it(tmp_path, account, brief, hours, titles):
     """Intent: an address has another title than its project, the state is lost, and another address looks like the project."""
