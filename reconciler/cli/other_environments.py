@@ -44,8 +44,14 @@ def _with(found: Elsewhere, console: Console, config: Config, name: str | None) 
         for project_id in (entry.project_id, entry.studio_id, *entry.retired)
         if project_id
     }
-    creates = tuple(intent.body for intent in state.pending.values() if intent.kind == "create")
-    found = replace(found, creates=(*found.creates, *creates))
+    calls = state.pending.values()
+    found = replace(
+        found,
+        links=found.links | {e.shared.share_url for e in state.projects.values() if e.shared and e.shared.share_url},
+        creates=(*found.creates, *(intent.body for intent in calls if intent.kind == "create")),
+        sharing=found.sharing or any(intent.kind == "share" for intent in calls),
+        forgotten=found.forgotten.union(state.forgotten),
+    )
     return replace(found, holders={**found.holders, **held}) if name else replace(found, before=held)
 
 

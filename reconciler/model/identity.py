@@ -33,14 +33,18 @@ class Elsewhere(Struct, frozen=True):
     """What other states of the same configuration say, by project id (and by the studio's, if adopted).
 
     ``holders`` are of other environments; ``before`` are of a state that is in no environment. ``moved``: such a state
-    moved into this environment, so that its projects have keys of then. ``creates`` are the bodies of creates that are open
-    in any of them.
+    moved into this environment, so that its projects have keys of then. ``links`` are the permanent links that they have;
+    ``creates`` the bodies of creates that are open in any of them. ``sharing``: a share is. ``forgotten`` are
+    projects that one of them had, until it was told to forget them.
     """
 
     holders: Mapping[str, Holder] = field(default_factory=dict)
     before: Mapping[str, Holder] = field(default_factory=dict)
     moved: bool = False
+    links: frozenset[str] = frozenset()
     creates: tuple[Mapping[str, object], ...] = ()
+    sharing: bool = False
+    forgotten: frozenset[str] = frozenset()
 
     @property
     def taken(self) -> dict[str, Holder]:

@@ -139,6 +139,7 @@ class Draft:
         self.progress: dict[str, Progress] = dict(state.progress)
         self.pending: dict[str, Intent] = dict(state.pending)
         self.uploads: dict[str, Upload] = dict(state.uploads)
+        self.forgotten: set[str] = set(state.forgotten)
         self._refers: set[str] | None = None
         """Addresses with references to others; found at the first rename."""
         self._asked: set[str] | None = None
@@ -183,6 +184,7 @@ class Draft:
             progress=dict(sorted(self.progress.items())),
             pending=dict(self.pending),
             uploads=dict(sorted(self.uploads.items())),
+            forgotten=tuple(sorted(self.forgotten)),
         )
 
     def _spend(self, address: str, generation: int) -> None:
@@ -225,6 +227,7 @@ class Draft:
             case Bind():
                 self._put(effect.address, effect.entry)
                 self._spend(effect.address, effect.entry.generation)
+                self.forgotten.discard(effect.entry.project_id)
                 self.disputes.pop(effect.address, None)
             case Learn():
                 entry = self.projects.get(effect.address)
@@ -255,7 +258,9 @@ class Draft:
                     self._put(effect.address, entry.delivered(effect.rendered, effect.shared))
                     self._take(effect.address, effect.shared.share_url if effect.shared is not None else None)
             case Drop():
-                self.projects.pop(effect.address, None)
+                entry = self.projects.pop(effect.address, None)
+                if entry is not None:
+                    self.forgotten |= {entry.project_id, *entry.retired}
             case Rename():
                 entry = self.projects.pop(effect.from_address, None)
                 if entry is not None:

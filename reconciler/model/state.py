@@ -259,7 +259,8 @@ class State(Struct, frozen=True, kw_only=True):
     ``generations`` has the last generation of every address ever used, even if it was forgotten, so that no idempotency
     key is used for two projects; 0 where nothing tells whether one was used. ``disputes`` are addresses that have no
     project because their key answered with another one. ``pending`` are intents whose outcome is unknown, by ``op``.
-    ``uploads`` are files of the workspace that were uploaded, by the SHA-256 of their content.
+    ``uploads`` are files of the workspace that were uploaded, by the SHA-256 of their content. ``forgotten`` are projects that
+    it had, and that no address may take for its own by their looks.
     """
 
     lineage: str
@@ -273,6 +274,7 @@ class State(Struct, frozen=True, kw_only=True):
     progress: Mapping[str, Progress] = field(default_factory=dict)
     pending: Mapping[str, Intent] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
     applied_at: str | None = None
     """When the last apply that changed it ended (ISO 8601)."""
     moved_to: str | None = None
@@ -285,8 +287,8 @@ class State(Struct, frozen=True, kw_only=True):
 
     @property
     def new(self) -> bool:
-        """Whether it is new or lost: it never had a serial."""
-        return self.serial == 0
+        """Whether no apply made it: it is new, lost, or what `import` and `state recover` have put together so far."""
+        return self.applied_at is None
 
 
 class Loaded(Struct, frozen=True):

@@ -81,7 +81,8 @@ def make_plan(
     reseal = Resealing(desired, state.lineage)
     known = {address: reseal(entry) for address, entry in entries.items()}
     new = new_addresses(desired, state, selection)
-    candidates = Candidates.of(live, entries, imported_ids(desired) | live.elsewhere.holders.keys())
+    others = live.elsewhere.holders.keys() | live.elsewhere.forgotten
+    candidates = Candidates.of(live, entries, imported_ids(desired) | others)
     candidates = candidates.claimed_by(new) if state.new or unsettled_addresses(state) else candidates
     elsewhere = other_account(entries, live)
     result.diagnostics += [elsewhere] if elsewhere else []

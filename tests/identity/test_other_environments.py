@@ -308,3 +308,56 @@ def test_an_open_create_of_another_environment_is_a_rival(world):
     assert [effect.idempotency_key for effect in store.ledger()[before:] if effect.kind == "create"] == [
         "acme@prod/a/1"
     ]
+
+
+RENDERED = "projects:\n  a: {brief: One nice brief., settings: {title: Sea}, deliver: {render: 1080p}}\n"
+SHARED = RENDERED.replace("1080p", "1080p, share: {}")
+
+
+def share_unheard(space: Space, environment: str) -> None:
+    """As if the answer to the share of ``a`` had been lost."""
+    pulled = space.run("-e", environment, "state", "pull").document
+    entry, now = pulled["projects"]["a"], datetime.now(UTC).isoformat()
+    entry["shared"] = None
+    intent = {"op": "1", "kind": "share", "address": "a", "at": now, "project_id": entry["project_id"], "body": {}}
+    space.write("pulled.json", json.dumps({**pulled, "pending": {"1": intent}}))
+    space.run("-e", environment, "state", "push", "--auto-approve", "--force", "pulled.json")
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("heard", [True, False], ids=["another's", "perhaps another's"])
+def test_a_link_of_another_environment_is_not_taken_for_ones_own(world, heard):
+    """Intent: prod's share did not arrive; the new link with its title is dev's, or may be, as dev's answer was lost, too."""
+    space, store = world
+    space.write("specs/a.yaml", RENDERED)
+    space.run(*APPLY)
+    space.write("specs/a.yaml", SHARED)
+    space.run("-e", "dev", *APPLY)
+    share_unheard(space, "prod")
+    if not heard:
+        share_unheard(space, "dev")
+    ran = space.run(*APPLY, code=0 if heard else 1)
+    shared = [effect.project_id for effect in store.ledger() if effect.kind == "share"]
+    ids = [managed(space, environment)["a"] for environment in ("dev", "prod")]
+    assert shared == (ids if heard else ids[:1]), ran
+
+
+@pytest.mark.sampled(4)
+def test_a_project_that_an_environment_has_forgotten_is_no_others(world):
+    """Intent: prod's create did not arrive; what looks like it was dev's until `state rm`, and dev has another one since."""
+    space, store = world
+    ids = managed(space, "dev")
+    space.run(*APPLY, "--target", "b")
+    pulled = space.run("state", "pull").document
+    intent = {
+        "op": "1", "kind": "create", "address": "a", "at": datetime.fromtimestamp(store.ledger()[0].at - 1, UTC).isoformat(),
+        "generation": 1, "body": {"brief": "One nice brief.", "idempotency_key": "acme@prod/a/1"},
+    }  # fmt: skip
+    space.write("pulled.json", json.dumps({**pulled, "pending": {"1": intent}}))
+    space.run("state", "push", "--auto-approve", "pulled.json")
+    space.run("-e", "dev", "state", "rm", "a", "--auto-approve")
+    space.run("-e", "dev", *APPLY)
+    store.finish_all()
+    store.set_status(ids["a"], "failed")
+    space.run(*APPLY)
+    assert managed(space, "prod")["a"] != ids["a"]

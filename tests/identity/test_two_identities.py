@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from reconciler.model.plan import Adopt, Create, Replace
 from reconciler.model.state import Dispute
 from reconciler.planning.planner import Selection, make_plan
-from tests.planning.planning_support import HEADER, account, adopted, created, desired, entry, imported, live, state
+from tests.planning.planning_support import AT, HEADER, account, adopted, created, desired, entry, imported, live, state
 from tests.sampling import examples, tried
 
 ADDRESSES = ["a", "b", "c"]
@@ -49,7 +49,12 @@ def planned(identity, owner, seen, specs, selection, *, lost, disputes):
         if whose == owner and not lost:
             entries.setdefault(address, entry(project.id, generation=generation))
     generations = {address: e.generation for address, e in entries.items()}
-    have = replace(state(generations=generations, **entries), workspace=identity, serial=0 if lost else 3)
+    have = replace(
+        state(generations=generations, **entries),
+        workspace=identity,
+        serial=0 if lost else 3,
+        applied_at=None if lost else AT,
+    )
     have = replace(have, disputes={a: d for a, d in disputes.items() if a not in entries})
     everything = account(*(project for project, *_ in seen), complete=True)
     made = make_plan(specs, have, everything, selection=selection, header=HEADER, active_limit=5)

@@ -118,6 +118,7 @@ def state(*, pending: Iterable[Intent] = (), generations: Mapping[str, int] | No
         workspace="ws",
         api_url="https://api",
         serial=3,
+        applied_at=AT,
         projects=entries,
         generations={name: e.generation for name, e in entries.items()} | dict(generations or {}),
         pending={intent.op: intent for intent in pending},
@@ -148,7 +149,7 @@ def plan(
             selection[name] = frozenset(selection[name])
     return make_plan(
         specs or desired(),
-        have or replace(state(), serial=0),
+        have or replace(state(), applied_at=None),
         seen or account(),
         selection=Selection(**selection),
         header=HEADER,

@@ -95,7 +95,9 @@ def _converge(life: Life, team: Team) -> None:
             made, state = _look(life, team, runner)
         if isinstance(made, Plan):
             disowned = {d.address for d in made.unsettled if d.address is not None} - life.ids(team).keys()
-        if isinstance(made, Plan) and not made.steps and not made.errors and not made.unsettled and not state.pending:
+        over = {thing.address for thing in team.wanted() if thing.is_over(team.wanted())}
+        asked = [d for d in made.unsettled if d.address not in over] if isinstance(made, Plan) else []
+        if isinstance(made, Plan) and not (made.steps or made.errors or asked or state.pending):
             life.figures[f"calm after {number + 1}"] += 1
             _findings(life, team, made)
             _complete(life, team, state)

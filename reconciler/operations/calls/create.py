@@ -419,7 +419,8 @@ async def _look(
     """
     matches = await _stopped_matches(run, monitor, intent, body)
     elsewhere = run.elsewhere_now()
-    return [project for project in matches if elsewhere.holder_of(project.id) is None], elsewhere
+    free = [p for p in matches if elsewhere.holder_of(p.id) is None and p.id not in elsewhere.forgotten]
+    return free, elsewhere
 
 
 async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
@@ -440,7 +441,7 @@ async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[
     """
     taken = _taken(run)
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
-    taken.add(intent.project_id or "")
+    taken |= {intent.project_id or "", *run.draft.forgotten}
     begun = instant(intent.at)
     title = exposed(body.get("title"))
 

@@ -1,6 +1,7 @@
 """``POST /projects/:id/share``: making one permanent link. There is no key: the account's list of links tells.
 
-One share is under way at a time, so a link that is new in the list is this one's, or a person's.
+One share is under way at a time, so a link that is new in the list is this one's, or that of another environment or a
+person.
 """
 
 from __future__ import annotations
@@ -66,10 +67,11 @@ class ShareCall(Struct):
             except NotFoundError:
                 return Resolution("not_done", "the project is gone")
             return Resolution("unknown", "the account does not list its permanent links")
-        new = _new(links, intent)
+        elsewhere = run.elsewhere_now()  # after the list: what another environment makes is in its journal before
+        new = [link for link in _new(links, intent) if link.share_url not in elsewhere.links]
         title = run.fill(from_portable(intent.body), intent.address).get("title")
         match [link for link in new if _may_be(link, title)]:
-            case [link] if len(new) == 1:
+            case [link] if len(new) == 1 and not elsewhere.sharing:
                 return Resolution("done", f"its link is {link.share_url}", (_shared(run, intent.address, link),))
             case [] if not new:
                 return Resolution("not_done", "the account has no new link")
@@ -120,6 +122,8 @@ async def _find_made(run: Run, monitor: Monitor, step: Share, links: list[Link])
     there_before = rendered is not None and rendered.how != "sent" and not rendered.outdated
     if not links or (address in run.worked and not there_before) or has_no_link(shared):
         return None
+    elsewhere = run.elsewhere_now()
+    links = [link for link in links if link.share_url not in elsewhere.links]
     live = await monitor.look(entry.project_id)
     unseen = there_before and shared is None  # the state was never told of its links: those of any time may be it
     shown = [link for link in links if may_show(link, live, title)]
