@@ -308,11 +308,17 @@ def _moved(
         if moved.from_address not in entries or not selected:  # the old name by itself must not look removed
             continue
         if moved.to_address in entries:
+            too = moves.get(moved.to_address)
+            why = (
+                "the state has both"
+                if too is None
+                else f"the state has `{too.from_address}`, too, which is moved there"
+            )
             result.diagnostics.append(
                 Diagnostic(
                     severity="error",
                     address=moved.to_address,
-                    summary=f"can't move `{moved.from_address}` to `{moved.to_address}`: the state has both",
+                    summary=f"can't move `{moved.from_address}` to `{moved.to_address}`: {why}",
                     detail="Remove the `moved` entry, or forget one of the two with `reconciler state rm`.",
                     location=moved.location,
                 )

@@ -114,13 +114,12 @@ def resolve(selection: Selection, desired: Desired, managed: Iterable[str]) -> t
     if selection.targets is None and not selection.exclude and not selection.tags:
         return selection, ()
     projects = desired.projects
-    known = projects.keys() | set(managed)
+    former = {moved.from_address: moved.to_address for moved in desired.moved}
+    known = projects.keys() | set(managed) | former.keys()
     excluded = fitting(selection.exclude, known)
-    for moved in desired.moved:  # either name means the project
-        if excluded & {moved.from_address, moved.to_address}:
-            excluded |= {moved.from_address, moved.to_address}
+    excluded |= {former[address] for address in excluded & former.keys()}  # each name means the project
     chosen, wrong = select(known, projects, selection)
-    chosen -= excluded
+    chosen = frozenset(former.get(address, address) for address in chosen) - excluded
     if selection.destroy:
         return replace(selection, targets=chosen), wrong
     chosen = with_dependencies(chosen, desired)

@@ -117,6 +117,17 @@ def test_the_documented_example_means_what_it_says(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "moves",
+    ["{from: a, to: b}, {from: b, to: c}", "{from: b, to: c}, {from: a, to: b}", "{from: b, to: c}, {from: a, to: c}"],
+    ids=["a chain", "in any order", "side by side"],
+)
+def test_moves_lead_to_where_the_last_of_them_does(tmp_path, moves):
+    """Intent: what has had three names is found under each of the former ones: states are behind by one rename, or by two."""
+    found = load_one(tmp_path, f"projects: {{c: {{brief: x}}}}\nmoved: [{moves}]\n").moved
+    assert {(move.from_address, move.to_address) for move in found} == {("a", "c"), ("b", "c")}
+
+
 def test_values_know_where_they_stand(tmp_path):
     """Projects, messages, moves and removals carry file, line and column."""
     desired = load_one(tmp_path, EXAMPLE)

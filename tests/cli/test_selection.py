@@ -106,6 +106,21 @@ def test_an_excluded_project_is_excluded_under_its_old_name_too(six):
         assert planned(six, "--exclude", name) == ALL - {"base", "autumn-two", "last"}
 
 
+@pytest.mark.parametrize("applied", [False, True], ids=["before the state has it", "after"])
+def test_each_name_of_a_renamed_project_means_it(six, applied):
+    """Intent: one command line is right in each environment, also while another project is still to be renamed."""
+    six.run(*APPLY, "--target", "autumn-two", "--target", "autumn-one")
+    names = SPECS.replace("base", "ground").replace("-one", "-1")
+    six.write("specs/a.yaml", names + "moved: [{from: base, to: ground}, {from: autumn-one, to: autumn-1}]\n")
+    if applied:
+        six.run(*APPLY, "--target", "ground", "--target", "autumn-1")
+    for name in ("base", "ground"):
+        assert planned(six, "--target", name) == ({"ground"} if not applied else set())
+        assert "last" not in planned(six, "--exclude", name)
+    six.run("destroy", "--auto-approve", "--target", "base")
+    assert {"base", "ground"}.isdisjoint(six.state["projects"]) and len(six.state["projects"]) == 2
+
+
 def test_what_is_excluded_is_not_taken_for_removed(six):
     """Intent: a project that left the specs stays while it is left out."""
     six.run(*APPLY, "--target", "base")

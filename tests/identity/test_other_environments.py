@@ -361,3 +361,23 @@ def test_a_project_that_an_environment_has_forgotten_is_no_others(world):
     store.set_status(ids["a"], "failed")
     space.run(*APPLY)
     assert managed(space, "prod")["a"] != ids["a"]
+
+
+@pytest.mark.sampled(4)
+def test_environments_that_are_behind_by_different_renames_are_told_by_one_file(world):
+    """Intent: dev got the first rename, prod did not; the second one buys nothing again, and each former name still selects."""
+    space, store = world
+    space.run(*APPLY)
+    store.finish_all()
+    before = {environment: managed(space, environment) for environment in ("dev", "prod")}
+    space.write("specs/a.yaml", SPEC.replace("  b:", "  c:") + "moved: [{from: b, to: c}]\n")
+    space.run("-e", "dev", *APPLY)
+    renamed = SPEC.replace("  b:", "  d:").replace("Slower.", "Much slower.")
+    space.write("specs/a.yaml", renamed + "moved: [{from: b, to: c}, {from: c, to: d}]\n")
+    acted = len(store.ledger())
+    for environment in ("dev", "prod"):
+        assert "No changes" in space.run("-e", environment, "plan", "--exclude", "b").out
+        space.run("-e", environment, "state", "accept", "d")
+        space.run("-e", environment, *APPLY)
+        assert managed(space, environment) == {"a": before[environment]["a"], "d": before[environment]["b"]}
+    assert len(store.ledger()) == acted

@@ -114,6 +114,22 @@ def test_a_target_alone_is_warned_about_too_and_a_protected_one():
     assert not warned(desired(created("b")), entry(), refresh_only=True)
 
 
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_a_state_that_is_behind_by_any_number_of_renames_buys_nothing_again(name):
+    specs = desired(created("c"), moved=(Moved("a", "c"), Moved("b", "c")))
+    made = plan(specs, state(**{name: entry()}), live())
+
+    assert actions(made) == ([] if name == "c" else ["move"]) and not made.errors
+
+
+def test_two_former_names_in_one_state_are_an_error_and_neither_is_bought_again():
+    specs = desired(created("c"), moved=(Moved("a", "c"), Moved("b", "c")))
+    made = plan(specs, state(a=entry("proj_1"), b=entry("proj_2")), account(live("proj_1"), live("proj_2")))
+
+    assert [d.summary for d in made.errors] == ["can't move `b` to `c`: the state has `a`, too, which is moved there"]
+    assert "create" not in actions(made)
+
+
 # ── specs that are older than a rename ──
 
 

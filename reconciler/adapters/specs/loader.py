@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from reconciler.adapters.specs.config_file import FILE
 from reconciler.adapters.specs.language.dependency_checks import (
@@ -45,6 +46,7 @@ from reconciler.model.desired import NAME, AdoptOrigin, Desired, DesiredProject,
 from reconciler.model.errors import Diagnostic, Location, SpecError
 
 _NONE: Mapping[str, str | Given] = MappingProxyType({})
+_LEADS = "a move leads to a project that the specs declare"
 
 
 def load_specs(
@@ -79,6 +81,15 @@ class _File(Struct):
     name: str
     projects: list[tuple[str, Layer]] = field(default_factory=list)
     defaults: Layer | None = None
+
+
+def _end(moves: Mapping[str, Moved], move: Moved) -> str | None:
+    """The address that a move leads to, with those that go on from there; ``None``: they lead in a circle."""
+    passed, address = {move.from_address}, move.to_address
+    while address in moves and address not in passed:
+        passed.add(address)
+        address = moves[address].to_address
+    return None if address in passed else address
 
 
 class _Workspace:
@@ -357,31 +368,32 @@ class _Workspace:
         }
 
     def _check_moved(self) -> None:
-        """A move leads from an undeclared address to a declared one, each in only one move; one to a project of other
+        """Moves lead from addresses that are not declared to one that is, perhaps over others: states are behind by different
+        numbers of renames. Each is kept with the address that it leads to in the end; one to a project of other
         environments is theirs.
         """
-        old: dict[str, Moved] = {}
-        new: dict[str, Moved] = {}
+        moves, self._moved = self._moved, []
         elsewhere = self._named.elsewhere(self._config.environment)
-        self._moved = [move for move in self._moved if move.to_address.partition("[")[0] not in elsewhere]
-        leaving = {move.from_address for move in self._moved}
-        for move in self._moved:
-            a, b = move.from_address, move.to_address
+        steps: dict[str, Moved] = {}
+        for move in moves:
+            steps.setdefault(move.from_address, move)
+        circle = next((move for move in moves if _end(steps, move) is None), None)
+        for move in moves:
+            a, b = move.from_address, _end(steps, move)
+            if b is not None and b.partition("[")[0] in elsewhere:
+                continue
             if a in self._places:
                 summary = f"{a} is moved away but still declared"
                 detail = f"declared at {self._places[a]}; rename it there, or drop the move"
-            elif b in leaving:
-                summary = f"{b} is moved away and moved to"
-                detail = "write one move from the first address to the last"
-            elif b not in self._places and self._all_read:
+            elif move is not steps[a]:
+                summary, detail = f"{a} is moved away twice", f"first at {steps[a].location}"
+            elif move is circle:
+                summary, detail = f"the moves from {a} lead in a circle", _LEADS
+            elif b == move.to_address and b not in self._places and self._all_read:
                 summary = f"{a} is moved to {b}, which is not declared"
-                detail = did_you_mean(b, self._places) or "a move leads to a project that the specs declare"
-            elif a in old or b in new:
-                first = old[a] if a in old else new[b]
-                summary = f"{a} is moved away twice" if a in old else f"{b} is moved to twice"
-                detail = f"first at {first.location}"
+                detail = did_you_mean(b, self._places) or _LEADS
             else:
-                old[a] = new[b] = move
+                self._moved += [replace(move, to_address=b)] if b is not None else []
                 continue
             self._error(Code.MOVED, summary, detail, move.location, a)
 

@@ -166,7 +166,11 @@ def accept_log(
     def effects(state: State) -> tuple[Effect, ...]:
         sealed = seal(desired, state.lineage)
         projects, again = sealed.projects, Resealing(sealed, state.lineage)
-        moved = {m.to_address: m.from_address for m in desired.moved if m.to_address not in state.projects}
+        moved = {
+            m.to_address: m.from_address
+            for m in desired.moved
+            if m.to_address not in state.projects and m.from_address in state.projects
+        }
         binds = []
         for address in addresses:
             held_as = moved.get(address, address)
