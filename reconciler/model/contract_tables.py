@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
@@ -239,7 +239,12 @@ class Contract(Struct, frozen=True, kw_only=True, dict=True, eq=False):
 
     def fields_of(self, call: Call) -> tuple[Field, ...]:
         """The fields that a call's body may have."""
-        return tuple(field for field in (*self.fields, *self.beyond) if call in field.calls)
+        return self._fields_of[call]
+
+    @cached_property
+    def _fields_of(self) -> dict[Call, tuple[Field, ...]]:
+        fields = (*self.fields, *self.beyond)
+        return {call: tuple(field for field in fields if call in field.calls) for call in get_args(Call)}
 
     @cached_property
     def creation(self) -> tuple[Field, ...]:

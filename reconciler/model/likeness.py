@@ -142,6 +142,7 @@ def _signs(text: str) -> Counter[str]:
     return Counter(c for c in _tight(text) if not c.isalnum() and not unicodedata.combining(c))
 
 
+@lru_cache(maxsize=4096)
 def _ascii_letters(text: str, form: Literal["NFC", "NFD"] = "NFC") -> str:
     """The letters and digits that a narrow character set keeps."""
     normal = re.sub(_SHORTCODE, "", unicodedata.normalize(form, _bare(text)).lower())

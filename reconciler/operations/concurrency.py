@@ -16,6 +16,8 @@ async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     ``asyncio.gather`` leaves them running, and they would go on to use requests and connections that nobody waits for.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    if not tasks:
+        return []
     try:
         return await asyncio.gather(*tasks)
     finally:

@@ -45,8 +45,9 @@ class Resealing:
                     self._contents[content_digest(lineage, text.value.expose())] = content_digest(lineage, text)
 
     def _learn(self, value: Mapping[str, Value], lineage: str) -> None:
-        for before, now in zip(secrets_in(seal_as_before(value, lineage)), secrets_in(value), strict=True):
-            self._secrets[before.digest] = now.digest
+        if has_secret(value):
+            for before, now in zip(secrets_in(seal_as_before(value, lineage)), secrets_in(value), strict=True):
+                self._secrets[before.digest] = now.digest
 
     def __call__(self, entry: Entry) -> Entry:
         """The entry with the new digests; the same object if nothing changes."""

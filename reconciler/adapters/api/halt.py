@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -45,24 +44,9 @@ class Halt:
     def clear(self) -> None:
         self._at, self._why = math.inf, ""
 
-    @contextlib.asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
-        """Wait for something in this context, but not beyond the set time.
-
-        Raises:
-            HaltedError: the time has come.
-
-        """
-        if self.over:
-            raise self.error()
-        limit = Limit(self, lambda: self._at)
-        try:
-            async with limit:
-                yield
-        except TimeoutError:
-            if limit.expired():
-                raise self.error() from None
-            raise
+    def waiting(self) -> Waiting:
+        """A context to wait for something in, but not beyond the set time."""
+        return Waiting(self, lambda: self._at)
 
 
 class Limit:
@@ -88,6 +72,31 @@ class Limit:
     def renew(self) -> None:
         if not self.expired():
             self._timeout.reschedule(_when(self._latest()))
+
+
+class Waiting(Limit):
+    """See :meth:`Halt.waiting`.
+
+    Raises:
+        HaltedError: the time has come.
+
+    """
+
+    async def __aenter__(self) -> Self:
+        if self._halt.over:
+            raise self._halt.error()
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        late = isinstance(error, TimeoutError)
+        try:
+            await super().__aexit__(kind, error, trace)
+        except TimeoutError:
+            late = True
+        if late and self.expired():
+            raise self._halt.error() from None
 
 
 class Departure:

@@ -88,6 +88,8 @@ class RateLimiter:
         self._run = token_hex(4)
         self._ledger = Ledger()
         """As it was when this run looked last."""
+        self._left = b""
+        """The shared document as this run left it."""
         self._unsaid: list[Callable[[Ledger], None]] = []
         """What the shared document does not have yet."""
         self._under_way: deque[float] = deque()
@@ -155,17 +157,16 @@ class RateLimiter:
 
         def change(data: bytes) -> bytes:
             nonlocal done
-            known = ledger.read(data, now)
-            if known is None:  # new, or thrown away
-                known = self._ledger
-            else:
+            known = self._ledger  # as good where no other run was there, or where the document was thrown away
+            if data != self._left and (found := ledger.read(data, now)) is not None:
+                known = self._ledger = found
                 for said in self._unsaid:
                     said(known)
-            self._ledger = known
             known.forget(now)
             act(known)
             done = True
-            return ledger.written(known)
+            self._left = ledger.written(known)
+            return self._left
 
         if self._shared is not None and now >= self._left_until:
             try:

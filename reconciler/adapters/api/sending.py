@@ -13,7 +13,7 @@ import random
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -223,9 +223,7 @@ class Sender:
         for attempt in range(self._retries + 1):
             patience.attempt = attempt
             try:
-                async with self._read_slot(call):
-                    client = self._http if call.reads and not attempt else self._new
-                    return await self._send_once(client, call, url, content, good, patience)
+                return await self._send_in_turn(call, url, content, good, patience)
             except HaltedError:
                 raise
             except ApiError as error:
@@ -244,16 +242,25 @@ class Sender:
                 await self.pause(wait, "retry")
         raise AssertionError
 
-    @contextlib.asynccontextmanager
-    async def _read_slot(self, call: Call) -> AsyncIterator[None]:
-        """Hold one of the places for reads during a read. Raises HaltedError."""
+    async def _send_in_turn(
+        self,
+        call: Call,
+        url: str,
+        content: bytes | None,
+        good: Mapping[int, Callable[[Bytes], T]],
+        patience: _Patience,
+    ) -> T:
+        """Send a call; a read once there is a place for it."""
         if not call.reads:
-            yield
-            return
-        async with self.halt.waiting():
+            return await self._send_once(self._new, call, url, content, good, patience)
+        if self._reads.locked():
+            async with self.halt.waiting():
+                await self._reads.acquire()
+        else:  # at once: a context to wait in would cost more than all else here
             await self._reads.acquire()
         try:
-            yield
+            client = self._new if patience.attempt else self._http
+            return await self._send_once(client, call, url, content, good, patience)
         finally:
             self._reads.release()
 

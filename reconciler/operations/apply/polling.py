@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 
@@ -255,8 +255,7 @@ class Monitor:
         try:
             yield
         finally:
-            self._urgent.subtract(ids)
-            self._urgent += Counter()
+            _drop(self._urgent, ids)
 
     async def aclose(self) -> None:
         """Stop polling."""
@@ -274,8 +273,7 @@ class Monitor:
         except Deferred:
             raise Deferred(what) from None
         finally:
-            self._watched.subtract(ids or {""})
-            self._watched += Counter()
+            _drop(self._watched, ids or {""})
 
     async def _poll_once(self, tick: asyncio.Future[None]) -> None:
         """Sleep until a project is due, read it, and wake all waiters; or only wake them, once stirred."""
@@ -347,3 +345,11 @@ class Monitor:
             await self.look(project_id)
         except NotFoundError:
             self.set_status(project_id, contract.Status.CANCELLED)
+
+
+def _drop(counts: Counter[str], ids: Iterable[str]) -> None:
+    """Count each of these once less."""
+    for each in ids:
+        counts[each] -= 1
+        if not counts[each]:
+            del counts[each]
