@@ -365,10 +365,10 @@ class Account:
         limit = self.options.requests_per_minute
         if not limit:
             return None
-        self.run("DELETE FROM hits WHERE at <= ?", self.now - WINDOW_SECONDS)
-        row = self.one("SELECT count(*), min(at) FROM hits")
-        assert row is not None
-        used, oldest = row[0], self.now if row[1] is None else row[1]
+        used, oldest = self._hits()
+        if oldest <= self.now - WINDOW_SECONDS:
+            self.run("DELETE FROM hits WHERE at <= ?", self.now - WINDOW_SECONDS)
+            used, oldest = self._hits()
         reset = math.ceil(oldest + WINDOW_SECONDS)
         if take and used >= limit:
             return Ration(limit, 0, reset, max(1, math.ceil(oldest + WINDOW_SECONDS - self.now)))
@@ -376,6 +376,12 @@ class Account:
             self.run("INSERT INTO hits (at) VALUES (?)", self.now)
             used += 1
         return Ration(limit, max(0, limit - used), reset, None)
+
+    def _hits(self) -> tuple[int, float]:
+        """Requests that were counted, and when the first of them came."""
+        row = self.one("SELECT count(*), min(at) FROM hits")
+        assert row is not None
+        return row[0], self.now if row[1] is None else row[1]
 
 
 def _retry_after(seconds: float) -> dict[str, str]:
@@ -396,7 +402,10 @@ def _output(project: sqlite3.Row | dict[str, Any], at: float) -> dict[str, Any]:
 
 def _output_type(project: sqlite3.Row | dict[str, Any]) -> str:
     """What an agent makes of a project; not every version of the API lets it be chosen."""
-    return dict(project).get("expected_output") or "assembled"
+    try:
+        return project["expected_output"] or "assembled"
+    except LookupError:
+        return "assembled"
 
 
 def _folded(title: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -265,25 +266,26 @@ _ON_PROJECT: Final = re.compile(r"/projects/([^/]+)(.*)", re.DOTALL)
 def answer(account: Account, call: Call) -> Answer:
     """What the call is answered with, its effect included; never raises ``ApiError``."""
     try:
-        handler, project_id = _route(call, beyond=account.options.beyond_contract)
+        handler, project_id = _route(call.method, call.path, beyond=account.options.beyond_contract)
         done = handler(account, call, project_id)
     except ApiError as error:
         return error.answer
     return replace(done, body=account.veil.show_json(done.body))
 
 
-def _route(call: Call, *, beyond: bool) -> tuple[Handler, str]:
+@functools.lru_cache(maxsize=1024)
+def _route(method: str, called: str, *, beyond: bool) -> tuple[Handler, str]:
     routes, allowed = _WITH_BEYOND if beyond else _ROUTES, set[str]()
-    found = _ON_PROJECT.fullmatch(call.path)
+    found = _ON_PROJECT.fullmatch(called)
     on_project = [(f"/projects/*{found[2]}", found[1])] if found else []
-    for path, project_id in [(call.path, ""), *on_project]:
+    for path, project_id in [(called, ""), *on_project]:
         handlers = routes.get(path, {})
-        if call.method in handlers:
-            return handlers[call.method], project_id
+        if method in handlers:
+            return handlers[method], project_id
         allowed.update(handlers)
     if allowed:
         headers = {"Allow": ", ".join(sorted(allowed))}
-        raise ApiError(ErrorCode.VALIDATION, f"Method {call.method} is not allowed here", 405, headers)
+        raise ApiError(ErrorCode.VALIDATION, f"Method {method} is not allowed here", 405, headers)
     raise ApiError(ErrorCode.NOT_FOUND, "No such route", 404)
 
 

@@ -110,6 +110,7 @@ class Store:
         self._veil = Veil(secret_values, salt)
         self.digests = Digests(salt, self.contract.choices)
         self._on_disk = str(path) != ":memory:"
+        self._begin = "BEGIN IMMEDIATE" if self._on_disk else "BEGIN"
         with self.account() as account:
             if account.meta("secret") is None:
                 account.set_meta("secret", secrets.token_hex(16))
@@ -165,7 +166,7 @@ class Store:
     def account(self) -> Iterator[Account]:
         """The account in a transaction of its own: all of what happens inside is kept, or nothing if it raises."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(self._begin)
             try:
                 if self._on_disk:
                     self._reload_options()
@@ -180,10 +181,10 @@ class Store:
 
     # What is there
 
-    def ledger(self) -> list[Effect]:
-        """Every effect of a call, in order."""
+    def ledger(self, *, after: int = 0) -> list[Effect]:
+        """Every effect of a call, in order; or those after the one with this number."""
         with self.account() as account:
-            rows = account.all("SELECT * FROM effects ORDER BY n")
+            rows = account.all("SELECT * FROM effects WHERE n > ? ORDER BY n", after)
         return [Effect(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
 
     def requests(self) -> list[RequestRow]:
