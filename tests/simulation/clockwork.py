@@ -26,6 +26,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -50,19 +51,21 @@ class StuckError(AssertionError):
 
 
 class World:
-    """``log`` is the story so far, a line for each event."""
-
     current: World
 
     def __init__(self, seed: int | str) -> None:
         self.seed = seed
         self.now = 0.0
-        self.log: list[str] = []
+        self._told: list[tuple[float, str, str]] = []
         self.fiber: Fiber | None = None
         """The one that runs; ``None``: the world itself."""
+        self.loop: Loop | None = None
+        """The asyncio loop that runs, as asyncio knows it."""
         self._order = self.chance("order")
         self._queue: list[tuple[float, float, int, Callable[[], object]]] = []
         self._count = 0
+        self._latest = math.inf
+        """Until when it runs now."""
         self.events = 0
         self.hub = getcurrent()
 
@@ -71,7 +74,12 @@ class World:
         return random.Random(f"{self.seed}/{name}")
 
     def tell(self, who: str, what: str) -> None:
-        self.log.append(f"{self.now:9.3f} {who:<9} {what}")
+        self._told.append((self.now, who, what))
+
+    @property
+    def log(self) -> list[str]:
+        """The story so far, a line for each event."""
+        return [f"{now:9.3f} {who:<9} {what}" for now, who, what in self._told]
 
     def at(self, when: float, action: Callable[[], object]) -> None:
         self._count += 1
@@ -82,7 +90,7 @@ class World:
 
     def run(self, until: Callable[[], bool], *, latest: float = math.inf) -> bool:
         """Let time pass until a condition holds; ``False`` if it does not by the ``latest`` time, or nothing is left."""
-        queue = self._queue
+        queue, self._latest = self._queue, latest
         while not until():
             if not queue or queue[0][0] > latest:
                 if latest < math.inf:
@@ -91,13 +99,28 @@ class World:
             self.events += 1
             if self.events > MOST_EVENTS:
                 raise StuckError(f"no end after {MOST_EVENTS} events")
-            when, _, _, action = heapq.heappop(queue)
-            self.now = max(self.now, when)
+            self.now, _, _, action = heapq.heappop(queue)
             action()
+        return True
+
+    def skip(self, until: float) -> bool:
+        """Go on at once to what was queued last, if it is next: a process that waits with nothing to happen meanwhile."""
+        when, _, number, _ = self._queue[0]
+        if number != self._count or until > self._latest or self.events >= MOST_EVENTS:
+            return False
+        heapq.heappop(self._queue)
+        self.events += 1
+        self.now = when
         return True
 
     def pass_(self, seconds: float) -> None:
         self.run(lambda: False, latest=self.now + seconds)
+
+    def enter(self, loop: Loop | None) -> None:
+        """Have asyncio run in this loop. Telling it costs a call of the system, as does asking: see ``running_loop``."""
+        if loop is not self.loop:
+            self.loop = loop
+            events._set_running_loop(loop)
 
     @property
     def process(self) -> Process:
@@ -141,8 +164,7 @@ class Process:
         return EPOCH + self.world.now + self.skew
 
     def stamp(self) -> str:
-        moment = datetime.fromtimestamp(self.wall(), UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _stamp(self.wall())
 
     def point(self) -> None:
         """A point at which it may die. Raises Killed there, and at every later one."""
@@ -186,6 +208,11 @@ class Process:
             self.loop.wake()
 
 
+@lru_cache(maxsize=64)
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Fiber:
     """One thread of a process."""
 
@@ -199,7 +226,7 @@ class Fiber:
         self._turn = 0
         self._parked = False
         self._throw: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
         self._greenlet = greenlet(self._run, parent=process.world.hub)
         self.on_end: list[Callable[[], object]] = []
 
@@ -227,7 +254,10 @@ class Fiber:
         if until is not None:
             turn = self._turn
             world.at(until, lambda: self._resume(turn))
-        self._loop = events._get_running_loop()
+            if process.held_until <= until and world.skip(until):
+                self._parked = False
+                return
+        self._loop = world.loop
         world.hub.switch()
         if self._throw is not None:
             error, self._throw = self._throw, None
@@ -269,11 +299,10 @@ class Fiber:
 
     def _switch(self) -> None:
         world = self.process.world
-        before, world.fiber = world.fiber, self
-        events._set_running_loop(self._loop)
+        world.fiber = self
+        world.enter(self._loop)
         self._greenlet.switch()
-        events._set_running_loop(None)
-        world.fiber = before
+        world.fiber = None
 
 
 class Callback:
@@ -395,7 +424,7 @@ class Loop(asyncio.BaseEventLoop):
     def complete(self, work: Coroutine[Any, Any, T]) -> T:
         """``asyncio.run`` on this loop."""
         self._thread_id = threading.get_ident()
-        events._set_running_loop(self)
+        self.world.enter(self)
         task = self.create_task(work)
         try:
             while not task.done():
@@ -403,7 +432,7 @@ class Loop(asyncio.BaseEventLoop):
             return task.result()
         finally:
             self._end(task)
-            events._set_running_loop(None)
+            self.world.enter(None)
             self._thread_id = None
             self.close()
 
@@ -419,6 +448,14 @@ class Loop(asyncio.BaseEventLoop):
                     self._run_once()
         if main.done() and not main.cancelled():
             main.exception()
+
+
+def running_loop() -> Loop:
+    """``asyncio.get_running_loop``, which asks the system each time whether this is still the same process."""
+    loop = World.current.loop
+    if loop is None:
+        raise RuntimeError("no running event loop")
+    return loop
 
 
 def run_coroutine(work: Coroutine[Any, Any, T]) -> T:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import random
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import PosixPath
 from types import SimpleNamespace
 from typing import ClassVar
@@ -47,10 +49,13 @@ class Disk:
         """Those whose folder could not be synced then."""
         self.at_risk: list[Callable[[], None]] = []
         """What to do where what was said to be done comes to nothing, since power fails before the next sync."""
-        self._chance = world.chance(f"disk {name}")
         self._changes: list[tuple[str, File | None]] = []
         """Changes of names that no sync of a folder has made last."""
         self._lasting: dict[str, File] = {}
+
+    @cached_property
+    def _chance(self) -> random.Random:
+        return self.world.chance(f"disk {self.name}")
 
     def rename(self, path: str, file: File | None) -> None:
         if file is None:
@@ -132,7 +137,6 @@ class SimulatedOs:
         self._disk_of = disk_of
         self._handles: dict[int, Handle] = {}
         self._next = 100
-        self._chance = World.current.chance("names")
         self.environ: dict[str, str] = {}
         self.path = SimpleNamespace(
             lexists=lambda path: str(path) in self._disk.names,
@@ -162,6 +166,10 @@ class SimulatedOs:
 
     def getpid(self) -> int:
         return World.current.process.number
+
+    @cached_property
+    def _chance(self) -> random.Random:
+        return World.current.chance("names")
 
     def urandom(self, count: int) -> bytes:
         return self._chance.randbytes(count)

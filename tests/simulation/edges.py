@@ -10,17 +10,20 @@
 | lock of the operating system | `lock._acquire` (filelock) | a lock that dies with its process |
 | network | the connections of `Sender` | `wire.Wire` |
 | requests | `httpx.Request` in `Sender` | `wire.Request`, which does not parse its address |
-| addresses of the API | `destination.checked` and `is_loopback` of `Sender` | the same, once for each |
+| addresses of the API, forms of its key | `destination.checked`, `is_loopback` and `Redactor` of `Sender` | the same, once for each |
 | chance | `uuid`, `secrets`, `random` | from the seed |
 | the other environments' states | their configuration and `open_store` in `cli.other_environments` | as the course has them |
 | videos | the transport of the media client, `sample_media.video` | `films.Transport`, other bytes for each |
 | pictures of the workspace | `local_media`, `opened` in `operations.calls.upload` | files of the same names, whose content never changes |
 | certificates | `ssl` in `Sender` | none: the network is in this process |
+| the running loop | `asyncio.get_running_loop` | the same, without asking the system |
+| text of a lease | `json` in the lease | the same text, made quicker |
 | slow digests | `hashlib.scrypt` in `model.values` | a quick digest of the same |
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import functools
 import hashlib
@@ -35,6 +38,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import httpx
+import msgspec
 
 from reconciler import files
 from reconciler.adapters.api import destination, limiter, sending
@@ -44,16 +48,18 @@ from reconciler.cli import other_environments
 from reconciler.model import values
 from reconciler.model.errors import LockError
 from reconciler.model.hosts import is_loopback
+from reconciler.model.redact import Redactor
 from reconciler.operations.calls import upload
 from reconciler.sandbox import sample_media
 from tests.simulation import films
-from tests.simulation.clockwork import Fiber, Process, World
+from tests.simulation.clockwork import Fiber, Process, World, running_loop
 from tests.simulation.disk import Disk, SimulatedOs, SimulatedPath
 from tests.simulation.object_store import Bucket, InOrder, Prefixed, SimulatedObstore
 from tests.simulation.wire import Request
 
 CHECKED: Final = functools.cache(destination.checked)
 IS_LOOPBACK: Final = functools.cache(is_loopback)
+REDACTOR: Final = functools.cache(Redactor)
 HTTPX: Final = SimpleNamespace(**{**vars(httpx), "Request": Request})
 
 
@@ -146,6 +152,11 @@ class Thread:
             _fiber().park()
 
 
+def dumps(document: object, *, indent: int) -> str:
+    """``json.dumps``, which indents in Python: the same text for what is ASCII."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=indent).decode()
+
+
 class _Held:
     def __init__(self, disk: Disk, path: str) -> None:
         self._disk, self._path = disk, path
@@ -179,6 +190,13 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
     def token_hex(count: int = 32) -> str:
         return numbers.randbytes(count).hex()
 
+    @functools.cache
+    def pauses() -> random.Random:
+        return world.chance("random")
+
+    def pause() -> float:
+        return pauses().random()
+
     def quick(raw: bytes, *, salt: bytes, **_: object) -> bytes:
         return hashlib.sha256(salt + raw).digest()
 
@@ -202,10 +220,13 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (lease, "time", clock),
         (lease, "threading", threads),
         (lease, "datetime", Now),
+        (lease, "json", SimpleNamespace(dumps=dumps)),
         (limiter, "time", clock),
         (sending, "httpx", HTTPX),
+        (sending, "random", SimpleNamespace(random=pause)),
         (destination, "checked", CHECKED),
         (sending, "is_loopback", IS_LOOPBACK),
+        (sending, "Redactor", REDACTOR),
         (sending, "ssl", SimpleNamespace(SSLContext=lambda _: None, PROTOCOL_TLS_CLIENT=None)),
         (objects, "obstore", SimulatedObstore()),
         (objects, "from_url", lambda url, **_: Prefixed(bucket, url)),
@@ -213,20 +234,22 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (other_environments, "load_offline", lambda _, environment, *, state: state.config(environment)),
         (other_environments, "open_store", lambda console, config: console.state.store(config)),
         (values, "hashlib", SimpleNamespace(scrypt=quick, sha256=hashlib.sha256)),
+        (asyncio, "get_running_loop", running_loop),
+        (asyncio.events, "get_running_loop", running_loop),
+        (asyncio.events, "_get_running_loop", lambda: world.loop),
+        (asyncio.coroutines, "_is_debug_mode", lambda: False),
         (uuid, "uuid4", make_uuid),
         (secrets, "token_hex", token_hex),
     ]
     missing = object()
     before = [(place, name, place.__dict__.get(name, missing)) for place, name, _ in replaced]
-    state = random.getstate()
-    random.seed(f"{world.seed}/random")
     for place, name, new in replaced:
         setattr(place, name, new)
     try:
         yield
     finally:
+        world.enter(None)
         del World.current
-        random.setstate(state)
         values._derived.cache_clear()
         for place, name, old in before:
             if old is missing:

@@ -239,7 +239,7 @@ def uploaded(life: Life) -> None:
     for server in life.servers:
         with server.store.account() as account:
             known = {row["id"]: row["digest"] for row in account.all("SELECT * FROM uploads WHERE confirmed")}
-        for effect in server.store.ledger():
+        for effect in server.ledger():
             if effect.kind != "create":
                 continue
             thing = things[(effect.idempotency_key or "").rpartition("/")[0]]

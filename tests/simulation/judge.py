@@ -369,7 +369,7 @@ def _ledger(life: Life) -> None:
     ledger = life.ledger()
     life.figures.update(f"effect {effect.kind}" for effect in ledger)
     for server in life.servers:
-        for effect in server.store.ledger():
+        for effect in server.ledger():
             if life.server_of(life.teams[_actor(effect)]) is not server:
                 life.fail(f"{effect.kind} in another account by {effect.request_id}")
     films.uploaded(life)

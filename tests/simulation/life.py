@@ -127,7 +127,7 @@ class Life:
 
     def ledger(self) -> list[Effect]:
         """Of all accounts."""
-        return [effect for server in self.servers for effect in server.store.ledger()]
+        return [effect for server in self.servers for effect in server.ledger()]
 
     def knew(self, request_id: str) -> float:
         """When the process of a create was last told before it what the account has."""
@@ -146,11 +146,11 @@ class Life:
 
     def _trouble(self) -> None:
         course = self.course
-        for disk in self.disks:
+        for disk in self.disks if course.disk else ():
             chance = self.world.chance(f"trouble {disk.name}")
 
             def trouble(what: str, chance: Any = chance) -> int:
-                if self.calm or not course.disk:
+                if self.calm:
                     return 0
                 draw = chance.random()
                 for name in ("ENOSPC", "EIO"):
@@ -163,6 +163,8 @@ class Life:
             disk.trouble = trouble
             if "slow" in course.disk:
                 disk.seconds = lambda chance=chance: 0.0 if self.calm else 2.0 * chance.random() ** 3
+        if not course.remote:
+            return
         chance = self.world.chance("trouble store")
 
         def store_trouble(what: str) -> str:
@@ -289,7 +291,7 @@ class Life:
     def ids(self, team: Team) -> dict[str, str]:
         """The newest project of each address, as the account knows it."""
         found = {}
-        ledger = self.server_of(team).store.ledger()
+        ledger = self.server_of(team).ledger()
         made = {e.idempotency_key: e.project_id for e in ledger if e.kind == "create"}
         adopted = {e.detail["project_id"]: e.project_id for e in ledger if e.kind == "adopt"}
         for thing in team.wanted():

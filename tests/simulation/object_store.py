@@ -7,8 +7,10 @@ was asked for: such a store keeps its word, or the program refuses it.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -27,9 +29,12 @@ class Bucket:
     def __init__(self, world: World, *, skew: float = 0.0, lax: bool = False) -> None:
         self.world = world
         self.skew, self.lax = skew, lax
-        self.objects: dict[str, tuple[bytes, float]] = {}
+        self.objects: dict[str, tuple[bytes, datetime]] = {}
         self.trouble: Callable[[str], str] = lambda _: ""
-        self.chance = world.chance("bucket")
+
+    @cached_property
+    def chance(self) -> random.Random:
+        return self.world.chance("bucket")
 
     def seconds(self) -> float:
         return 0.01 + 0.05 * self.chance.random()
@@ -37,7 +42,7 @@ class Bucket:
     def put(self, path: str, data: bytes, *, create: bool) -> None:
         if create and path in self.objects and not self.lax:
             raise exceptions.AlreadyExistsError(f"Object at location {path} already exists")
-        self.objects[path] = (data, EPOCH + self.world.now + self.skew)
+        self.objects[path] = (data, datetime.fromtimestamp(EPOCH + self.world.now + self.skew, UTC))
 
     def texts(self) -> Iterable[tuple[str, bytes]]:
         return [(path, data) for path, (data, _) in sorted(self.objects.items())]
@@ -141,14 +146,14 @@ class SimulatedObstore:
         found = store.bucket.request(f"head {path}", lambda: store.bucket.objects.get(store.full(path)))
         if found is None:
             raise FileNotFoundError(path)
-        return {"last_modified": datetime.fromtimestamp(found[1], UTC)}
+        return {"last_modified": found[1]}
 
     def list(self, store: Prefixed, *, prefix: str, offset: str | None = None) -> Any:
         start, cut = store.full(prefix) + "/", len(store.prefix) + 1
 
         def found() -> list[dict[str, Any]]:
             return [
-                {"path": path[cut:], "last_modified": datetime.fromtimestamp(at, UTC), "size": len(data)}
+                {"path": path[cut:], "last_modified": at, "size": len(data)}
                 for path, (data, at) in sorted(store.bucket.objects.items())
                 if path.startswith(start) and (offset is None or path[cut:] > offset)
             ]

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.sandbox import app, wire
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.store import Effect, Store
 from tests.simulation.clockwork import Process, World
 
 LATEST: Final = 8.0
@@ -73,7 +73,7 @@ class Request:
         path, _, query = url.removeprefix(URL).partition("?")
         self.path = unquote(path)
         """Below the API's address."""
-        self.query = parse_qsl(query, keep_blank_values=True)
+        self.query = parse_qsl(query, keep_blank_values=True) if query else []
 
 
 class Response:
@@ -110,6 +110,12 @@ class Server:
         self.told: Callable[[Process, str, str], None] = lambda *_: None
         """Told of each fate: process, call, fate."""
         self._api = app._Api(store, key)
+        self._ledger: list[Effect] = []
+
+    def ledger(self) -> list[Effect]:
+        """What was done in the account so far."""
+        self._ledger += self.store.ledger(after=self._ledger[-1].n if self._ledger else 0)
+        return [*self._ledger]
 
     def chance(self, call: str) -> random.Random:
         """Each call has its own, so that a command that reads more or less leaves the others' luck as it is."""
