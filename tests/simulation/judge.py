@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
+from reconciler.model import contract
 from reconciler.model.errors import LockError, ReconcilerError, StateError, UsageError
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan
@@ -31,7 +32,7 @@ from tests.simulation.wire import Weather
 if TYPE_CHECKING:
     from reconciler.sandbox.store import Effect
     from tests.simulation.life import Life
-    from tests.simulation.teams import Team
+    from tests.simulation.teams import Team, Thing
 
 CALM_APPLIES: Final = 6
 """As many as a calm world needs at most to come to rest."""
@@ -215,10 +216,11 @@ def _forget_former(life: Life, team: Team, runner: int, state: State, made: Plan
     order = [e.project_id for e in life.ledger() if e.kind == "create"]
     forgotten = False
     for diagnostic in made.errors:
-        told = re.search("can't move `(.+)` to `(.+)`: the state has both", diagnostic.summary)
+        told = re.search("can't move `(.+)` to `(.+)`: the state has (?:both|`(.+)`, too)", diagnostic.summary)
         if told is None:
             continue
-        former = min(told.groups(), key=lambda address: order.index(state.projects[address].project_id))
+        both = told[1], told[3] or told[2]
+        former = min(both, key=lambda address: order.index(state.projects[address].project_id))
         life.world.tell(team.name, f"forgets the former project, {former}")
 
         async def work(workspace: Workspace, _: ApiClient, former: str = former) -> Any:
@@ -318,9 +320,19 @@ def _findings(life: Life, team: Team, made: Plan) -> None:
             or (thing is not None and thing.is_over(team.wanted()))
             or ids.get(diagnostic.address or "") in life.touched
             or (thing is not None and thing.rights > 1)  # with its brief rewritten, what is found may be the former one
+            or (thing is not None and _is_twin(life, team, thing))
         )
         if not caused:
             life.fail(f"a finding that nobody caused: {diagnostic.address}: {diagnostic.summary}")
+
+
+def _is_twin(life: Life, team: Team, thing: Thing) -> bool:
+    """Whether another workspace has a project with this brief, as the list shows it: if it fails, it is left to people whose
+    it is.
+    """
+    shown = slice(contract.current().limits.list_brief)
+    others = (other for each in life.teams if each.workspace != team.workspace for other in each.things)
+    return any(other.brief[shown] == thing.brief[shown] for other in others)
 
 
 def _complete(life: Life, team: Team, state: State) -> None:
@@ -331,7 +343,7 @@ def _complete(life: Life, team: Team, state: State) -> None:
     for thing in team.wanted():
         entry = state.projects.get(thing.address)
         if entry is None:
-            if not (thing.is_over(team.wanted()) or team.lost or life.touched):
+            if not (thing.is_over(team.wanted()) or team.lost or life.touched or _is_twin(life, team, thing)):
                 life.fail(f"{thing.address} is wanted, and not managed")
             continue
         project = projects.get(entry.project_id)

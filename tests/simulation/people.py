@@ -23,12 +23,6 @@ def _pick(life: Life, team: Team, more: dict[str, Any]) -> Thing | None:
     return wanted[more.get("pick", 0) % len(wanted)] if wanted else None
 
 
-def _moving(life: Life, team: Team, thing: Thing) -> bool:
-    """Whether the state of an environment may still have a project under the name before: it is not renamed again."""
-    things = [other for each in life.siblings(team) for other in each.wanted()]
-    return thing.moving or any(other.moving for other in things if other.address == thing.address)
-
-
 def add(life: Life, team: Team, more: dict[str, Any]) -> None:
     life.names += 1
     name = f"p{life.names}"
@@ -99,7 +93,7 @@ def rewrite(life: Life, team: Team, more: dict[str, Any]) -> bool:
 
 def rename(life: Life, team: Team, more: dict[str, Any]) -> bool:
     thing = _pick(life, team, more)
-    if thing is None or _moving(life, team, thing):
+    if thing is None:
         return False
     life.names += 1
     thing.moving = True
@@ -256,7 +250,7 @@ def unlock(life: Life, team: Team, more: dict[str, Any]) -> bool:
 def mv(life: Life, team: Team, more: dict[str, Any]) -> bool:
     """`state mv`, and the specs with it."""
     thing = _pick(life, team, more)
-    if thing is None or _moving(life, team, thing) or busy(life, team):
+    if thing is None or thing.moving or busy(life, team):
         return False
     old, life.names = thing.address, life.names + 1
     new = f"p{life.names}"

@@ -47,7 +47,12 @@ def desired(team: Team) -> Desired:
             depends_on=(thing.after,) if thing.after and not thing.refers else (),
             deliver=thing.deliver,
         )
-    moved = tuple(Moved(*thing.names[-2:]) for thing in team.wanted() if len(thing.names) > 1)
+    moved = tuple(
+        Moved(name, thing.address)
+        for thing in team.wanted()
+        for name in dict.fromkeys(thing.names)
+        if name != thing.address
+    )
     return Desired(team.workspace, projects, moved=moved)
 
 

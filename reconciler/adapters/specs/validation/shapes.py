@@ -408,7 +408,12 @@ def _frame() -> tuple[Key, ...]:
         "A renamed project; the API is not touched.",
         (
             Key(name="from", type=ADDRESS, help="The old address.", required=True),
-            Key(name="to", type=ADDRESS, help="The new address, which the specs declare.", required=True),
+            Key(
+                name="to",
+                type=ADDRESS,
+                help="The new address: one that the specs declare, or that another entry renames.",
+                required=True,
+            ),
         ),
         title="Moved",
     )
