@@ -28,7 +28,7 @@ from reconciler.operations.apply.run import Interrupted, Options
 from reconciler.operations.read import plan as reading
 from reconciler.operations.workspace import StateStore, Workspace
 from reconciler.planning.planner import Selection
-from tests.simulation import films
+from tests.simulation import films, saved
 from tests.simulation.clockwork import Process, run_coroutine
 from tests.simulation.disk import Disk, SharedDocument
 from tests.simulation.specs import KEYS, SECRET, desired
@@ -141,6 +141,7 @@ Work = Callable[[Workspace, ApiClient], Coroutine[Any, Any, Any]]
 def start(life: Life, runner: int, kind: str, work: Work, *, server: Server | None = None) -> Done:
     """Start a command; it goes on as time passes. ``server``: by mistake with the key of that account."""
     process = _process(life, runner, kind)
+    life.turns += 1
     team = life.teams[life.course.runners[runner]]
     server = server or life.server_of(team)
     if server is not life.server_of(team):
@@ -258,17 +259,17 @@ def apply_work(
             it.interruptible = None
 
     async def work(workspace: Workspace, api: ApiClient) -> Any:
-        saved = more.get("plan")
-        if more.get("saved") and saved is None:  # by a command of its own, which a signal ends at once
-            saved, _ = await reading.plan(workspace, api, wanted, Selection())
-            if saved.errors:
-                raise workflow.PlanRefusedError(saved, saved.errors)
-            more["plan"] = saved
+        made = more.get("plan")
+        if more.get("saved") and made is None:  # by a command of its own, which a signal ends at once
+            made, _ = await reading.plan(workspace, api, wanted, Selection())
+            if made.errors:
+                raise workflow.PlanRefusedError(made, made.errors)
+            more["plan"] = made
         stop = process().stop = asyncio.Event()
         request = workflow.ApplyRequest(
-            desired=None if saved is not None else wanted,
+            desired=None if made is not None else wanted,
             reread=reread,
-            saved=saved,
+            saved=made,
             selection=selection,
             options=Options(
                 wait=more.get("wait", "steps"),
@@ -301,16 +302,22 @@ def apply(life: Life, runner: int, kind: str, more: dict[str, Any]) -> Done:
 def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
     """Start an apply, and what will disturb it."""
     more = dict(more)
+    alone = all(each.process.over for each in life.running)
     done = apply(life, runner, "apply", more)
-    process, world = done.process, life.world
+    process, world, turns = done.process, life.world, life.turns
     process.kill_in = more.get("kill")
     if "kill_sent" in more:
         life.kill_sent[process.number] = (more["kill_sent"], more["kill_after"], more.get("sent_late", False))
+    if "pause_before" in more:
+        life.pauses[process.number] = (more["pause_before"], more["paused"])
     if "retry" in more:
 
         def begin() -> None:
             life.retries -= 1
-            begin_apply(life, runner, {name: more[name] for name in ("wait", "plan") if name in more})
+            unchanged = alone and life.turns == turns
+            again = begin_apply(life, runner, {name: more[name] for name in ("wait", "plan") if name in more})
+            if unchanged and "plan" in more:
+                saved.goes_on(life, done, again, more["plan"])
 
         def retry() -> None:
             life.retries += 1

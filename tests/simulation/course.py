@@ -77,6 +77,12 @@ class Course(Struct, frozen=True, kw_only=True):
 
 def draw(seed: int) -> Course:
     """The course of the life with this number."""
+    from tests.simulation.themes import themed
+
+    return themed(_by_chance(seed))
+
+
+def _by_chance(seed: int) -> Course:
     r = random.Random(f"{seed}/course")
     remote = r.random() < 0.5
     workspaces = 2 if r.random() < 0.2 else 1

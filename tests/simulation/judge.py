@@ -24,6 +24,7 @@ from reconciler.planning.kept_values import LAGS_AT_MOST
 from reconciler.planning.planner import Selection
 from tests.simulation import films
 from tests.simulation.commands import apply, start
+from tests.simulation.questions import asked
 from tests.simulation.specs import KEYS, SECRET, desired
 from tests.simulation.strangers import NOT_TOLD, is_refused, with_key
 from tests.simulation.teams import ENDS
@@ -56,7 +57,7 @@ def judge(life: Life) -> None:
     if life.course.lax:
         _refused(life)
     else:
-        for team in life.teams:
+        for team in sorted(life.teams, key=lambda team: not team.lost):  # what a state tells, others need to know
             _converge(life, team)
     _ledger(life)
     _secrets(life)
@@ -185,6 +186,8 @@ def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list
     """Do what the findings of an apply ask for: decide what became of messages, recover what the state lost."""
     for address in dict.fromkeys(intent.address for intent in state.pending.values()):
         intent = next(i for i in state.pending.values() if i.address == address)
+        if intent.undecided:
+            asked(life, team, intent)
         if intent.kind == "message":
             _decide(life, team, runner, address, f"message {intent.message_id}", sent=life.was_sent(state, intent))
         elif intent.kind in ("render", "share") and intent.undecided:
@@ -346,12 +349,9 @@ def _complete(life: Life, team: Team, state: State) -> None:
             if not (thing.is_over(team.wanted()) or team.lost or life.touched or _is_twin(life, team, thing)):
                 life.fail(f"{thing.address} is wanted, and not managed")
             continue
-        project = projects.get(entry.project_id)
+        project = _bound(life, thing.address, projects, entry.project_id, ids.get(thing.address))
         if project is None:
-            life.fail(f"{thing.address} is bound to {entry.project_id}, which is not there")
             continue
-        if project["id"] in life.foreign:
-            life.fail(f"{thing.address} is bound to a person's project")
         if project["status"] in ENDS or team.lost or thing.is_over(team.wanted()):
             continue
         if any(ids.get(address) in life.touched for address in thing.waits_for(team.wanted())):
@@ -368,6 +368,22 @@ def _complete(life: Life, team: Team, state: State) -> None:
                 continue
             if project.get(name) != value and not life.course.server.get("title_habits"):
                 life.fail(f"{thing.address} has {name} {project.get(name)!r}, not {value!r}")
+
+
+def _bound(
+    life: Life, address: str, projects: dict[str, dict[str, Any]], project_id: str, newest_id: str | None
+) -> dict[str, Any] | None:
+    """The project of an address, which is the team's, and none that is over where a newer one is not."""
+    project, newest = projects.get(project_id), projects.get(newest_id or "")
+    if project is None:
+        life.fail(f"{address} is bound to {project_id}, which is not there")
+        return None
+    if project_id in life.foreign:
+        life.fail(f"{address} is bound to a person's project")
+    over = project["status"] in ENDS and project_id not in life.touched
+    if over and newest is not None and newest["status"] not in ENDS:
+        life.fail(f"{address} is bound to {project_id}, which is over, though {newest_id} came after it")
+    return project
 
 
 def _is_searched(life: Life, title: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.model.events import Event, Recovered, StepEnded, StepStarted
+from reconciler.model.plan import Message
 from reconciler.model.state import Intent, State
 from tests.simulation import people
 from tests.simulation.account import opened
@@ -51,6 +52,8 @@ class Life:
         """Projects that people stopped and when, so that findings about them are theirs."""
         self.kill_sent: dict[int, tuple[int, float, bool]] = {}
         """Processes to kill so many seconds after their changing request of this number left."""
+        self.pauses: dict[int, tuple[int, float]] = {}
+        """Processes to suspend right before their write of this number into the journal in the store, and for how long."""
         self._left: Counter[str] = Counter()
         """Changing requests that left, by call."""
         self.retries = 0
@@ -59,11 +62,17 @@ class Life:
         """The project of each account that the configuration names."""
         self.strangers: set[int] = set()
         """Processes with the key of another account."""
+        self.unlocked: set[int] = set()
+        """Processes whose lock people ended: they learn of it at their next renewal, and nothing they write is kept."""
+        self.in_doubt: dict[tuple[str | None, str | None], Process] = {}
+        """The processes whose steps ended with the question whether a project has a message."""
         self.videos: dict[str, str] = {}
         """What was given out, by its SHA-256."""
         self.fetches = 0
         self.names = 0
         self.runs = 0
+        self.turns = 0
+        """Acts, and commands that were started."""
         self.running: list[Done] = []
         self._phase: dict[tuple[str, str], str] = {}
         self.secret_seen = False
@@ -182,6 +191,18 @@ class Life:
             return ""
 
         self.bucket.trouble = store_trouble
+        self.bucket.suspends = self._suspends
+
+    def _suspends(self, what: str) -> bool:
+        process = self.world.process
+        left, seconds = self.pauses.get(process.number, (0, 0.0))
+        if not what.startswith("put journal/"):
+            return False
+        self.pauses[process.number] = (left - 1, seconds)
+        if left == 1:
+            self.note(process.name, "suspended")
+            process.suspend(seconds)
+        return left == 1
 
     def _play(self) -> None:
         from tests.simulation.judge import judge
@@ -211,6 +232,7 @@ class Life:
     # ── acts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _do(self, act: Act) -> None:
+        self.turns += 1
         if act.what == "apply":
             if act.who < len(self.course.runners):
                 begin_apply(self, act.who, act.more)
@@ -253,6 +275,8 @@ class Life:
             case StepStarted(step=step):
                 self._phase[process.name, step.address] = step.action
             case StepEnded(step=step, outcome=outcome, note=note, error=error):
+                if outcome == "unknown" and isinstance(step, Message):
+                    self.in_doubt[event.project_id, step.message.id] = process
                 self._phase.pop((process.name, step.address), None)
                 for thing in self.teams[int(process.name.rpartition(".")[2])].things:
                     if thing.address == step.address:
@@ -321,7 +345,7 @@ class Life:
         self.kill_sent[process.number] = (left - 1, seconds, late)
         for done in self.running:
             other = done.process
-            if other is process or done.team != team:
+            if other is process or done.team != team or self.unlocked & {process.number, other.number}:
                 continue
             if not (other.over or other.dead) and other.held_until <= self.world.now and done.holds():
                 self.fail(f"{process.name} changes the account while {other.name} has the lock")

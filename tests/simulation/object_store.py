@@ -31,6 +31,8 @@ class Bucket:
         self.skew, self.lax = skew, lax
         self.objects: dict[str, tuple[bytes, datetime]] = {}
         self.trouble: Callable[[str], str] = lambda _: ""
+        self.suspends: Callable[[str], bool] = lambda _: False
+        """Told of each request as it is about to leave; whether its process is suspended right before."""
 
     @cached_property
     def chance(self) -> random.Random:
@@ -68,6 +70,8 @@ class Bucket:
     async def request_async(self, what: str, act: Callable[[], Any]) -> Any:
         world, process = self.world, self.world.process
         process.point()
+        if self.suspends(what):
+            await asyncio.sleep(0.001)  # which takes until it goes on
         fate = self.trouble(what)
         loop = process.loop
         assert loop is not None

@@ -236,9 +236,10 @@ def _killed(life: Life, more: dict[str, Any], done: commands.Done) -> None:
 
 
 def unlock(life: Life, team: Team, more: dict[str, Any]) -> bool:
-    """`state unlock`, by somebody who sees that no run is there."""
-    if busy(life, team) or not life.course.remote:
+    """`state unlock`, by somebody who sees that no run is there; or takes one that is paused for dead."""
+    if (busy(life, team) and not more.get("anyway")) or not life.course.remote:
         return False
+    life.unlocked.update(done.process.number for done in life.running if done.team == life.teams.index(team))
     _killed(
         life,
         more,

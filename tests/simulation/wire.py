@@ -103,8 +103,10 @@ class Server:
         self.fates: Counter[str] = Counter()
         self.listed: dict[str, float] = {}
         """When each process was last told what the account has."""
+        self.heard: dict[str, Process] = {}
+        """The processes that the answers to their requests came to as they were given."""
         self.knew: dict[str, float] = {}
-        """When the process of a create, by its request, was last told before it."""
+        """When the process of a request was last told before it left."""
         self.watch: Callable[[Process, str], str] = lambda *_: ""
         """Told of each request that may change something, as it leaves; may choose its fate."""
         self.told: Callable[[Process, str, str], None] = lambda *_: None
@@ -210,6 +212,8 @@ class Wire:
         found = await answer
         process.point()
         self._used = world.now
+        if found.status < 300 and fate in ("", "slow"):
+            server.heard[number] = process
         headers = {name.lower(): value for name, value in found.headers.items()} | {"content-type": found.content_type}
         if fate != "cut":
             headers["content-length"] = str(len(found.body))
@@ -251,6 +255,7 @@ class Flight:
         """``carry_out`` is what it does there, if it is no call of the API."""
         self._carry_out = carry_out or (lambda: self._server.carry_out(self._request, self._number))
         world = self._server.world
+        self._server.knew[self._number] = self._server.listed.get(self._number.rpartition("-")[0], 0.0)
         there, back = (0.02 + 0.15 * chance.random() for _ in range(2))
         match self._fate:
             case "closed":
@@ -284,8 +289,6 @@ class Flight:
         self._server.world.tell("server", f"{self._number} {method} {path} → {answer.status}")
         if path == "/projects" and method == "GET":
             self._server.listed[self._number.rpartition("-")[0]] = self._server.world.now
-        elif path == "/projects":
-            self._server.knew[self._number] = self._server.listed.get(self._number.rpartition("-")[0], 0.0)
         return answer
 
     def _reply(self, back: float) -> None:
