@@ -12,6 +12,7 @@ import msgspec
 
 from tests.simulation.campaign import STEPS, Tally, lived, minimised, spread
 from tests.simulation.course import Course, draw
+from tests.simulation.themes import THEMES
 
 
 def main() -> int:
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--tell", metavar="SEED|FILE", help="tell one life, from a seed or the course that was printed")
     parser.add_argument("--minimise", metavar="SEED|FILE", help="shorten a life that breaks; its course goes to stderr")
     parser.add_argument("--without", choices=STEPS, help="take a safety step out of the program")
+    parser.add_argument("--theme", choices=THEMES, help="of these lives, live those with this theme")
     parser.add_argument("--summary", type=Path, help="write what was found and covered to a file, as it goes on")
     options = parser.parse_args()
     if options.minimise is not None:
@@ -45,7 +47,7 @@ def tell(course: Course, without: str | None) -> int:
 
 def campaign(options: argparse.Namespace) -> int:
     total, began = Tally(), time.monotonic()
-    for part in spread(options.first, options.lives, jobs=options.jobs, without=options.without):
+    for part in spread(options.first, options.lives, jobs=options.jobs, without=options.without, theme=options.theme):
         total.add(part)
         for found in part.found:
             print(f"seed {found.seed}: {found.what[:300]}", flush=True)

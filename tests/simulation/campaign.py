@@ -35,6 +35,7 @@ from reconciler.planning import planner
 from tests.recovery.without import TAKEN_AWAY, TAKEN_AWAY_FROM_REMOTE
 from tests.simulation.course import Act, Course, draw
 from tests.simulation.life import Life
+from tests.simulation.themes import theme_of
 
 CHUNK: Final = 500
 """Lives that a process lives before it tells of them."""
@@ -257,13 +258,15 @@ def lived(course: Course, *, without: str | None = None) -> Life:
     return life
 
 
-def many(seeds: Iterable[int], *, without: str | None = None, stop: bool = False) -> Tally:
-    """Live one life for each seed, in this process. ``stop``: end with the first that breaks."""
+def many(seeds: Iterable[int], *, without: str | None = None, theme: str | None = None, stop: bool = False) -> Tally:
+    """Live one life for each seed, in this process; with a ``theme``, those that have it. ``stop``: end with the first that
+    breaks.
+    """
     tally, began = Tally(), time.process_time()
     enabled = gc.isenabled()
     gc.disable()
     try:
-        for seed in seeds:
+        for seed in seeds if theme is None else (seed for seed in seeds if theme_of(seed) == theme):
             gc.freeze()  # none need look through the program
             tally.count(seed, lived(draw(seed), without=without))
             gc.collect()  # while a life is still in the processor's cache
@@ -277,14 +280,16 @@ def many(seeds: Iterable[int], *, without: str | None = None, stop: bool = False
     return tally
 
 
-def spread(first: int, count: int, *, jobs: int, without: str | None = None) -> Iterator[Tally]:
+def spread(
+    first: int, count: int, *, jobs: int, without: str | None = None, theme: str | None = None
+) -> Iterator[Tally]:
     """Live many lives in several processes; gives the tally of each chunk as it ends."""
     chunks = [range(n, min(n + CHUNK, first + count)) for n in range(first, first + count, CHUNK)]
     if jobs == 1:
-        yield from (many(chunk, without=without) for chunk in chunks)
+        yield from (many(chunk, without=without, theme=theme) for chunk in chunks)
         return
     with ProcessPoolExecutor(jobs, max_tasks_per_child=20) as pool:
-        for done in as_completed([pool.submit(many, chunk, without=without) for chunk in chunks]):
+        for done in as_completed([pool.submit(many, chunk, without=without, theme=theme) for chunk in chunks]):
             yield done.result()
 
 
