@@ -27,6 +27,7 @@ import asyncio
 import fcntl
 import functools
 import hashlib
+import itertools
 import random
 import secrets
 import uuid
@@ -190,6 +191,8 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
     def token_hex(count: int = 32) -> str:
         return numbers.randbytes(count).hex()
 
+    limiters = itertools.count()
+
     @functools.cache
     def pauses() -> random.Random:
         return world.chance("random")
@@ -222,6 +225,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (lease, "datetime", Now),
         (lease, "json", SimpleNamespace(dumps=dumps)),
         (limiter, "time", clock),
+        (limiter, "token_hex", lambda _: f"{next(limiters):08x}"),
         (sending, "httpx", HTTPX),
         (sending, "random", SimpleNamespace(random=pause)),
         (destination, "checked", CHECKED),

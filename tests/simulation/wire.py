@@ -7,6 +7,7 @@ within the time that the program settles for. What a proxy sends twice acts twic
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -57,6 +58,7 @@ class Weather(Struct):
     storm: str = "503"
 
 
+@functools.lru_cache(maxsize=4096)
 def call_of(method: str, path: str) -> str:
     """What a request calls, without the ids: ``GET projects``, ``PATCH project``, ``POST messages``."""
     parts = path.strip("/").split("/")
@@ -70,10 +72,14 @@ class Request:
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None, extensions: Mapping[str, Any]
     ) -> None:
         self.method, self.headers, self.content, self.extensions = method, headers, content, extensions
-        path, _, query = url.removeprefix(URL).partition("?")
-        self.path = unquote(path)
-        """Below the API's address."""
-        self.query = parse_qsl(query, keep_blank_values=True) if query else []
+        self.path, self.query = _parsed(url)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """The path below the API's address, and the query."""
+    path, _, query = url.removeprefix(URL).partition("?")
+    return unquote(path), parse_qsl(query, keep_blank_values=True)
 
 
 class Response:

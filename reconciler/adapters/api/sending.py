@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import random
 import ssl
@@ -215,7 +216,7 @@ class Sender:
         """
         url = self._url + call.path
         if query is not None:
-            url += "?" + urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
+            url += "?" + _written(tuple(query.items()))
         content = None if body is None else json.dumps(body.expose(), separators=(",", ":")).encode()
         patience = _Patience(self._timeout * (_READ_PHASES if call.reads else _PHASES))
         if call.optional:
@@ -389,6 +390,11 @@ class Sender:
         if wait > REPORT_FROM and now >= self._reported_until:
             self._reported_until = now + wait
             self._on_retry(f"rate limit of {self._limiter.limit} requests a minute: waiting {wait:.0f} s")
+
+
+@functools.lru_cache(maxsize=256)
+def _written(query: tuple[tuple[str, str | int | None], ...]) -> str:
+    return urlencode([(name, value) for name, value in query if value is not None], quote_via=quote)
 
 
 def _may_repeat(call: Call, error: ApiError) -> bool:
