@@ -145,7 +145,8 @@ class SimulatedOs:
 
     def __getattr__(self, name: str) -> object:
         if name.isupper() or name.startswith("O_") or name in ("strerror", "fspath"):
-            return getattr(os, name)
+            found = self.__dict__[name] = getattr(os, name)
+            return found
         raise AttributeError(f"os.{name} is not simulated")
 
     @property

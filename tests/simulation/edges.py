@@ -208,6 +208,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (files, "os", system),
         (files, "open", system.open_file),
         (files, "fcntl", SimpleNamespace(flock=system.flock, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB)),
+        (files, "_place", lambda path: path),
         (files, "_followed", lambda path: path),
         (local, "os", system),
         (media, "os", system),
