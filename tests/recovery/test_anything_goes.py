@@ -390,4 +390,4 @@ def test_anything_in_any_order(figures):
 @pytest.mark.sweep
 @pytest.mark.timeout(3600)
 def test_anything_in_any_order_for_long(figures):
-    machine(400, 20, figures)
+    machine(150, 20, figures)

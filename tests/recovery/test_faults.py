@@ -116,22 +116,23 @@ def test_a_fault_of_one_call_is_mended_by_the_next_apply(ready, folder, figures,
 def several(ready, folder, figures, call, fault, *, skips):
     """A fault that comes once, three times or for ever, after so many calls that go well.
 
-    What a fault does to an answer does not depend on which of several equal calls it meets, so that each cell has a third
-    of the twelve, divided between two versions of the API; every call, and every fault, has all of them.
+    What a fault does to an answer does not depend on which of several equal calls it meets, and lives (tests/simulation)
+    have most of them at any call, so that each cell has two of the twelve, one in each of two versions of the API; every
+    call, and every fault, has all of them.
     """
     method, path = CALLS[call]
     number = [*CALLS].index(call) + [*FAULTS].index(fault)
-    for skip in skips:
-        times = (1, 3, 0)[(number + skip) % 3]
-        print(f"{times=} {skip=}")
-        trial(ready, folder, figures, Fault(method=method, path=path, skip=skip, times=times, **FAULTS[fault]))
+    skip = skips[number % 2]
+    times = (1, 3, 0)[(number + skip) % 3]
+    print(f"{times=} {skip=}")
+    trial(ready, folder, figures, Fault(method=method, path=path, skip=skip, times=times, **FAULTS[fault]))
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("call", CALLS)
 def test_a_fault_of_several_calls_is_mended_by_the_next_apply(ready, folder, figures, call, fault):
-    """From the second and from the fourth call on; on the latest version of the API from the first and the third on."""
+    """From the second or from the fourth call on; on the latest version of the API from the first or the third on."""
     several(ready, folder, figures, call, fault, skips=(1, 3))
 
 

@@ -4,6 +4,7 @@ does nothing twice. The judge is the server's own ledger.
 
 import itertools
 import random
+from collections import Counter
 
 import pytest
 
@@ -16,7 +17,7 @@ SHARE = 28
 """One chunk in so many is in the sample of the default run."""
 SAMPLED_PAIRS = 42
 """Of which one chunk in six is part of the default run."""
-SECONDS = 24
+SECONDS = 16
 """Chunks of second kills: the even ones on this version of the API, the odd ones on the latest (test_other_versions.py)."""
 
 
@@ -84,9 +85,15 @@ def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matri
 
 
 def second_points(totals, chunk):
-    """Every first point with three or four second ones, at a different offset for each; those of a chunk."""
+    """Every first point with two second ones, half of the run apart, at a different offset for each; those of a chunk.
+
+    Lives (tests/simulation) have any two points, a thousand times over.
+    """
     points = points_of(totals)
-    return [(a, b) for i, a in enumerate(points) for b in points[i % 96 :: 96]][chunk::SECONDS]
+    half = len(points) // 2
+    return [(a, points[7 * i % half + (i + n) % 2 * half]) for i, a in enumerate(points) for n in (0, 1)][
+        chunk::SECONDS
+    ]
 
 
 def killed_twice(matrix, folder, figures, chunk):
@@ -101,6 +108,10 @@ def test_every_point_is_a_first_one_in_the_even_chunks_and_in_the_odd_ones():
     for half in (0, 1):
         firsts = {first for chunk in range(half, SECONDS, 2) for first, _ in second_points(totals, chunk)}
         assert firsts == {*points_of(totals)}
+        seconds = Counter(
+            family for chunk in range(half, SECONDS, 2) for _, (family, _) in second_points(totals, chunk)
+        )
+        assert min(seconds[family] for family in totals) > 40
 
 
 @pytest.mark.sweep

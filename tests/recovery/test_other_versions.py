@@ -1,6 +1,6 @@
 """Kills, faults and random courses on the latest version of the API.
 
-In the sweep, every kill point is a first one here, too, each with two or three second ones; every call meets every fault.
+In the sweep, every kill point is a first one here, too, each with a second one; every call meets every fault.
 What does not depend on the version is divided: these second points and repetitions are not those of the default version.
 """
 

@@ -13,7 +13,7 @@ SAMPLED = 4
 MORE = 8
 """Where there is no test of every point."""
 PAIRS = 2
-SWEPT_PAIRS = 120
+SWEPT_PAIRS = 60
 
 
 @pytest.fixture(scope="session")
