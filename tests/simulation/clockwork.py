@@ -117,7 +117,7 @@ class World:
         self.run(lambda: False, latest=self.now + seconds)
 
     def enter(self, loop: Loop | None) -> None:
-        """Have asyncio run in this loop. Telling it costs a call of the system, as does asking: see ``running_loop``."""
+        """Have asyncio run in this loop. Telling it costs a call of the system, as does asking: see ``edges``."""
         if loop is not self.loop:
             self.loop = loop
             events._set_running_loop(loop)
@@ -448,14 +448,6 @@ class Loop(asyncio.BaseEventLoop):
                     self._run_once()
         if main.done() and not main.cancelled():
             main.exception()
-
-
-def running_loop() -> Loop:
-    """``asyncio.get_running_loop``, which asks the system each time whether this is still the same process."""
-    loop = World.current.loop
-    if loop is None:
-        raise RuntimeError("no running event loop")
-    return loop
 
 
 def run_coroutine(work: Coroutine[Any, Any, T]) -> T:

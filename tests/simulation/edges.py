@@ -30,6 +30,7 @@ import hashlib
 import itertools
 import random
 import secrets
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,13 +54,14 @@ from reconciler.model.redact import Redactor
 from reconciler.operations.calls import upload
 from reconciler.sandbox import sample_media
 from tests.simulation import films
-from tests.simulation.clockwork import Fiber, Process, World, running_loop
+from tests.simulation.clockwork import Fiber, Process, World
 from tests.simulation.disk import Disk, SimulatedOs, SimulatedPath
 from tests.simulation.object_store import Bucket, InOrder, Prefixed, SimulatedObstore
 from tests.simulation.wire import Request
 
 CHECKED: Final = functools.cache(destination.checked)
 IS_LOOPBACK: Final = functools.cache(is_loopback)
+RUNNING_LOOP: Final = asyncio._get_running_loop
 REDACTOR: Final = functools.cache(Redactor)
 HTTPX: Final = SimpleNamespace(**{**vars(httpx), "Request": Request})
 
@@ -185,6 +187,17 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         locks[path] = process
         return _Held(disk_of(process), path)
 
+    thread = threading.get_ident()
+
+    def running_loop_if_any() -> asyncio.AbstractEventLoop | None:
+        return world.loop if threading.get_ident() == thread else RUNNING_LOOP()  # a test's server has its own
+
+    def running_loop() -> asyncio.AbstractEventLoop:
+        loop = running_loop_if_any()
+        if loop is None:
+            raise RuntimeError("no running event loop")
+        return loop
+
     def make_uuid() -> uuid.UUID:
         return uuid.UUID(int=numbers.getrandbits(128), version=4)
 
@@ -241,7 +254,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
         (values, "hashlib", SimpleNamespace(scrypt=quick, sha256=hashlib.sha256)),
         (asyncio, "get_running_loop", running_loop),
         (asyncio.events, "get_running_loop", running_loop),
-        (asyncio.events, "_get_running_loop", lambda: world.loop),
+        (asyncio.events, "_get_running_loop", running_loop_if_any),
         (asyncio.coroutines, "_is_debug_mode", lambda: False),
         (uuid, "uuid4", make_uuid),
         (secrets, "token_hex", token_hex),
