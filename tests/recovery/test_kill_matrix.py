@@ -4,7 +4,6 @@ does nothing twice. The judge is the server's own ledger.
 
 import itertools
 import random
-from collections import Counter
 
 import pytest
 
@@ -17,8 +16,8 @@ SHARE = 28
 """One chunk in so many is in the sample of the default run."""
 SAMPLED_PAIRS = 42
 """Of which one chunk in six is part of the default run."""
-SECONDS = 16
-"""Chunks of second kills: the even ones on this version of the API, the odd ones on the latest (test_other_versions.py)."""
+SECONDS = 8
+"""Chunks of second kills all over the run, on the latest version of the API (test_other_versions.py)."""
 
 
 @pytest.fixture(scope="session")
@@ -85,15 +84,12 @@ def test_a_run_killed_again_while_it_recovers_is_completed_by_the_next_one(matri
 
 
 def second_points(totals, chunk):
-    """Every first point with two second ones, half of the run apart, at a different offset for each; those of a chunk.
+    """Every first point with a second one, at a different offset for each; those of a chunk.
 
     Lives (tests/simulation) have any two points, a thousand times over.
     """
     points = points_of(totals)
-    half = len(points) // 2
-    return [(a, points[7 * i % half + (i + n) % 2 * half]) for i, a in enumerate(points) for n in (0, 1)][
-        chunk::SECONDS
-    ]
+    return [(first, points[7 * number % len(points)]) for number, first in enumerate(points)][chunk::SECONDS]
 
 
 def killed_twice(matrix, folder, figures, chunk):
@@ -103,19 +99,7 @@ def killed_twice(matrix, folder, figures, chunk):
     assert not wrong, "\n\n".join(wrong[:5])
 
 
-def test_every_point_is_a_first_one_in_the_even_chunks_and_in_the_odd_ones():
+def test_every_point_is_a_first_one_and_a_second_one():
     totals = {"state": 151, "call": 60, "read": 101}
-    for half in (0, 1):
-        firsts = {first for chunk in range(half, SECONDS, 2) for first, _ in second_points(totals, chunk)}
-        assert firsts == {*points_of(totals)}
-        seconds = Counter(
-            family for chunk in range(half, SECONDS, 2) for _, (family, _) in second_points(totals, chunk)
-        )
-        assert min(seconds[family] for family in totals) > 40
-
-
-@pytest.mark.sweep
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("chunk", range(0, SECONDS, 2))
-def test_second_points_all_over_the_run_after_every_first_point(matrix, folder, figures, chunk):
-    killed_twice(matrix, folder, figures, chunk)
+    pairs = [pair for chunk in range(SECONDS) for pair in second_points(totals, chunk)]
+    assert {first for first, _ in pairs} == {second for _, second in pairs} == {*points_of(totals)}
