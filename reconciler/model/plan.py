@@ -239,6 +239,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     uploads: tuple[FileUpload, ...] = ()
     families: tuple[Address, ...] = ()
     """The base names of ``for_each`` projects of which at least one keeps its key."""
+    left_out: tuple[Address, ...] = ()
+    """Addresses that a plan of a new or lost state has nothing for: the account may have their projects."""
     downloads: Mapping[Address, Filled] = field(default_factory=dict)
     """Folders into which the videos of addresses are downloaded once their steps are done, relative to the workspace."""
     declared: Mapping[Address, Declared] = field(default_factory=dict)

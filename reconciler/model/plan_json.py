@@ -124,6 +124,7 @@ def _content(plan: Plan) -> dict[str, Json]:
         "managed": plan.managed,
         "families": list(plan.families),
         "uploads": [asdict(upload) for upload in plan.uploads],
+        **({"left_out": [*plan.left_out]} if plan.left_out else {}),
         **({"downloads": dict(plan.downloads)} if plan.downloads else {}),
         **({"claim": asdict(plan.claim)} if plan.claim is not None else {}),
         **(

@@ -127,6 +127,7 @@ def make_plan(
         unchanged=result.unchanged,
         managed=len(entries),
         uploads=_uploads(result.steps, state),
+        left_out=_left_out(desired, state, selection, result.steps),
         families=_families(views.keys() & projects.keys(), result.steps),
         downloads=_downloads(projects, planned, entries, refresh_only=selection.refresh_only),
         declared=_declared(desired.projects, result.steps),
@@ -248,6 +249,13 @@ def _declared(projects: Mapping[str, DesiredProject], steps: Iterable[Step]) -> 
         for address in dict.fromkeys(step.address for step in steps)
         if (project := projects.get(address)) is not None and project.location is not None
     }
+
+
+def _left_out(desired: Desired, state: State, selection: Selection, steps: Iterable[Step]) -> tuple[str, ...]:
+    if not state.new or selection.destroy:
+        return ()
+    planned = {step.address for step in steps}
+    return tuple(p.address for p in new_addresses(desired, state, Selection()) if p.address not in planned)
 
 
 def _families(declared: Iterable[str], steps: Iterable[Step]) -> tuple[str, ...]:

@@ -189,6 +189,7 @@ ANY_PLAN = st.builds(
     lineage=TEXT,
     serial=COUNTS,
     families=st.lists(ADDRESSES, max_size=2).map(tuple),
+    left_out=st.lists(ADDRESSES, max_size=2).map(tuple),
     steps=st.lists(st.builds(showing, ANY_STEP, st.lists(BEFORES, min_size=20, max_size=20)), max_size=3).map(
         consistent
     ),

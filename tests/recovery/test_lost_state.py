@@ -51,6 +51,49 @@ def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
     assert counts(world) == before
 
 
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_target_leaves_the_state_lost_to_all_others(new_world, saved):
+    world = new_world(TWO, once=True)
+    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
+    world.converges()
+    before = counts(world)
+    world.state.unlink()
+    if saved:
+        assert world.plan("--target", "second", "--out", "saved.plan").code == 2
+    assert (world.apply("saved.plan") if saved else world.apply("--target", "second")).code == 0
+    told = world.apply()
+    assert (told.code, counts(world)) == (1, before), str(told)
+    recovers(world)
+    assert counts(world) == before
+
+
+def test_what_state_recover_could_not_tell_stays_lost(new_world):
+    """It binds the third, and leaves the two equal ones, of which one had another name when it was made."""
+    equal = "projects:\n  a: {brief: The same.}\n  b: {brief: The same.}\n  c: {brief: Another.}\n"
+    world = new_world(equal)
+    world.converges()
+    world.specs(equal.replace("  b:", "  renamed:") + "moved: [{from: b, to: renamed}]\n")
+    world.converges()
+    before = counts(world)
+    world.state.unlink()
+    done = world.run("state", "recover", "--auto-approve")
+    assert done.code == 0 and sorted(world.entries()) == ["c"], str(done)
+    told = world.apply()
+    assert (told.code, counts(world)) == (1, before), str(told)
+
+
+def test_an_import_leaves_the_state_lost_to_all_others(new_world):
+    world = new_world(TWO, once=True)
+    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
+    world.converges()
+    second, before = world.entries()["second"]["project_id"], counts(world)
+    world.state.unlink()
+    assert world.run("import", "second", second).code == 0
+    told = world.apply()
+    assert "renamed" not in world.entries() and counts(world).count("create") == before.count("create"), str(told)
+
+
 def test_a_snapshot_that_is_lost_beside_the_journal_of_a_rename_makes_no_second_project(new_world):
     world = new_world(TWO, once=True)
     renamed = TWO.replace("  first:", "  renamed:").replace("title: First", "title: Renamed")

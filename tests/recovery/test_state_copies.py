@@ -79,6 +79,23 @@ def test_an_older_serial_takes_force_and_even_then_nothing_is_done_twice(world):
     assert sorted(world.kinds()) == world.before
 
 
+@pytest.mark.sampled(3)
+def test_a_copy_from_before_a_run_that_was_cut_short_takes_force(world):
+    """It has the same serial, and lacks what that run has recorded."""
+    pull(world)
+    world.specs(TWO + "  c: {brief: The brief of c., messages: [hello]}\n")
+    assert world.apply(orders=[kill_at("call", 5)]).killed
+    if isinstance(world, RemoteWorld):
+        world.place.run_out()
+    refused = push(world, "--auto-approve", "--lock-timeout", "30s")
+    assert refused.code == 1 and "cut short" in refused.err and "--force" in refused.err, str(refused)
+    assert "c" in json.loads(world.run("state", "pull").out)["projects"]
+    pull(world, "newer.json")
+    assert push(world, "--auto-approve", name="newer.json").code == 0
+    world.converges()
+    assert world.sent("c") == ["hello"]
+
+
 @pytest.mark.sampled(6)
 def test_another_lineage_takes_force(world):
     document = {**pull(world), "lineage": "0" * 32, "serial": 99}

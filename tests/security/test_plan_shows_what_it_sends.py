@@ -63,6 +63,7 @@ RICH = replace(
         ),
     ),
     families=("promo",),
+    left_out=("teaser",),
     uploads=(FileUpload("assets/logo.png", "a" * 64),),
     diagnostics=(*PLAN.diagnostics, replace(FAILED, severity="note", address=None, attention=False, kind="drift")),
 )
@@ -72,6 +73,7 @@ BOOKKEEPING = {
     r"id": "tells the runs of one plan from those of another; goes into the digest by which a run is resumed",
     r"state\.lineage": "another state's plan is refused",
     r"basis\..*": "what the account and the state must still be like; it sends nothing",
+    r"left_out.*": "what a lost state does not know yet; sends nothing",
     r"families.*": "asked by a guard that refuses an apply; sends nothing",
     r".*\.studio_id": "nothing reads it: the account says where a project is from",
     r".*\.before_source": "where an old value was read; sends nothing",

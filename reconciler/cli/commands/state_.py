@@ -289,7 +289,11 @@ def pull(console: Console) -> None:
 
 @command.command("push", epilog="\b\nExample:\n  reconciler state push copy.json\n")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--force", is_flag=True, help="Allow an older state, or one of another lineage.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Allow an older state, one from before a run that was cut short, or one of another lineage.",
+)
 @auto_approve
 @lock_timeout
 @click.pass_obj

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec.structs import asdict, replace
 
-from reconciler.model.desired import Desired
 from reconciler.model.events import Noted
 from reconciler.model.journal import Draft, End, Learn, Spend
 from reconciler.model.live import LiveProject
@@ -15,8 +14,6 @@ from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.planning.findings import normalized
 from reconciler.planning.kept_values import seen_first
-from reconciler.planning.planner import new_addresses
-from reconciler.planning.selection import Selection
 
 
 def fold_observations(run: Run, monitor: Monitor, *, drift: bool, since: str) -> None:
@@ -65,13 +62,11 @@ def keep_lifecycles(draft: Draft, plan: Plan) -> None:
             draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
 
 
-def keep_unsettled(draft: Draft, plan: Plan, desired: Desired | None) -> None:
+def keep_unsettled(draft: Draft, plan: Plan) -> None:
     """After this apply the state is no longer new, but to these addresses it still is: their projects may be there."""
     addresses = {d.address for d in plan.unsettled if d.address is not None}
     if draft.new and (draft.projects or addresses):  # also to those that it left out or did not get to
-        addresses |= {step.address for step in plan.steps if isinstance(step, Create)}
-        left = new_addresses(desired, draft.state(), Selection()) if desired and not plan.destroy else ()
-        addresses |= {project.address for project in left}
+        addresses |= {step.address for step in plan.steps if isinstance(step, Create)}.union(plan.left_out)
     for address in addresses - draft.projects.keys():
         if address not in draft.generations:
             draft.fold(End(effects=(Spend(address=address, generation=0),)))

@@ -201,7 +201,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         await monitor.aclose()
         fold_observations(run, monitor, drift=plan.refresh_only, since=live.at)
         keep_lifecycles(run.draft, plan)
-        keep_unsettled(run.draft, plan, request.desired)
+        keep_unsettled(run.draft, plan)
         reseal(run.draft, request.desired)
     working = sorted(
         a for a in plan.by_address() if (e := run.draft.projects.get(a)) and e.project_id in monitor.active

@@ -33,22 +33,24 @@ def replace_state(
     command: str,
     lock_timeout: float,
 ) -> Exchange:
-    """Replace the state by ``given``, under its lock, without a call. ``force``: even by an older or foreign one.
+    """Replace the state by ``given``, under its lock, without a call. ``force``: even by an older or foreign one, or one from
+    before a run that was cut short.
 
     Calls whose outcome is not known yet stay pending: the next apply recovers them. What the new state does not know is
     found in the account, as after the loss of a state.
 
     Raises:
-        StateMismatchError: it belongs to another workspace or API; or, unless forced, is older or of another lineage.
+        StateMismatchError: it belongs to another workspace or API; or, unless forced, is older, of another lineage, or lacks
+            what a run that was cut short has recorded.
         StateError: the state can't be locked, read or written.
         ReconcilerError: as ``confirm`` raises.
 
     """
     with workspace.store.lock(command, lock_timeout):
-        old, _ = workspace.load()
+        old, cut_short = workspace.load()
         new = workspace.config.own(given())
         if not force:
-            _check(old, new)
+            _check(old, new, cut_short=cut_short)
         still_open = old.pending if new.lineage == old.lineage else {}
         new = replace(new, serial=max(old.serial, new.serial) + 1, pending={**new.pending, **still_open})
         exchange = Exchange(old, new)
@@ -58,7 +60,7 @@ def replace_state(
         return exchange
 
 
-def _check(old: State, new: State) -> None:
+def _check(old: State, new: State, *, cut_short: bool) -> None:
     if not old.serial and not old.projects and not old.pending:
         return
     if new.lineage != old.lineage:
@@ -70,4 +72,9 @@ def _check(old: State, new: State) -> None:
         raise StateMismatchError(
             f"this state is older: serial {new.serial}, and the current state is at {old.serial}",
             "The current state was written after this one was pulled. `--force` replaces it anyway.",
+        )
+    if cut_short and new.serial == old.serial and new != old:
+        raise StateMismatchError(
+            f"this state lacks what a run that was cut short has recorded: both are serial {new.serial}",
+            "Run `reconciler apply`, which goes on, and pull the state then. `--force` replaces the current state anyway.",
         )
