@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.simulation.campaign import STEPS, Tally, lived, minimised, spread
+from tests.simulation.campaign import STEPS, Tally, lived, many, minimised, spread
 from tests.simulation.course import Course, draw
 from tests.simulation.themes import THEMES
 
@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--minimise", metavar="SEED|FILE", help="shorten a life that breaks; its course goes to stderr")
     parser.add_argument("--without", choices=STEPS, help="take a safety step out of the program")
     parser.add_argument("--theme", choices=THEMES, help="of these lives, live those with this theme")
+    parser.add_argument("--stop", action="store_true", help="end with the first that breaks; in this process")
     parser.add_argument("--summary", type=Path, help="write what was found and covered to a file, as it goes on")
     options = parser.parse_args()
     if options.minimise is not None:
@@ -47,7 +48,10 @@ def tell(course: Course, without: str | None) -> int:
 
 def campaign(options: argparse.Namespace) -> int:
     total, began = Tally(), time.monotonic()
-    for part in spread(options.first, options.lives, jobs=options.jobs, without=options.without, theme=options.theme):
+    how = {"without": options.without, "theme": options.theme}
+    first, count = options.first, options.lives
+    alone = [many(range(first, first + count), stop=True, **how)] if options.stop else None
+    for part in alone or spread(first, count, jobs=options.jobs, **how):
         total.add(part)
         for found in part.found:
             print(f"seed {found.seed}: {found.what[:300]}", flush=True)

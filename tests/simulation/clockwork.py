@@ -137,6 +137,8 @@ class Process:
         self.number = number
         self.skew = skew
         self.dead = False
+        self.died = math.inf
+        """When, if it is dead."""
         self.held_until = 0.0
         """Suspended until then."""
         self.stop: asyncio.Event | None = None
@@ -180,7 +182,7 @@ class Process:
         if self.dead or self.over:
             return
         self.world.tell(self.name, how)
-        self.dead = True
+        self.dead, self.died = True, self.world.now
         for action in self.on_death:
             action()
         for fiber in self.fibers:

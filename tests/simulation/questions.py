@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconciler.model.state import Intent
 
 if TYPE_CHECKING:
     from reconciler.sandbox.store import Effect
+    from tests.simulation.clockwork import Process
     from tests.simulation.life import Life
     from tests.simulation.teams import Team
 
@@ -22,13 +23,23 @@ def asked(life: Life, team: Team, intent: Intent) -> None:
         life.fail(f"people are asked whether {intent.message_id} of {intent.address} was sent: the conversation tells")
 
 
+RECORDED: Final = 5.0
+"""Seconds after an answer in which a run that is neither paused nor without its store has it on record."""
+
+
 def _answered(life: Life, team: Team, intent: Intent) -> bool:
-    """Whether the answer came to a run that was not killed after it, where all runs are on one machine with a good disk."""
+    """Whether the answer came to a run that was not killed soon, where all runs are on one machine with a good disk."""
     one = life.course.runners.count(life.teams.index(team)) == 1
     if life.course.disk or (life.course.remote and not one):
         return False
     heard = life.server_of(team).heard
-    return any(e.request_id in heard and not heard[e.request_id].dead for e in _done(life, team, intent))
+    return any(_is_kept(life, *heard[e.request_id]) for e in _done(life, team, intent) if e.request_id in heard)
+
+
+def _is_kept(life: Life, process: Process, at: float) -> bool:
+    """Whether a process had the time to write down what it was told."""
+    lasted = process.died - at >= RECORDED and process.held_until < at and not life.course.remote
+    return lasted or not process.dead
 
 
 def _done(life: Life, team: Team, intent: Intent) -> list[Effect]:
@@ -49,9 +60,8 @@ def _is_told(life: Life, team: Team, intent: Intent) -> bool:
     own words are as they were sent.
     """
     server, id_ = life.server_of(team), intent.project_id
-    makers = {
-        server.heard.get(e.request_id) for e in server.store.ledger() if e.kind == "create" and e.project_id == id_
-    }
+    creates = [e for e in server.store.ledger() if e.kind == "create" and e.project_id == id_]
+    makers = [server.heard[e.request_id][0] for e in creates if e.request_id in server.heard]
     return (
         bool(intent.near)
         and life.in_doubt.get((id_, intent.message_id)) in makers

@@ -101,9 +101,21 @@ def _upon(r: random.Random, call: str, count: int) -> dict[str, Any]:
 
 
 def _rivals(r: random.Random, course: Course) -> Course:
-    """Equal projects that fail, here or in two environments of one account, and creates of unknown fate."""
+    """Equal projects that fail, here or in two environments of one account, and creates of unknown fate; or of a known one,
+    whose run is killed later.
+    """
     alike = {"brief": r.choice(BRIEFS), "title": r.choice(TITLES), "twin": True, "fails": True}
-    more: dict[str, Any] = {"fates": _fates(r, "POST projects", 4, likely=0.6)}
+    if r.random() < 0.2:
+        killed = _killed(r, 2) | {"kill_after": round(r.uniform(5.5, 15.0), 2)}
+        acts = [_add(r, **alike), _add(r, **alike), _apply(r, 0.1, **killed | {"wait": "idle"}), _apply(r, 120.0)]
+        return _plain(r, course, acts, server={"speed": 0.2})
+    fates = _fates(r, "POST projects", 4, likely=0.6)
+    if r.random() < 0.5:  # one is made, for the other
+        fates |= {
+            "POST projects 1": r.choice(("lost", "proxy 502 before")),
+            "POST projects 2": r.choice(("late", "unheard")),
+        }
+    more: dict[str, Any] = {"fates": fates}
     if r.random() < 0.5:
         acts = [_add(r, **alike), _add(r, **alike), _apply(r, 0.1, **_killed(r, 3))]
     else:
@@ -113,7 +125,7 @@ def _rivals(r: random.Random, course: Course) -> Course:
 
 
 def _found_again(r: random.Random, course: Course) -> Course:
-    """A project of a lost state that people stop just as the next run finds it."""
+    """A project of a lost state that people stop just as the next run finds it; or that is adopted again."""
     acts = [
         *(_add(r, words=r.sample(WORDS, r.randint(0, 1)), render=r.random() < 0.2) for _ in range(r.randint(1, 2))),
         _apply(r, 0.1),
@@ -127,7 +139,11 @@ def _found_again(r: random.Random, course: Course) -> Course:
         acts.append(Act(round(r.choice((0.0, 0.3)) * r.random(), 2), "stops", 0, stop, f"POST projects {first}"))
     else:
         acts.append(Act(round(r.uniform(20.5, 26.0), 2), "stops", 0, stop))
-    return _plain(r, course, acts, server={"active_projects": r.choice((1, 2, 5))})
+    more: dict[str, Any] = {"server": {"active_projects": r.choice((1, 2, 5))}}
+    if r.random() < 0.2:  # adopted and rendered, and adopted again
+        acts = [replace(a, more=a.more | {"adopts": True, "render": True}) if a.what == "add" else a for a in acts]
+        more["fates"] = {f"POST project {first}": r.choice(UNKNOWN)}
+    return _plain(r, course, acts, **more)
 
 
 def _rendered_twice(r: random.Random, course: Course) -> Course:

@@ -109,8 +109,8 @@ class Server:
         self.fates: Counter[str] = Counter()
         self.listed: dict[str, float] = {}
         """When each process was last told what the account has."""
-        self.heard: dict[str, Process] = {}
-        """The processes that the answers to their requests came to as they were given."""
+        self.heard: dict[str, tuple[Process, float]] = {}
+        """The processes that the answers to their requests came to as they were given, and when."""
         self.knew: dict[str, float] = {}
         """When the process of a request was last told before it left."""
         self.watch: Callable[[Process, str], str] = lambda *_: ""
@@ -219,7 +219,7 @@ class Wire:
         process.point()
         self._used = world.now
         if found.status < 300 and fate in ("", "slow"):
-            server.heard[number] = process
+            server.heard[number] = process, world.now
         headers = {name.lower(): value for name, value in found.headers.items()} | {"content-type": found.content_type}
         if fate != "cut":
             headers["content-length"] = str(len(found.body))
