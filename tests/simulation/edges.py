@@ -172,7 +172,7 @@ class _Held:
 def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) -> Iterator[None]:
     """The program's edges lead into a world for as long as this context lasts."""
     World.current = world
-    system = SimulatedPath.system = SimulatedOs(disk_of)
+    system = SimulatedOs(disk_of)
     clock = Time()
     numbers = world.chance("ids")
 
@@ -218,6 +218,7 @@ def simulated(world: World, disk_of: Callable[[Process], Disk], bucket: Bucket) 
 
     threads = SimpleNamespace(Lock=Lock, Event=Event, Thread=Thread)
     replaced: list[tuple[Any, str, Any]] = [
+        (SimulatedPath, "system", system),
         (files, "os", system),
         (files, "open", system.open_file),
         (files, "fcntl", SimpleNamespace(flock=system.flock, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB)),
