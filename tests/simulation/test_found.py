@@ -63,7 +63,7 @@ MISSED = {
     "look at what failed since the plan": 7_005_354,
     "look at what was there before an adoption": 7_000_294,
     "look at other environments": 7_000_564,
-    "look for the account before recovery": 7_000_078,
+    "look for the account before recovery": 7_000_042,
     "look for the account in a plan": 7_000_020,
     "look for the pinned project": 7_000_017,
     "environment of a state": 7_000_004,
@@ -71,7 +71,7 @@ MISSED = {
     "turns in a folder": 7_000_165,
     "look at the kind of a file": 7_000_060,
     "forgetting of refused uploads": 7_000_636,
-    "look for what a download left": 7_001_600,
+    "look for what a download left": 7_001_674,
 }
 """The first seed from 7,000,000 on whose life breaks without a safety step. If the program's requests have changed since, it is
 a later one.
