@@ -149,6 +149,8 @@ class Process:
         self.on_death: list[Callable[[], object]] = []
         self.kill_in: int | None = None
         """Points until it is killed."""
+        self.wrote: Callable[[str], object] = lambda _: None
+        """Told of each file and object that it changes."""
         self.loop: Loop | None = None
 
     def start(self, work: Callable[[], Any], name: str = "main") -> Fiber:

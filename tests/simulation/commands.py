@@ -17,6 +17,7 @@ from reconciler.adapters.api.limiter import RateLimiter
 from reconciler.adapters.state.local import LocalStateStore
 from reconciler.adapters.state.remote import RemoteStateStore
 from reconciler.cli.other_environments import read_elsewhere
+from reconciler.model.claim import Claimant
 from reconciler.model.config import Account, Config, Limits, Policy
 from reconciler.model.desired import Desired
 from reconciler.model.errors import ConfigError, Diagnostic, ReconcilerError
@@ -32,7 +33,7 @@ from tests.simulation import films, saved
 from tests.simulation.clockwork import Process, run_coroutine
 from tests.simulation.disk import Disk, SharedDocument
 from tests.simulation.specs import KEYS, SECRET, desired
-from tests.simulation.teams import Team
+from tests.simulation.teams import Team, Thing
 from tests.simulation.wire import URL, Server, WiredClient
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 
 REDACT: Final = Redactor((SECRET, *KEYS))
+AGAIN: Final = ("wait", "plan", "target", "destroy", "pull_request")
+"""What people say again when they repeat a command that was killed."""
 UPLOAD: Final = 30.0
 """Seconds that a file which is being sent may wait for the storage, whatever the time."""
 LATE: Final = 25.0
@@ -220,7 +223,9 @@ def _unsynced(life: Life, done: Done) -> None:
     for summary in said:
         life.world.tell(name, f"warns: {summary}")
     lost = life.disk_of(done.process).unsynced.pop(done.process, [])
-    if [path for path in lost if path.endswith(".state.json")] != [summary.split("`")[1] for summary in said]:
+    if [path for path in lost if path.endswith((".state.json", ".claim.json"))] != [
+        summary.split("`")[1] for summary in said
+    ]:
         life.fail(f"{name} warns {said}, and what may be lost is {lost}")
     failed = [d.summary for d in done.error.diagnostics] if isinstance(done.error, ReconcilerError) else []
     for path in lost:
@@ -261,7 +266,7 @@ def apply_work(
     async def work(workspace: Workspace, api: ApiClient) -> Any:
         made = more.get("plan")
         if more.get("saved") and made is None:  # by a command of its own, which a signal ends at once
-            made, _ = await reading.plan(workspace, api, wanted, Selection())
+            made, _ = await reading.plan(workspace, api, wanted, selection)
             if made.errors:
                 raise workflow.PlanRefusedError(made, made.errors)
             more["plan"] = made
@@ -278,6 +283,7 @@ def apply_work(
             ),
             timeout=more.get("timeout"),
             lock_timeout=more.get("lock_timeout", 0.0),
+            claimant=Claimant(pull_request=more["pull_request"]) if more.get("pull_request") else None,
             confirm=lambda _: True,
             waiting=waiting,
         )
@@ -293,7 +299,11 @@ def apply_work(
 def apply(life: Life, runner: int, kind: str, more: dict[str, Any]) -> Done:
     """Start an apply of what the specs say now."""
     team = life.teams[life.course.runners[runner]]
-    selection = Selection(replace=frozenset(more.get("replace", ())))
+    selection = Selection(
+        targets=frozenset(more["target"]) if more.get("target") else None,
+        replace=frozenset(more.get("replace", ())),
+        destroy=more.get("destroy", False),
+    )
     work = apply_work(life, desired(team), lambda: desired(team), lambda: done.process, more, selection)
     done = start(life, runner, kind, work)
     return done
@@ -303,8 +313,14 @@ def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
     """Start an apply, and what will disturb it."""
     more = dict(more)
     alone = all(each.process.over for each in life.running)
-    done = apply(life, runner, "apply", more)
+    done = apply(life, runner, "destroy" if more.get("destroy") else "apply", more)
     process, world, turns = done.process, life.world, life.turns
+    if more.get("pull_request"):
+        life.claimants[process.number] = more["pull_request"]
+    if more.get("destroy"):
+        team = life.teams[done.team]
+        before = [(thing, thing.rights) for thing in team.wanted()]
+        process.on_death.append(lambda: _cut_short(before))
     process.kill_in = more.get("kill")
     if "kill_sent" in more:
         life.kill_sent[process.number] = (more["kill_sent"], more["kill_after"], more.get("sent_late", False))
@@ -315,7 +331,7 @@ def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
         def begin() -> None:
             life.retries -= 1
             unchanged = alone and life.turns == turns
-            again = begin_apply(life, runner, {name: more[name] for name in ("wait", "plan") if name in more})
+            again = begin_apply(life, runner, {name: more[name] for name in AGAIN if name in more})
             if unchanged and "plan" in more:
                 saved.goes_on(life, done, again, more["plan"])
 
@@ -345,6 +361,12 @@ def begin_apply(life: Life, runner: int, more: dict[str, Any]) -> Done:
 
         world.after(more["suspend"], suspend)
     return done
+
+
+def _cut_short(before: list[tuple[Thing, int]]) -> None:
+    """What a `destroy` that was killed has let go, perhaps unheard, is wanted again."""
+    for thing, rights in before:
+        thing.rights += thing.rights == rights
 
 
 def _late(life: Life, done: Done) -> None:

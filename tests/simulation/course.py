@@ -83,6 +83,8 @@ def draw(seed: int) -> Course:
 
 
 def _by_chance(seed: int) -> Course:
+    from tests.simulation.wider import drawn
+
     r = random.Random(f"{seed}/course")
     remote = r.random() < 0.5
     workspaces = 2 if r.random() < 0.2 else 1
@@ -122,7 +124,7 @@ def _by_chance(seed: int) -> Course:
     )
     course = _environments(random.Random(f"{seed}/environments"), course)
     course = _films(random.Random(f"{seed}/films"), course)
-    return _pictures(random.Random(f"{seed}/pictures"), course)
+    return drawn(seed, _pictures(random.Random(f"{seed}/pictures"), course))
 
 
 def _pictures(r: random.Random, course: Course) -> Course:

@@ -157,6 +157,8 @@ class SimulatedOs:
         """A point of death, and perhaps an error."""
         process = World.current.process
         process.point()
+        if what != "sync":
+            process.wrote(path)
         disk = self._disk_of(process)
         unlucky = what == "sync" and disk.unlucky is process and path in disk.folders
         number = errno.EIO if unlucky else disk.trouble(what)
@@ -283,6 +285,7 @@ class SimulatedOs:
         disk = self._disk
         if str(path) not in disk.names:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        process.wrote(str(path))
         disk.rename(str(path), None)
         process.point()
 

@@ -234,19 +234,23 @@ def heard(life: Life, name: str, downloads: Sequence[Download] | None) -> None:
 
 
 def uploaded(life: Life) -> None:
-    """Each project has the picture that its specs name, by an id of its own account."""
+    """Each project, and each message, has the picture that its specs name, by an id of its own account."""
+    shown = {words: name for team in life.teams for thing in team.things for words, name in thing.shown.items()}
     things = {f"{team.identity}/{n}": thing for team in life.teams for thing in team.things for n in thing.names}
     for server in life.servers:
         with server.store.account() as account:
             known = {row["id"]: row["digest"] for row in account.all("SELECT * FROM uploads WHERE confirmed")}
         for effect in server.ledger():
-            if effect.kind != "create":
+            if effect.kind == "create":
+                named = things[(effect.idempotency_key or "").rpartition("/")[0]].picture
+            elif effect.kind == "message":
+                named = shown.get(effect.detail["message"])
+            else:
                 continue
-            thing = things[(effect.idempotency_key or "").rpartition("/")[0]]
             ids = [each["upload_id"] for each in effect.detail.get("references") or () if "upload_id" in each]
-            wanted = [] if thing.picture is None else [hashlib.sha256(picture(thing.picture)).hexdigest()]
+            wanted = [] if named is None else [hashlib.sha256(picture(named)).hexdigest()]
             if [known.get(each) for each in ids] != wanted:
-                life.fail(f"{effect.project_id} does not have the picture of {thing.address}, but {ids}")
+                life.fail(f"a {effect.kind} of {effect.project_id} does not have the picture {named}, but {ids}")
             life.figures["pictures sent"] += len(ids)
 
 

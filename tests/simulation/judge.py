@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,21 +9,19 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model import contract
-from reconciler.model.errors import LockError, ReconcilerError, StateError, UsageError
+from reconciler.model.errors import LockError, ReconcilerError, StateError
 from reconciler.model.events import ApplyResult
 from reconciler.model.plan import Plan
 from reconciler.model.state import State
 from reconciler.operations.apply.workflow import PlanRefusedError
 from reconciler.operations.read.plan import plan
 from reconciler.operations.read.refresh import SEARCHABLE_TITLE
-from reconciler.operations.state.edits import bind, decide, recover_state, remove
 from reconciler.operations.workspace import Workspace
-from reconciler.planning.delivery import is_doubtful
 from reconciler.planning.kept_values import LAGS_AT_MOST
 from reconciler.planning.planner import Selection
-from tests.simulation import films
-from tests.simulation.commands import apply, start
-from tests.simulation.questions import asked
+from tests.simulation import films, pull_requests
+from tests.simulation.advice import answer, follow, released, run, state_of, to_the_end
+from tests.simulation.commands import apply
 from tests.simulation.specs import KEYS, SECRET, desired
 from tests.simulation.strangers import NOT_TOLD, is_refused, with_key
 from tests.simulation.teams import ENDS
@@ -51,6 +48,8 @@ def judge(life: Life) -> None:
         for fiber in done.process.fibers:
             if isinstance(fiber.error, Exception):
                 raise fiber.error
+    for team in () if life.course.lax else life.teams:
+        pull_requests.release(life, team)
     for team in life.teams if len(life.servers) > 1 and not life.course.lax else ():
         for command in ("apply", "plan"):
             _stranger(life, team, command)
@@ -65,12 +64,12 @@ def judge(life: Life) -> None:
 
 def _stranger(life: Life, team: Team, command: str) -> None:
     """With another account's key a command says so, and leaves the state as it is."""
-    before = _state(life, team, life.runner_of(team))
+    before = state_of(life, team, life.runner_of(team))
     done = with_key(life, team, command, {"lock_timeout": 5.0})
-    _to_the_end(life, done)
+    to_the_end(life, done)
     if done.result != NOT_TOLD and not is_refused(done):
         life.fail(f"{done.process.name} does not say that its key is of another account: {done.error}")
-    after = _state(life, team, life.runner_of(team))
+    after = state_of(life, team, life.runner_of(team))
     if (before.projects, before.pending) != (after.projects, after.pending):
         life.fail(f"{done.process.name} has another account's key, and changes the state")
 
@@ -82,7 +81,7 @@ def _converge(life: Life, team: Team) -> None:
     disowned: set[str] = set()
     for number in range(CALM_APPLIES):
         done = apply(life, runner, "calm", {"wait": "idle", "lock_timeout": 5.0, "replace": sorted(disowned)})
-        _to_the_end(life, done)
+        to_the_end(life, done)
         if isinstance(done.error, LockError):
             life.fail(f"{team.name} can't get its lock in a calm world: {done.error.diagnostics[0].summary}")
             return
@@ -91,20 +90,20 @@ def _converge(life: Life, team: Team) -> None:
                 _share(team, result.step.address)
         made, state = _look(life, team, runner)
         if state.pending or isinstance(done.error, PlanRefusedError) or (isinstance(made, Plan) and made.unsettled):
-            _follow(life, team, runner, state, made)
+            follow(life, team, runner, state, made)
             made, state = _look(life, team, runner)
-        if isinstance(made, Plan) and _answer(life, team, runner, state, made):
+        if isinstance(made, Plan) and answer(life, team, runner, state, made):
             made, state = _look(life, team, runner)
         if isinstance(made, Plan):
             disowned = {d.address for d in made.unsettled if d.address is not None} - life.ids(team).keys()
         over = {thing.address for thing in team.wanted() if thing.is_over(team.wanted())}
         asked = [d for d in made.unsettled if d.address not in over] if isinstance(made, Plan) else []
-        if isinstance(made, Plan) and not (made.steps or made.errors or asked or state.pending):
+        if isinstance(made, Plan) and not (made.steps or made.errors or asked or released(made) or state.pending):
             life.figures[f"calm after {number + 1}"] += 1
             _findings(life, team, made)
             _complete(life, team, state)
             if life.course.films:  # what people have decided since may be downloaded now
-                _to_the_end(life, apply(life, runner, "calm", {"wait": "idle", "lock_timeout": 5.0}))
+                to_the_end(life, apply(life, runner, "calm", {"wait": "idle", "lock_timeout": 5.0}))
                 films.complete(life, team, state)
             return
         left = made
@@ -124,7 +123,7 @@ def _refused(life: Life) -> None:
     """A store that does not keep its word is refused before anything is done."""
     for team in life.teams:
         done = apply(life, life.runner_of(team), "calm", {"wait": "none"})
-        _to_the_end(life, done)
+        to_the_end(life, done)
         if not isinstance(done.error, StateError):
             life.fail(f"{team.name} uses a store that overwrites: {done.error}")
     if life.ledger():
@@ -136,22 +135,6 @@ def _share(team: Team, address: str) -> None:
     (thing,) = (thing for thing in team.wanted() if thing.address == address)
     (video,) = (other for other in team.wanted() if other.address == thing.after)
     video.deliver = replace(video.deliver, render="1080p", share={})
-
-
-def _to_the_end(life: Life, done: Any) -> None:
-    if not life.world.run(lambda: done.process.over, latest=life.world.now + 4000):
-        life.fail(f"{done.process.name} does not end in a calm world")
-        done.process.kill("given up")
-        life.world.pass_(1.0)
-    for fiber in done.process.fibers:
-        if isinstance(fiber.error, Exception):
-            raise fiber.error
-
-
-def _run(life: Life, runner: int, kind: str, work: Any) -> Any:
-    done = start(life, runner, kind, work)
-    _to_the_end(life, done)
-    return done
 
 
 def _look(life: Life, team: Team, runner: int) -> tuple[Plan | list[str], State]:
@@ -169,142 +152,10 @@ def _look(life: Life, team: Team, runner: int) -> tuple[Plan | list[str], State]
             life.fail(f"a plan says that it took {made.requests_used} requests, and took {sent}")
         return made, workspace.load()[0]
 
-    done = _run(life, runner, "look", work)
+    done = run(life, runner, "look", work)
     if done.result is None:
         raise AssertionError(f"the state of {team.name} can't be read in a calm world: {done.error}")
     return done.result  # type: ignore[no-any-return]
-
-
-def _state(life: Life, team: Team, runner: int) -> State:
-    async def work(workspace: Workspace, _: ApiClient) -> State:
-        return workspace.load()[0]
-
-    return _run(life, runner, "state", work).result  # type: ignore[no-any-return]
-
-
-def _follow(life: Life, team: Team, runner: int, state: State, made: Plan | list[str]) -> None:
-    """Do what the findings of an apply ask for: decide what became of messages, recover what the state lost."""
-    for address in dict.fromkeys(intent.address for intent in state.pending.values()):
-        intent = next(i for i in state.pending.values() if i.address == address)
-        if intent.undecided:
-            asked(life, team, intent)
-        if intent.kind == "message":
-            _decide(life, team, runner, address, f"message {intent.message_id}", sent=life.was_sent(state, intent))
-        elif intent.kind in ("render", "share") and intent.undecided:
-            sent = _was_delivered(life, intent.project_id, intent.kind)
-            _decide(life, team, runner, address, intent.kind, sent=sent)
-        elif intent.kind == "create" and intent.undecided and not _import(life, team, runner, address):
-            _decide(life, team, runner, address, "create", sent=False)
-    if isinstance(made, Plan) and (_rename_too(life, team, made) or _forget_former(life, team, runner, state, made)):
-        return
-    if isinstance(made, Plan) and (made.errors or made.unsettled):
-        _recover(life, team, runner)
-
-
-def _rename_too(life: Life, team: Team, made: Plan) -> bool:
-    """Rename in the specs what the state has under another name, as it says."""
-    renamed = False
-    for diagnostic in made.errors:
-        told = re.search("the state has its project as `(.+)`", diagnostic.summary)
-        for thing in team.wanted() if told else ():
-            if told and thing.address == diagnostic.address:
-                team.renames(thing, told[1])
-                life.world.tell(team.name, f"{diagnostic.address} is {told[1]} in the specs, too")
-                renamed = True
-    return renamed
-
-
-def _forget_former(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
-    """Where the state has both names of a project, since it was bought again with another brief: forget the former."""
-    order = [e.project_id for e in life.ledger() if e.kind == "create"]
-    forgotten = False
-    for diagnostic in made.errors:
-        told = re.search("can't move `(.+)` to `(.+)`: the state has (?:both|`(.+)`, too)", diagnostic.summary)
-        if told is None:
-            continue
-        both = told[1], told[3] or told[2]
-        former = min(both, key=lambda address: order.index(state.projects[address].project_id))
-        life.world.tell(team.name, f"forgets the former project, {former}")
-
-        async def work(workspace: Workspace, _: ApiClient, former: str = former) -> Any:
-            return remove(workspace, (former,), lock_timeout=5.0)
-
-        _run(life, runner, "state rm", work)
-        forgotten = True
-    return forgotten
-
-
-def _answer(life: Life, team: Team, runner: int, state: State, made: Plan) -> bool:
-    """Decide what a plan asks of videos that were found: whether they are rendered, and which link is theirs."""
-    asked = {d.address for d in made.diagnostics if d.attention and d.address is not None}
-    answered = False
-    for address in sorted(asked & state.projects.keys()):
-        entry = state.projects[address]
-        if is_doubtful(entry.shared):
-            assert entry.shared is not None
-            sent = _was_delivered(life, entry.project_id, "share") and len(entry.shared.may_be) == 1
-            life.linked_again.update(() if sent else (entry.project_id,))
-            _decide(life, team, runner, address, "share", sent=sent)
-        elif is_doubtful(entry.rendered):
-            _decide(life, team, runner, address, "render", sent=_was_delivered(life, entry.project_id, "render"))
-        else:
-            continue
-        answered = True
-    return answered
-
-
-def _was_delivered(life: Life, project_id: str | None, kind: str) -> bool:
-    """Whether the project's newest video is rendered, or shared, as people see it."""
-    kinds = [e.kind for e in life.ledger() if e.project_id == project_id]
-    newest = max((n for n, other in enumerate(kinds) if other == "message"), default=-1)
-    return kind in kinds[newest + 1 :]
-
-
-def _decide(life: Life, team: Team, runner: int, address: str, what: str, *, sent: bool) -> None:
-    life.world.tell(team.name, f"decides: {what} of {address} was {'sent' if sent else 'not sent'}")
-    life.figures["decided by people"] += 1
-
-    async def work(workspace: Workspace, _: ApiClient) -> Any:
-        return decide(workspace, address, sent=sent, lock_timeout=5.0)
-
-    _run(life, runner, "resolve", work)
-
-
-def _import(life: Life, team: Team, runner: int, address: str) -> bool:
-    """Name the project that was made for an address, if there is one that the state does not have."""
-    ids, managed = life.ids(team), {entry.project_id for entry in _state(life, team, runner).projects.values()}
-    project_id = next((ids.get(thing.address) for thing in team.wanted() if address in thing.names), None)
-    if project_id is None or project_id in managed:
-        return False
-
-    async def take(workspace: Workspace, api: ApiClient) -> Any:
-        return await bind(workspace, api, address, project_id, lock_timeout=5.0)
-
-    _run(life, runner, "import", take)
-    life.figures["imported by people"] += 1
-    return True
-
-
-def _recover(life: Life, team: Team, runner: int) -> None:
-    """`state recover` by people who know what is theirs, and `import` for the rest."""
-    ids, wanted = life.ids(team), desired(team)
-
-    async def work(workspace: Workspace, api: ApiClient) -> Any:
-        return await recover_state(
-            workspace,
-            api,
-            wanted,
-            choose=lambda finding: next((p for p in finding.candidates if p.id == ids.get(finding.address)), None),
-            confirm=lambda findings: all(f.entry is None or f.entry.project_id == ids.get(f.address) for f in findings),
-            lock_timeout=5.0,
-        )
-
-    done = _run(life, runner, "recover", work)
-    life.figures["states recovered"] += 1
-    if isinstance(done.error, UsageError) or done.error is None:
-        state = _state(life, team, runner)
-        for address in sorted(ids.keys() - state.projects.keys()):
-            _import(life, team, runner, address)
 
 
 def _findings(life: Life, team: Team, made: Plan) -> None:
@@ -320,6 +171,7 @@ def _findings(life: Life, team: Team, made: Plan) -> None:
             team.lost
             or life.altered
             or life.touched
+            or any(other.destroyed for other in team.things)
             or (thing is not None and thing.is_over(team.wanted()))
             or ids.get(diagnostic.address or "") in life.touched
             or (thing is not None and thing.rights > 1)  # with its brief rewritten, what is found may be the former one
@@ -343,10 +195,13 @@ def _complete(life: Life, team: Team, state: State) -> None:
     projects = {p["id"]: p for p in life.server_of(team).store.projects()}
     ledger = life.ledger()
     ids = life.ids(team)
+    stopped = life.touched.keys() | {ids.get(thing.address) for thing in team.wanted() if thing.destroyed}
     for thing in team.wanted():
         entry = state.projects.get(thing.address)
+        others = thing.waits_for(team.wanted()) - {thing.address}
+        waits = any(ids.get(address) in stopped for address in others)
         if entry is None:
-            if not (thing.is_over(team.wanted()) or team.lost or life.touched or _is_twin(life, team, thing)):
+            if not (waits or thing.is_over(team.wanted()) or team.lost or life.touched or _is_twin(life, team, thing)):
                 life.fail(f"{thing.address} is wanted, and not managed")
             continue
         project = _bound(life, thing.address, projects, entry.project_id, ids.get(thing.address))
@@ -354,7 +209,7 @@ def _complete(life: Life, team: Team, state: State) -> None:
             continue
         if project["status"] in ENDS or team.lost or thing.is_over(team.wanted()):
             continue
-        if any(ids.get(address) in life.touched for address in thing.waits_for(team.wanted())):
+        if waits or ids.get(thing.address) in life.touched:
             continue
         sent = [e.detail["message"] for e in ledger if e.kind == "message" and e.project_id == entry.project_id]
         if sent != thing.words:
@@ -422,12 +277,15 @@ def _bought(life: Life, ledger: list[Effect]) -> dict[str, Team]:
     made = [e for e in ledger if e.kind == "create"]
     twice: set[str] = set()
     lost = {team.identity for team in life.teams if team.lost}
+    again = Counter(life.replaced)
     for key, count in Counter(e.idempotency_key for e in made).items():
         before, *others = (e for e in made if e.idempotency_key == key)
         for effect in others:
             # one that people stopped after a run had looked for it, and before it sent the key, has freed its key
             if life.touched.get(before.project_id, -1.0) >= life.knew(effect.request_id):
                 twice.add(effect.project_id)
+            elif key.partition("/")[0] in lost and again[key.rpartition("/")[0]]:  # people were told, and want another
+                again[key.rpartition("/")[0]] -= 1
             # with its state lost and its brief rewritten, nothing tells of one that has failed, or was made a day ago
             elif not (key.partition("/")[0] in lost and before.detail["brief"] != effect.detail["brief"]):
                 life.fail(f"{count} projects were made under the key {key}")
@@ -493,7 +351,7 @@ def _delivered(life: Life, ledger: list[Effect]) -> None:
                 kinds -= {"render", "share"}
             case "settings":
                 if effect.detail["sent"].get("mode") == "none":
-                    kinds.discard("adopt")
+                    kinds -= {"adopt", "render", "share"}  # what is taken back begins again
                 if "title" in effect.detail["sent"]:
                     retitled.add(effect.project_id)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.model.events import Event, Recovered, StepEnded, StepStarted
 from reconciler.model.plan import Message
 from reconciler.model.state import Intent, State
-from tests.simulation import people
+from tests.simulation import errands, people, pull_requests, readers
 from tests.simulation.account import opened
 from tests.simulation.clockwork import Process, World
 from tests.simulation.commands import Done, begin_apply
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 4000.0
 """Virtual seconds that one command may take, with all that may hold it up."""
+
+FURTHER: Final[dict[str, Callable[[Life, Team, dict[str, Any]], object]]] = {
+    **errands.ACTS,
+    "merges": pull_requests.merges,
+    "reports": readers.reports,
+    "outputs": readers.outputs,
+}
 
 
 class Life:
@@ -66,6 +73,12 @@ class Life:
         """Processes whose lock people ended: they learn of it at their next renewal, and nothing they write is kept."""
         self.in_doubt: dict[tuple[str | None, str | None], Process] = {}
         """The processes whose steps ended with the question whether a project has a message."""
+        self.replaced: Counter[str] = Counter()
+        """How often people asked for another project, by what its keys begin with."""
+        self.readers: set[int] = set()
+        """Processes of commands that only read."""
+        self.claimants: dict[int, str] = {}
+        """Processes for a pull request."""
         self.videos: dict[str, str] = {}
         """What was given out, by its SHA-256."""
         self.fetches = 0
@@ -236,6 +249,8 @@ class Life:
         if act.what == "apply":
             if act.who < len(self.course.runners):
                 begin_apply(self, act.who, act.more)
+        elif act.who < len(self.teams) and act.what in FURTHER:
+            FURTHER[act.what](self, self.teams[act.who], act.more)
         elif act.who < len(self.teams):
             people.act(self, self.teams[act.who], act.what, act.more)
 
@@ -281,6 +296,8 @@ class Life:
                 for thing in self.teams[int(process.name.rpartition(".")[2])].things:
                     if thing.address == step.address:
                         thing.learn(step.action, outcome, error)
+                    elif step.address in thing.names and process.name.startswith("destroy"):  # renamed meanwhile
+                        thing.rights += outcome == "done" and step.action in ("cancel", "forget", "release")
                 why = error.summary if error else note
                 self.world.tell(process.name, f"{step.address} {step.action}: {outcome} {self.short(why)}".rstrip())
                 self.figures[f"steps {outcome}"] += 1
@@ -335,6 +352,10 @@ class Life:
         self._left[call] += 1
         if process.number in self.strangers:
             self.fail(f"{process.name} sends {call} to an account that is not its own")
+        if process.number in self.readers:
+            self.fail(f"{process.name} only reads, and sends {call}")
+        if not (self.course.store or self.course.disk):
+            pull_requests.departs(self, process, self.teams[team])
         this = "" if self.calm else f"{call} {self._left[call]}"
         for act in self.course.acts:
             if this and act.upon == this:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from obstore import exceptions
 
-from tests.simulation.clockwork import EPOCH, World
+from tests.simulation.clockwork import EPOCH, Process, World
 
 LATEST = 20.0
 
@@ -56,6 +56,7 @@ class Bucket:
         world = self.world
         fiber = world.fiber
         assert fiber is not None
+        _told(world.process, what)
         fate = self.trouble(what)
         if fate in ("", "unheard"):
             fiber.sleep(self.seconds())
@@ -70,6 +71,7 @@ class Bucket:
     async def request_async(self, what: str, act: Callable[[], Any]) -> Any:
         world, process = self.world, self.world.process
         process.point()
+        _told(process, what)
         if self.suspends(what):
             await asyncio.sleep(0.001)  # which takes until it goes on
         fate = self.trouble(what)
@@ -109,6 +111,11 @@ class Bucket:
 
             world.after(seconds + (LATEST - seconds) * self.chance.random(), late)
         return seconds
+
+
+def _told(process: Process, what: str) -> None:
+    if what.startswith(("put", "delete")):
+        process.wrote(what)
 
 
 def _unreachable(what: str) -> Exception:
@@ -176,8 +183,8 @@ class SimulatedObstore:
 
         return {"common_prefixes": store.bucket.request(f"list {prefix}", found)}
 
-    def delete(self, store: Prefixed, paths: Iterable[str]) -> None:
-        wanted = [store.full(path) for path in paths]
+    def delete(self, store: Prefixed, paths: str | Iterable[str]) -> None:
+        wanted = [store.full(path) for path in ([paths] if isinstance(paths, str) else paths)]
 
         def delete() -> None:
             for path in wanted:

@@ -53,19 +53,21 @@ def add(life: Life, team: Team, more: dict[str, Any]) -> None:
         thing.words.append(thing.brief)
     life.world.tell(team.name, f"adds {name}: {thing.brief[:40]!r}, {len(more['words'])} messages")
     for words in more["words"]:
-        _say(life, thing, words)
+        _say(life, thing, words, more)
 
 
-def _say(life: Life, thing: Thing, words: str) -> None:
+def _say(life: Life, thing: Thing, words: str, more: dict[str, Any]) -> None:
     life.names += 1
     thing.words.append(f"m{life.names} {words}")
+    if "attaches" in more:
+        thing.shown[thing.words[-1]] = f"pictures/{'logo' if more['attaches'] else thing.names[0]}.png"
 
 
 def say(life: Life, team: Team, more: dict[str, Any]) -> bool:
     thing = _pick(life, team, more)
     if thing is None:
         return False
-    _say(life, thing, more["words"])
+    _say(life, thing, more["words"], more)
     life.world.tell(team.name, f"{thing.address} gets message {thing.words[-1]!r}")
     return True
 
@@ -201,7 +203,7 @@ def lose(life: Life, team: Team, more: dict[str, Any]) -> bool:
     if busy(life, team) or not (team.findable or more.get("anyway")) or life.altered or team.lost:
         return False
     team.copies.clear()
-    team.lost = True
+    team.claimed, team.lost = None, True
     for path in list(life.bucket.objects):
         if path.startswith(life.place(team)):
             del life.bucket.objects[path]
@@ -360,6 +362,8 @@ def habits(life: Life, team: Team, more: dict[str, Any]) -> None:
 
 
 def cursors(life: Life, team: Team, more: dict[str, Any]) -> None:
+    if any(each.lost for each in life.teams):  # an empty answer then hides what an older state does not know
+        return
     life.forgetful = True
     for server in life.servers:
         server.store.forget_cursors()

@@ -41,7 +41,7 @@ def desired(team: Team) -> Desired:
             thing.address,
             _origin(thing),
             settings=settings,
-            messages=tuple(DesiredMessage(str(n + 1), {"message": words}) for n, words in enumerate(thing.words)),
+            messages=tuple(DesiredMessage(str(n + 1), _message(thing, words)) for n, words in enumerate(thing.words)),
             lifecycle=thing.lifecycle,
             cancelled=thing.cancelled,
             depends_on=(thing.after,) if thing.after and not thing.refers else (),
@@ -56,6 +56,15 @@ def desired(team: Team) -> Desired:
     return Desired(team.workspace, projects, moved=moved)
 
 
+def _message(thing: Thing, words: str) -> dict[str, Any]:
+    name = thing.shown.get(words)
+    return {"message": words} | ({"references": [_file(name)]} if name is not None else {})
+
+
+def _file(name: str) -> dict[str, str]:
+    return {"file": name, "digest": hashlib.sha256(films.picture(name)).hexdigest()}
+
+
 def _origin(thing: Thing) -> Origin:
     if thing.project_id is not None:
         return ImportOrigin(thing.project_id)
@@ -63,6 +72,5 @@ def _origin(thing: Thing) -> Origin:
         return AdoptOrigin(thing.studio_id)
     references: list[Any] = [{"project": thing.after, "type": "video"}] if thing.refers and thing.after else []
     if thing.picture is not None:
-        digest = hashlib.sha256(films.picture(thing.picture)).hexdigest()
-        references.append({"file": thing.picture, "digest": digest})
+        references.append(_file(thing.picture))
     return CreateOrigin({"brief": thing.brief, **({"references": references} if references else {})})

@@ -61,7 +61,7 @@ def _disturbed(life: Life, more: dict[str, Any], done: Done) -> None:
             return
         if is_refused(done):
             life.note(done.process.name, "mistake")
-        elif done.error is None:
+        elif done.error is None and not any(thing.destroyed for thing in life.teams[done.team].things):
             life.fail(f"{done.process.name} does not notice that it was given another one's key or state")
 
     done.process.fibers[0].on_end.append(end)

@@ -29,6 +29,8 @@ class Thing(Struct):
     removed: bool = False
     let_go: bool = False
     """Whether an apply has cancelled it, or left it to people."""
+    destroyed: bool = False
+    """Whether a `destroy` or a replacement may have cancelled it, and was cut short before it went on."""
     cancelled: bool = False
     after: str | None = None
     refers: bool = False
@@ -37,6 +39,8 @@ class Thing(Struct):
     deliver: Deliver = Deliver()
     picture: str | None = None
     """A file of the workspace that it is made with."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """A file of the workspace that goes with a message, by its words."""
     studio_id: str | None = None
     """It is adopted from the studio."""
     project_id: str | None = None
@@ -87,6 +91,8 @@ class Team(Struct):
     """The number of its account."""
     things: list[Thing] = field(default_factory=list)
     copies: list[dict[str, bytes]] = field(default_factory=list)
+    claimed: str | None = None
+    """The pull request that changed something last, until a claim is released."""
     lost: bool = False
     """Whether its state was lost or replaced, so that findings may be left for people."""
     findable: bool = True

@@ -29,6 +29,7 @@ def python(*arguments, **env):
 ACTING = ("GET projects", "POST projects", "POST messages")
 ON_DISK = ("EIO", "ENOSPC")
 IN_BUCKET = ("store lost", "store late", "store unheard")
+FURTHER = ("destroy", "recover", "report", "output", "state push", "unlock claim")
 MUST_MEET = {
     *(
         ("create", "under way", what, "apply")
@@ -42,6 +43,7 @@ MUST_MEET = {
     *((call, "request", "twice", "apply") for call in ("GET projects", "POST projects")),
     ("GET messages", "request", "closed", "apply"),
     *(("none", "between", "mistake", command) for command in ("apply", "plan", "import")),
+    *(("none", "between", "killed", command) for command in FURTHER),
     *(("none", "between", what, "download") for what in ("killed", *ON_DISK)),
 }
 """What must have happened in a share of the sweep: kind of step or call, phase, disturbance, command."""
