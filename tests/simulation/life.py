@@ -71,6 +71,8 @@ class Life:
         """Processes with the key of another account."""
         self.unlocked: set[int] = set()
         """Processes whose lock people ended: they learn of it at their next renewal, and nothing they write is kept."""
+        self.made_by: dict[str | None, Process] = {}
+        """The processes of the steps that made projects: not those that recovered a create."""
         self.in_doubt: dict[tuple[str | None, str | None], Process] = {}
         """The processes whose steps ended with the question whether a project has a message."""
         self.replaced: Counter[str] = Counter()
@@ -290,6 +292,8 @@ class Life:
             case StepStarted(step=step):
                 self._phase[process.name, step.address] = step.action
             case StepEnded(step=step, outcome=outcome, note=note, error=error):
+                if outcome == "done" and step.action in ("create", "replace"):
+                    self.made_by[event.project_id] = process
                 if outcome == "unknown" and isinstance(step, Message):
                     self.in_doubt[event.project_id, step.message.id] = process
                 self._phase.pop((process.name, step.address), None)
