@@ -65,6 +65,19 @@ def test_a_message_whose_answer_was_lost_is_found_and_not_sent_again(world, chan
     assert world.sent("it") == SENT
 
 
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(("change", "unknown"), square(2, [forget_cursor, forget_all_ids], ["refuse", "empty"]))
+def test_an_older_state_sends_nothing_again(world, change, unknown):
+    """Intent: a copy is put back, and the server says that nothing follows the cursor of then, which it has forgotten."""
+    copy = world.state.read_text()
+    assert world.apply().code == 0
+    world.state.write_text(copy)
+    edited(world, change)
+    world.store.change({"unknown_cursor": unknown})
+    assert world.apply().code == 0
+    assert world.sent("it") == SENT
+
+
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("unknown", ["refuse", "empty"])
 def test_a_message_that_was_killed_on_its_way_is_decided_or_left_to_the_user(world, unknown):

@@ -67,7 +67,7 @@ def pushes(life: Life, team: Team, more: dict[str, Any]) -> bool:
     forced = more["force"] or (more["history"] and life.course.remote)
 
     def hopeless() -> bool:
-        return life.forgetful or (forced and (life.altered or not team.findable))
+        return forced and (life.altered or not team.findable)
 
     if hopeless():
         return False

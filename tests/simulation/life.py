@@ -92,7 +92,6 @@ class Life:
         self._phase: dict[tuple[str, str], str] = {}
         self.secret_seen = False
         self.altered = bool(course.server.get("message_habits") or course.server.get("message_max"))
-        self.forgetful = False
         self.storms = False
         self.outage_until = 0.0
         """When the store is there again."""

@@ -362,9 +362,6 @@ def habits(life: Life, team: Team, more: dict[str, Any]) -> None:
 
 
 def cursors(life: Life, team: Team, more: dict[str, Any]) -> None:
-    if any(each.lost for each in life.teams):  # an empty answer then hides what an older state does not know
-        return
-    life.forgetful = True
     for server in life.servers:
         server.store.forget_cursors()
     life.world.tell("server", "forgets cursors")

@@ -161,8 +161,8 @@ async def _send(call: MessageCall) -> Done:
 async def look_before_sending(run: Run, monitor: Monitor, address: str, text: Revealed) -> tuple[Window, Claims]:
     """What came since the log's cursor, and which of it is the message already."""
     entry = run.draft.projects[address]
-    window = await read_window(run.api, entry.project_id, entry.cursor)
     fresh = address in run.worked and address not in run.found
+    window = await read_window(run.api, entry.project_id, entry.cursor, sure=not fresh)
     return window, _claims(run, monitor, window, entry, text, may_be_first=not fresh)
 
 
