@@ -31,6 +31,9 @@ def destroys(life: Life, team: Team, more: dict[str, Any]) -> bool:
             people.remove(life, team, {"pick": team.wanted().index(each)})
     for each in chosen:
         each.destroyed = True
+        if not each.removed:  # it is wanted again, also where it is not told that it was let go
+            each.rights += 1
+            each.counted += 1
     team.findable = False
     targets = [thing.address] if more.get("only") else None
     commands.begin_apply(life, life.runner_of(team), more | {"destroy": True, "target": targets})

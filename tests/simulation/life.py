@@ -92,6 +92,8 @@ class Life:
         self._phase: dict[tuple[str, str], str] = {}
         self.secret_seen = False
         self.altered = bool(course.server.get("message_habits") or course.server.get("message_max"))
+        self.forgetful = False
+        """Whether the messages have other ids than those that a run has seen."""
         self.storms = False
         self.outage_until = 0.0
         """When the store is there again."""

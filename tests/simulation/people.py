@@ -362,6 +362,7 @@ def habits(life: Life, team: Team, more: dict[str, Any]) -> None:
 
 
 def cursors(life: Life, team: Team, more: dict[str, Any]) -> None:
+    life.forgetful = True
     for server in life.servers:
         server.store.forget_cursors()
     life.world.tell("server", "forgets cursors")

@@ -66,6 +66,6 @@ def _is_told(life: Life, team: Team, intent: Intent) -> bool:
         bool(intent.near)
         and life.in_doubt.get((id_, intent.message_id)) in makers
         and life.made_by.get(id_) in makers
-        and not life.altered
+        and not (life.altered or life.forgetful)
         and id_ not in life.typed
     )

@@ -31,6 +31,8 @@ class Thing(Struct):
     """Whether an apply has cancelled it, or left it to people."""
     destroyed: bool = False
     """Whether a `destroy` or a replacement may have cancelled it, and was cut short before it went on."""
+    counted: int = 0
+    """How often that may come about, and is among its rights already."""
     cancelled: bool = False
     after: str | None = None
     refers: bool = False
@@ -66,7 +68,9 @@ class Thing(Struct):
             self.disputed = False
             if action in ("cancel", "forget", "release"):
                 self.let_go = True
-                if not self.removed:
+                if self.counted:
+                    self.counted -= 1
+                elif not self.removed:
                     self.rights += 1  # by a run that had waited with older specs: what it let go is wanted again
             elif self.removed and self.let_go and action == "create":
                 self.rights += 1  # by a run that had waited with older specs, in which it was still wanted
