@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from reconciler.adapters.media.client import MediaClient
+from reconciler.adapters.media.files import Part
 from reconciler.model.errors import DownloadError, NotFoundError
 from reconciler.model.state import Entry, Outputs, Rendered
 from reconciler.operations.read.download import download
@@ -195,6 +196,32 @@ def test_a_part_of_an_earlier_run_is_used_only_if_it_belongs_to_the_file(tmp_pat
     (tmp_path / "teaser.part.json").write_text(json.dumps({"validator": '"v0"'}))
     (tmp_path / "teaser.mp4").unlink()
     fetch(tmp_path, Api(host.url))
+    assert (tmp_path / "teaser.mp4").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("call", ["_write", "begin"])
+def test_a_part_of_another_rendering_is_gone_before_the_note_says_otherwise(tmp_path, host, monkeypatch, call):
+    """Intent: a run is killed as it begins to write over what is left of an earlier video: the next one mixes no two."""
+
+    class Killed(BaseException):
+        pass
+
+    async def dies(*_):
+        raise Killed
+
+    def noted_and_dies(part, *arguments):
+        begin(part, *arguments)
+        raise Killed
+
+    begin = Part.begin
+    (tmp_path / "teaser.part").write_bytes(b"of another rendering")
+    (tmp_path / "teaser.part.json").write_text(json.dumps({"validator": '"v0"'}))
+    with monkeypatch.context() as patched:
+        place, run = (MediaClient, dies) if call == "_write" else (Part, noted_and_dies)
+        patched.setattr(place, call, run)
+        with pytest.raises(Killed):
+            fetch(tmp_path, Api(host.url))
+    assert fetch(tmp_path, Api(host.url)).outcome == "fetched"
     assert (tmp_path / "teaser.mp4").read_bytes() == DATA
 
 

@@ -157,7 +157,7 @@ def test_what_was_begun_of_a_video_that_is_there_is_removed(tmp_path):
         entry(URL, "2027-01-01T00:00:00Z"), rendered=Rendered(at="2025-12-31T00:00:00Z", quality="1080p", how="sent")
     )
     assert fetch(tmp_path, a=rendered).outcome == "fetched"
-    Part(tmp_path, "a").begin('"v1"')
+    Part(tmp_path, "a").begin('"v1"', 0)
     (tmp_path / "a.part").write_bytes(DATA[:100])
 
     assert fetch(tmp_path, a=rendered).outcome == "kept"

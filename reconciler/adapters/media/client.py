@@ -158,7 +158,7 @@ class MediaClient:
                 return None
             target = part.target(_ending(response))
             part.check(target, known, total)
-            part.begin(validator)
+            part.begin(validator, offset)
             await self._write(response, part.path, offset, total, tell)
         fetched = Fetched(target.name, part.path.stat().st_size, file_digest(part.path), validator)
         if fetched == known:  # a server without validators: only the bytes can tell
@@ -172,8 +172,6 @@ class MediaClient:
         self._bounded(total or 0)
         pace = _Pace(offset)
         with os.fdopen(files.open_to_append(part, mode=0o666), "ab") as file:
-            if not offset:
-                file.truncate(0)
             async for chunk in response.aiter_raw():
                 offset += len(chunk)
                 self._bounded(offset)

@@ -77,7 +77,12 @@ class Part:
         if files.check(target) and not ours and total is not None and target.stat().st_size != total:
             raise FileInTheWayError(target)
 
-    def begin(self, validator: str | None) -> None:
+    def begin(self, validator: str | None, offset: int) -> None:
+        """Note what the part belongs to. Of a file that begins at 0 nothing is there: the rest of the one before would be taken
+        for its beginning. Raises OSError.
+        """
+        if not offset:
+            self.path.unlink(missing_ok=True)
         files.remove_leftovers(self._note)
         files.replace(self._note, json.dumps({"validator": validator}).encode())
 
