@@ -14,7 +14,7 @@ from tests.simulation.wire import FATES
 ROOT = Path(__file__).parents[2]
 DEFAULT = range(0, 5_000, 250)
 """The first seeds of the shares of the default run."""
-SWEPT = range(10_000, 110_000, 2_500)
+SWEPT = range(10_000, 80_000, 2_500)
 """The same of the sweep."""
 
 

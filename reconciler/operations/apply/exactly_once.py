@@ -152,11 +152,14 @@ async def settle(run: Run, intent: Intent) -> None:
 
 
 async def settle_found(run: Run, address: str) -> None:
-    """Wait until no call of a run whose state was lost can act any more on a project that this run found: the one that
-    made it may have been killed right before. Raises HaltedError.
+    """Wait until no call of a run whose state was lost can act any more on a project that was found, by this run or by one
+    that was killed: the one that made it may have been killed right before. Raises HaltedError.
     """
-    if address in run.found:
-        await _pause(run, run.options.settle - _age(run, run.found[address]))
+    rendered = run.draft.projects[address].rendered
+    noted = rendered.at if rendered is not None and rendered.how == "found" else None
+    found = run.found.get(address, noted)
+    if found is not None:
+        await _pause(run, run.options.settle - _age(run, found))
 
 
 def _age(run: Run, at: str) -> float:
