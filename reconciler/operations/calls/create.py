@@ -441,7 +441,8 @@ async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[
     """
     taken = _taken(run)
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
-    taken |= {intent.project_id or "", *run.draft.forgotten}
+    others = run.elsewhere_now()  # what another environment has made since this run began looks the same
+    taken |= {intent.project_id or "", *run.draft.forgotten, *others.taken, *others.forgotten}
     begun = instant(intent.at)
     title = exposed(body.get("title"))
 
