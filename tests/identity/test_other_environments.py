@@ -381,3 +381,19 @@ def test_environments_that_are_behind_by_different_renames_are_told_by_one_file(
         space.run("-e", environment, *APPLY)
         assert managed(space, environment) == {"a": before[environment]["a"], "d": before[environment]["b"]}
     assert len(store.ledger()) == acted
+
+
+@pytest.mark.sampled(2)
+def test_a_project_may_be_renamed_differently_in_each_environment(world):
+    """Intent: a move to a project of another environment is that one's, also as the end of a chain."""
+    space, _ = world
+    space.run(*APPLY)
+    before = {environment: managed(space, environment) for environment in ("dev", "prod")}
+    specs = SPEC.replace("  b:", "  c:").replace("[Slower.]", "[Slower.], only: [dev]")
+    specs += "  d: {brief: Another nice brief., messages: [Slower.], only: [prod]}\n"
+    space.write(
+        "specs/a.yaml", specs + "moved: [{from: b, to: c}, {from: b, to: d}, {from: z, to: y}, {from: y, to: d}]\n"
+    )
+    for environment, name in (("dev", "c"), ("prod", "d")):
+        space.run("-e", environment, *APPLY)
+        assert managed(space, environment) == {"a": before[environment]["a"], name: before[environment]["b"]}

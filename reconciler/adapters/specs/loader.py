@@ -83,13 +83,17 @@ class _File(Struct):
     defaults: Layer | None = None
 
 
-def _end(moves: Mapping[str, Moved], move: Moved) -> str | None:
-    """The address that a move leads to, with those that go on from there; ``None``: they lead in a circle."""
-    passed, address = {move.from_address}, move.to_address
-    while address in moves and address not in passed:
-        passed.add(address)
-        address = moves[address].to_address
-    return None if address in passed else address
+def _ends(moves: Mapping[str, Moved]) -> dict[str, str | None]:
+    """Where each moved address leads in the end, however many moves go on from there; ``None``: in a circle."""
+    ends: dict[str, str | None] = {}
+    for start in moves:
+        passed: set[str] = set()
+        address = start
+        while address in moves and not (address in ends or address in passed):
+            passed.add(address)
+            address = moves[address].to_address
+        ends |= dict.fromkeys(passed, ends.get(address, None if address in passed else address))
+    return ends
 
 
 class _Workspace:
@@ -372,15 +376,18 @@ class _Workspace:
         numbers of renames. Each is kept with the address that it leads to in the end; one to a project of other
         environments is theirs.
         """
-        moves, self._moved = self._moved, []
         elsewhere = self._named.elsewhere(self._config.environment)
+        moves = [move for move in self._moved if move.to_address.partition("[")[0] not in elsewhere]
         steps: dict[str, Moved] = {}
         for move in moves:
             steps.setdefault(move.from_address, move)
-        circle = next((move for move in moves if _end(steps, move) is None), None)
+        theirs = {move.from_address for move in self._moved} - steps.keys()
+        self._moved = []
+        ends = _ends(steps)
+        circle = next((move for move in moves if ends[move.from_address] is None), None)
         for move in moves:
-            a, b = move.from_address, _end(steps, move)
-            if b is not None and b.partition("[")[0] in elsewhere:
+            a, b = move.from_address, ends[move.from_address]
+            if b in theirs:
                 continue
             if a in self._places:
                 summary = f"{a} is moved away but still declared"
