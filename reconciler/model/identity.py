@@ -51,6 +51,11 @@ class Elsewhere(Struct, frozen=True):
         """All that this environment can't have."""
         return {**self.before, **self.holders}
 
+    @property
+    def not_ours(self) -> frozenset[str]:
+        """The projects that another one has, or was told to forget."""
+        return self.forgotten.union(self.before, self.holders)
+
     def holder_of(self, project_id: str) -> Holder | None:
         """Who else has a project, if anybody does."""
         return self.holders.get(project_id) or self.before.get(project_id)

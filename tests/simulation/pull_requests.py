@@ -58,7 +58,7 @@ def standing(life: Life, team: Team) -> str | None:
 
 
 def departs(life: Life, process: Process, team: Team) -> None:
-    """Whoever changes the account has the claim, if there is one; and a pull request always has it."""
+    """Where there is a claim, only its holder changes the account; a pull request always has one."""
     if not life.claimants:
         return
     claimant, there = life.claimants.get(process.number), standing(life, team)

@@ -224,7 +224,9 @@ class Sender:
         for attempt in range(self._retries + 1):
             patience.attempt = attempt
             try:
-                return await self._send_in_turn(call, url, content, good, patience)
+                client = self._http if call.reads and not attempt else self._new
+                send = functools.partial(self._send_once, client, call, url, content, good, patience)
+                return await (self._in_turn(send) if call.reads else send())
             except HaltedError:
                 raise
             except ApiError as error:
@@ -243,25 +245,15 @@ class Sender:
                 await self.pause(wait, "retry")
         raise AssertionError
 
-    async def _send_in_turn(
-        self,
-        call: Call,
-        url: str,
-        content: bytes | None,
-        good: Mapping[int, Callable[[Bytes], T]],
-        patience: _Patience,
-    ) -> T:
-        """Send a call; a read once there is a place for it."""
-        if not call.reads:
-            return await self._send_once(self._new, call, url, content, good, patience)
+    async def _in_turn(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Send a read once there is a place for it. Raises HaltedError."""
         if self._reads.locked():
             async with self.halt.waiting():
                 await self._reads.acquire()
         else:  # at once: a context to wait in would cost more than all else here
             await self._reads.acquire()
         try:
-            client = self._new if patience.attempt else self._http
-            return await self._send_once(client, call, url, content, good, patience)
+            return await send()
         finally:
             self._reads.release()
 

@@ -419,8 +419,8 @@ async def _look(
     """
     matches = await _stopped_matches(run, monitor, intent, body)
     elsewhere = run.elsewhere_now()
-    free = [p for p in matches if elsewhere.holder_of(p.id) is None and p.id not in elsewhere.forgotten]
-    return free, elsewhere
+    others = elsewhere.not_ours
+    return [project for project in matches if project.id not in others], elsewhere
 
 
 async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
@@ -441,8 +441,8 @@ async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[
     """
     taken = _taken(run)
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
-    others = run.elsewhere_now()  # what another environment has made since this run began looks the same
-    taken |= {intent.project_id or "", *run.draft.forgotten, *others.taken, *others.forgotten}
+    taken |= {intent.project_id or "", *run.draft.forgotten}
+    taken |= run.elsewhere_now().not_ours  # what another environment has made since this run began looks the same
     begun = instant(intent.at)
     title = exposed(body.get("title"))
 
