@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -14,17 +13,21 @@ from reconciler.model import contract
 from reconciler.model.config import Config
 from reconciler.model.errors import ReconcilerError
 from reconciler.model.identity import Elsewhere, Holder
+from reconciler.planning.planner import unsettled_addresses
 
 
 def read_elsewhere(console: Console, config: Config) -> Elsewhere:
-    """What the other states of the configuration say. One that can't be read says nothing: then the keys and the account
-    tell, as for another workspace.
+    """What the other states of the configuration say. One that can't be read says nothing, but that it may have something:
+    then the keys and the account tell, as for another workspace.
     """
     found = Elsewhere()
     for name in (None, *config.environments) if config.environment is not None else ():
         if name != config.environment:
-            with contextlib.suppress(ReconcilerError), contract.kept():  # it may have another version of the API
-                found = _with(found, console, config, name)
+            try:
+                with contract.kept():  # it may have another version of the API
+                    found = _with(found, console, config, name)
+            except ReconcilerError:
+                found = replace(found, incomplete=found.incomplete or name is not None)
     return found
 
 
@@ -32,7 +35,9 @@ def _with(found: Elsewhere, console: Console, config: Config, name: str | None) 
     other = load_offline(config.root, name, state=console.state)
     other = replace(other, api_url=config.api_url)  # whether its own may have the key does not matter: nothing is sent
     state = open_store(console, other).load().state if _is_near(other, config) else None
-    if state is None or state.workspace != config.workspace:
+    if state is None:
+        return replace(found, incomplete=found.incomplete or name is not None)
+    if state.workspace != config.workspace:
         return found
     if name is None and state.moved_to is not None:
         return replace(found, moved=state.environment == config.environment)
@@ -51,6 +56,7 @@ def _with(found: Elsewhere, console: Console, config: Config, name: str | None) 
         creates=(*found.creates, *(intent.body for intent in calls if intent.kind == "create")),
         sharing=found.sharing or any(intent.kind == "share" for intent in calls),
         forgotten=found.forgotten.union(state.forgotten),
+        incomplete=found.incomplete or state.new or bool(unsettled_addresses(state)),
     )
     return replace(found, holders={**found.holders, **held}) if name else replace(found, before=held)
 

@@ -35,7 +35,8 @@ class Elsewhere(Struct, frozen=True):
     ``holders`` are of other environments; ``before`` are of a state that is in no environment. ``moved``: such a state
     moved into this environment, so that its projects have keys of then. ``links`` are the permanent links that they have;
     ``creates`` the bodies of creates that are open in any of them. ``sharing``: a share is. ``forgotten`` are
-    projects that one of them had, until it was told to forget them.
+    projects that one of them had, until it was told to forget them. ``incomplete``: an environment may have projects that
+    no state tells of, since its state is new, was lost, or can't be read.
     """
 
     holders: Mapping[str, Holder] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Elsewhere(Struct, frozen=True):
     creates: tuple[Mapping[str, object], ...] = ()
     sharing: bool = False
     forgotten: frozenset[str] = frozenset()
+    incomplete: bool = False
 
     @property
     def taken(self) -> dict[str, Holder]:

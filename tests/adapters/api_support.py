@@ -41,6 +41,11 @@ class Endpoint:
         return self.name in ("patch", "cancel", "send")
 
     @property
+    def doubled(self) -> bool:
+        """Whether the caller looks first where it was refused as one request too many: a proxy may have sent it twice."""
+        return self.name in ("create", "send")
+
+    @property
     def on_project(self) -> bool:
         return self.name not in ("create", "list")
 

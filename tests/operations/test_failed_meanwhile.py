@@ -77,3 +77,26 @@ def test_one_of_another_brief_holds_nothing_up(tmp_path):
         assert waited and len(creates(world)) == 1
 
     in_world(go, tmp_path, active=1)
+
+
+def test_the_agent_of_what_the_key_may_bind_is_waited_for(tmp_path, monkeypatch):
+    """One at work may fail at the very moment that the key is sent; one that has stopped can't."""
+
+    async def go(world):
+        await world.apply(specs(title="Sea"), wait="none")
+        (made,) = creates(world)
+        (tmp_path / "state.json").unlink()
+        create = world.api.create
+
+        async def failing(body):
+            if world.live(made)["status"] != "idle":
+                world.store.set_status(made, "failed")
+            return await create(body)
+
+        monkeypatch.setattr(world.api, "create", failing)
+        result = await world.apply(specs(title="Sea"), wait="none")
+        assert [r.outcome for r in result.results] == ["deferred"] and creates(world) == [made]
+        await world.apply(specs(title="Sea"))
+        assert world.id("a") == made and creates(world) == [made]
+
+    in_world(go, tmp_path)

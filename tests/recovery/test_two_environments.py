@@ -313,3 +313,34 @@ def test_a_call_that_names_the_others_project_is_seen(zygote, accounts, folder):
         assert ("prod", theirs) in world.trespasses()
     finally:
         world.close()
+
+
+@pytest.mark.parametrize("prod", ["lost its state", "can't be read", "has its state", "has none yet"])
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_failed_project_is_bound_only_where_it_can_be_no_others(zygote, accounts, folder, prod, arrived):
+    """Intent: dev's create may not have arrived, and what looks like its project has failed, as has its key."""
+    world = TwoEnvironments.new(zygote, accounts, folder / "w", "projects:\n  a: {brief: 'It will [fail]'}\n")
+    try:
+        if prod != "has none yet":
+            world.applied("prod")
+        theirs = world.created()
+        assert world.applied("dev", orders=[kill_at("call", 3 if arrived else 1)]).killed
+        match prod:
+            case "lost its state":
+                shutil.rmtree(world.bucket / "prod")
+            case "can't be read":
+                for path in (world.bucket / "prod").rglob("*.json*"):
+                    path.write_bytes(b"{")
+        made = world.created()
+        told = world.applied("dev")
+        bound = {e["project_id"] for e in json.loads(world.within("dev", "state", "pull").out)["projects"].values()}
+        asked = "that is another environment's" in told.out + told.err or "could be any of" in told.out + told.err
+        assert not bound & set(theirs), str(told)
+        if prod == "has its state":
+            assert not asked and bound == {*world.created()} - {*theirs}, str(told)
+            assert len(world.created()) == len(theirs) + 1
+        else:
+            assert asked == bool(made) and (not made or not bound) and world.created()[: len(made)] == made, str(told)
+            assert len(world.created()) == max(len(made), 1)
+    finally:
+        world.close()

@@ -72,7 +72,7 @@ class ApiClient(Sender):
 
     async def create(self, body: WireBody) -> Created:
         """``POST /projects``: 202 for a new project, 200 for the one with this idempotency key (unless it failed)."""
-        call = Call("POST", "/projects")
+        call = Call("POST", "/projects", doubled=True)
         good = {202: partial(answers.made, existing=False), 200: _EXISTING}
         return await self._send_body("create", call, good, body)
 
@@ -128,7 +128,7 @@ class ApiClient(Sender):
 
     async def send_message(self, project_id: str, body: WireBody) -> str:
         """``POST /projects/:id/messages``: the status afterwards. Not idempotent, and there is no key."""
-        call = self._on(project_id, "POST", "/messages")
+        call = replace(self._on(project_id, "POST", "/messages"), doubled=True)
         return await self._send_body("message", call, {202: answers.status}, body)
 
     async def _send_body(
@@ -173,7 +173,7 @@ class ApiClient(Sender):
 
     async def share(self, project_id: str, body: WireBody) -> Link:
         """``POST /projects/:id/share``: a new permanent link. Not idempotent; beyond the contract as :meth:`render`."""
-        call = self._on(project_id, "POST", "/share")
+        call = replace(self._on(project_id, "POST", "/share"), doubled=True)
         return await self.send(call, {201: answers.shared, 200: answers.shared}, body=body)
 
     async def shares(self) -> tuple[Link, ...] | None:

@@ -82,7 +82,9 @@ class Call(Struct, frozen=True):
     optional: bool = False
     """Whether the program can do without the answer: it is asked for once, and not waited for long."""
     doubled: bool = False
-    """Whether a copy that a proxy sent may act where the other one is refused: the caller looks before it is sent again."""
+    """Whether a copy that a proxy sent may act where the other one is refused as one request too many: once there is room,
+    the caller looks before it is sent again.
+    """
 
     @property
     def reads(self) -> bool:

@@ -237,11 +237,17 @@ class Sender:
                     self._limiter.pause(wait)  # for every call, whether this one is sent again or not
                 patience.left -= 0 if limited else error.retry_after or 0
                 late = wait > LONGEST_WAIT or patience.left < self._timeout * _LEAST
-                if attempt == self._retries or call.optional or late or not _may_repeat(call, error):
+                looks_first = limited and call.doubled
+                may_repeat = looks_first or _may_repeat(call, error)
+                if attempt == self._retries or call.optional or late or not may_repeat:
                     raise
                 if wait > REPORT_FROM:
                     why = error.diagnostics[0].summary
                     self._on_retry(f"{call.method} {call.path}: {why}; trying again in {wait:.0f} s")
+                if looks_first:
+                    with contextlib.suppress(HaltedError):  # a copy may have acted: the caller says what becomes of it
+                        await self.pause(wait, "retry")
+                    raise
                 await self.pause(wait, "retry")
         raise AssertionError
 
@@ -395,7 +401,7 @@ def _may_repeat(call: Call, error: ApiError) -> bool:
         case UnreachableError():
             return not error.lasting
         case RateLimitedError():
-            return not call.doubled
+            return True
         case AnswerError():
             return call.reads and isinstance(error.__cause__, answers.UndecodableError | httpx.DecodingError)
         case _:

@@ -12,9 +12,12 @@ from reconciler.model.errors import (
     ApiError,
     CreditsError,
     Fate,
+    HaltedError,
     IdentityError,
     ProjectLimitError,
+    RateLimitedError,
     ReconcilerError,
+    RefusedError,
     WrongStatusError,
 )
 from reconciler.model.journal import Disputed, Effect, End
@@ -27,6 +30,8 @@ from reconciler.operations.apply.run import Run, Undecided, summary_of
 T = TypeVar("T")
 ATTEMPTS: Final = 4
 """How often a call that turned out not done is made."""
+LIMITED_RETRIES: Final = 4
+"""How often a call that was refused as one request too many is made again, each time after a look at what it did."""
 STATUS_ATTEMPTS: Final = 3
 """How often a call is made that the project's status forbade at that moment."""
 LONGEST_FLIGHT: Final = 900.0
@@ -61,7 +66,7 @@ class Call(Protocol[T]):
         """The step that it belongs to."""
 
     def intent(self) -> Intent:
-        """A new intent, written to disk before the call is sent."""
+        """A new intent, written to disk before the call is sent. Raises ReconcilerError: it must not be sent any more."""
 
     async def send(self) -> T:
         """Make the request once. Raises ApiError, whose fate says whether it may have acted."""
@@ -83,8 +88,14 @@ class Call(Protocol[T]):
 Recovery = Callable[[Run, Monitor, Intent], Awaitable[Resolution]]
 
 
-async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
+async def commit(
+    run: Run, monitor: Monitor, call: Call[T], acted: Callable[[Intent], Awaitable[bool]] | None = None
+) -> T | None:
     """Make a call until it is done; ``None``: an answer was lost, but the call is known to be done.
+
+    ``acted``: a look at whether a call may have acted all the same that was refused as one request too many, or by the
+    project's status. A proxy may have sent it twice, and only the second copy was refused. Where it has not acted, it is
+    made again once the server has room.
 
     Raises:
         ApiError: the API refused, or can't be reached: not done.
@@ -94,14 +105,9 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
 
     """
     for _ in range(ATTEMPTS):
-        intent = call.intent()
-        try:
-            answer = await run.perform(intent, call.step, call.send)
-        except ApiError as error:
-            if error.fate is Fate.NOT_DONE:
-                raise
-            lost = error
-        else:
+        made = await _request(run, call, acted)
+        if not isinstance(made, _Lost):
+            intent, answer = made
             try:
                 effects = await call.effects(answer, intent)
             except IdentityError as error:  # what answered is not the address's own
@@ -111,8 +117,9 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
                 raise
             await run.record_done(intent, *effects)
             return answer
+        lost = made.error
         try:
-            resolution = await resolve(run, monitor, intent, call.recover)
+            resolution = await resolve(run, monitor, made.intent, call.recover)
         except ApiError as error:
             raise Undecided(f"{summary_of(lost)}; then: {summary_of(error)}") from error
         match resolution.result:
@@ -124,6 +131,59 @@ async def commit(run: Run, monitor: Monitor, call: Call[T]) -> T | None:
                 # as long as a failing server asks for; else at once
                 await run.api.pause(min(lost.retry_after or 0.0, LONGEST_WAIT), "lost call")
     raise ReconcilerError(f"the call was lost {ATTEMPTS} times", lost.diagnostics[0].detail) from lost
+
+
+class _Lost(Struct, frozen=True):
+    """A call that may have acted: there is no answer that tells."""
+
+    intent: Intent
+    error: ApiError
+
+
+async def _request(
+    run: Run, call: Call[T], acted: Callable[[Intent], Awaitable[bool]] | None
+) -> tuple[Intent, T] | _Lost:
+    """Make the request until it was answered, or may have acted. Raises as :func:`commit`."""
+    for retries in reversed(range(LIMITED_RETRIES + 1)):
+        intent = call.intent()
+        try:
+            return intent, await run.perform(intent, call.step, call.send)
+        except (WrongStatusError, RateLimitedError) as error:
+            if await _has_acted(error, intent, acted):
+                return _Lost(intent, error)
+            await run.record(End(op=intent.op, result="not_done", note=summary_of(error)))
+            if acted is None or not retries or isinstance(error, WrongStatusError) or not _passes(error):
+                raise
+        except ApiError as error:
+            if error.fate is Fate.NOT_DONE:
+                raise
+            return _Lost(intent, error)
+    raise AssertionError
+
+
+async def _has_acted(
+    error: WrongStatusError | RateLimitedError, intent: Intent, acted: Callable[[Intent], Awaitable[bool]] | None
+) -> bool:
+    """Whether a call that was refused may have acted, as far as there is a look at that.
+
+    Raises:
+        HaltedError: the time is up, or the user asked to stop: the next run looks.
+        Undecided: the account can't be asked.
+
+    """
+    if acted is None or not _passes(error):
+        return False
+    try:
+        return await acted(intent)
+    except HaltedError:
+        raise
+    except ApiError as unheard:
+        raise Undecided(f"{summary_of(error)}; then: {summary_of(unheard)}") from unheard
+
+
+def _passes(error: RefusedError) -> bool:
+    """Whether the account can be asked soon: all calls wait as long as the server says, up to this."""
+    return (error.retry_after or 0.0) <= LONGEST_WAIT
 
 
 async def resolve(run: Run, monitor: Monitor, intent: Intent, recover: Recovery) -> Resolution:

@@ -13,7 +13,15 @@ from msgspec.structs import replace
 
 from reconciler.adapters.api.client import ApiClient
 from reconciler.model import contract
-from reconciler.model.errors import ApiError, CreditsError, Diagnostic, Fate, ReconcilerError
+from reconciler.model.errors import (
+    ApiError,
+    CreditsError,
+    Diagnostic,
+    Fate,
+    RateLimitedError,
+    ReconcilerError,
+    WrongStatusError,
+)
 from reconciler.model.events import Emit
 from reconciler.model.identity import Elsewhere, identity
 from reconciler.model.journal import Begin, Draft, Effect, End, Record
@@ -186,6 +194,7 @@ class Run(Struct, kw_only=True):
             Interrupted: the user asked to stop, before anything was sent.
             Deferred: the time is up, before anything was sent.
             HaltedError: one of the two, while the call waited for its turn; recorded as not done.
+            WrongStatusError, RateLimitedError: another copy of it may have acted (the intent stays pending).
             ApiError: not done (recorded), or of unknown fate (the intent stays pending: resolve it).
 
         """
@@ -202,7 +211,7 @@ class Run(Struct, kw_only=True):
             try:
                 return await call()
             except ApiError as error:
-                if error.fate is Fate.NOT_DONE:
+                if error.fate is Fate.NOT_DONE and not isinstance(error, WrongStatusError | RateLimitedError):
                     await self.record(End(op=intent.op, result="not_done", note=summary_of(error)))
                 raise
 

@@ -76,6 +76,9 @@ class CreateCall(Struct):
     used_up: bool = False
 
     def intent(self) -> Intent:
+        """Raises ReconcilerError: what the key may bind has failed meanwhile."""
+        if self.old is None and self.generation == 1:
+            _require_alive(self.run, self.monitor, self.step)
         before = self.monitor.unmanaged_before.like({"brief": self.body["brief"]}).all  # whatever its title was
         return self.run.intent(
             "create",
@@ -113,6 +116,16 @@ class CreateCall(Struct):
             self.monitor.set_status(created.id, created.status)
         return (Bind(address=address, entry=entry),)
 
+    async def may_have_acted(self, intent: Intent) -> bool:
+        """Whether the account has a project that was not there before, and that the call may have made: nobody has given it
+        another title yet.
+        """
+        body = self.run.fill(from_portable(intent.body), intent.address)
+        found = await _alike(self.run, intent, body, exposed(body.get("title")))
+        for project in found:
+            self.monitor.note(project)
+        return any(project.id not in intent.seen and title_matches(body.get("title"), project) for project in found)
+
     @staticmethod
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
         """Look for the project in the account.
@@ -123,6 +136,8 @@ class CreateCall(Struct):
           body each time: it is bound by what the list shows, since the key could make a second one, or be refused; where
           another project could be meant just as well (equal briefs), it stays unknown. The same where its fields are of
           another version of the API.
+        * Failed or so old, and perhaps made by another environment, whose state was lost or can't be read: it stays unknown,
+          unless the key is from before there were environments.
         * Under another title, which people may have given it: the same, but for the list, which then settles nothing.
         * There before this call, as the intent says: the key tells whether it is the address's own. Then it is bound by what
           the list shows, since its settings, render and messages are not those of this call; under another title it is
@@ -144,9 +159,11 @@ class CreateCall(Struct):
         renamed = any(not title_matches(body.get("title"), p) for p in matches)
         certain = len(matches) == 1 and not renamed and not _has_rival(run, intent, elsewhere)
         key_may_double = len(alive) < len(matches) or _is_forgotten(run, intent)
-        if matches and key_may_double and not certain:
+        unsure = elsewhere.incomplete and str(body["idempotency_key"]).startswith(f"{run.identity}/")
+        if matches and key_may_double and (unsure or not certain):
             ids = ", ".join(f"`{p.id}`" for p in matches)
-            return Resolution("unknown", f"it could be any of {ids}, and sending its key again could create another")
+            could = f"it could be {ids}, or that is another environment's" if certain else f"it could be any of {ids}"
+            return Resolution("unknown", f"{could}, and sending its key again could create another")
         foreign = not _is_sayable(body)
         another = foreign or projects_in(body)  # videos' URLs make another body each time
         if matches and certain and (key_may_double or another):
@@ -171,6 +188,8 @@ async def create(
     make_room: Callable[[], Awaitable[object]] | None = None,
 ) -> Done:
     """Create under the first generation of the key that is not used up. ``make_room`` is called once a slot is free."""
+    if old is None and step.generation == 1:
+        await _until_stopped(run, monitor, step)
     for generation in range(step.generation, step.generation + GENERATIONS):
         attempt = partial(_attempt, run, monitor, step, number, generation=generation, old=old, make_room=make_room)
         done = await in_slot(run, monitor, step, attempt)
@@ -192,14 +211,12 @@ async def _attempt(
     """Create under one generation of the key; ``None``: it is used up."""
     if make_room is not None:
         await make_room()
-    if old is None and generation == 1:
-        _require_alive(run, monitor, step)
     key = idempotency_key(run.identity, step.address, generation)
     body = {**step.body, "idempotency_key": key}
     try:
         wire = await wire_body(run, monitor, body, step.address)
         call = CreateCall(run, monitor, step, number, generation, old, body, wire)
-        created = await commit(run, monitor, call)
+        created = await commit(run, monitor, call, call.may_have_acted)
         return None if call.used_up else await _finish(call, created)
     except RefusedError as error:
         if error.status != KEY_CONFLICT or error.path != "/projects":
@@ -210,6 +227,23 @@ async def _attempt(
         raise _used_key_error(step, key, others, error) from error
 
 
+def _may_be_bound(run: Run, monitor: Monitor, step: Create | Replace) -> list[LiveProject]:
+    """What the first key may bind, as this run has seen it last: alive as it was planned, whatever its title is."""
+    taken = _taken(run)
+    alive = monitor.unmanaged_before.like({"brief": step.body["brief"]}).alive
+    return [monitor.projects[before.id] for before in alive if before.id not in taken]
+
+
+async def _until_stopped(run: Run, monitor: Monitor, step: Create | Replace) -> None:
+    """Wait for the agents of what the first key may bind. If one failed between the look and the key, the key would make
+    another project. Raises as :meth:`Monitor.until`.
+    """
+    for live in _may_be_bound(run, monitor, step):
+        if not finished(live):
+            with contextlib.suppress(NotFoundError):
+                await monitor.until(live.id, finished, f"the agent of `{live.id}` to stop", step)
+
+
 def _require_alive(run: Run, monitor: Monitor, step: Create | Replace) -> None:
     """Check that what the first key may bind has not failed since it was planned: the key would make another one.
 
@@ -217,10 +251,8 @@ def _require_alive(run: Run, monitor: Monitor, step: Create | Replace) -> None:
         ReconcilerError: it has, as far as this run has seen.
 
     """
-    brief = {"brief": step.body["brief"]}  # whatever its title is by now
-    taken = _taken(run)
-    for before in monitor.unmanaged_before.like(brief).alive:
-        if before.id not in taken and monitor.projects[before.id].status == contract.Status.FAILED:
+    for before in _may_be_bound(run, monitor, step):
+        if before.status == contract.Status.FAILED:
             summary = f"`{step.address}` may exist already: `{before.id}` has failed since the plan was made"
             detail = "It has this brief, and the key of a failed project makes another one. Apply again: the new plan says more."
             raise ReconcilerError((_identity(step, summary, detail, ALIKE_CODE),))
@@ -439,27 +471,28 @@ async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[
     """Projects that the intent may have created: same brief and title, of that time, bound nowhere else. If there is none,
     those that people may have given another title.
     """
+    title = exposed(body.get("title"))
+    found = await _alike(run, intent, body, title)
+    titled = [project for project in found if title_matches(body.get("title"), project)]
+    if titled:
+        return titled
+    if isinstance(title, str):  # no search finds it under another title, nor one that the account keeps in its own form
+        found = await _alike(run, intent, body, None)
+    return [project for project in found if title_matches(body.get("title"), project)] or _perhaps_renamed(found)
+
+
+async def _alike(run: Run, intent: Intent, body: Mapping[str, Value], title: Json) -> list[LiveProject]:
+    """Projects of the same brief, of that time, bound nowhere else: those with a title, or all."""
     taken = _taken(run)
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
     taken |= {intent.project_id or "", *run.draft.forgotten}
     taken |= run.elsewhere_now().not_ours  # what another environment has made since this run began looks the same
     begun = instant(intent.at)
-    title = exposed(body.get("title"))
-
-    async def among(wanted: str | None) -> list[LiveProject]:
-        return [
-            project
-            for project in await list_filtered(run.api, title=wanted)
-            if project.id not in taken and brief_matches(body["brief"], project) and not _is_older(project, begun)
-        ]
-
-    found = await among(title if isinstance(title, str) else None)
-    titled = [project for project in found if title_matches(body.get("title"), project)]
-    if titled:
-        return titled
-    if isinstance(title, str):  # no search finds it under another title, nor one that the account keeps in its own form
-        found = await among(None)
-    return [project for project in found if title_matches(body.get("title"), project)] or _perhaps_renamed(found)
+    return [
+        project
+        for project in await list_filtered(run.api, title=title if isinstance(title, str) else None)
+        if project.id not in taken and brief_matches(body["brief"], project) and not _is_older(project, begun)
+    ]
 
 
 def _perhaps_renamed(found: list[LiveProject]) -> list[LiveProject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from reconciler.model import contract
 from reconciler.model.errors import Diagnostic, NotFoundError, ReconcilerError, RefusedError
 from reconciler.model.journal import Delivered, End
 from reconciler.model.plan import Render, Share
+from reconciler.model.state import Intent
 from reconciler.operations.apply.exactly_once import Call, commit
 from reconciler.operations.apply.in_vain import lacks, require_possible
 from reconciler.operations.apply.polling import Monitor, finished
@@ -43,12 +45,17 @@ async def leave_in_doubt(run: Run, finding: Diagnostic, doubt: Delivered | None 
 
 
 async def commit_if_offered(
-    run: Run, monitor: Monitor, call: Call[T], step: Render | Share, project_id: str
+    run: Run,
+    monitor: Monitor,
+    call: Call[T],
+    step: Render | Share,
+    project_id: str,
+    acted: Callable[[Intent], Awaitable[bool]] | None = None,
 ) -> T | None:
     """Make the call as :func:`commit`. Raises ReconcilerError where the API does not have it; asked once in a run."""
     require_possible(run, step)
     try:
-        return await commit(run, monitor, call)
+        return await commit(run, monitor, call, acted)
     except RefusedError as error:
         if error.status not in NO_SUCH_CALL:
             raise

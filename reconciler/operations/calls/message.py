@@ -76,6 +76,11 @@ class MessageCall(Struct):
         self.monitor.set_status(self.project_id, status)
         return (*self.known, Log(address=intent.address, message=self.sent, cursor=self.cursor))
 
+    async def may_have_acted(self, intent: Intent) -> bool:
+        """Whether the conversation has the message, or one that reads nearly like it."""
+        found = await find_message(self.run, self.monitor, intent)
+        return bool(found.effects or found.near)
+
     @staticmethod
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
         """Look for it in the conversation: now, once it can't be under way any more, and once the agent is idle. Only
@@ -149,7 +154,7 @@ async def _send_unless_there(run: Run, monitor: Monitor, step: Message, number: 
 
 async def _send(call: MessageCall) -> Done:
     call.wire = await wire_body(call.run, call.monitor, call.body, call.step.address)
-    if await commit(call.run, call.monitor, call) is None:
+    if await commit(call.run, call.monitor, call, call.may_have_acted) is None:
         await call.monitor.look(call.project_id)
         return Done("its answer was lost; the conversation has it")
     return Done()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct
 from msgspec.structs import replace
 
-from reconciler.adapters.api.ledger import LONGEST_WAIT
 from reconciler.model import contract
-from reconciler.model.errors import NotFoundError, RateLimitedError, WrongStatusError
+from reconciler.model.errors import NotFoundError
 from reconciler.model.journal import Delivered
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Render, describe
@@ -22,9 +19,6 @@ from reconciler.operations.apply.run import Run
 from reconciler.operations.calls.delivering import commit_if_offered, leave_in_doubt, until_idle
 from reconciler.operations.read.renders import mark, may_be_rendered
 from reconciler.planning.delivery import is_doubtful, unknown_render
-
-LIMITED_RETRIES: Final = 4
-"""How often a render that was refused as one request too many is sent again, each time after a look at the project."""
 
 
 class RenderCall(Struct):
@@ -54,6 +48,12 @@ class RenderCall(Struct):
         render_id, status = answer
         self.monitor.note(replace(self.live, status=status, assembled_url=None, assembled_url_expires_at=None))
         return (rendered_by(intent, at=self.run.now(), render_id=render_id),)
+
+    async def may_have_acted(self, intent: Intent) -> bool:
+        """Whether the project renders or has another video, or the agent is idle and nothing tells whether it has."""
+        live = await self.monitor.look(self.live.id)
+        became = _became(live, intent)
+        return became == "done" or (became == "unknown" and live.status == contract.Status.IDLE)
 
     @staticmethod
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
@@ -117,28 +117,6 @@ def is_rendering(live: LiveProject) -> bool:
     return live.status == contract.Status.RENDERING
 
 
-async def _came_twice(live: LiveProject, call: RenderCall) -> bool:
-    """Whether a request that was refused is one that a proxy sent twice: its first copy rendered. That is recorded.
-
-    Raises:
-        Undecided: the agent is idle, but nothing tells whether its video was rendered.
-
-    """
-    run, address, intent = call.run, call.step.address, call.intent()
-    became = _became(live, intent)
-    if became == "done":
-        await run.record_step(address, call.number, rendered_by(intent, at=run.now()))
-    elif became == "unknown" and live.status == contract.Status.IDLE:
-        doubt = Rendered(at=run.now(), quality=str(intent.body["quality"]), how="found")
-        await leave_in_doubt(run, unknown_render(address), Delivered(address=address, rendered=doubt))
-    return became == "done"
-
-
-def _may_pass(error: WrongStatusError | RateLimitedError) -> bool:
-    """Whether the call can be made again: all calls have waited as long as the server said."""
-    return isinstance(error, RateLimitedError) and (error.retry_after or 0) <= LONGEST_WAIT
-
-
 async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
     """Render an address's video once its agent is idle."""
     address = step.address
@@ -160,16 +138,7 @@ async def render(run: Run, monitor: Monitor, step: Render, number: int) -> Done:
             doubt = Delivered(address=address, rendered=replace(known, how="found", outdated=False))
             await leave_in_doubt(run, unknown_render(address), doubt)
         call = RenderCall(run, monitor, step, number, live, run.reveal(step.body, address))
-        for attempt in range(LIMITED_RETRIES + 1):
-            try:
-                answer = await commit_if_offered(run, monitor, call, step, project_id)
-            except (WrongStatusError, RateLimitedError) as error:
-                if await _came_twice(await monitor.look(project_id), call):
-                    return Done("it was rendered already: the request may have come twice")
-                if attempt == LIMITED_RETRIES or not _may_pass(error):
-                    raise
-            else:
-                return Done() if answer is not None else Done("its answer was lost; the project shows it")
-        raise AssertionError
+        answer = await commit_if_offered(run, monitor, call, step, project_id, call.may_have_acted)
+        return Done() if answer is not None else Done("its answer was lost; the project shows it")
 
     return await retry_status(monitor, project_id, attempt)

@@ -53,6 +53,11 @@ class ShareCall(Struct):
     async def effects(self, link: Link, intent: Intent) -> tuple[Delivered]:
         return (_shared(self.run, intent.address, link),)
 
+    async def may_have_acted(self, intent: Intent) -> bool:
+        """Whether the account has a link that is new since the intent."""
+        links = await self.run.api.shares()
+        return links is not None and bool(_new(links, intent))
+
     @staticmethod
     async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
         """Look for a new link in the account's list: now, and once the call can't be under way any more."""
@@ -153,7 +158,7 @@ async def share(run: Run, monitor: Monitor, step: Share, number: int) -> Done:
                 await run.record_step(address, number, _shared(run, address, there))
                 return Done(f"it has its link already: {there.share_url}", already=True)
             call = ShareCall(run, monitor, step, number, project_id, known, wire)
-            link = await commit_if_offered(run, monitor, call, step, project_id)
+            link = await commit_if_offered(run, monitor, call, step, project_id, call.may_have_acted)
         return Done(link.share_url) if link is not None else Done("its answer was lost; the account's list has it")
 
     return await retry_status(monitor, project_id, attempt)
