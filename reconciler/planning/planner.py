@@ -339,8 +339,22 @@ def _moved(
             from_address=moved.from_address,
             reason=f"renamed from `{moved.from_address}`",
         )
-    names = {move.from_address: address for address, move in moves.items()}
+    names = {
+        **forgotten_names(desired, state.projects),
+        **{move.from_address: address for address, move in moves.items()},
+    }
     return {a: e.renamed(lambda name: names.get(name, name)) if names else e for a, e in entries.items()}, moves
+
+
+def forgotten_names(desired: Desired, entries: Mapping[str, Entry]) -> dict[str, str]:
+    """Former names of projects that the state does not have, by which its references may still know them: there is nothing
+    to move, and yet the reference means the same as before.
+    """
+    return {
+        moved.from_address: moved.to_address
+        for moved in desired.moved
+        if moved.from_address not in entries and moved.from_address not in desired.projects
+    }
 
 
 def _unknown_selectors(desired: Desired, entries: Mapping[str, Entry], selection: Selection) -> Iterable[Diagnostic]:

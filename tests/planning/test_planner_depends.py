@@ -169,6 +169,23 @@ def test_a_renamed_project_is_no_change_for_those_that_refer_to_it():
     assert actions(made) == ["move"] and not made.diagnostics
 
 
+def test_so_is_one_that_the_state_has_forgotten_and_that_is_made_under_its_new_name():
+    """There is nothing to move. The reference means the same as before."""
+    as_new = {"project": "trailer", "type": "video"}
+    cut = created("cut", brief="Cut.", creation={"references": [as_new]})
+    have = state(cut=entry("c", brief="Cut.", creation={"references": [VIDEO]}))
+    wanted = desired(created("trailer", brief="Teaser."), cut, moved=(Moved("teaser", "trailer"),))
+    made = plan(wanted, have, account(live("c", brief="Cut.")))
+    assert [(step.action, step.address) for step in made.steps] == [("create", "trailer")]
+
+
+def test_a_name_that_another_project_has_by_now_means_that_one():
+    cut = created("cut", brief="Cut.", creation={"references": [{"project": "trailer", "type": "video"}]})
+    have = state(cut=entry("c", brief="Cut.", creation={"references": [VIDEO]}))
+    wanted = desired(TEASER, created("trailer", brief="Trailer."), cut, moved=(Moved("teaser", "trailer"),))
+    assert "replace" in actions(plan(wanted, have, account(live("c", brief="Cut."))))
+
+
 def test_another_project_in_its_place_is_a_change():
     other = {"project": "other", "type": "video"}
     have = state(

@@ -91,3 +91,19 @@ def test_the_project_that_is_waited_for_is_made_once_though_the_run_dies_in_betw
     killed(world, RECEIVED)
     world.converges()
     assert len(world.created()) == 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_that_was_forgotten_and_renamed_replaces_nothing_that_refers_to_it(world, kept):
+    """Also not once the entry under `moved` is gone: one apply with it is enough."""
+    world.specs(CUT)
+    world.converges()
+    cut = world.entries()["cut"]["project_id"]
+    assert world.run("state", "rm", "teaser", "--auto-approve").code == 0
+    renamed = CUT.replace("teaser: {", "trailer: {").replace("project: teaser", "project: trailer")
+    world.specs(renamed + "moved: [{from: teaser, to: trailer}]\n")
+    assert world.apply().code == 0
+    if not kept:
+        world.specs(renamed)
+    world.converges()
+    assert world.entries()["cut"]["project_id"] == cut and len(world.created()) == 3

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from reconciler.sandbox.store import Fault
 from tests.recovery.campaign import judge, prepared, truth
 from tests.recovery.runs import kill_at
 
@@ -62,6 +63,26 @@ def test_a_target_leaves_the_state_lost_to_all_others(new_world, saved):
     if saved:
         assert world.plan("--target", "second", "--out", "saved.plan").code == 2
     assert (world.apply("saved.plan") if saved else world.apply("--target", "second")).code == 0
+    told = world.apply()
+    assert (told.code, counts(world)) == (1, before), str(told)
+    recovers(world)
+    assert counts(world) == before
+
+
+def test_a_run_that_was_refused_leaves_the_state_lost(new_world):
+    """It folds what a run that was killed had bound, and gets no further."""
+    world = new_world(TWO, once=True)
+    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
+    world.converges()
+    before = counts(world)
+    world.state.unlink()
+    assert world.apply("--target", "second", orders=[kill_at("call", 3)]).killed
+    assert world.journal.exists()
+    shown = world.store.projects()
+    world.store.add_fault(Fault(kind="status", method="GET", status=403, times=0))
+    assert world.apply().code == 1
+    world.store.clear_faults()
+    assert world.store.projects() == shown and not world.journal.exists()
     told = world.apply()
     assert (told.code, counts(world)) == (1, before), str(told)
     recovers(world)

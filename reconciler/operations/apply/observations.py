@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import asdict, replace
 
+from reconciler.model.desired import Desired
 from reconciler.model.events import Noted
 from reconciler.model.journal import Draft, End, Learn, Spend
 from reconciler.model.live import LiveProject
@@ -14,6 +15,7 @@ from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.planning.findings import normalized
 from reconciler.planning.kept_values import seen_first
+from reconciler.planning.planner import forgotten_names
 
 
 def fold_observations(run: Run, monitor: Monitor, *, drift: bool, since: str) -> None:
@@ -60,6 +62,13 @@ def keep_lifecycles(draft: Draft, plan: Plan) -> None:
         entry = draft.projects.get(address)
         if entry is not None and entry.lifecycle != lifecycle:
             draft.fold(End(effects=(Learn(address=address, lifecycle=lifecycle),)))
+
+
+def keep_names(draft: Draft, desired: Desired | None) -> None:
+    """Let references name what they mean as the specs do, also where the state has no project of that name to rename."""
+    names = {} if desired is None else forgotten_names(desired, draft.projects)
+    for address, entry in draft.projects.items() if names else ():
+        draft.projects[address] = entry.renamed(lambda name: names.get(name, name))
 
 
 def keep_unsettled(draft: Draft, plan: Plan) -> None:

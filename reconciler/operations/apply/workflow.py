@@ -35,7 +35,7 @@ from reconciler.model.plan_json import plan_digest
 from reconciler.model.policy import refusals
 from reconciler.model.state import State
 from reconciler.operations.apply.execute import Executor
-from reconciler.operations.apply.observations import fold_observations, keep_lifecycles, keep_unsettled
+from reconciler.operations.apply.observations import fold_observations, keep_lifecycles, keep_names, keep_unsettled
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import (
     TIME_IS_UP,
@@ -146,7 +146,8 @@ async def apply(
         finally:
             after = run.draft.state()
             if folded or after != state:
-                state = replace(after, serial=state.serial + 1, applied_at=workspace.now())
+                applied_at = state.applied_at if run.plan_id is None else workspace.now()
+                state = replace(after, serial=state.serial + 1, applied_at=applied_at)
                 workspace.store.save(state)
         return replace(result, serial=state.serial)
 
@@ -201,6 +202,7 @@ async def _apply(workspace: Workspace, run: Run, request: ApplyRequest, end: flo
         await monitor.aclose()
         fold_observations(run, monitor, drift=plan.refresh_only, since=live.at)
         keep_lifecycles(run.draft, plan)
+        keep_names(run.draft, request.desired)
         keep_unsettled(run.draft, plan)
         reseal(run.draft, request.desired)
     working = sorted(
