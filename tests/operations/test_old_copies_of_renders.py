@@ -101,6 +101,23 @@ def test_an_old_copy_from_before_the_render_does_not_render_again(tmp_path, cour
 
 
 @pytest.mark.parametrize("course", COPIES)
+def test_a_server_that_has_forgotten_where_the_old_copy_looked_last_renders_nothing_again(tmp_path, course):
+    """It says that no message came since, which tells nothing of the video."""
+
+    async def go(world):
+        copies, wanted = await begin(world, tmp_path, course, "1080p")
+        await world.apply(specs(wanted))
+        before = delivered(world)
+        copies.put_back()
+        world.store.forget_cursors()
+        result = await world.apply(specs(wanted))
+        assert delivered(world) == before
+        assert [r.outcome for r in result.results] == ["unknown", "skipped"]
+
+    in_world(go, tmp_path, unknown_cursor="empty")
+
+
+@pytest.mark.parametrize("course", COPIES)
 def test_without_an_old_copy_the_same_course_renders_once_and_leaves_nothing(tmp_path, course):
     """Intent: none of it keeps a render from being made that is due."""
 

@@ -10,7 +10,7 @@ from reconciler.model.journal import Learn
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Cancel, Replace
 from reconciler.model.state import Intent
-from reconciler.operations.apply.exactly_once import Done, Resolution, commit, retry_status
+from reconciler.operations.apply.exactly_once import Done, Resolution, commit, retry_status, settle
 from reconciler.operations.apply.polling import OVER, Monitor
 from reconciler.operations.apply.run import Run
 
@@ -44,11 +44,14 @@ class CancelCall(Struct):
         return _effects(intent)
 
     @staticmethod
-    async def recover(_: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
-        """The project's status tells."""
+    async def recover(run: Run, monitor: Monitor, intent: Intent, /) -> Resolution:
+        """The project's status tells: now, and once the call can't be under way any more."""
         assert intent.project_id is not None
         try:
             live = await monitor.look(intent.project_id)
+            if live.status not in OVER:
+                await settle(run, intent)
+                live = await monitor.look(intent.project_id)
         except NotFoundError:
             return Resolution("done", "the project is gone")
         note = f"the project is {live.status}"

@@ -48,7 +48,7 @@ async def may_be_rendered(api: ApiClient, live: LiveProject, entry: Entry, *, co
     if seen is None and entry.rendered is not None and not entry.rendered.outdated:
         return costs  # its video may be that of the last render, which the state did not see end
     another = seen is not None and url != seen
-    window = await read_window(api, live.id, entry.cursor)
+    window = await read_window(api, live.id, entry.cursor, sure=True)
     said = [time for message in window.messages if (time := instant(message.created_at)) is not None]
     made = made_at(live)
     if made is None or not said or len(said) < len(window.messages):
