@@ -25,8 +25,8 @@ from reconciler.cli import other_environments
 from reconciler.model.config import Config
 from reconciler.model.live import LiveProject
 from reconciler.model.plan import Create, Replace
-from reconciler.model.state import Entry
-from reconciler.operations.apply import execute, workflow
+from reconciler.model.state import Entry, Intent
+from reconciler.operations.apply import exactly_once, execute, workflow
 from reconciler.operations.apply.polling import Monitor
 from reconciler.operations.apply.run import Run
 from reconciler.operations.calls import create, render
@@ -69,20 +69,35 @@ def _no_look_for_the_renamed() -> None:
     create._perhaps_renamed = lambda _: []
 
 
-def _no_look_at_a_render_that_is_refused() -> None:
-    async def never(_: object, __: object) -> bool:
+async def _never(_: object, __: object) -> bool:
+    return False
+
+
+def _no_look_at_what_a_refused_call_did() -> None:
+    async def never(*_: object) -> bool:
         return False
 
-    render._came_twice = never
+    exactly_once._has_acted = never
+
+
+def _no_look_at_what_a_refused_create_made() -> None:
+    create.CreateCall.may_have_acted = _never  # type: ignore[method-assign, assignment]
 
 
 def _no_look_at_the_video_of_a_render_that_is_refused() -> None:
-    before = render._came_twice
+    before = render.RenderCall.may_have_acted
 
-    async def only_while_it_renders(live: LiveProject, call: render.RenderCall) -> bool:
-        return render.is_rendering(live) and await before(live, call)
+    async def only_while_it_renders(self: render.RenderCall, intent: Intent) -> bool:
+        return await before(self, intent) and render.is_rendering(self.monitor.projects[self.live.id])
 
-    render._came_twice = only_while_it_renders
+    render.RenderCall.may_have_acted = only_while_it_renders  # type: ignore[method-assign]
+
+
+def _no_wait_before_the_first_key() -> None:
+    async def at_once(*_: object) -> None:
+        pass
+
+    create._until_stopped = at_once
 
 
 def _no_look_at_what_failed_meanwhile() -> None:
@@ -112,12 +127,14 @@ ADDED: Final[dict[str, Callable[[], None]]] = {
     "settling of creates": _no_settling_of_creates,
     "look past a canceled project's own older status": _no_look_past_the_canceled_one,
     "look for a project that was given another title": _no_look_for_the_renamed,
-    "look at the project where a render is refused": _no_look_at_a_render_that_is_refused,
+    "look at what a refused call did": _no_look_at_what_a_refused_call_did,
     "look at its video where a render is refused": _no_look_at_the_video_of_a_render_that_is_refused,
     "tell what is written from what failed, where a folder can't be synced": _no_difference_between_unsynced_and_failed,
     "look at what failed since the plan": _no_look_at_what_failed_meanwhile,
     "look at what was there before an adoption": _no_look_at_what_was_there_before,
     "look at other environments": _no_look_at_other_environments,
+    "look at what a refused create made": _no_look_at_what_a_refused_create_made,
+    "wait for the agent before the first key is sent": _no_wait_before_the_first_key,
 }
 """Steps that lives led to."""
 

@@ -56,6 +56,8 @@ def judge(life: Life) -> None:
     if life.course.lax:
         _refused(life)
     else:
+        for team in life.teams:
+            _complete_calls(life, team)
         for team in sorted(life.teams, key=lambda team: not team.lost):  # what a state tells, others need to know
             _converge(life, team)
     _ledger(life)
@@ -72,6 +74,14 @@ def _stranger(life: Life, team: Team, command: str) -> None:
     after = state_of(life, team, life.runner_of(team))
     if (before.projects, before.pending) != (after.projects, after.pending):
         life.fail(f"{done.process.name} has another account's key, and changes the state")
+
+
+def _complete_calls(life: Life, team: Team) -> None:
+    """What one environment has left open may stand in another's way: people decide that first."""
+    runner = life.runner_of(team)
+    if life.siblings(team) and state_of(life, team, runner).pending:
+        to_the_end(life, apply(life, runner, "calm", {"wait": "none", "lock_timeout": 5.0}))
+        follow(life, team, runner, state_of(life, team, runner), [])
 
 
 def _converge(life: Life, team: Team) -> None:

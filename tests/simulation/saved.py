@@ -22,6 +22,7 @@ def goes_on(life: Life, first: Done, again: Done, plan: Plan) -> None:
         ours = {e.project_id for e in life.ledger() if e.request_id.rpartition("-")[0] == first.process.name}
         ids = life.ids(team)
         over = {thing.address for thing in team.wanted() if thing.is_over(team.wanted())}
+        over |= {d.address for d in plan.diagnostics if "an earlier run was interrupted" in d.summary}  # not its own
         for result in again.result.results:
             address, error = result.step.address, result.error
             if error is not None and error.kind == "stale" and ids.get(address) in ours and address not in over:

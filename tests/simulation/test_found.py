@@ -23,6 +23,14 @@ FOUND = {
     "a-project-that-fails-while-the-run-after-a-lost-state-waits": (4003492, "2 projects were bought for p1"),
     "an-adoption-after-a-lost-state-whose-answer-is-lost": (310992, "was done twice"),
     "a-brief-that-another-environment-had-days-before": (3309650, "does not come to rest"),
+    "a-create-that-a-proxy-sends-twice-and-that-fails-before-its-key-is-sent-again": (
+        8068110,
+        "2 projects were made under the key",
+    ),
+    "a-project-that-fails-while-the-key-that-would-bind-it-is-on-its-way": (
+        16011763,
+        "2 projects were made under the key",
+    ),
 }
 """By the names of their courses, which are shortened: the seed that found it, and how it broke.
 
@@ -41,7 +49,7 @@ MISSED = {
     "staleness": 7_000_250,
     "unread is not absent": 7_000_132,
     "check for failed": 7_000_021,
-    "check for rivals": 7_000_462,
+    "check for rivals": 7_000_105,
     "progress": 7_000_049,
     "lock": 7_000_012,
     "generations": 7_000_083,
@@ -56,13 +64,15 @@ MISSED = {
     "wait for the agent before the key is sent again": 7_001_435,
     "settling of creates": 7_001_571,
     "look past a canceled project's own older status": 7_000_251,
-    "look for a project that was given another title": 7_000_668,
-    "look at the project where a render is refused": 7_000_171,
+    "look for a project that was given another title": 7_003_713,
+    "look at what a refused call did": 7_000_171,
     "look at its video where a render is refused": 7_000_171,
     "tell what is written from what failed, where a folder can't be synced": 7_000_187,
     "look at what failed since the plan": 7_005_354,
     "look at what was there before an adoption": 7_000_294,
     "look at other environments": 7_000_564,
+    "look at what a refused create made": 7_000_807,
+    "wait for the agent before the first key is sent": 7_000_238,
     "look for the account before recovery": 7_000_042,
     "look for the account in a plan": 7_000_020,
     "look for the pinned project": 7_000_017,

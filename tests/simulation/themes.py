@@ -100,10 +100,30 @@ def _upon(r: random.Random, call: str, count: int) -> dict[str, Any]:
 # ── themes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _later_rivals(r: random.Random, course: Course) -> Course:
+    """Two environments that have applied before, so that the state of each tells all that it has."""
+    alike = {"brief": r.choice(BRIEFS), "title": r.choice(TITLES), "twin": True, "fails": True}
+    lost, made = r.choice(("lost", "proxy 502 before")), r.choice(("late", "unheard"))
+    acts = [
+        _add(r),
+        _apply(r, 0.1),
+        _apply(r, 10.0, 1),
+        replace(_add(r, **alike), at=30.0),
+        _apply(r, 30.1, **_killed(r, 1)),
+        _apply(r, r.uniform(30.1, 33.0), 1, **_killed(r, 1)),
+        _apply(r, r.uniform(50.0, 90.0)),
+    ]
+    two = {"runners": (0, 1), "workspaces": 2, "environment": None, "environments": ("staging", "production")}
+    return _plain(r, course, acts, fates={"POST projects 3": lost, "POST projects 4": made}, **two)
+
+
 def _rivals(r: random.Random, course: Course) -> Course:
     """Equal projects that fail, here or in two environments of one account, and creates of unknown fate; or of a known one,
     whose run is killed later.
     """
+    later = random.Random(f"{course.seed}/later")
+    if later.random() < 0.25:
+        return _later_rivals(later, course)
     alike = {"brief": r.choice(BRIEFS), "title": r.choice(TITLES), "twin": True, "fails": True}
     if r.random() < 0.2:
         killed = _killed(r, 2) | {"kill_after": round(r.uniform(5.5, 15.0), 2)}
@@ -125,7 +145,10 @@ def _rivals(r: random.Random, course: Course) -> Course:
 
 
 def _found_again(r: random.Random, course: Course) -> Course:
-    """A project of a lost state that people stop just as the next run finds it; or that is adopted again."""
+    """A project of a lost state that people stop just as the next run finds it, or that fails then; or that is adopted again."""
+    others = random.Random(f"{course.seed}/fails")
+    if others.random() < 0.25:
+        return _fails_as_it_is_found(others, course)
     acts = [
         *(_add(r, words=r.sample(WORDS, r.randint(0, 1)), render=r.random() < 0.2) for _ in range(r.randint(1, 2))),
         _apply(r, 0.1),
@@ -146,8 +169,27 @@ def _found_again(r: random.Random, course: Course) -> Course:
     return _plain(r, course, acts, **more)
 
 
-def _rendered_twice(r: random.Random, course: Course) -> Course:
-    """A proxy sends a render twice, and the second is refused; the video may be done before the next look."""
+def _fails_as_it_is_found(r: random.Random, course: Course) -> Course:
+    """The key that would bind it is on its way for long."""
+    acts = [
+        _add(r, fails=True),
+        _apply(r, 0.1, kill_sent=1, kill_after=round(r.uniform(0.2, 1.0), 3), power=False),
+        Act(1.5, "lose", 0, {"anyway": True}),
+        _apply(r, r.uniform(1.6, 4.5)),
+        _apply(r, 60.0),
+    ]
+    return _plain(r, course, acts, fates={"POST projects 2": "slow"})
+
+
+def _sent_twice(r: random.Random, course: Course) -> Course:
+    """A proxy sends a call twice, and the second copy is refused: a create whose project fails before its key is sent again;
+    or a render whose video may be done before the next look.
+    """
+    others = random.Random(f"{course.seed}/creates")
+    if others.random() < 0.25:
+        acts = [_add(others, fails=True), _apply(others, 0.1), _apply(others, 60.0)]
+        server = {"speed": others.choice((1.0, 2.0, 5.0))}
+        return _plain(others, course, acts, server=server, fates={"POST projects 1": "twice"})
     acts = [
         _add(r, words=r.sample(WORDS, r.randint(0, 2)), render=True, share=r.random() < 0.5),
         _apply(r, 0.1, wait="idle"),
@@ -243,7 +285,7 @@ def _namesakes(r: random.Random, course: Course) -> Course:
 THEMES: Final[dict[str, Callable[[random.Random, Course], Course]]] = {
     "rivals": _rivals,
     "found again": _found_again,
-    "rendered twice": _rendered_twice,
+    "rendered twice": _sent_twice,
     "generations": _generations,
     "echoes": _echoes,
     "paused": _paused,

@@ -1,7 +1,8 @@
 """The network between the program's client and the emulated API, which is the real one, in this process.
 
 A request that has left arrives, or not, whatever becomes of its sender: it acts up to ``LATEST`` seconds later, which is
-within the time that the program settles for. What a proxy sends twice acts twice, but for ``UNKEYED`` calls.
+within the time that the program settles for. What a proxy sends twice acts twice; of ``UNKEYED`` calls the second
+copy is refused, as one request too many, and of creates some.
 """
 
 from __future__ import annotations
@@ -138,9 +139,7 @@ class Server:
         for name, share in self.weather.shares.items():
             chance -= share
             if chance < 0:
-                if (name == "closed" and not kept) or (name == "twice" and call in UNKEYED):
-                    return ""
-                return name
+                return "" if name == "closed" and not kept else name
         return ""
 
     def meet(self, process: Process, method: str, path: str, fate: str) -> None:
@@ -300,7 +299,9 @@ class Flight:
     def _reply(self, back: float) -> None:
         answer = self._act()
         if self._fate == "twice":
-            answer = self._act()
+            call = call_of(self._request.method, self._request.path)
+            limited = call in UNKEYED or (call == "POST projects" and self._server.chance("copies").random() < 0.3)
+            answer = _refusal(429) if limited else self._act()
         elif self._fate == "proxy 502 after":
             answer = _page(502)
         elif self._fate == "garbled":
