@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def asked(life: Life, team: Team, intent: Intent) -> None:
     """People are asked what became of a call: the answer was lost, and nothing in the account tells."""
-    if team.lost:
+    if team.lost or any(thing.destroyed for thing in team.things):  # what was forgotten does not tell what it was sent
         return
     if _answered(life, team, intent):
         life.fail(f"people are asked what became of {intent.kind} of {intent.address}, which was answered")
