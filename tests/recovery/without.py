@@ -87,7 +87,8 @@ def _no_check_for_failed():
     matches = create._matches
 
     async def all_alive(run, intent, body):
-        return [replace(project, status="idle") for project in await matches(run, intent, body)]
+        found, elsewhere = await matches(run, intent, body)
+        return [replace(project, status="idle") for project in found], elsewhere
 
     create._matches = all_alive
 

@@ -121,7 +121,7 @@ class CreateCall(Struct):
         another title yet.
         """
         body = self.run.fill(from_portable(intent.body), intent.address)
-        found = await _alike(self.run, intent, body, exposed(body.get("title")))
+        found, _ = await _alike(self.run, intent, body, exposed(body.get("title")))
         for project in found:
             self.monitor.note(project)
         return any(project.id not in intent.seen and title_matches(body.get("title"), project) for project in found)
@@ -147,10 +147,10 @@ class CreateCall(Struct):
         """
         body = run.fill(from_portable(intent.body), intent.address)
         try:
-            matches, elsewhere = await _look(run, monitor, intent, body)
+            matches, elsewhere = await _stopped_matches(run, monitor, intent, body)
             if not matches:
                 await settle(run, intent)
-                matches, elsewhere = await _look(run, monitor, intent, body)
+                matches, elsewhere = await _stopped_matches(run, monitor, intent, body)
         except Deferred as what:
             return Resolution(
                 "unknown", f"it may have been done, but its key can't be sent again yet: it waits for {what}"
@@ -443,56 +443,53 @@ def _has_rival(run: Run, intent: Intent, elsewhere: Elsewhere) -> bool:
     return any(look == [body.get(name) for name in ("brief", "title")] for body in (*own, *elsewhere.creates))
 
 
-async def _look(
+async def _stopped_matches(
     run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]
 ) -> tuple[list[LiveProject], Elsewhere]:
-    """The projects that the intent may have created, and what other environments say by then: what one of them makes is in
-    its journal before it is in the account. Raises Deferred, Interrupted.
-    """
-    matches = await _stopped_matches(run, monitor, intent, body)
-    elsewhere = run.elsewhere_now()
-    others = elsewhere.not_ours
-    return [project for project in matches if project.id not in others], elsewhere
-
-
-async def _stopped_matches(run: Run, monitor: Monitor, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
-    """The projects that the intent may have created, once none of them is at work. Raises Deferred, Interrupted."""
+    """As :func:`_matches`, once none of the projects is at work. Raises Deferred, Interrupted."""
     while True:
-        matches = await _matches(run, intent, body)
+        matches, elsewhere = await _matches(run, intent, body)
         working = next((project for project in matches if not finished(project)), None)
         if working is None:
-            return matches
+            return matches, elsewhere
         monitor.note(working)
         with contextlib.suppress(NotFoundError):
             await monitor.until(working.id, finished, f"the agent of `{working.id}` to stop")
 
 
-async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> list[LiveProject]:
+async def _matches(run: Run, intent: Intent, body: Mapping[str, Value]) -> tuple[list[LiveProject], Elsewhere]:
     """Projects that the intent may have created: same brief and title, of that time, bound nowhere else. If there is none,
-    those that people may have given another title.
+    or it could be another environment's, those that people may have given another title. And what other environments say.
     """
     title = exposed(body.get("title"))
-    found = await _alike(run, intent, body, title)
+    found, elsewhere = await _alike(run, intent, body, title)
     titled = [project for project in found if title_matches(body.get("title"), project)]
-    if titled:
-        return titled
+    if titled and not elsewhere.incomplete:
+        return titled, elsewhere
     if isinstance(title, str):  # no search finds it under another title, nor one that the account keeps in its own form
-        found = await _alike(run, intent, body, None)
-    return [project for project in found if title_matches(body.get("title"), project)] or _perhaps_renamed(found)
+        found, elsewhere = await _alike(run, intent, body, None)
+        titled = [project for project in found if title_matches(body.get("title"), project)]
+    if titled and not elsewhere.incomplete:
+        return titled, elsewhere
+    return titled + [project for project in _perhaps_renamed(found) if project not in titled], elsewhere
 
 
-async def _alike(run: Run, intent: Intent, body: Mapping[str, Value], title: Json) -> list[LiveProject]:
-    """Projects of the same brief, of that time, bound nowhere else: those with a title, or all."""
-    taken = _taken(run)
+async def _alike(
+    run: Run, intent: Intent, body: Mapping[str, Value], title: Json
+) -> tuple[list[LiveProject], Elsewhere]:
+    """Projects of the same brief, of that time, bound nowhere else: those with a title, or all. And what other environments
+    say after the list was read: what one of them makes is in its journal before it is in the account.
+    """
+    listed = await list_filtered(run.api, title=title if isinstance(title, str) else None)
+    elsewhere = run.elsewhere_now()
+    taken = _taken(run) | elsewhere.not_ours | {intent.project_id or "", *run.draft.forgotten}
     taken.update(old for entry in run.draft.projects.values() for old in entry.retired)
-    taken |= {intent.project_id or "", *run.draft.forgotten}
-    taken |= run.elsewhere_now().not_ours  # what another environment has made since this run began looks the same
     begun = instant(intent.at)
     return [
         project
-        for project in await list_filtered(run.api, title=title if isinstance(title, str) else None)
+        for project in listed
         if project.id not in taken and brief_matches(body["brief"], project) and not _is_older(project, begun)
-    ]
+    ], elsewhere
 
 
 def _perhaps_renamed(found: list[LiveProject]) -> list[LiveProject]:
