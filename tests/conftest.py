@@ -64,17 +64,26 @@ def pytest_itemcollected(item):
 
 @pytest.hookimpl(trylast=True)  # when those are left that will run
 def pytest_collection_modifyitems(config, items):
-    """Each process begins with its share of the long tests, else all are done but the one that got to them last."""
+    """Each process begins with its share of the long tests, else all are done but the one that got to them last. Half of the
+    processes, one for each core, begin with those that are busy, the others with those that mostly wait.
+    """
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     each = len(items) // processes  # what xdist gives to each before they take from one another
-    long = [item for item in items if item.get_closest_marker("long")]
-    others = (item for item in items if not item.get_closest_marker("long"))
+    marks = {item: item.get_closest_marker("long") for item in items}
+    busy = [item for item in items if (mark := marks[item]) and "busy" in mark.args]
+    long = [item for item in items if (mark := marks[item]) and "busy" not in mark.args]
+    others = (item for item in items if not marks[item])
+    half = processes // 2
     ordered = []
-    most = -(-len(long) // processes)  # neighbors share what is made for them
-    for number in range(processes):
-        mine = long[number * most : (number + 1) * most]
+    for mine in [*_shares(busy, processes - half), *_shares(long, half)] if half else [[*busy, *long]]:
         ordered += [*mine, *itertools.islice(others, max(0, each - len(mine)))]
     items[:] = [*ordered, *others]
+
+
+def _shares(items, count):
+    """As many of them for each; neighbors share what is made for them."""
+    most = -(-len(items) // count)
+    return [items[number * most : (number + 1) * most] for number in range(count)]
 
 
 _numbers = itertools.count()

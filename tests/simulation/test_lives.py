@@ -62,7 +62,7 @@ def test_the_life_of_this_seed(request):
     assert not life.broken
 
 
-@pytest.mark.long
+@pytest.mark.long("busy")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", DEFAULT)
 def test_no_life_breaks_what_must_hold(first):
@@ -70,7 +70,7 @@ def test_no_life_breaks_what_must_hold(first):
 
 
 @pytest.mark.sweep
-@pytest.mark.long
+@pytest.mark.long("busy")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("first", SWEPT[1:])
 def test_no_life_of_many_breaks_what_must_hold(first):
@@ -78,7 +78,7 @@ def test_no_life_of_many_breaks_what_must_hold(first):
 
 
 @pytest.mark.sweep
-@pytest.mark.long
+@pytest.mark.long("busy")
 @pytest.mark.timeout(900)
 def test_many_lives_meet_everything():
     tally = none_breaks(SWEPT[0], SWEPT.step)
