@@ -26,6 +26,16 @@ def recovers(world):
     world.converges()
 
 
+def lost_after_a_rename(new_world):
+    """A world whose state is lost after a rename, and what was done in it until then."""
+    world = new_world(TWO, once=True)
+    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
+    world.converges()
+    before = counts(world)
+    world.state.unlink()
+    return world, before
+
+
 @pytest.mark.sweep
 def test_a_deleted_state_costs_nothing_but_reading(zygote, accounts, folder):
     base = prepared(zygote, accounts, folder / "base")
@@ -42,11 +52,7 @@ def test_a_deleted_state_costs_nothing_but_reading(zygote, accounts, folder):
 
 @pytest.mark.sweep
 def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
-    world = new_world(TWO, once=True)
-    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
-    world.converges()
-    before = counts(world)
-    world.state.unlink()
+    world, before = lost_after_a_rename(new_world)
     assert world.apply().code == 1
     recovers(world)
     assert counts(world) == before
@@ -55,11 +61,7 @@ def test_a_deleted_state_of_a_renamed_project_makes_no_second_one(new_world):
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("saved", [False, True])
 def test_a_target_leaves_the_state_lost_to_all_others(new_world, saved):
-    world = new_world(TWO, once=True)
-    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
-    world.converges()
-    before = counts(world)
-    world.state.unlink()
+    world, before = lost_after_a_rename(new_world)
     if saved:
         assert world.plan("--target", "second", "--out", "saved.plan").code == 2
     assert (world.apply("saved.plan") if saved else world.apply("--target", "second")).code == 0
@@ -71,11 +73,7 @@ def test_a_target_leaves_the_state_lost_to_all_others(new_world, saved):
 
 def test_a_run_that_was_refused_leaves_the_state_lost(new_world):
     """It folds what a run that was killed had bound, and gets no further."""
-    world = new_world(TWO, once=True)
-    world.specs(TWO.replace("  first:", "  renamed:") + "moved: [{from: first, to: renamed}]\n")
-    world.converges()
-    before = counts(world)
-    world.state.unlink()
+    world, before = lost_after_a_rename(new_world)
     assert world.apply("--target", "second", orders=[kill_at("call", 3)]).killed
     assert world.journal.exists()
     shown = world.store.projects()

@@ -237,14 +237,12 @@ class Sender:
                     self._limiter.pause(wait)  # for every call, whether this one is sent again or not
                 patience.left -= 0 if limited else error.retry_after or 0
                 late = wait > LONGEST_WAIT or patience.left < self._timeout * _LEAST
-                looks_first = limited and call.doubled
-                may_repeat = looks_first or _may_repeat(call, error)
-                if attempt == self._retries or call.optional or late or not may_repeat:
+                if attempt == self._retries or call.optional or late or not _may_repeat(call, error):
                     raise
                 if wait > REPORT_FROM:
                     why = error.diagnostics[0].summary
                     self._on_retry(f"{call.method} {call.path}: {why}; trying again in {wait:.0f} s")
-                if looks_first:
+                if limited and call.doubled:
                     with contextlib.suppress(HaltedError):  # a copy may have acted: the caller says what becomes of it
                         await self.pause(wait, "retry")
                     raise
